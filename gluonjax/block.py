@@ -1,0 +1,914 @@
+"""Parameter and Block: the stateful shell around definitions.
+
+A Block is a tree of Blocks. Each owns the cells (Parameters) of its own parameters, and draws a picture of the whole
+below it: an immutable definition. Everything is computed by the pure functions of that picture, on the cells' arrays.
+"""
+
+import contextlib
+import dataclasses
+import itertools
+import threading
+import weakref
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gluonjax import init as initializers
+from gluonjax.draw import as_key, draw, next_key
+from gluonjax.errors import (
+    ArgumentError,
+    DeferredInitializationError,
+    FrozenError,
+    GluonError,
+    ParamsError,
+    ShapeError,
+    TieError,
+    TransformationError,
+    UninitializedError,
+)
+from gluonjax.layer import (
+    Bindable,
+    FrozenDict,
+    Layer,
+    Leaf,
+    Param,
+    Path,
+    Shape,
+    SharedParameters,
+    Spec,
+    Token,
+    choose,
+    compare,
+    flatten,
+    frozen_value,
+    is_complete,
+    matches,
+    merge_shapes,
+    nest,
+    no_match,
+    request,
+    text,
+    token_of,
+)
+
+_LOCK = threading.RLock()  # guards initialization and structure, library-wide, because networks share cells
+
+
+class Wish(NamedTuple):
+    """An initialization that waits for a shape."""
+
+    initializer: initializers.Initializer
+    key: jax.Array
+    name: str  # relative to the asker, as the value depends on it
+    asker: Any  # the Block, ParameterDict or Parameter that was asked
+    verbose: bool
+
+
+class Parameter:
+    """One mutable cell of a network. Arrays are immutable; the Parameter is what changes.
+
+    >>> from gluonjax import nn
+    >>> net = nn.Sequential(nn.Dense(2, in_units=1))
+    >>> net.initialize(init='ones')
+    >>> net[0].weight[:] += 1
+    >>> net[0].weight[0, 0] = 42
+    >>> net[0].weight.data()
+    Array([[42.],
+           [ 2.]], dtype=float32)
+    """
+
+    def __init__(self, declared: Param):
+        self._declared, self._shape = declared, declared.shape
+        self._array: jax.Array | None = None
+        self._wish: Wish | None = None
+        self._trainable = declared.trainable
+        self._grad_req = 'write' if declared.trainable else 'null'
+        self.lr_mult = self.wd_mult = 1.0
+        self._holders: list[tuple[weakref.ref[Block], Path]] = []
+        self._watchers: weakref.WeakSet[Block] = weakref.WeakSet()  # Blocks with this value frozen into a program
+
+    def __getstate__(self):
+        wish = self._wish and self._wish._replace(asker=None)
+        return {**vars(self), '_holders': [], '_watchers': (), '_wish': wish}
+
+    def __setstate__(self, state):
+        vars(self).update(state, _watchers=weakref.WeakSet())
+
+    @property
+    def name(self) -> str:
+        """The name in the outermost network that holds this parameter."""
+        for holder, slot in self._holders:
+            if (block := holder()) is not None:
+                return '.'.join((*block._names(), *slot))
+        return 'parameter'
+
+    @property
+    def shape(self) -> Shape | None:
+        """The shape; None stands for what the first input will decide."""
+        return self._shape
+
+    @property
+    def dtype(self) -> str:
+        """The name of the dtype."""
+        return self._declared.dtype
+
+    @property
+    def grad_req(self) -> str:
+        """'write', 'add' or 'null'; with 'null' the parameter counts as not trainable."""
+        return self._grad_req
+
+    @grad_req.setter
+    def grad_req(self, value: str) -> None:
+        if value not in ('write', 'add', 'null'):
+            raise ArgumentError('grad_req is unknown', expected="'write', 'add' or 'null'", got=repr(value))
+        if value != 'null' and not self._trainable:
+            raise ArgumentError(f'{self.name!r} is a running statistic and gets no gradient', expected="'null'", got=value)
+        self._grad_req = value
+        self._redeclare(trainable=value != 'null')
+
+    def data(self) -> jax.Array:
+        """The value, a plain `jax.Array`.
+
+        Raises:
+            UninitializedError: before `initialize`.
+            DeferredInitializationError: after `initialize`, while the shape waits for the first input.
+        """
+        if self._array is None:
+            raise self._missing()
+        return self._array
+
+    def _missing(self) -> GluonError:
+        if self._wish is None:
+            return UninitializedError(
+                f'parameter {self.name!r} has not been initialized', remedy='call net.initialize(), then net(x)'
+            )
+        return DeferredInitializationError(
+            f'parameter {self.name!r} is not initialized yet: its shape {text(self.shape)} waits for the first input',
+            remedy='call net(x) once, or declare the size (in_units=, in_channels=)',
+        )
+
+    def set_data(self, value) -> None:
+        """Sets the value, cast to this parameter's dtype. It completes a shape that was unknown.
+
+        Raises:
+            ShapeError: if the shape does not fit.
+        """
+        with _LOCK:
+            array = _concrete(self.name, value, self.dtype)
+            if self._shape is not None and merge_shapes(self._shape, array.shape) is None:
+                raise ShapeError(f'{self.name!r} cannot take this value', expected=text(self._shape), got=array.shape)
+            self._commit(array)
+
+    def initialize(self, init=None, *, force_reinit: bool = False, key=None, verbose: bool = False) -> None:
+        """Draws this parameter, or wishes it drawn when its shape is known. `init` goes straight to it."""
+        last = self._slot_name()
+        leaf = Leaf(last, (last,), self._shape, self._declared)
+        init = init if init is None or isinstance(init, Mapping) else {'.*': init}
+        _initialize(self, [(leaf, self)], init, force_reinit, key, verbose)
+
+    def _slot_name(self) -> str:
+        return self._holders[0][1][-1] if self._holders else 'weight'
+
+    def cast(self, dtype) -> None:
+        """Changes the dtype, and that of the value."""
+        self._redeclare(dtype=dtype)
+        if self._array is not None:
+            self._commit(self._array.astype(self.dtype))
+
+    def grad(self):
+        """Not here: gradients are values that `jax.grad` returns."""
+        raise GluonError(
+            'a Parameter holds no gradient', remedy='jax.grad(lambda params: loss(net.apply(params, x)))(net.params)'
+        )
+
+    def __getitem__(self, index) -> jax.Array:
+        return self.data()[index]
+
+    def __setitem__(self, index, value) -> None:
+        self.set_data(self.data().at[index].set(jnp.asarray(value, self.dtype)))
+
+    def __repr__(self) -> str:
+        return self._describe(self.name)
+
+    def _describe(self, name: str) -> str:
+        return f'Parameter {name} (shape={text(self.shape)}, dtype={self.dtype})'
+
+    def _commit(self, array: jax.Array) -> None:
+        self._array, self._shape, self._wish = array, array.shape, None
+        for block in list(self._watchers):
+            block._ready = None
+
+    def _redeclare(self, **changes) -> None:
+        self._declared = dataclasses.replace(self._declared, **changes)
+        for block in self._alive_holders():
+            block._changed()
+
+    def _alive_holders(self) -> 'Iterator[Block]':
+        return (block for holder, _ in self._holders if (block := holder()) is not None)
+
+    def _parts(self) -> set[int]:
+        return {id(self)}
+
+
+def _concrete(name: str, value, dtype) -> jax.Array:
+    if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(value)):
+        raise TransformationError(
+            f'{name!r} cannot be set to a traced value', remedy='return the value from the transformed function and set it then'
+        )
+    with jax.ensure_compile_time_eval():
+        return jnp.asarray(value, jax.dtypes.canonicalize_dtype(dtype))
+
+
+class ParameterDict(Mapping[str, Parameter]):
+    """The parameters of a network by name, tied ones once; any of their names finds them."""
+
+    def __init__(self, entries: list[tuple[Leaf, Parameter]]):
+        self._entries = entries
+        self._by_name = {name: cell for leaf, cell in entries for name in leaf.names}
+
+    def __getitem__(self, name: str) -> Parameter:
+        return self._by_name[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return (leaf.name for leaf, _ in self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def initialize(self, init=None, *, force_reinit: bool = False, key=None, verbose: bool = False) -> None:
+        """As `Block.initialize`, for these parameters."""
+        _initialize(self, self._entries, init, force_reinit, key, verbose)
+
+    def setattr(self, name: str, value) -> None:
+        """Sets an attribute of every parameter, as in `setattr('grad_req', 'null')`."""
+        for cell in self.values():
+            setattr(cell, name, value)
+
+    def __repr__(self) -> str:
+        return '\n'.join(cell._describe(name) for name, cell in self.items())
+
+    def _parts(self) -> set[int]:
+        return {id(cell) for cell in self.values()}
+
+
+def _initialize(asker, entries: list[tuple[Leaf, Parameter]], init, force_reinit: bool, key, verbose: bool) -> None:
+    """Draws what has a shape, notes a wish for the rest, and changes nothing if anything fails."""
+    with _LOCK:
+        chosen = choose([leaf for leaf, _ in entries], init)
+        mine = [(leaf, cell) for leaf, cell in entries if force_reinit or _is_open(cell, asker)]
+        if not mine:
+            return
+        key = next_key() if key is None else _concrete_key(key)
+        wishes = {cell: Wish(chosen[leaf.name], key, leaf.name, asker, verbose) for leaf, cell in mine}
+        arrays = _fulfil({cell: (wish, cell.shape) for cell, wish in wishes.items() if is_complete(cell.shape)})
+        for cell, wish in wishes.items():
+            cell._wish = wish
+        for cell, array in arrays.items():
+            cell._commit(array)
+
+
+def _is_open(cell: Parameter, asker) -> bool:
+    """Whether `initialize` without force may take this cell: it has no value, and no wish made for a narrower part."""
+    if cell._array is not None:
+        return False
+    return cell._wish is None or cell._wish.asker is None or not cell._wish.asker._parts() < asker._parts()
+
+
+def _concrete_key(key) -> jax.Array:
+    if isinstance(key, jax.core.Tracer):
+        raise TransformationError(
+            'initialize cannot take a traced key: a network keeps concrete arrays',
+            remedy='net.init(key, x), which is pure, or initialize outside',
+        )
+    with jax.ensure_compile_time_eval():
+        return as_key(key)
+
+
+def _fulfil(wishes: Mapping[Parameter, tuple[Wish, Any]]) -> dict[Parameter, jax.Array]:
+    requests = [
+        request(wish.key, wish.name, Spec(shape, cell.dtype, wish.initializer, True)) for cell, (wish, shape) in wishes.items()
+    ]
+    with jax.ensure_compile_time_eval():
+        arrays = dict(zip(wishes, draw(requests), strict=True))
+    for cell, (wish, _) in wishes.items():
+        if wish.verbose:
+            print(f'Initialized {wish.name} {text(arrays[cell].shape)} with {wish.initializer!r}')
+    return arrays
+
+
+class Picture(NamedTuple):
+    """What a Block looks like now: its definition, and the cell of each leaf."""
+
+    definition: Layer
+    cells: tuple[Parameter, ...]
+    names: tuple[str, ...]
+    made: dict[Any, Any]  # what was made from this picture, and is valid as long: programs, pure functions, slices
+
+    @property
+    def entries(self) -> list[tuple[Leaf, Parameter]]:
+        return list(zip(self.definition.leaves(), self.cells, strict=True))
+
+    def is_complete(self) -> bool:
+        return all(cell._array is not None for cell in self.cells)
+
+    def values(self, drawn: Mapping[Parameter, jax.Array] = MappingProxyType({})) -> tuple[Any, ...]:
+        return tuple(drawn.get(cell, cell._array) for cell in self.cells)
+
+    def commit(self, arrays: Mapping[Parameter, jax.Array]) -> None:
+        for cell, array in arrays.items():
+            cell._commit(array)
+
+
+class _Pure:
+    """A pure function of the definition, as an attribute of the network."""
+
+    def __set_name__(self, owner, name: str):
+        self.name = name
+
+    def __get__(self, block: 'Block | None', owner=None) -> Any:
+        if block is None:
+            return self
+        picture = block._now()
+        return picture.made.setdefault(self.name, getattr(picture.definition, self.name))
+
+
+class Block(Bindable):
+    """A network: a definition plus its Parameters. Subclasses assign children in `__init__` and compute in `forward`.
+
+    >>> from gluonjax import nn
+    >>> class MLP(Block):
+    ...     def __init__(self, units):
+    ...         self.hidden = nn.Dense(units, activation='relu')
+    ...         self.output = nn.Dense(1)
+    ...     def forward(self, x):
+    ...         return self.output(self.hidden(x))
+    >>> net = MLP(3)
+    >>> net.initialize()
+    >>> net(jnp.ones((4, 5))).shape
+    (4, 1)
+    >>> net.collect_params()
+    Parameter hidden.weight (shape=(3, 5), dtype=float32)
+    Parameter hidden.bias (shape=(3,), dtype=float32)
+    Parameter output.weight (shape=(1, 3), dtype=float32)
+    Parameter output.bias (shape=(1,), dtype=float32)
+    """
+
+    __slots__ = ('_declared', '_hybrid', '_parents', '_picture', '_ready')
+
+    def __new__(cls, *args, **kwargs):
+        block = super().__new__(cls)
+        for slot, value in (
+            ('_token', None),  # set when construction ends
+            ('_declared', {}),  # path of a slot below this Block -> the Param declared there
+            ('_parents', []),  # (weak reference to a Block that holds this one, the name there), oldest first
+            ('_picture', None),
+            ('_ready', None),  # the program and the cells of a call, when every cell has a value
+            ('_hybrid', (True, False)),  # compiled?, values frozen into the program?
+        ):
+            object.__setattr__(block, slot, value)
+        return block
+
+    def _constructed(self, params: SharedParameters | None) -> None:
+        self._token = token_of(params)
+        self._change(dict(vars(self)))
+
+    # Structure.
+
+    def __setattr__(self, name: str, value) -> None:
+        if name in _SLOTS or name in _SETTABLE:
+            object.__setattr__(self, name, value)
+        elif name in _RESERVED:
+            raise ArgumentError(f'{name!r} is a method of Block', remedy='choose another name')
+        else:
+            self._set_all({name: value})
+
+    def _set_all(self, fields: Mapping[str, Any]) -> None:
+        if self._token is None:  # still under construction: children are taken in at its end
+            vars(self).update(fields)
+        else:
+            self._change(fields)
+
+    def _part(self, positions: range) -> 'Block':
+        """A window onto numbered children: a network of the same class and other fields, with the same cells."""
+
+        def make():
+            kept = {name: value for name, value in vars(self).items() if not name.isdigit()}
+            part = type(self).__new__(type(self))
+            part._token = Token()
+            part._change({**kept, **{str(i): vars(self)[str(j)] for i, j in enumerate(positions)}})
+            return part
+
+        made = self._now().made
+        if positions not in made:
+            made[positions] = make()
+        return made[positions]
+
+    def register_child(self, block, name: str | None = None) -> None:
+        """Adds a child under a name, by default the number of fields so far."""
+        setattr(self, str(len(vars(self))) if name is None else name, block)
+
+    def _change(self, fields: Mapping[str, Any]) -> None:
+        """Takes in fields: all of them, or, if anything fails, none."""
+        with _LOCK, self._transaction():
+            adopted = {name: _adopt(self, value, (name,)) for name, value in fields.items()}
+            vars(self).update(adopted)
+            self._link(fields)
+            self._changed()
+            newcomers = [node for _, node in _nodes(adopted) if isinstance(node, Block)]
+            if any(cell._array is not None for block in newcomers for cell in block._cells_below()):
+                self._check()  # two values for one parameter are refused here, not later
+
+    @contextlib.contextmanager
+    def _transaction(self):
+        fields, declared = dict(vars(self)), dict(self._declared)
+        try:
+            yield
+        except BaseException:
+            vars(self).clear()
+            vars(self).update(fields)
+            object.__setattr__(self, '_declared', declared)
+            self._changed()
+            raise
+
+    def _link(self, names) -> None:
+        for path, node in _nodes({name: vars(self)[name] for name in names}):
+            if isinstance(node, Block):
+                node._parents.append((weakref.ref(self), '.'.join(path)))
+            else:
+                node._holders.append((weakref.ref(self), path))
+
+    def _alive_parents(self) -> 'Iterator[tuple[Block, str]]':
+        for reference, name in self._parents:
+            parent = reference()
+            if parent is not None and any(node is self for _, node in _nodes(vars(parent))):
+                yield parent, name
+
+    def _names(self) -> Path:
+        parent, name = next(self._alive_parents(), (None, ''))
+        return () if parent is None else (*parent._names(), name)
+
+    def _changed(self) -> None:
+        """Forgets the picture of this Block, and of every Block around it."""
+        object.__setattr__(self, '_picture', None)
+        object.__setattr__(self, '_ready', None)
+        for parent, _ in self._alive_parents():
+            parent._changed()
+
+    def _check(self) -> None:
+        self._now()
+        for parent, _ in self._alive_parents():
+            parent._check()
+
+    def _blocks(self) -> 'Iterator[Block]':
+        yield self
+        for _, node in _nodes(vars(self)):
+            if isinstance(node, Block):
+                yield from node._blocks()
+
+    def _slots(self, path: Path = ()) -> 'Iterator[tuple[Path, Block, Path, Parameter]]':
+        """Every place of a cell: its path from here, the Block that owns it, its path there, the cell."""
+        for below, node in _nodes(vars(self)):
+            if isinstance(node, Block):
+                yield from node._slots((*path, *below))
+            else:
+                yield (*path, *below), self, below, node
+
+    def _cells_below(self) -> Iterator[Parameter]:
+        return (cell for *_, cell in self._slots())
+
+    def _parts(self) -> set[int]:
+        return {id(part) for part in itertools.chain(self._blocks(), self._cells_below())}
+
+    def _now(self) -> Picture:
+        if self._picture is None:
+            with _LOCK:
+                self._unify()
+                definition = self._draw_definition()
+                places = {'.'.join(path): cell for path, *_, cell in self._slots()}
+                names = tuple(leaf.name for leaf in definition.leaves())
+                picture = Picture(definition, tuple(places[name] for name in names), names, {})
+                object.__setattr__(self, '_picture', picture)
+        return self._picture
+
+    def _unify(self) -> None:
+        """Gives every name of a tied parameter the same cell."""
+        places = {'.'.join(path): (owner, slot, cell) for path, owner, slot, cell in self._slots()}
+        moves = []
+        for leaf in self._draw_definition().leaves():
+            winner = _winner({name: places[name][2] for name in leaf.names})
+            moves += [(*places[name][:2], winner) for name in leaf.names if places[name][2] is not winner]
+        for owner, slot, winner in moves:
+            owner._put(slot, winner)
+
+    def _put(self, slot: Path, cell: Parameter) -> None:
+        vars(self)[slot[0]] = _replace(vars(self)[slot[0]], slot[1:], cell)
+        cell._holders.append((weakref.ref(self), slot))
+        self._changed()
+
+    def _draw_definition(self) -> Layer:
+        fields = {name: self._depict(value, (name,)) for name, value in vars(self).items()}
+        return self._define(fields)
+
+    def _depict(self, value, path: Path):
+        if isinstance(value, Block):
+            return value._draw_definition() if value._picture is None else value._picture.definition
+        if isinstance(value, Parameter):
+            declared, now = self._declared[path], value._declared
+            changes = {k: v for k in ('dtype', 'trainable') if (v := getattr(now, k)) != getattr(declared, k)}
+            return dataclasses.replace(declared, **changes) if changes else declared
+        return _map_items(value, lambda item, key: self._depict(item, (*path, key)))
+
+    def _define(self, fields: dict[str, Any]) -> Layer:
+        return Definition.of(type(self), fields, self._token)
+
+    def _as_child_definition(self, where: str) -> Layer:
+        if any(cell._array is not None or cell._wish is not None for cell in self._cells_below()):
+            raise ArgumentError(
+                f'{where} is a network with values or wishes, and a Layer holds definitions only',
+                remedy='make the outer class an nn.Block, or pass net.definition',
+            )
+        return self.definition
+
+    # The network as pure functions.
+
+    @property
+    def definition(self) -> Layer:
+        """An immutable picture of this network; a new one after its structure changes."""
+        return self._now().definition
+
+    init, apply, apply_train, specs, trainable, partition, reinit = (_Pure() for _ in range(7))
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """The values as a nested dict of arrays, tied parameters once. Assigning checks names, shapes and dtypes."""
+        picture = self._now()
+        self._require_values(picture)
+        return nest({name: cell._array for name, cell in zip(picture.names, picture.cells, strict=True)})
+
+    @params.setter
+    def params(self, tree: Mapping[str, Any]) -> None:
+        with _LOCK:
+            picture, values = self._now(), flatten(tree)
+            leaves = [leaf._replace(shape=cell.shape) for leaf, cell in picture.entries]
+            differences = compare(leaves, {name: np.shape(value) for name, value in values.items()})
+            differences += [
+                f'dtype of {leaf.name}: expected {cell.dtype}, got {jnp.result_type(values[leaf.name])}'
+                for leaf, cell in picture.entries
+                if leaf.name in values
+                and jnp.result_type(values[leaf.name]) != jax.dtypes.canonicalize_dtype(cell.dtype)
+            ]
+            if differences:
+                raise ParamsError(
+                    'these params are not those of this network:\n  ' + '\n  '.join(differences),
+                    remedy='net.cast(dtype) changes the dtype of the network; net.specs(x) lists what it expects',
+                )
+            arrays = {leaf.name: _concrete(leaf.name, values[leaf.name], cell.dtype) for leaf, cell in picture.entries}
+            for leaf, cell in picture.entries:
+                cell._commit(arrays[leaf.name])
+
+    def _require_values(self, picture: Picture) -> None:
+        for cell in picture.cells:
+            if cell._array is None:
+                raise cell._missing()
+
+    # Parameters.
+
+    def collect_params(self, select: str | None = None) -> ParameterDict:
+        """The parameters by name; with `select`, those with a name that matches it (`re.match`).
+
+        Raises:
+            PatternError: if nothing matches.
+        """
+        picture = self._now()
+        chosen = [entry for entry in picture.entries if select is None or matches(select, entry[0].names)]
+        if not chosen and select is not None:
+            raise no_match(select, picture.definition.leaves())
+        return ParameterDict(chosen)
+
+    def initialize(self, init=None, *, force_reinit: bool = False, key=None, verbose: bool = False) -> None:
+        """Draws every parameter whose shape is known, and wishes the rest drawn when the first input comes.
+
+        Values that are there stay, and so do wishes made for a narrower part.
+
+        Args:
+            init: the general initializer (default `Uniform(0.07)`; a layer's own wins over it), or a dict from patterns
+                to initializers (which win over the layers').
+            force_reinit: also draw anew what has a value.
+            key: a JAX key or an int; by default the next of the library's stream.
+            verbose: print each parameter as it is drawn.
+
+        Raises:
+            PatternError: if a pattern matches nothing.
+        """
+        _initialize(self, self._now().entries, init, force_reinit, key, verbose)
+
+    def cast(self, dtype) -> None:
+        """Changes the dtype of the floating-point parameters and their values."""
+        with _LOCK:
+            picture = self._now()
+            for cell, leaf in zip(picture.cells, picture.definition.cast(dtype).leaves(), strict=True):
+                if cell.dtype != leaf.param.dtype:
+                    cell.cast(leaf.param.dtype)
+
+    def tie(self, target: str, source: str, transform: Callable | None = None) -> None:
+        """Makes `target` another name of the parameter `source`, read through `transform`.
+
+        Raises:
+            TieError: if the shapes do not fit.
+        """
+        with _LOCK:
+            places = {'.'.join(path): (owner, slot, cell) for path, owner, slot, cell in self._slots()}
+            for name in (target, source):
+                if name not in places:
+                    raise no_match(name, self.definition.leaves())
+            (owner, slot, old), (origin, origin_slot, cell) = places[target], places[source]
+            _check_tie(target, old.shape, source, cell.shape, transform)
+            with owner._transaction():
+                owner._declared[slot] = dataclasses.replace(origin._declared[origin_slot], transform=transform)
+                owner._put(slot, cell)
+                self._check()
+
+    # Running.
+
+    def __call__(self, *inputs, **named):
+        """Runs the network on inputs, compiled.
+
+        Args:
+            *inputs: arrays or pytrees of them; also by name.
+            training: True switches dropout on, uses batch statistics, and stores running statistics.
+            key: with `training=True`, a JAX key or an int; by default the next of the library's stream.
+        """
+        ready = self._ready
+        if ready is None or named:
+            return self._call(inputs, **named)
+        program, cells = ready
+        return program(tuple([cell._array for cell in cells]), *inputs)
+
+    def _call(self, inputs, *, training: bool = False, key=None, **named):
+        picture = self._now()
+        if training:
+            return self._call_training(picture, inputs, key, named)
+        if key is not None:
+            raise ArgumentError('nothing is random in inference', remedy='pass key= together with training=True')
+        if picture.is_complete():
+            if self._ready is None:
+                self._ready = self._prepare(picture)
+            program, cells = self._ready
+            return program(tuple([cell._array for cell in cells]), *inputs, **named)
+        with _LOCK:
+            drawn = self._draw_missing(picture, inputs, named)
+            output = self._program(picture, _infer)(picture.values(drawn), *inputs, **named)
+            picture.commit(drawn)
+            return output
+
+    def _call_training(self, picture: Picture, inputs, key, named):
+        _refuse_traced((inputs, named))
+        key = next_key() if key is None else _concrete_key(key)
+        with contextlib.nullcontext() if picture.is_complete() else _LOCK:
+            drawn = self._draw_missing(picture, inputs, named)
+            program = self._program(picture, _train)
+            output, recorded = program(picture.values(drawn), key, *inputs, **named)
+            _refuse_traced(recorded)
+            cells = dict(zip(picture.names, picture.cells, strict=True))
+            picture.commit({**drawn, **{cells[name]: value for name, value in recorded.items()}})
+            return output
+
+    def _draw_missing(self, picture: Picture, inputs, named) -> dict[Parameter, jax.Array]:
+        missing = [(leaf, cell) for leaf, cell in picture.entries if cell._array is None]
+        if not missing:
+            return {}
+        for _, cell in missing:
+            if cell._wish is None:
+                raise cell._missing()
+        known = {leaf.name: cell.shape for leaf, cell in picture.entries}
+        shapes = picture.definition.complete(inputs, named, known)
+        return _fulfil({cell: (cell._wish, shapes[leaf.name]) for leaf, cell in missing})
+
+    def _program(self, picture: Picture, kind: Callable) -> Callable:
+        """One function of flat values and inputs; compiled, unless `hybridize(active=False)` said otherwise."""
+        compiled, _ = self._hybrid
+        if (kind, compiled) not in picture.made:
+            program = kind(picture.definition, picture.names)
+            picture.made[kind, compiled] = jax.jit(program) if compiled else program
+        return picture.made[kind, compiled]
+
+    def _prepare(self, picture: Picture) -> tuple[Callable, tuple[Parameter, ...]]:
+        """The program of calls from now on, and the cells whose values it takes."""
+        if not all(self._hybrid):
+            return self._program(picture, _infer), picture.cells
+        values, infer = picture.values(), _infer(picture.definition, picture.names)
+        for cell in picture.cells:
+            cell._watchers.add(self)
+        return jax.jit(lambda _, *inputs, **named: infer(values, *inputs, **named)), ()
+
+    def hybridize(
+        self, active: bool = True, *, static_params: bool = False, static_alloc: bool = False, static_shape: bool = False
+    ) -> None:
+        """Chooses how calls run; networks start out compiled.
+
+        Args:
+            active: False runs `forward` op by op, on concrete arrays.
+            static_params: compile the values into the program, for serving; it is rebuilt after they change.
+            static_alloc: MXNet's; accepted, XLA always does so.
+            static_shape: MXNet's; accepted, XLA always does so.
+        """
+        with _LOCK:
+            for block in self._blocks():
+                block._hybrid, block._ready = (active, static_params), None
+
+    def summary(self, *inputs, **named) -> None:
+        """Prints a table of the layers, their output shapes and parameter counts; tied parameters count once."""
+        print(self.definition.summary(*inputs, **named))
+
+    def name_scope(self):
+        """Gluon 1's `with self.name_scope():`; names come from the structure here, so it does nothing."""
+        return contextlib.nullcontext()
+
+    def __repr__(self) -> str:
+        return repr(self._draw_definition())
+
+    def __reduce__(self):
+        slots = {name: getattr(self, name) for name in self._kept}
+        return _rebuild, (type(self),), (dict(vars(self)), slots)
+
+    _kept = ('_token', '_declared', '_hybrid')
+
+    def __setstate__(self, state) -> None:
+        fields, slots = state
+        for name, value in slots.items():
+            object.__setattr__(self, name, value)
+        vars(self).update(fields)
+        self._link(fields)
+
+
+HybridBlock = Block
+
+_SLOTS = frozenset(name for cls in (Block, Bindable) for name in cls.__slots__)
+_SETTABLE = frozenset({'params'})
+_RESERVED = frozenset(name for name in dir(Block) if not name.startswith('_'))
+
+
+class Window(Block):
+    """A Layer inside a network: the layer's class to `isinstance`, its fields to read, and the network's cells."""
+
+    __slots__ = ('_base',)
+    _kept = (*Block._kept, '_base')
+
+    @property
+    def __class__(self):
+        return type(self._base)
+
+    def __setattr__(self, name: str, value) -> None:
+        if name not in _SLOTS and name not in _SETTABLE and name != '_base':
+            raise FrozenError(
+                f'{name!r} belongs to a definition, which is frozen', remedy='make a new layer; values change by set_data'
+            )
+        object.__setattr__(self, name, value)
+
+    def __getattr__(self, name: str):
+        if name.startswith('__') or name in Window.__slots__:
+            raise AttributeError(name)
+        return getattr(self._base, name)
+
+    def _define(self, fields: dict[str, Any]) -> Layer:
+        before = vars(self._base)
+        unchanged = all(
+            value is before[name] or (isinstance(value, tuple | dict) and value == before[name])
+            for name, value in fields.items()
+        )
+        return self._base if unchanged else self._base._with_fields(fields)
+
+
+class Definition(Layer):
+    """The definition of a network whose class is a Block: its fields, and the class whose `forward` runs."""
+
+    __slots__ = ('_block_class',)
+
+    @classmethod
+    def of(cls, block_class: type[Block], fields: dict[str, Any], token) -> 'Definition':
+        definition = cls.__new__(cls)
+        definition.__setstate__((fields, token, block_class))
+        return definition
+
+    @property
+    def _class(self) -> type[Bindable]:
+        return self._block_class
+
+    def __getstate__(self):
+        return (*super().__getstate__(), self._block_class)
+
+    def __setstate__(self, state) -> None:
+        *state, block_class = state
+        object.__setattr__(self, '_block_class', block_class)
+        super().__setstate__(state)
+
+
+def _rebuild(cls: type[Block]) -> Block:
+    return cls.__new__(cls)
+
+
+def _materialize(layer: Layer) -> Block:
+    """A network of its own from a definition: fresh cells, the same identity."""
+    cls = layer._class if isinstance(layer, Definition) else Window
+    block = cls.__new__(cls)
+    if cls is Window:
+        object.__setattr__(block, '_base', layer)
+    object.__setattr__(block, '_token', layer._token)
+    block._change(vars(layer))
+    return block
+
+
+def _adopt(owner: Block, value, path: Path):
+    """What a Block keeps of a value assigned to it: layers become Blocks, Params become cells."""
+    if isinstance(value, Block):
+        if any(block is owner for block in value._blocks()):
+            raise ArgumentError('a network cannot be put inside itself', remedy='use copy.deepcopy for a second one')
+        return value
+    if isinstance(value, Param | Parameter):
+        owner._declared[path] = value if isinstance(value, Param) else value._declared
+        return value if isinstance(value, Parameter) else Parameter(value)
+    if isinstance(value, Layer):
+        return _materialize(value)
+    if type(value) is list:
+        value = tuple(value)
+    if type(value) in (tuple, dict, FrozenDict):
+        return _map_items(value, lambda item, key: _adopt(owner, item, (*path, key)))
+    return frozen_value(owner, '.'.join(path), value)
+
+
+def _map_items(value, change: Callable):
+    """`change(item, key)` on the items of a tuple or dict; anything else as it is."""
+    if type(value) is tuple:
+        return tuple(change(item, str(i)) for i, item in enumerate(value))
+    if isinstance(value, dict):
+        return FrozenDict({key: change(item, str(key)) for key, item in value.items()})
+    return value
+
+
+def _nodes(fields: Mapping[str, Any], path: Path = ()) -> Iterator[tuple[Path, 'Block | Parameter']]:
+    """The Blocks and Parameters in fields, through tuples and dicts, with their paths."""
+    for name, value in fields.items():
+        if isinstance(value, Block | Parameter):
+            yield (*path, str(name)), value
+        elif type(value) is tuple:
+            yield from _nodes({str(i): item for i, item in enumerate(value)}, (*path, name))
+        elif isinstance(value, FrozenDict):
+            yield from _nodes(value, (*path, str(name)))
+
+
+def _replace(value, path: Path, new):
+    if not path:
+        return new
+    return _map_items(value, lambda item, key: _replace(item, path[1:], new) if key == path[0] else item)
+
+
+def _winner(cells: Mapping[str, Parameter]) -> Parameter:
+    """Of the cells of one tied parameter, the one that stays."""
+    valued = {id(cell): name for name, cell in cells.items() if cell._array is not None}
+    if len(valued) > 1:
+        first, second, *_ = valued.values()
+        raise TieError(
+            f'{first!r} and {second!r} are one parameter here, and both have values',
+            remedy='use a copy (copy.deepcopy) of one of the layers, or initialize after putting them together',
+        )
+    return max(cells.values(), key=lambda cell: (cell._array is not None, cell._wish is not None))
+
+
+def _check_tie(target: str, shape, source: str, source_shape, transform) -> None:
+    if transform is not None and is_complete(source_shape):
+        source_shape = jax.eval_shape(transform, jax.ShapeDtypeStruct(source_shape, 'float32')).shape
+    elif transform is not None:
+        return  # the first input will tell
+    if None not in (shape, source_shape) and merge_shapes(shape, source_shape) is None:
+        raise TieError(
+            f'{target!r} cannot be tied to {source!r}: their shapes differ',
+            expected=text(shape),
+            got=text(source_shape) + (' after the transform' if transform else ''),
+            remedy='give a transform=, such as jnp.transpose',
+        )
+
+
+def _infer(definition: Layer, names: tuple[str, ...]) -> Callable:
+    def forward(values, *inputs, **named):
+        return definition.run(dict(zip(names, values, strict=True)), inputs, named)[0]
+
+    return forward
+
+
+def _train(definition: Layer, names: tuple[str, ...]) -> Callable:
+    def forward(values, key, *inputs, **named):
+        return definition.run(dict(zip(names, values, strict=True)), inputs, named, training=True, key=key)
+
+    return forward
+
+
+def _refuse_traced(values) -> None:
+    if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(values)):
+        raise TransformationError(
+            'net(x, training=True) stores running statistics, and cannot inside a transformation',
+            remedy='y, params = net.apply_train(params, x, key=key)',
+        )

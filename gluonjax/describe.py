@@ -1,0 +1,56 @@
+"""How things show themselves: constructor calls and tables of text."""
+
+import inspect
+from collections.abc import Iterable, Sequence
+
+
+def constructor_call(instance: object, cls: type | None = None, hidden: Iterable[str] = ()) -> str:
+    """The call that makes `instance`, from the attributes that carry its arguments' names; defaults are left out.
+
+    Args:
+        instance: what is described.
+        cls: the class whose constructor is shown, if it is not the instance's own.
+        hidden: arguments to leave out.
+
+    >>> class Point:
+    ...     def __init__(self, x, y=0, z=0):
+    ...         self.x, self.y, self.z = x, y, z
+    >>> constructor_call(Point(1, z=2))
+    'Point(1, z=2)'
+    """
+    shown, positional = [], True
+    cls = cls or type(instance)
+    for parameter in list(inspect.signature(cls.__init__).parameters.values())[1:]:
+        value = vars(instance).get(parameter.name, parameter.default)
+        if parameter.name in hidden or value is parameter.default or _equal(value, parameter.default):
+            positional = False
+        elif parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
+            positional = positional and parameter.kind is parameter.POSITIONAL_OR_KEYWORD
+            shown.append(f'{value!r}' if positional else f'{parameter.name}={value!r}')
+    return f'{cls.__name__}({", ".join(shown)})'
+
+
+def _equal(value: object, default: object) -> bool:
+    return type(value) is type(default) and isinstance(value, str | int | float | tuple) and value == default
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[object]], foot: str = '') -> str:
+    """Rows of text in aligned columns; columns of numbers are aligned right.
+
+    >>> print(table(['name', 'count'], [['weight', 12], ['b', 3]], 'total 15'))
+    name    count
+    ------  -----
+    weight     12
+    b           3
+    total 15
+    """
+    rows = [list(row) for row in rows]
+    text = [[f'{cell:,}' if isinstance(cell, int) else str(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(head, *text, strict=True)]
+    numeric = [bool(rows) and all(isinstance(row[i], int) for row in rows) for i in range(len(head))]
+
+    def line(cells: Sequence[str]) -> str:
+        padded = (c.rjust(w) if right else c.ljust(w) for c, w, right in zip(cells, widths, numeric, strict=True))
+        return '  '.join(padded).rstrip()
+
+    return '\n'.join([line(head), line(['-' * width for width in widths]), *map(line, text), *([foot] if foot else [])])

@@ -1,0 +1,289 @@
+"""Laws and the sampler: names and keys become arrays, here and nowhere else.
+
+A parameter's value is a function of (key, name, shape, dtype, law). `Law.sample` is the reference. Compiling JAX's
+threefry once per tensor takes seconds on CPU, so `draw` cuts all float32 tensors into rows of equal length and sends
+them through one small compiled sampler. Number i of a tensor depends on (key, i) alone, so the bits are the same.
+"""
+
+import functools
+import hashlib
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+ROW = 16384  # numbers a row
+BLOCK = 64  # rows a call of the compiled sampler
+FLOAT32 = np.dtype('float32')
+_ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
+_LOWEST = np.nextafter(np.float32(-1), np.float32(0))  # jax.random.normal's open lower end
+
+
+class Law(NamedTuple):
+    """What an initializer states instead of drawing: `base * scale`.
+
+    Attributes:
+        base: 'uniform' on [-1, 1), 'normal' (standard), or 'constant' (one).
+        scale: what the base is multiplied by, once, so that it rounds once.
+    """
+
+    base: str
+    scale: float = 1.0
+
+    def sample(self, key, shape: Sequence[int], dtype: Any = jnp.float32) -> jax.Array:
+        """The reference draw of one tensor.
+
+        >>> Law('constant', 2.0).sample(None, (2,))
+        Array([2., 2.], dtype=float32)
+        """
+        if self.base == 'constant':
+            return jnp.full(shape, self.scale, dtype)
+        numbers = (
+            jax.random.normal(key, shape, dtype)
+            if self.base == 'normal'
+            else jax.random.uniform(key, shape, dtype, -1, 1)
+        )
+        # The barrier keeps XLA from folding the scale into the base's own factors, which would round differently.
+        return lax.optimization_barrier(numbers) * np.asarray(self.scale, numbers.dtype)
+
+
+class Request(NamedTuple):
+    """One tensor to draw: `law` is a Law, or an initializer's own code `f(key, shape, dtype)`."""
+
+    key: jax.Array
+    name: str
+    shape: tuple[int, ...]
+    dtype: Any
+    law: Law | Callable
+
+    @property
+    def size(self) -> int:
+        return int(np.prod(self.shape, dtype=np.int64))
+
+
+class _Stream:
+    """The library-wide stream of keys, for calls that are given none. Plain integers, so that no tracer is ever held."""
+
+    def __init__(self):
+        self.lock = threading.Lock()
+        self.restart(0)
+
+    def restart(self, seed: int):
+        with self.lock:
+            self.seed, self.count = int(seed), 0
+
+    def next(self) -> jax.Array:
+        with self.lock:
+            seed, self.count = self.seed, self.count + 1
+            count = self.count
+        with jax.ensure_compile_time_eval():
+            return named_keys([as_key(seed)], [f'stream {count}'])[0]
+
+
+_STREAM = _Stream()
+
+
+def seed(number: int) -> None:
+    """Restarts the library-wide stream that gives keys to calls without `key=`. It starts at `seed(0)`.
+
+    >>> import gluonjax
+    >>> gluonjax.seed(7)
+    """
+    _STREAM.restart(number)
+
+
+def next_key() -> jax.Array:
+    """The next key of the library-wide stream; never a tracer, also inside a transformation."""
+    return _STREAM.next()
+
+
+def as_key(key) -> jax.Array:
+    """A typed JAX key from an int, a typed key, or an old-style `uint32` key."""
+    if isinstance(key, int | np.integer):
+        return jax.random.key(int(key))
+    if not jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
+        return jax.random.wrap_key_data(key)
+    return key
+
+
+def named_keys(keys: Sequence[jax.Array], names: Sequence[str]) -> list[jax.Array]:
+    """The key of each name, derived from the key beside it: two `fold_in`s with the 64-bit hash of the name."""
+    hashes = _hashes(names)
+    if not all(map(_is_threefry, keys)):
+        return [
+            jax.random.fold_in(jax.random.fold_in(key, high), low) for key, (high, low) in zip(keys, hashes, strict=True)
+        ]
+    return [jax.random.wrap_key_data(words, impl='threefry2x32') for words in _fold(_words(keys), hashes)]
+
+
+def draw(requests: Sequence[Request], together: bool = False) -> list[jax.Array]:
+    """Draws every request; the only door to random numbers in initialization.
+
+    Outside a transformation, tensors of float32 with a law go through the compiled sampler. Inside one, each is drawn by
+    itself, so that under sharded `out_shardings` a device makes only its own part; `together=True` makes one draw
+    instead, which compiles faster. All ways give the same bits.
+    """
+    traced = any(isinstance(jax.random.key_data(request.key), jax.core.Tracer) for request in requests)
+    rows = [i for i, request in enumerate(requests) if _in_rows(request) and (together or not traced)]
+    arrays = dict(zip(rows, _draw_rows([requests[i] for i in rows], traced), strict=True))
+    rest = [request for i, request in enumerate(requests) if i not in arrays]
+    keys = iter(named_keys([request.key for request in rest], [request.name for request in rest]))
+    return [arrays[i] if i in arrays else _draw_one(next(keys), request) for i, request in enumerate(requests)]
+
+
+def _draw_one(key, request: Request) -> jax.Array:
+    if isinstance(request.law, Law):
+        return request.law.sample(key, request.shape, request.dtype)
+    return request.law(key, request.shape, request.dtype)
+
+
+def _in_rows(request: Request) -> bool:
+    """Whether the sampler for rows knows this request: a law, in float32, from JAX's default generator."""
+    return isinstance(request.law, Law) and np.dtype(request.dtype) == FLOAT32 and _is_threefry(request.key)
+
+
+def _is_threefry(key) -> bool:
+    return str(jax.random.key_impl(key)) == 'threefry2x32' and jax.config.jax_threefry_partitionable
+
+
+def _draw_rows(requests: Sequence[Request], traced: bool) -> list[jax.Array]:
+    if not requests:
+        return []
+    words = _fold(_words([request.key for request in requests]), _hashes([request.name for request in requests]))
+    if traced:
+        return _in_one_program(requests, words)
+    if _platform() == 'cpu':
+        return _through_host_buffers(requests, words)
+    return jax.jit(lambda words: _in_one_program(requests, words))(words)
+
+
+def _platform() -> str:
+    device = jax.config.jax_default_device
+    return jax.default_backend() if device is None else getattr(device, 'platform', device)
+
+
+def _through_host_buffers(requests: Sequence[Request], words: np.ndarray) -> list[jax.Array]:
+    """Blocks of rows through the compiled sampler, scaled into buffers that `device_put` can alias on CPU."""
+    buffers = [_aligned_buffer(request.size) for request in requests]
+    for base in ('uniform', 'normal'):
+        chosen = [i for i, request in enumerate(requests) if request.law.base == base]
+        _fill(base, [buffers[i] for i in chosen], words[chosen], [requests[i].law.scale for i in chosen])
+    for request, buffer in zip(requests, buffers, strict=True):
+        if request.law.base == 'constant':
+            buffer.fill(request.law.scale)
+    shaped = [buffer.reshape(request.shape) for request, buffer in zip(requests, buffers, strict=True)]
+    return jax.device_put(shaped)
+
+
+def _aligned_buffer(size: int) -> np.ndarray:
+    """Memory on a 64-byte border: the CPU backend takes it as it is, without a copy."""
+    memory = np.empty(size * FLOAT32.itemsize + 64, np.uint8)
+    start = -memory.ctypes.data % 64
+    return memory[start : start + size * FLOAT32.itemsize].view(FLOAT32)
+
+
+def _fill(base: str, buffers: list[np.ndarray], words: np.ndarray, scales: list[float]) -> None:
+    owner, offsets = _cut([buffer.size for buffer in buffers])
+    waiting: list[tuple[int, jax.Array]] = []
+    for start in range(0, len(owner), BLOCK):
+        block = np.arange(start, start + BLOCK) % len(owner)  # the last block repeats rows that nobody reads
+        waiting.append((start, _sample_block(base, words[owner[block]], _halves(offsets[block]))))
+        if len(waiting) > 2:  # copy two blocks behind the computation
+            _scale_into(buffers, scales, owner, offsets, *waiting.pop(0))
+    for start, numbers in waiting:
+        _scale_into(buffers, scales, owner, offsets, start, numbers)
+
+
+def _scale_into(buffers, scales, owner, offsets, start: int, numbers: jax.Array) -> None:
+    for row, values in enumerate(np.asarray(numbers)[: len(owner) - start], start):
+        target = buffers[owner[row]][offsets[row] : offsets[row] + ROW]
+        np.multiply(values[: target.size], np.float32(scales[owner[row]]), out=target)
+
+
+def _cut(sizes: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+    """Cuts tensors into rows: for each row, whose it is and where in its tensor it begins."""
+    counts = [-(-size // ROW) for size in sizes]
+    owner = np.repeat(np.arange(len(sizes)), counts)
+    return owner, np.concatenate([np.arange(0), *(np.arange(count) * ROW for count in counts)])
+
+
+def _halves(offsets: np.ndarray) -> np.ndarray:
+    """64-bit offsets as pairs of 32-bit words, high then low."""
+    return np.stack([offsets >> 32, offsets & 0xFFFFFFFF], axis=1).astype(np.uint32)
+
+
+def _in_one_program(requests: Sequence[Request], words) -> list[jax.Array]:
+    """One draw over all rows, for traced code and for accelerators."""
+    drawn: dict[int, jax.Array] = {}
+    for base in ('uniform', 'normal'):
+        chosen = [i for i, request in enumerate(requests) if request.law.base == base and request.size]
+        owner, offsets = _cut([requests[i].size for i in chosen])
+        if not chosen:
+            continue
+        # The barrier makes the rows one array: without it XLA draws them again for each tensor that is cut from them.
+        numbers = lax.optimization_barrier(_rows(base, words[np.asarray(chosen)[owner]], _halves(offsets)))
+        for position, i in enumerate(chosen):
+            mine = numbers[np.searchsorted(owner, position) : np.searchsorted(owner, position, 'right')]
+            tensor = mine.reshape(-1)[: requests[i].size].reshape(requests[i].shape)
+            drawn[i] = tensor * np.float32(requests[i].law.scale)
+    return [
+        drawn[i] if i in drawn else jnp.full(request.shape, request.law.scale, request.dtype)
+        for i, request in enumerate(requests)
+    ]
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _sample_block(base: str, words, offsets) -> jax.Array:
+    return _rows(base, words, offsets)
+
+
+def _rows(base: str, words, offsets) -> jax.Array:
+    """Rows of base numbers: row r holds numbers `offsets[r] .. offsets[r] + ROW` of the tensor with key `words[r]`."""
+    low = lax.broadcasted_iota(jnp.uint32, (len(offsets), ROW), 1) + offsets[:, 1:]
+    high = jnp.broadcast_to(offsets[:, :1], low.shape)
+    first, second = _threefry(words[:, :1], words[:, 1:], high, low)
+    mantissa = lax.shift_right_logical(first ^ second, np.uint32(9)) | np.uint32(0x3F800000)
+    doubled = (lax.bitcast_convert_type(mantissa, jnp.float32) - np.float32(1)) * np.float32(2)
+    if base == 'uniform':
+        return doubled - np.float32(1)
+    return np.float32(np.sqrt(2)) * lax.erf_inv(jnp.maximum(_LOWEST, doubled + _LOWEST))
+
+
+def _hashes(names: Sequence[str]) -> np.ndarray:
+    """Two 32-bit words a name."""
+    digests = [hashlib.blake2b(name.encode(), digest_size=8).digest() for name in names]
+    return np.frombuffer(b''.join(digests), '>u4').astype(np.uint32).reshape(-1, 2)
+
+
+def _words(keys: Sequence[jax.Array]):
+    """The keys' words, shape (len(keys), 2): NumPy's where they are concrete, JAX's where they are traced."""
+    data = {id(key): jax.random.key_data(key) for key in keys}
+    if any(isinstance(words, jax.core.Tracer) for words in data.values()):
+        return jnp.stack([data[id(key)] for key in keys]) if keys else jnp.zeros((0, 2), jnp.uint32)
+    host = {identity: np.asarray(words) for identity, words in data.items()}
+    return np.stack([host[id(key)] for key in keys]) if keys else np.zeros((0, 2), np.uint32)
+
+
+def _fold(words, hashes: np.ndarray):
+    """`jax.random.fold_in` of both halves of a hash, for all keys at once."""
+    for half in (hashes[:, 0], hashes[:, 1]):
+        first, second = _threefry(words[:, 0], words[:, 1], np.zeros_like(half), half)
+        words = (np if isinstance(first, np.ndarray) else jnp).stack([first, second], axis=1)
+    return words
+
+
+def _threefry(key0, key1, x0, x1):
+    """Threefry-2x32 with 20 rounds (Salmon et al., 2011), unrolled; on uint32 arrays of NumPy or JAX alike."""
+    schedule = (key0, key1, key0 ^ key1 ^ np.uint32(0x1BD11BDA))
+    x0, x1 = x0 + schedule[0], x1 + schedule[1]
+    for group in range(5):
+        for rotation in _ROTATIONS[group % 2]:
+            x0 = x0 + x1
+            x1 = ((x1 << np.uint32(rotation)) | (x1 >> np.uint32(32 - rotation))) ^ x0
+        x0 = x0 + schedule[(group + 1) % 3]
+        x1 = x1 + schedule[(group + 2) % 3] + np.uint32(group + 1)
+    return x0, x1

@@ -1,0 +1,70 @@
+"""Typed errors. Each says what happened, what was expected, what came instead, and what to do next."""
+
+
+class GluonError(Exception):
+    """The base of every error that gluonjax raises on purpose.
+
+    Args:
+        what: what went wrong, in one sentence that names the thing.
+        expected: what would have been right.
+        got: what came instead.
+        remedy: what to do next.
+
+    >>> print(GluonError('the width is wrong', expected='3', got='4', remedy='pass 3'))
+    the width is wrong
+      expected: 3
+      got: 4
+      try: pass 3
+    """
+
+    def __init__(self, what: str, *, expected: object = None, got: object = None, remedy: str | None = None):
+        details = (('expected', expected), ('got', got), ('try', remedy))
+        super().__init__('\n  '.join([what, *(f'{label}: {text}' for label, text in details if text is not None)]))
+
+
+class ArgumentError(GluonError, ValueError):
+    """An argument has a value that the layer, the initializer or the method does not take."""
+
+
+class ShapeError(GluonError, ValueError):
+    """Shapes that do not fit each other, or a shape that is still unknown."""
+
+
+class DTypeError(GluonError, TypeError):
+    """An array of a dtype that cannot be used here."""
+
+
+class ParamsError(GluonError, ValueError):
+    """A `params` tree that does not match the definition; every difference is named."""
+
+
+class PatternError(GluonError, LookupError):
+    """A pattern that matches no parameter."""
+
+
+class TieError(GluonError, ValueError):
+    """Parameters that cannot be one parameter."""
+
+
+class UninitializedError(GluonError, RuntimeError):
+    """A parameter was read before `initialize` was called."""
+
+
+class DeferredInitializationError(GluonError, RuntimeError):
+    """A parameter was read after `initialize` but before the first input completed its shape."""
+
+
+class MissingKeyError(GluonError, ValueError):
+    """Something random was asked for, and no random key was given."""
+
+
+class FrozenError(GluonError, AttributeError):
+    """A definition was about to be changed after its construction."""
+
+
+class BareLayerError(GluonError, TypeError):
+    """A stateless definition was used as if it held values."""
+
+
+class TransformationError(GluonError, RuntimeError):
+    """A value would have to leave a transformation (`jit`, `vmap`, `scan`, ...) by a side door."""

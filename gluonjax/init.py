@@ -1,0 +1,363 @@
+"""Initializers: Gluon's set. Each states a law, and each is also a function `f(key, shape, dtype)`.
+
+Shapes follow MXNet: the first axis counts outputs, the second inputs, the rest is the kernel.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gluonjax.describe import constructor_call
+from gluonjax.draw import Law, as_key
+from gluonjax.errors import ArgumentError, ParamsError, PatternError, ShapeError
+
+_REGISTRY: dict[str, type['Initializer']] = {}
+# What the general initializer does with a parameter of this last name; every other name goes to `init_weight`.
+_BY_LAST_NAME = {
+    'bias': 'zeros',
+    'gamma': 'ones',
+    'beta': 'zeros',
+    'running_mean': 'zeros',
+    'running_var': 'ones',
+    'moving_mean': 'zeros',
+    'moving_var': 'ones',
+}
+
+
+class Initializer:
+    """The base of initializers. Override `init_weight` for code of your own, or `law` to state a law.
+
+    >>> class Ramp(Initializer):
+    ...     def init_weight(self, key, shape, dtype, name):
+    ...         return jnp.arange(np.prod(shape), dtype=dtype).reshape(shape)
+    >>> Ramp()(jax.random.key(0), (2, 2))
+    Array([[0., 1.],
+           [2., 3.]], dtype=float32)
+    """
+
+    def law(self, shape: tuple[int, ...]) -> Law | None:
+        """The law of a tensor of this shape; None if `init_weight` has code of its own."""
+        return None
+
+    def init_weight(self, key: jax.Array, shape: tuple[int, ...], dtype: Any, name: str) -> jax.Array:
+        """The values of the parameter `name` (its name as seen from the object that was initialized)."""
+        law = self.law(shape)
+        if law is None:
+            raise ArgumentError(
+                f'{type(self).__name__} says no values',
+                remedy='override init_weight(self, key, shape, dtype, name), or law(self, shape)',
+            )
+        return law.sample(key, shape, dtype)
+
+    def __call__(self, key: jax.Array, shape: Sequence[int], dtype: Any = jnp.float32) -> jax.Array:
+        """The signature of `jax.nn.initializers`, so that ours work in flax and wherever else it is taken."""
+        return self.init_weight(None if key is None else as_key(key), tuple(shape), dtype, 'weight')
+
+    def for_name(self, name: str) -> 'Initializer':
+        """The initializer that this one, as the general initializer of a network, uses for the parameter `name`."""
+        last = name.rpartition('.')[2]
+        return next((create(known) for suffix, known in _BY_LAST_NAME.items() if last.endswith(suffix)), self)
+
+    def statement(self, name: str, shape: tuple[int, ...]) -> Law | Callable:
+        """What `draw` takes: the law, or a call of this initializer's own code whose answer is checked."""
+        if type(self).init_weight is Initializer.init_weight and (law := self.law(shape)) is not None:
+            return law
+
+        def own(key, shape, dtype):
+            value = jnp.asarray(self.init_weight(key, shape, dtype, name))
+            if value.shape != tuple(shape):
+                raise ShapeError(f'{self!r} gave {name!r} another shape', expected=tuple(shape), got=value.shape)
+            return value.astype(dtype)
+
+        return own
+
+    def __repr__(self) -> str:
+        return constructor_call(self)
+
+
+def register(cls: type[Initializer]) -> type[Initializer]:
+    """Class decorator: makes an initializer known by its name in lower case.
+
+    >>> @register
+    ... class Half(Initializer):
+    ...     def law(self, shape):
+    ...         return Law('constant', 0.5)
+    >>> create('half')
+    Half()
+    """
+    return alias(cls.__name__)(cls)
+
+
+def alias(*names: str) -> Callable[[type[Initializer]], type[Initializer]]:
+    """Class decorator: makes an initializer known by further names."""
+
+    def decorate(cls: type[Initializer]) -> type[Initializer]:
+        if not (isinstance(cls, type) and issubclass(cls, Initializer)):
+            raise ArgumentError('only initializers can be registered', expected='a subclass of Initializer', got=repr(cls))
+        _REGISTRY.update({name.lower(): cls for name in names})
+        return cls
+
+    return decorate
+
+
+def create(initializer, **arguments) -> Initializer:
+    """An Initializer from a name, an Initializer, or any function `f(key, shape, dtype)`.
+
+    Raises:
+        ArgumentError: an unknown name, or something that is none of the three.
+
+    >>> create('xavier', magnitude=2)
+    Xavier(magnitude=2)
+    >>> create(jax.nn.initializers.zeros)(jax.random.key(0), (2,))
+    Array([0., 0.], dtype=float32)
+    """
+    if isinstance(initializer, str):
+        if initializer.lower() not in _REGISTRY:
+            raise ArgumentError(f'no initializer is named {initializer!r}', expected=f'one of {sorted(_REGISTRY)}')
+        return _REGISTRY[initializer.lower()](**arguments)
+    if isinstance(initializer, Initializer):
+        return initializer
+    if isinstance(initializer, type) or not callable(initializer):
+        raise ArgumentError(
+            'this is no initializer',
+            expected='a name, an Initializer, or f(key, shape, dtype)',
+            got=repr(initializer),
+            remedy='make an instance, as in init.Xavier(); init.Constant(value) sets a number or an array',
+        )
+    return _Function(initializer)
+
+
+class _Function(Initializer):
+    """A plain function `f(key, shape, dtype)` as an initializer."""
+
+    def __init__(self, function: Callable):
+        self.function = function
+
+    def init_weight(self, key, shape, dtype, name):
+        return self.function(key, shape, dtype)
+
+    def __repr__(self) -> str:
+        return getattr(self.function, '__qualname__', repr(self.function))
+
+
+@register
+@alias('zeros')
+class Zero(Initializer):
+    """All zeros."""
+
+    def law(self, shape):
+        return Law('constant', 0.0)
+
+
+@register
+@alias('ones')
+class One(Initializer):
+    """All ones."""
+
+    def law(self, shape):
+        return Law('constant', 1.0)
+
+
+@register
+class Constant(Initializer):
+    """A number, or an array that broadcasts to the parameter's shape.
+
+    >>> Constant([1, 2])(None, (2, 2))
+    Array([[1., 2.],
+           [1., 2.]], dtype=float32)
+    """
+
+    def __init__(self, value=0.0):
+        self.value = value
+
+    def law(self, shape):
+        return Law('constant', float(self.value)) if np.ndim(self.value) == 0 else None
+
+    def init_weight(self, key, shape, dtype, name):
+        try:
+            return jnp.broadcast_to(jnp.asarray(self.value, dtype), shape)
+        except ValueError:
+            raise ShapeError(
+                f'the constant of {name!r} does not broadcast', expected=shape, got=np.shape(self.value)
+            ) from None
+
+    def statement(self, name, shape):
+        return self.law(shape) or super().statement(name, shape)
+
+
+@register
+class Uniform(Initializer):
+    """Uniform on [-scale, scale). The default initializer of a network is `Uniform(0.07)`."""
+
+    def __init__(self, scale: float = 0.07):
+        self.scale = scale
+
+    def law(self, shape):
+        return Law('uniform', float(self.scale))
+
+
+@register
+@alias('gaussian')
+class Normal(Initializer):
+    """Normal with mean 0 and standard deviation `sigma`."""
+
+    def __init__(self, sigma: float = 0.01):
+        self.sigma = sigma
+
+    def law(self, shape):
+        return Law('normal', float(self.sigma))
+
+
+@register
+class Xavier(Initializer):
+    """Scale from the fans (Glorot and Bengio, 2010): `sqrt(magnitude / factor)`.
+
+    Args:
+        rnd_type: 'uniform' on [-scale, scale), or 'gaussian' with standard deviation `scale`.
+        factor_type: the factor: fan 'in', fan 'out' or their average, 'avg'. A fan is an axis (1 for in, 0 for out)
+            times the size of the kernel (the product of the axes from 2 on).
+        magnitude: see the formula.
+
+    Raises:
+        ShapeError: on a tensor of fewer than two axes, or with an empty fan.
+        ArgumentError: on an unknown type.
+    """
+
+    def __init__(self, rnd_type: str = 'uniform', factor_type: str = 'avg', magnitude: float = 3):
+        _check_choice('rnd_type', rnd_type, ('uniform', 'gaussian'))
+        _check_choice('factor_type', factor_type, ('avg', 'in', 'out'))
+        self.rnd_type, self.factor_type, self.magnitude = rnd_type, factor_type, magnitude
+
+    def law(self, shape):
+        if len(shape) < 2:
+            raise ShapeError(
+                f'{type(self).__name__} needs fans',
+                expected='a shape of two axes or more',
+                got=shape,
+                remedy='give this parameter another initializer, such as init.Uniform() or init.Zero()',
+            )
+        kernel = float(np.prod(shape[2:]))
+        fan_in, fan_out = shape[1] * kernel, shape[0] * kernel
+        factor = {'avg': (fan_in + fan_out) / 2, 'in': fan_in, 'out': fan_out}[self.factor_type]
+        base = 'uniform' if self.rnd_type == 'uniform' else 'normal'
+        return Law(base, float(np.sqrt(self.magnitude / factor)) if factor else 0.0)
+
+
+@register
+class MSRAPrelu(Xavier):
+    """He et al. (2015), for networks with PReLU of this slope: gaussian Xavier of magnitude `2 / (1 + slope^2)`."""
+
+    def __init__(self, factor_type: str = 'avg', slope: float = 0.25):
+        super().__init__('gaussian', factor_type, 2.0 / (1 + slope**2))
+        self.slope = slope
+
+
+@register
+class Orthogonal(Initializer):
+    """`scale` times a matrix with orthonormal rows or columns (Saxe et al., 2014), from the SVD of a random matrix.
+
+    Axes after the first count as one.
+
+    Args:
+        scale: the factor; 1.414 suits relu.
+        rand_type: the random matrix is 'uniform' on [-1, 1) or 'normal'.
+    """
+
+    def __init__(self, scale: float = 1.414, rand_type: str = 'uniform'):
+        _check_choice('rand_type', rand_type, ('uniform', 'normal'))
+        self.scale, self.rand_type = scale, rand_type
+
+    def init_weight(self, key, shape, dtype, name):
+        matrix = Law(self.rand_type).sample(key, (shape[0], int(np.prod(shape[1:]))), jnp.float32)
+        left, _, right = jnp.linalg.svd(matrix, full_matrices=False)
+        chosen = left if left.shape == matrix.shape else right
+        return (self.scale * chosen).reshape(shape).astype(dtype)
+
+
+@register
+class Bilinear(Initializer):
+    """The kernel of bilinear upsampling, for transposed convolutions; repeated over the first two axes."""
+
+    def init_weight(self, key, shape, dtype, name):
+        if len(shape) != 4:
+            raise ShapeError(f'Bilinear cannot fill {name!r}', expected='a shape of four axes', got=shape)
+        factor = np.ceil(shape[3] / 2.0)
+        center = (2 * factor - 1 - factor % 2) / (2.0 * factor)
+        rows, columns = (1 - np.abs(np.arange(shape[axis]) / factor - center) for axis in (2, 3))
+        return jnp.broadcast_to(jnp.asarray(np.outer(rows, columns), dtype), shape)
+
+
+@register
+class LSTMBias(Initializer):
+    """Zero, but `forget_bias` in the second quarter, where an LSTM's forget gate has its bias."""
+
+    def __init__(self, forget_bias: float = 1.0):
+        self.forget_bias = forget_bias
+
+    def init_weight(self, key, shape, dtype, name):
+        value, hidden = np.zeros(shape), shape[0] // 4
+        value[hidden : 2 * hidden] = self.forget_bias
+        return jnp.asarray(value, dtype)
+
+
+@register
+class Mixed(Initializer):
+    """Several initializers by pattern: the first pattern that matches a name (`re.match`) decides.
+
+    >>> Mixed(['.*bias', '.*'], [Zero(), Xavier()]).for_name('0.weight')
+    Xavier()
+    """
+
+    def __init__(self, patterns: Sequence[str], initializers: Sequence):
+        if len(patterns) != len(initializers):
+            raise ArgumentError('Mixed takes one initializer a pattern', expected=len(patterns), got=len(initializers))
+        self.patterns, self.initializers = tuple(patterns), tuple(map(create, initializers))
+
+    def for_name(self, name):
+        for pattern, initializer in zip(self.patterns, self.initializers, strict=True):
+            if re.match(pattern, name):
+                return initializer.for_name(name)
+        raise PatternError(
+            f'no pattern of Mixed matches {name!r}',
+            expected=f'a match by one of {list(self.patterns)}',
+            remedy="add ('.*', an initializer) at the end",
+        )
+
+    def init_weight(self, key, shape, dtype, name):
+        return self.for_name(name).init_weight(key, shape, dtype, name)
+
+
+@register
+class Load(Initializer):
+    """Values from a dict of arrays by name; `default_init` for names it lacks. MXNet's 'arg:' and 'aux:' are dropped."""
+
+    def __init__(self, param: Mapping[str, Any], default_init=None):
+        self.param = {re.sub('^(arg|aux):', '', name): value for name, value in param.items()}
+        self.default_init = None if default_init is None else create(default_init)
+
+    def for_name(self, name):
+        if name in self.param:
+            return self
+        if self.default_init is None:
+            raise ParamsError(f'Load has no value for {name!r}', got=sorted(self.param), remedy='give it a default_init')
+        return self.default_init.for_name(name)
+
+    def init_weight(self, key, shape, dtype, name):
+        if name not in self.param:
+            return self.for_name(name).init_weight(key, shape, dtype, name)
+        value = jnp.asarray(self.param[name], dtype)
+        if value.shape != tuple(shape):
+            raise ShapeError(f'Load has another shape for {name!r}', expected=tuple(shape), got=value.shape)
+        return value
+
+    def __repr__(self) -> str:
+        return f'Load({len(self.param)} arrays, default_init={self.default_init!r})'
+
+
+def _check_choice(argument: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise ArgumentError(f'{argument} is unknown', expected=f'one of {choices}', got=repr(value))

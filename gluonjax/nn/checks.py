@@ -1,0 +1,65 @@
+"""Checks of arguments and inputs that layers share. The run adds to each error which layer it was and how shapes got there."""
+
+import operator
+from collections.abc import Iterable
+
+import jax
+import jax.numpy as jnp
+
+from gluonjax.errors import ArgumentError, DTypeError, ShapeError
+
+
+def size(name: str, value, least: int = 1) -> int:
+    """A whole number of at least `least`."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = least - 1
+    if isinstance(value, bool) or number < least:
+        raise ArgumentError(f'{name} cannot be this', expected=f'a whole number from {least} on', got=repr(value))
+    return number
+
+
+def optional_size(name: str, value) -> int | None:
+    """A size, or None where the input decides; MXNet writes 0 for that."""
+    return None if value is None or value == 0 else size(name, value)
+
+
+def per_axis(name: str, value, rank: int, least: int = 1) -> tuple[int, ...]:
+    """One whole number for each spatial axis; a single one stands for all.
+
+    >>> per_axis('strides', 2, 2)
+    (2, 2)
+    """
+    values = tuple(value) if isinstance(value, Iterable) else (value,) * rank
+    if len(values) != rank:
+        raise ArgumentError(f'{name} has the wrong length', expected=f'a number or {rank} numbers', got=repr(value))
+    return tuple(size(name, item, least) for item in values)
+
+
+def layout(value: str, spatial: str) -> str:
+    """A layout with the batch axis, the channel axis and these spatial axes, channels first or last."""
+    allowed = (f'NC{spatial}', f'N{spatial}C')
+    if value not in allowed:
+        raise ArgumentError('the layout is unknown', expected=f'one of {allowed}', got=repr(value))
+    return value
+
+
+def rank(x, expected: int, meaning: str) -> None:
+    """The input has this many axes."""
+    if x.ndim != expected:
+        raise ShapeError('the input has the wrong number of axes', expected=f'{expected} ({meaning})', got=x.shape)
+
+
+def floating(x) -> None:
+    """The input is of floating point."""
+    if not jnp.issubdtype(x.dtype, jnp.floating):
+        raise DTypeError(
+            'this layer needs floating-point input', got=f'{x.dtype} of shape {x.shape}', remedy="x.astype('float32')"
+        )
+
+
+def promoted(*arrays) -> list[jax.Array]:
+    """The arrays in the dtype that JAX promotes them to."""
+    dtype = jnp.result_type(*arrays)
+    return [array.astype(dtype) for array in arrays]

@@ -1,0 +1,40 @@
+"""Dropout."""
+
+import jax
+import jax.numpy as jnp
+
+from gluonjax.errors import ArgumentError
+from gluonjax.layer import Layer
+
+
+class Dropout(Layer):
+    """In training, zeroes elements with probability `rate` and scales the rest by 1 / (1 - rate).
+
+    Srivastava et al. (2014); MXNet's `Dropout`. Needs a key: `apply_train(params, x, key=key)`.
+
+    Args:
+        rate: the probability, from 0 to 1.
+        axes: axes along which all elements share one decision.
+
+    Raises:
+        MissingKeyError: in training without a key.
+
+    >>> Dropout(0.5).apply({}, jnp.ones(3))
+    Array([1., 1., 1.], dtype=float32)
+    """
+
+    def __init__(self, rate, axes=()):
+        if not 0 <= rate <= 1:
+            raise ArgumentError('rate is a probability', expected='a number from 0 to 1', got=repr(rate))
+        self.rate, self.axes = rate, (axes,) if isinstance(axes, int) else tuple(axes)
+
+    def forward(self, x):
+        if not self.training or self.rate == 0:
+            return x
+        if any(not -x.ndim <= axis < x.ndim for axis in self.axes):
+            raise ArgumentError('Dropout has an axis that the input lacks', expected=f'axes below {x.ndim}', got=self.axes)
+        shared = {axis % x.ndim for axis in self.axes}
+        shape = [1 if axis in shared else length for axis, length in enumerate(x.shape)]
+        keep = jax.random.bernoulli(self.next_key(), 1 - self.rate, shape)
+        scale = 0 if self.rate == 1 else 1 / (1 - self.rate)
+        return x * keep.astype(x.dtype) * jnp.asarray(scale, x.dtype)

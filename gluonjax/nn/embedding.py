@@ -1,0 +1,31 @@
+"""Embedding."""
+
+import jax.numpy as jnp
+
+from gluonjax.layer import Layer, Param
+from gluonjax.nn.checks import size
+
+
+class Embedding(Layer):
+    """Rows of a table by index: (...) -> (..., output_dim), as MXNet's `Embedding`.
+
+    Indices may be of floating point: fractions are cut off. Indices out of range are clipped to the first or last row.
+
+    Args:
+        input_dim: the number of rows.
+        output_dim: the length of a row.
+        dtype: the dtype of the table.
+        weight_initializer: of the table, shape (input_dim, output_dim).
+        sparse_grad: MXNet's; accepted, gradients are dense here.
+
+    >>> layer = Embedding(3, 2, weight_initializer='ones')
+    >>> layer.apply(layer.init(0), jnp.array([0, 2])).shape
+    (2, 2)
+    """
+
+    def __init__(self, input_dim, output_dim, dtype='float32', weight_initializer=None, sparse_grad=False):
+        self.input_dim, self.output_dim = size('input_dim', input_dim), size('output_dim', output_dim)
+        self.weight = Param((input_dim, output_dim), dtype, weight_initializer)
+
+    def forward(self, x):
+        return jnp.take(self.weight, x.astype(jnp.int32), axis=0, mode='clip')

@@ -1,0 +1,97 @@
+"""Sequential, the network that people use, and containers like it."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import jax.numpy as jnp
+
+from gluonjax.block import Block
+from gluonjax.errors import ArgumentError
+from gluonjax.layer import Layer
+
+
+class Sequential(Block):
+    """Layers in a row. A tuple that a layer returns is the inputs of the next.
+
+    `net[0]` is a window onto the network's own values, and so is `net[1:3]`.
+
+    >>> from gluonjax import nn
+    >>> net = nn.Sequential()
+    >>> net.add(nn.Dense(256, activation='relu'), nn.Dense(10))
+    >>> net
+    Sequential(
+      (0): Dense(256, activation='relu')
+      (1): Dense(10)
+    )
+    >>> net.collect_params()['0.weight']
+    Parameter 0.weight (shape=(256, None), dtype=float32)
+    >>> net.initialize()
+    >>> net(jnp.ones((2, 20))).shape
+    (2, 10)
+    >>> net[0].weight.shape
+    (256, 20)
+    """
+
+    def __init__(self, *layers):
+        self.add(*layers)
+
+    def add(self, *layers) -> None:
+        """Appends layers or networks; all of them, or none if one cannot be added.
+
+        Raises:
+            ArgumentError: for something that is neither.
+        """
+        for layer in layers:
+            if not isinstance(layer, Layer | Block):
+                raise ArgumentError(
+                    'this cannot be added',
+                    expected='a layer or a network',
+                    got=repr(layer),
+                    remedy='nn.Lambda(function) makes a layer of a function',
+                )
+        self._set_all({str(i): layer for i, layer in enumerate(layers, len(self))})
+
+    def forward(self, *inputs):
+        for layer in self:
+            output = layer(*inputs)
+            inputs = tuple(output) if isinstance(output, tuple | list) else (output,)
+        return inputs[0] if len(inputs) == 1 else inputs
+
+    def __len__(self) -> int:
+        return sum(name.isdigit() for name in vars(self))
+
+    def __bool__(self) -> bool:
+        return True  # an empty network is still a network
+
+    def __iter__(self) -> Iterator[Any]:
+        return (getattr(self, str(i)) for i in range(len(self)))
+
+    def __getitem__(self, index: int | slice) -> Any:
+        if isinstance(index, slice):
+            return self._part(range(*index.indices(len(self))))
+        try:
+            return getattr(self, str(range(len(self))[index]))
+        except IndexError:
+            raise IndexError(f'layer {index} of a network of {len(self)} layers') from None
+
+
+class Concatenate(Sequential):
+    """Gives every layer the same input, and joins the outputs along an axis. MXNet's `Concatenate`, `Concurrent`.
+
+    >>> from gluonjax import nn
+    >>> net = nn.Concatenate(nn.Dense(2), nn.Dense(3))
+    >>> net.initialize()
+    >>> net(jnp.ones((1, 4))).shape
+    (1, 5)
+    """
+
+    def __init__(self, *layers, axis: int = -1):
+        self.axis = axis
+        super().__init__(*layers)
+
+    def forward(self, *inputs):
+        return jnp.concatenate([layer(*inputs) for layer in self], axis=self.axis)
+
+
+HybridSequential = Sequential
+HybridConcatenate = Concatenate
