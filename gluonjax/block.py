@@ -6,6 +6,7 @@ below it: an immutable definition. Everything is computed by the pure functions 
 
 import contextlib
 import dataclasses
+import functools
 import itertools
 import threading
 import weakref
@@ -89,7 +90,7 @@ class Parameter:
         self._grad_req = 'write' if declared.trainable else 'null'
         self.lr_mult = self.wd_mult = 1.0
         self._holders: list[tuple[weakref.ref[Block], Path]] = []
-        self._watchers: weakref.WeakSet[Block] = weakref.WeakSet()  # Blocks with this value frozen into a program
+        self._watchers: weakref.WeakSet[Block] = weakref.WeakSet()  # Blocks that are ready to run with this value
 
     def __getstate__(self):
         wish = self._wish and self._wish._replace(asker=None)
@@ -198,9 +199,10 @@ class Parameter:
         return f'Parameter {name} (shape={text(self.shape)}, dtype={self.dtype})'
 
     def _commit(self, array: jax.Array) -> None:
-        self._array, self._shape, self._wish = array, array.shape, None
-        for block in list(self._watchers):
-            block._ready = None
+        with _LOCK:
+            self._array, self._shape, self._wish = array, array.shape, None
+            while self._watchers:
+                self._watchers.pop()._ready = None
 
     def _redeclare(self, **changes) -> None:
         self._declared = dataclasses.replace(self._declared, **changes)
@@ -366,7 +368,7 @@ class Block(Bindable):
             ('_declared', {}),  # path of a slot below this Block -> the Param declared there
             ('_parents', []),  # (weak reference to a Block that holds this one, the name there), oldest first
             ('_picture', None),
-            ('_ready', None),  # the program and the cells of a call, when every cell has a value
+            ('_ready', None),  # a function of the inputs alone, once every cell has a value
             ('_hybrid', (True, False)),  # compiled?, values frozen into the program?
         ):
             object.__setattr__(block, slot, value)
@@ -645,8 +647,7 @@ class Block(Bindable):
         ready = self._ready
         if ready is None or named:
             return self._call(inputs, **named)
-        program, cells = ready
-        return program(tuple([cell._array for cell in cells]), *inputs)
+        return ready(*inputs)
 
     def _call(self, inputs, *, training: bool = False, key=None, **named):
         picture = self._now()
@@ -655,10 +656,7 @@ class Block(Bindable):
         if key is not None:
             raise ArgumentError('nothing is random in inference', remedy='pass key= together with training=True')
         if picture.is_complete():
-            if self._ready is None:
-                self._ready = self._prepare(picture)
-            program, cells = self._ready
-            return program(tuple([cell._array for cell in cells]), *inputs, **named)
+            return (self._ready or self._prepare(picture))(*inputs, **named)
         with _LOCK:
             drawn = self._draw_missing(picture, inputs, named)
             output = self._program(picture, _infer)(picture.values(drawn), *inputs, **named)
@@ -696,14 +694,17 @@ class Block(Bindable):
             picture.made[kind, compiled] = jax.jit(program) if compiled else program
         return picture.made[kind, compiled]
 
-    def _prepare(self, picture: Picture) -> tuple[Callable, tuple[Parameter, ...]]:
-        """The program of calls from now on, and the cells whose values it takes."""
-        if not all(self._hybrid):
-            return self._program(picture, _infer), picture.cells
-        values, infer = picture.values(), _infer(picture.definition, picture.names)
-        for cell in picture.cells:
-            cell._watchers.add(self)
-        return jax.jit(lambda _, *inputs, **named: infer(values, *inputs, **named)), ()
+    def _prepare(self, picture: Picture) -> Callable:
+        """A function of the inputs alone, with the values of now; forgotten when one of them changes."""
+        with _LOCK:
+            for cell in picture.cells:
+                cell._watchers.add(self)
+            if all(self._hybrid):
+                values, infer = picture.values(), _infer(picture.definition, picture.names)
+                self._ready = jax.jit(lambda *inputs, **named: infer(values, *inputs, **named))
+            else:
+                self._ready = functools.partial(self._program(picture, _infer), picture.values())
+            return self._ready
 
     def hybridize(
         self, active: bool = True, *, static_params: bool = False, static_alloc: bool = False, static_shape: bool = False

@@ -60,7 +60,7 @@ class Dense(Layer):
         if self.flatten:
             x = x.reshape(x.shape[0], math.prod(x.shape[1:]))
         x, weight = promoted(x, self.weight)
-        y = lax.dot_general(x, weight, (((x.ndim - 1,), (1,)), ((), ())))
+        y = lax.dot_general(x, weight.T, (((x.ndim - 1,), (0,)), ((), ())))  # a frozen weight is transposed once
         if self.use_bias:
             y = y + self.bias.reshape((1,) * (y.ndim - 1) + (self.units,))
         activate = activations.function(self.activation)
