@@ -1,4 +1,4 @@
-"""Parameter and Block: the stateful shell around definitions.
+"""Block: the stateful shell around definitions.
 
 A Block is a tree of Blocks. Each owns the cells (Parameters) of its own parameters, and draws a picture of the whole
 below it: an immutable definition. Everything is computed by the pure functions of that picture, on the cells' arrays.
@@ -8,298 +8,22 @@ import contextlib
 import dataclasses
 import functools
 import itertools
-import threading
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import jax
+import jax.core
 import jax.numpy as jnp
 import numpy as np
 
-from gluonjax import init as initializers
-from gluonjax.draw import as_key, draw, next_key
-from gluonjax.errors import (
-    ArgumentError,
-    DeferredInitializationError,
-    FrozenError,
-    GluonError,
-    ParamsError,
-    ShapeError,
-    TieError,
-    TransformationError,
-    UninitializedError,
-)
-from gluonjax.layer import (
-    Bindable,
-    FrozenDict,
-    Layer,
-    Leaf,
-    Param,
-    Path,
-    Shape,
-    SharedParameters,
-    Spec,
-    Token,
-    choose,
-    compare,
-    flatten,
-    frozen_value,
-    is_complete,
-    matches,
-    merge_shapes,
-    nest,
-    no_match,
-    request,
-    text,
-    token_of,
-)
-
-_LOCK = threading.RLock()  # guards initialization and structure, library-wide, because networks share cells
-
-
-class Wish(NamedTuple):
-    """An initialization that waits for a shape."""
-
-    initializer: initializers.Initializer
-    key: jax.Array
-    name: str  # relative to the asker, as the value depends on it
-    asker: Any  # the Block, ParameterDict or Parameter that was asked
-    verbose: bool
-
-
-class Parameter:
-    """One mutable cell of a network. Arrays are immutable; the Parameter is what changes.
-
-    >>> from gluonjax import nn
-    >>> net = nn.Sequential(nn.Dense(2, in_units=1))
-    >>> net.initialize(init='ones')
-    >>> net[0].weight[:] += 1
-    >>> net[0].weight[0, 0] = 42
-    >>> net[0].weight.data()
-    Array([[42.],
-           [ 2.]], dtype=float32)
-    """
-
-    def __init__(self, declared: Param):
-        self._declared, self._shape = declared, declared.shape
-        self._array: jax.Array | None = None
-        self._wish: Wish | None = None
-        self._trainable = declared.trainable
-        self._grad_req = 'write' if declared.trainable else 'null'
-        self.lr_mult = self.wd_mult = 1.0
-        self._holders: list[tuple[weakref.ref[Block], Path]] = []
-        self._watchers: weakref.WeakSet[Block] = weakref.WeakSet()  # Blocks that are ready to run with this value
-
-    def __getstate__(self):
-        wish = self._wish and self._wish._replace(asker=None)
-        return {**vars(self), '_holders': [], '_watchers': (), '_wish': wish}
-
-    def __setstate__(self, state):
-        vars(self).update(state, _watchers=weakref.WeakSet())
-
-    @property
-    def name(self) -> str:
-        """The name in the outermost network that holds this parameter."""
-        for holder, slot in self._holders:
-            if (block := holder()) is not None:
-                return '.'.join((*block._names(), *slot))
-        return 'parameter'
-
-    @property
-    def shape(self) -> Shape | None:
-        """The shape; None stands for what the first input will decide."""
-        return self._shape
-
-    @property
-    def dtype(self) -> str:
-        """The name of the dtype."""
-        return self._declared.dtype
-
-    @property
-    def grad_req(self) -> str:
-        """'write', 'add' or 'null'; with 'null' the parameter counts as not trainable."""
-        return self._grad_req
-
-    @grad_req.setter
-    def grad_req(self, value: str) -> None:
-        if value not in ('write', 'add', 'null'):
-            raise ArgumentError('grad_req is unknown', expected="'write', 'add' or 'null'", got=repr(value))
-        if value != 'null' and not self._trainable:
-            raise ArgumentError(f'{self.name!r} is a running statistic and gets no gradient', expected="'null'", got=value)
-        self._grad_req = value
-        self._redeclare(trainable=value != 'null')
-
-    def data(self) -> jax.Array:
-        """The value, a plain `jax.Array`.
-
-        Raises:
-            UninitializedError: before `initialize`.
-            DeferredInitializationError: after `initialize`, while the shape waits for the first input.
-        """
-        if self._array is None:
-            raise self._missing()
-        return self._array
-
-    def _missing(self) -> GluonError:
-        if self._wish is None:
-            return UninitializedError(
-                f'parameter {self.name!r} has not been initialized', remedy='call net.initialize(), then net(x)'
-            )
-        return DeferredInitializationError(
-            f'parameter {self.name!r} is not initialized yet: its shape {text(self.shape)} waits for the first input',
-            remedy='call net(x) once, or declare the size (in_units=, in_channels=)',
-        )
-
-    def set_data(self, value) -> None:
-        """Sets the value, cast to this parameter's dtype. It completes a shape that was unknown.
-
-        Raises:
-            ShapeError: if the shape does not fit.
-        """
-        with _LOCK:
-            array = _concrete(self.name, value, self.dtype)
-            if self._shape is not None and merge_shapes(self._shape, array.shape) is None:
-                raise ShapeError(f'{self.name!r} cannot take this value', expected=text(self._shape), got=array.shape)
-            self._commit(array)
-
-    def initialize(self, init=None, *, force_reinit: bool = False, key=None, verbose: bool = False) -> None:
-        """Draws this parameter, or wishes it drawn when its shape is known. `init` goes straight to it."""
-        last = self._slot_name()
-        leaf = Leaf(last, (last,), self._shape, self._declared)
-        init = init if init is None or isinstance(init, Mapping) else {'.*': init}
-        _initialize(self, [(leaf, self)], init, force_reinit, key, verbose)
-
-    def _slot_name(self) -> str:
-        return self._holders[0][1][-1] if self._holders else 'weight'
-
-    def cast(self, dtype) -> None:
-        """Changes the dtype, and that of the value."""
-        self._redeclare(dtype=dtype)
-        if self._array is not None:
-            self._commit(self._array.astype(self.dtype))
-
-    def grad(self):
-        """Not here: gradients are values that `jax.grad` returns."""
-        raise GluonError(
-            'a Parameter holds no gradient', remedy='jax.grad(lambda params: loss(net.apply(params, x)))(net.params)'
-        )
-
-    def __getitem__(self, index) -> jax.Array:
-        return self.data()[index]
-
-    def __setitem__(self, index, value) -> None:
-        self.set_data(self.data().at[index].set(jnp.asarray(value, self.dtype)))
-
-    def __repr__(self) -> str:
-        return self._describe(self.name)
-
-    def _describe(self, name: str) -> str:
-        return f'Parameter {name} (shape={text(self.shape)}, dtype={self.dtype})'
-
-    def _commit(self, array: jax.Array) -> None:
-        with _LOCK:
-            self._array, self._shape, self._wish = array, array.shape, None
-            while self._watchers:
-                self._watchers.pop()._ready = None
-
-    def _redeclare(self, **changes) -> None:
-        self._declared = dataclasses.replace(self._declared, **changes)
-        for block in self._alive_holders():
-            block._changed()
-
-    def _alive_holders(self) -> 'Iterator[Block]':
-        return (block for holder, _ in self._holders if (block := holder()) is not None)
-
-    def _parts(self) -> set[int]:
-        return {id(self)}
-
-
-def _concrete(name: str, value, dtype) -> jax.Array:
-    if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(value)):
-        raise TransformationError(
-            f'{name!r} cannot be set to a traced value', remedy='return the value from the transformed function and set it then'
-        )
-    with jax.ensure_compile_time_eval():
-        return jnp.asarray(value, jax.dtypes.canonicalize_dtype(dtype))
-
-
-class ParameterDict(Mapping[str, Parameter]):
-    """The parameters of a network by name, tied ones once; any of their names finds them."""
-
-    def __init__(self, entries: list[tuple[Leaf, Parameter]]):
-        self._entries = entries
-        self._by_name = {name: cell for leaf, cell in entries for name in leaf.names}
-
-    def __getitem__(self, name: str) -> Parameter:
-        return self._by_name[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return (leaf.name for leaf, _ in self._entries)
-
-    def __len__(self) -> int:
-        return len(self._entries)
-
-    def initialize(self, init=None, *, force_reinit: bool = False, key=None, verbose: bool = False) -> None:
-        """As `Block.initialize`, for these parameters."""
-        _initialize(self, self._entries, init, force_reinit, key, verbose)
-
-    def setattr(self, name: str, value) -> None:
-        """Sets an attribute of every parameter, as in `setattr('grad_req', 'null')`."""
-        for cell in self.values():
-            setattr(cell, name, value)
-
-    def __repr__(self) -> str:
-        return '\n'.join(cell._describe(name) for name, cell in self.items())
-
-    def _parts(self) -> set[int]:
-        return {id(cell) for cell in self.values()}
-
-
-def _initialize(asker, entries: list[tuple[Leaf, Parameter]], init, force_reinit: bool, key, verbose: bool) -> None:
-    """Draws what has a shape, notes a wish for the rest, and changes nothing if anything fails."""
-    with _LOCK:
-        chosen = choose([leaf for leaf, _ in entries], init)
-        mine = [(leaf, cell) for leaf, cell in entries if force_reinit or _is_open(cell, asker)]
-        if not mine:
-            return
-        key = next_key() if key is None else _concrete_key(key)
-        wishes = {cell: Wish(chosen[leaf.name], key, leaf.name, asker, verbose) for leaf, cell in mine}
-        arrays = _fulfil({cell: (wish, cell.shape) for cell, wish in wishes.items() if is_complete(cell.shape)})
-        for cell, wish in wishes.items():
-            cell._wish = wish
-        for cell, array in arrays.items():
-            cell._commit(array)
-
-
-def _is_open(cell: Parameter, asker) -> bool:
-    """Whether `initialize` without force may take this cell: it has no value, and no wish made for a narrower part."""
-    if cell._array is not None:
-        return False
-    return cell._wish is None or cell._wish.asker is None or not cell._wish.asker._parts() < asker._parts()
-
-
-def _concrete_key(key) -> jax.Array:
-    if isinstance(key, jax.core.Tracer):
-        raise TransformationError(
-            'initialize cannot take a traced key: a network keeps concrete arrays',
-            remedy='net.init(key, x), which is pure, or initialize outside',
-        )
-    with jax.ensure_compile_time_eval():
-        return as_key(key)
-
-
-def _fulfil(wishes: Mapping[Parameter, tuple[Wish, Any]]) -> dict[Parameter, jax.Array]:
-    requests = [
-        request(wish.key, wish.name, Spec(shape, cell.dtype, wish.initializer, True)) for cell, (wish, shape) in wishes.items()
-    ]
-    with jax.ensure_compile_time_eval():
-        arrays = dict(zip(wishes, draw(requests), strict=True))
-    for cell, (wish, _) in wishes.items():
-        if wish.verbose:
-            print(f'Initialized {wish.name} {text(arrays[cell].shape)} with {wish.initializer!r}')
-    return arrays
+from gluonjax.binding import Bindable, Leaf, Param, SharedParameters, Token, transformed_shape
+from gluonjax.draw import next_key
+from gluonjax.errors import ArgumentError, FrozenError, ParamsError, TieError, TransformationError
+from gluonjax.layer import Layer, compare, frozen_value, token_of
+from gluonjax.parameter import LOCK, Parameter, ParameterDict, concrete, concrete_key, fulfil, initialize_cells
+from gluonjax.tree import FrozenDict, Path, flatten, is_complete, matches, merge_shapes, nest, no_match, text
 
 
 class Picture(NamedTuple):
@@ -338,7 +62,7 @@ class _Pure:
         return picture.made.setdefault(self.name, getattr(picture.definition, self.name))
 
 
-class Block(Bindable):
+class Block(Bindable, own=True):
     """A network: a definition plus its Parameters. Subclasses assign children in `__init__` and compute in `forward`.
 
     >>> from gluonjax import nn
@@ -361,16 +85,23 @@ class Block(Bindable):
 
     __slots__ = ('_declared', '_hybrid', '_parents', '_picture', '_ready')
 
+    _declared: dict[Path, Param]  # path of a slot below this Block -> the Param declared there
+    _hybrid: tuple[bool, bool]  # compiled?, values frozen into the program?
+    _parents: list[tuple[weakref.ref['Block'], str]]  # the Blocks that hold this one, and its name there, oldest first
+    _picture: Picture | None
+    _ready: Callable | None  # a function of the inputs alone, once every cell has a value
+
     def __new__(cls, *args, **kwargs):
         block = super().__new__(cls)
-        for slot, value in (
-            ('_token', None),  # set when construction ends
-            ('_declared', {}),  # path of a slot below this Block -> the Param declared there
-            ('_parents', []),  # (weak reference to a Block that holds this one, the name there), oldest first
-            ('_picture', None),
-            ('_ready', None),  # a function of the inputs alone, once every cell has a value
-            ('_hybrid', (True, False)),  # compiled?, values frozen into the program?
-        ):
+        empty = {
+            '_token': None,
+            '_declared': {},
+            '_hybrid': (True, False),
+            '_parents': [],
+            '_picture': None,
+            '_ready': None,
+        }
+        for slot, value in empty.items():  # here, so that a subclass need not call super().__init__()
             object.__setattr__(block, slot, value)
         return block
 
@@ -383,8 +114,11 @@ class Block(Bindable):
     def __setattr__(self, name: str, value) -> None:
         if name in _SLOTS or name in _SETTABLE:
             object.__setattr__(self, name, value)
-        elif name in _RESERVED:
-            raise ArgumentError(f'{name!r} is a method of Block', remedy='choose another name')
+        elif name in _RESERVED or name in self._taken:
+            raise ArgumentError(
+                f'{type(self).__name__}.{name} would hide what Block itself has under this name',
+                remedy=f'choose another name than {name!r}',
+            )
         else:
             self._set_all({name: value})
 
@@ -415,7 +149,7 @@ class Block(Bindable):
 
     def _change(self, fields: Mapping[str, Any]) -> None:
         """Takes in fields: all of them, or, if anything fails, none."""
-        with _LOCK, self._transaction():
+        with LOCK, self._transaction():
             adopted = {name: _adopt(self, value, (name,)) for name, value in fields.items()}
             vars(self).update(adopted)
             self._link(fields)
@@ -486,15 +220,16 @@ class Block(Bindable):
         return {id(part) for part in itertools.chain(self._blocks(), self._cells_below())}
 
     def _now(self) -> Picture:
-        if self._picture is None:
-            with _LOCK:
+        picture = self._picture
+        if picture is None:
+            with LOCK:
                 self._unify()
                 definition = self._draw_definition()
                 places = {'.'.join(path): cell for path, *_, cell in self._slots()}
                 names = tuple(leaf.name for leaf in definition.leaves())
                 picture = Picture(definition, tuple(places[name] for name in names), names, {})
                 object.__setattr__(self, '_picture', picture)
-        return self._picture
+        return picture
 
     def _unify(self) -> None:
         """Gives every name of a tied parameter the same cell."""
@@ -553,7 +288,7 @@ class Block(Bindable):
 
     @params.setter
     def params(self, tree: Mapping[str, Any]) -> None:
-        with _LOCK:
+        with LOCK:
             picture, values = self._now(), flatten(tree)
             leaves = [leaf._replace(shape=cell.shape) for leaf, cell in picture.entries]
             differences = compare(leaves, {name: np.shape(value) for name, value in values.items()})
@@ -568,7 +303,7 @@ class Block(Bindable):
                     'these params are not those of this network:\n  ' + '\n  '.join(differences),
                     remedy='net.cast(dtype) changes the dtype of the network; net.specs(x) lists what it expects',
                 )
-            arrays = {leaf.name: _concrete(leaf.name, values[leaf.name], cell.dtype) for leaf, cell in picture.entries}
+            arrays = {leaf.name: concrete(leaf.name, values[leaf.name], cell.dtype) for leaf, cell in picture.entries}
             for leaf, cell in picture.entries:
                 cell._commit(arrays[leaf.name])
 
@@ -606,11 +341,11 @@ class Block(Bindable):
         Raises:
             PatternError: if a pattern matches nothing.
         """
-        _initialize(self, self._now().entries, init, force_reinit, key, verbose)
+        initialize_cells(self, self._now().entries, init, force_reinit, key, verbose)
 
     def cast(self, dtype) -> None:
         """Changes the dtype of the floating-point parameters and their values."""
-        with _LOCK:
+        with LOCK:
             picture = self._now()
             for cell, leaf in zip(picture.cells, picture.definition.cast(dtype).leaves(), strict=True):
                 if cell.dtype != leaf.param.dtype:
@@ -622,7 +357,7 @@ class Block(Bindable):
         Raises:
             TieError: if the shapes do not fit.
         """
-        with _LOCK:
+        with LOCK:
             places = {'.'.join(path): (owner, slot, cell) for path, owner, slot, cell in self._slots()}
             for name in (target, source):
                 if name not in places:
@@ -657,7 +392,7 @@ class Block(Bindable):
             raise ArgumentError('nothing is random in inference', remedy='pass key= together with training=True')
         if picture.is_complete():
             return (self._ready or self._prepare(picture))(*inputs, **named)
-        with _LOCK:
+        with LOCK:
             drawn = self._draw_missing(picture, inputs, named)
             output = self._program(picture, _infer)(picture.values(drawn), *inputs, **named)
             picture.commit(drawn)
@@ -665,8 +400,8 @@ class Block(Bindable):
 
     def _call_training(self, picture: Picture, inputs, key, named):
         _refuse_traced((inputs, named))
-        key = next_key() if key is None else _concrete_key(key)
-        with contextlib.nullcontext() if picture.is_complete() else _LOCK:
+        key = next_key() if key is None else concrete_key(key)
+        with contextlib.nullcontext() if picture.is_complete() else LOCK:
             drawn = self._draw_missing(picture, inputs, named)
             program = self._program(picture, _train)
             output, recorded = program(picture.values(drawn), key, *inputs, **named)
@@ -684,7 +419,7 @@ class Block(Bindable):
                 raise cell._missing()
         known = {leaf.name: cell.shape for leaf, cell in picture.entries}
         shapes = picture.definition.complete(inputs, named, known)
-        return _fulfil({cell: (cell._wish, shapes[leaf.name]) for leaf, cell in missing})
+        return fulfil({cell: (cell._wish, shapes[leaf.name]) for leaf, cell in missing})
 
     def _program(self, picture: Picture, kind: Callable) -> Callable:
         """One function of flat values and inputs; compiled, unless `hybridize(active=False)` said otherwise."""
@@ -696,7 +431,7 @@ class Block(Bindable):
 
     def _prepare(self, picture: Picture) -> Callable:
         """A function of the inputs alone, with the values of now; forgotten when one of them changes."""
-        with _LOCK:
+        with LOCK:
             for cell in picture.cells:
                 cell._watchers.add(self)
             if all(self._hybrid):
@@ -707,7 +442,12 @@ class Block(Bindable):
             return self._ready
 
     def hybridize(
-        self, active: bool = True, *, static_params: bool = False, static_alloc: bool = False, static_shape: bool = False
+        self,
+        active: bool = True,
+        *,
+        static_params: bool = False,
+        static_alloc: bool = False,
+        static_shape: bool = False,
     ) -> None:
         """Chooses how calls run; networks start out compiled.
 
@@ -717,7 +457,7 @@ class Block(Bindable):
             static_alloc: MXNet's; accepted, XLA always does so.
             static_shape: MXNet's; accepted, XLA always does so.
         """
-        with _LOCK:
+        with LOCK:
             for block in self._blocks():
                 block._hybrid, block._ready = (active, static_params), None
 
@@ -753,7 +493,7 @@ _SETTABLE = frozenset({'params'})
 _RESERVED = frozenset(name for name in dir(Block) if not name.startswith('_'))
 
 
-class Window(Block):
+class Window(Block, own=True):
     """A Layer inside a network: the layer's class to `isinstance`, its fields to read, and the network's cells."""
 
     __slots__ = ('_base',)
@@ -766,7 +506,8 @@ class Window(Block):
     def __setattr__(self, name: str, value) -> None:
         if name not in _SLOTS and name not in _SETTABLE and name != '_base':
             raise FrozenError(
-                f'{name!r} belongs to a definition, which is frozen', remedy='make a new layer; values change by set_data'
+                f'{name!r} belongs to a definition, which is frozen',
+                remedy='make a new layer; values change by set_data',
             )
         object.__setattr__(self, name, value)
 
@@ -784,7 +525,7 @@ class Window(Block):
         return self._base if unchanged else self._base._with_fields(fields)
 
 
-class Definition(Layer):
+class Definition(Layer, own=True):
     """The definition of a network whose class is a Block: its fields, and the class whose `forward` runs."""
 
     __slots__ = ('_block_class',)
@@ -814,7 +555,7 @@ def _rebuild(cls: type[Block]) -> Block:
 
 def _materialize(layer: Layer) -> Block:
     """A network of its own from a definition: fresh cells, the same identity."""
-    cls = layer._class if isinstance(layer, Definition) else Window
+    cls: Any = layer._class if isinstance(layer, Definition) else Window
     block = cls.__new__(cls)
     if cls is Window:
         object.__setattr__(block, '_base', layer)
@@ -881,7 +622,7 @@ def _winner(cells: Mapping[str, Parameter]) -> Parameter:
 
 def _check_tie(target: str, shape, source: str, source_shape, transform) -> None:
     if transform is not None and is_complete(source_shape):
-        source_shape = jax.eval_shape(transform, jax.ShapeDtypeStruct(source_shape, 'float32')).shape
+        source_shape = transformed_shape(transform, source_shape)
     elif transform is not None:
         return  # the first input will tell
     if None not in (shape, source_shape) and merge_shapes(shape, source_shape) is None:

@@ -8,10 +8,11 @@ them through one small compiled sampler. Number i of a tensor depends on (key, i
 import functools
 import hashlib
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
+import jax.core
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
@@ -58,7 +59,7 @@ class Request(NamedTuple):
     name: str
     shape: tuple[int, ...]
     dtype: Any
-    law: Law | Callable
+    law: Any
 
     @property
     def size(self) -> int:
@@ -66,7 +67,7 @@ class Request(NamedTuple):
 
 
 class _Stream:
-    """The library-wide stream of keys, for calls that are given none. Plain integers, so that no tracer is ever held."""
+    """The library-wide stream of keys, for calls that are given none. It holds integers, never a tracer."""
 
     def __init__(self):
         self.lock = threading.Lock()
@@ -115,7 +116,8 @@ def named_keys(keys: Sequence[jax.Array], names: Sequence[str]) -> list[jax.Arra
     hashes = _hashes(names)
     if not all(map(_is_threefry, keys)):
         return [
-            jax.random.fold_in(jax.random.fold_in(key, high), low) for key, (high, low) in zip(keys, hashes, strict=True)
+            jax.random.fold_in(jax.random.fold_in(key, high), low)
+            for key, (high, low) in zip(keys, hashes, strict=True)
         ]
     return [jax.random.wrap_key_data(words, impl='threefry2x32') for words in _fold(_words(keys), hashes)]
 
@@ -123,8 +125,8 @@ def named_keys(keys: Sequence[jax.Array], names: Sequence[str]) -> list[jax.Arra
 def draw(requests: Sequence[Request], together: bool = False) -> list[jax.Array]:
     """Draws every request; the only door to random numbers in initialization.
 
-    Outside a transformation, tensors of float32 with a law go through the compiled sampler. Inside one, each is drawn by
-    itself, so that under sharded `out_shardings` a device makes only its own part; `together=True` makes one draw
+    Outside a transformation, tensors of float32 with a law go through the compiled sampler. Inside one, each is drawn
+    by itself, so that under sharded `out_shardings` a device makes only its own part; `together=True` makes one draw
     instead, which compiles faster. All ways give the same bits.
     """
     traced = any(isinstance(jax.random.key_data(request.key), jax.core.Tracer) for request in requests)
@@ -166,7 +168,7 @@ def _platform() -> str:
     return jax.default_backend() if device is None else getattr(device, 'platform', device)
 
 
-def _through_host_buffers(requests: Sequence[Request], words: np.ndarray) -> list[jax.Array]:
+def _through_host_buffers(requests: Sequence[Request], words) -> list[jax.Array]:
     """Blocks of rows through the compiled sampler, scaled into buffers that `device_put` can alias on CPU."""
     buffers = [_aligned_buffer(request.size) for request in requests]
     for base in ('uniform', 'normal'):

@@ -17,6 +17,8 @@ class GluonError(Exception):
       try: pass 3
     """
 
+    located = False  # whether the message says where in a network it was
+
     def __init__(self, what: str, *, expected: object = None, got: object = None, remedy: str | None = None):
         details = (('expected', expected), ('got', got), ('try', remedy))
         super().__init__('\n  '.join([what, *(f'{label}: {text}' for label, text in details if text is not None)]))

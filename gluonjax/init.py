@@ -5,7 +5,7 @@ Shapes follow MXNet: the first axis counts outputs, the second inputs, the rest 
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +15,8 @@ from gluonjax.describe import constructor_call
 from gluonjax.draw import Law, as_key
 from gluonjax.errors import ArgumentError, ParamsError, PatternError, ShapeError
 
-_REGISTRY: dict[str, type['Initializer']] = {}
+_Class = TypeVar('_Class', bound=type)
+_REGISTRY: dict[str, Any] = {}
 # What the general initializer does with a parameter of this last name; every other name goes to `init_weight`.
 _BY_LAST_NAME = {
     'bias': 'zeros',
@@ -43,7 +44,7 @@ class Initializer:
         """The law of a tensor of this shape; None if `init_weight` has code of its own."""
         return None
 
-    def init_weight(self, key: jax.Array, shape: tuple[int, ...], dtype: Any, name: str) -> jax.Array:
+    def init_weight(self, key: Any, shape: tuple[int, ...], dtype: Any, name: str) -> jax.Array:
         """The values of the parameter `name` (its name as seen from the object that was initialized)."""
         law = self.law(shape)
         if law is None:
@@ -53,7 +54,7 @@ class Initializer:
             )
         return law.sample(key, shape, dtype)
 
-    def __call__(self, key: jax.Array, shape: Sequence[int], dtype: Any = jnp.float32) -> jax.Array:
+    def __call__(self, key: Any, shape: Sequence[int], dtype: Any = jnp.float32) -> jax.Array:
         """The signature of `jax.nn.initializers`, so that ours work in flax and wherever else it is taken."""
         return self.init_weight(None if key is None else as_key(key), tuple(shape), dtype, 'weight')
 
@@ -79,7 +80,7 @@ class Initializer:
         return constructor_call(self)
 
 
-def register(cls: type[Initializer]) -> type[Initializer]:
+def register(cls: _Class) -> _Class:
     """Class decorator: makes an initializer known by its name in lower case.
 
     >>> @register
@@ -92,12 +93,14 @@ def register(cls: type[Initializer]) -> type[Initializer]:
     return alias(cls.__name__)(cls)
 
 
-def alias(*names: str) -> Callable[[type[Initializer]], type[Initializer]]:
+def alias(*names: str) -> Callable[[_Class], _Class]:
     """Class decorator: makes an initializer known by further names."""
 
-    def decorate(cls: type[Initializer]) -> type[Initializer]:
+    def decorate(cls: _Class) -> _Class:
         if not (isinstance(cls, type) and issubclass(cls, Initializer)):
-            raise ArgumentError('only initializers can be registered', expected='a subclass of Initializer', got=repr(cls))
+            raise ArgumentError(
+                'only initializers can be registered', expected='a subclass of Initializer', got=repr(cls)
+            )
         _REGISTRY.update({name.lower(): cls for name in names})
         return cls
 
@@ -333,7 +336,7 @@ class Mixed(Initializer):
 
 @register
 class Load(Initializer):
-    """Values from a dict of arrays by name; `default_init` for names it lacks. MXNet's 'arg:' and 'aux:' are dropped."""
+    """Values from a dict of arrays by name (less MXNet's 'arg:' and 'aux:'); `default_init` for names it lacks."""
 
     def __init__(self, param: Mapping[str, Any], default_init=None):
         self.param = {re.sub('^(arg|aux):', '', name): value for name, value in param.items()}
@@ -343,7 +346,9 @@ class Load(Initializer):
         if name in self.param:
             return self
         if self.default_init is None:
-            raise ParamsError(f'Load has no value for {name!r}', got=sorted(self.param), remedy='give it a default_init')
+            raise ParamsError(
+                f'Load has no value for {name!r}', got=sorted(self.param), remedy='give it a default_init'
+            )
         return self.default_init.for_name(name)
 
     def init_weight(self, key, shape, dtype, name):

@@ -1,7 +1,8 @@
 """Layers, and the networks made of them."""
 
+from gluonjax.binding import Param
 from gluonjax.block import Block, HybridBlock
-from gluonjax.layer import Layer, Param
+from gluonjax.layer import Layer
 from gluonjax.nn.activation import Activation
 from gluonjax.nn.conv import Conv2D
 from gluonjax.nn.dense import Dense

@@ -17,9 +17,11 @@ FUNCTIONS: dict[str, Callable] = {
 }
 
 
-def function(activation: str | Callable | None) -> Callable | None:
-    """The function of an activation's name; a function stands for itself, None for none."""
-    if activation is None or callable(activation):
+def function(activation: str | Callable | None) -> Callable:
+    """The function of an activation's name; a function stands for itself, None for no change."""
+    if activation is None:
+        return lambda x: x
+    if callable(activation):
         return activation
     if activation not in FUNCTIONS:
         raise ArgumentError(
@@ -38,9 +40,8 @@ class Activation(Layer):
     """
 
     def __init__(self, activation: str | Callable):
+        function(activation)
         self.activation = activation
-        if function(activation) is None:
-            raise ArgumentError('Activation needs an activation', remedy='nn.Identity() computes nothing')
 
     def forward(self, x):
         floating(x)

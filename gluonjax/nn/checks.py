@@ -1,4 +1,4 @@
-"""Checks of arguments and inputs that layers share. The run adds to each error which layer it was and how shapes got there."""
+"""Checks of arguments and inputs that layers share; the run adds to each error in which layer it was."""
 
 import operator
 from collections.abc import Iterable

@@ -4,8 +4,9 @@ from typing import ClassVar
 
 from jax import lax
 
+from gluonjax.binding import Param
 from gluonjax.errors import ArgumentError, ShapeError
-from gluonjax.layer import Layer, Param
+from gluonjax.layer import Layer
 from gluonjax.nn import activation as activations
 from gluonjax.nn import checks
 
@@ -47,7 +48,11 @@ class _Conv(Layer):
         if in_channels is not None:
             _check_groups('in_channels', in_channels, self.groups)
         inputs = in_channels and in_channels // self.groups
-        return (self.channels, inputs, *self.kernel_size) if self.layout[1] == 'C' else (self.channels, *self.kernel_size, inputs)
+        return (
+            (self.channels, inputs, *self.kernel_size)
+            if self.layout[1] == 'C'
+            else (self.channels, *self.kernel_size, inputs)
+        )
 
     def infer_shape(self, x):
         checks.rank(x, len(self.layout), self.layout)
@@ -78,8 +83,7 @@ class _Conv(Layer):
         )
         if self.use_bias:
             y = y + self.bias.reshape([self.channels if axis == 'C' else 1 for axis in self.layout])
-        activate = activations.function(self.activation)
-        return y if activate is None else activate(y)
+        return activations.function(self.activation)(y)
 
 
 def _check_groups(name: str, number: int, groups: int) -> None:

@@ -4,8 +4,9 @@ import math
 
 from jax import lax
 
+from gluonjax.binding import Param
 from gluonjax.errors import ShapeError
-from gluonjax.layer import Layer, Param
+from gluonjax.layer import Layer
 from gluonjax.nn import activation as activations
 from gluonjax.nn.checks import floating, optional_size, promoted, size
 
@@ -63,5 +64,4 @@ class Dense(Layer):
         y = lax.dot_general(x, weight.T, (((x.ndim - 1,), (0,)), ((), ())))  # a frozen weight is transposed once
         if self.use_bias:
             y = y + self.bias.reshape((1,) * (y.ndim - 1) + (self.units,))
-        activate = activations.function(self.activation)
-        return y if activate is None else activate(y)
+        return activations.function(self.activation)(y)

@@ -32,7 +32,9 @@ class Dropout(Layer):
         if not self.training or self.rate == 0:
             return x
         if any(not -x.ndim <= axis < x.ndim for axis in self.axes):
-            raise ArgumentError('Dropout has an axis that the input lacks', expected=f'axes below {x.ndim}', got=self.axes)
+            raise ArgumentError(
+                'Dropout has an axis that the input lacks', expected=f'axes below {x.ndim}', got=self.axes
+            )
         shared = {axis % x.ndim for axis in self.axes}
         shape = [1 if axis in shared else length for axis, length in enumerate(x.shape)]
         keep = jax.random.bernoulli(self.next_key(), 1 - self.rate, shape)

@@ -2,7 +2,8 @@
 
 import jax.numpy as jnp
 
-from gluonjax.layer import Layer, Param
+from gluonjax.binding import Param
+from gluonjax.layer import Layer
 from gluonjax.nn.checks import size
 
 

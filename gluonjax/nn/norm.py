@@ -5,8 +5,9 @@ import math
 import jax.numpy as jnp
 from jax import lax
 
+from gluonjax.binding import Param
 from gluonjax.errors import ShapeError
-from gluonjax.layer import Layer, Param
+from gluonjax.layer import Layer
 from gluonjax.nn.checks import floating, optional_size
 
 

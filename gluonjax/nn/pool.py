@@ -27,7 +27,7 @@ class _Pool(Layer):
         self.padding = checks.per_axis('padding', padding, rank, least=0)
         self.layout, self.ceil_mode = checks.layout(layout, self.spatial), ceil_mode
 
-    def _places(self, x) -> dict[str, tuple[int, int]]:
+    def _windows(self, x) -> dict[str, tuple[int, int]]:
         """Axis -> number of windows, and padding behind."""
         checks.rank(x, len(self.layout), self.layout)
         places = {}
@@ -44,9 +44,10 @@ class _Pool(Layer):
         return places
 
     def _reduce(self, x, start, combine):
-        behind = self._places(x)
-        sizes, steps = dict(zip(self.spatial, self.pool_size)), dict(zip(self.spatial, self.strides))
-        before = dict(zip(self.spatial, self.padding))
+        behind = self._windows(x)
+        sizes, steps, before = (
+            dict(zip(self.spatial, values, strict=True)) for values in (self.pool_size, self.strides, self.padding)
+        )
         return lax.reduce_window(
             x,
             start,
@@ -59,7 +60,7 @@ class _Pool(Layer):
     def _counts(self, x, include_padding: bool) -> np.ndarray:
         """How many elements each window holds, shaped to divide the output."""
         product = np.ones((1,) * x.ndim)
-        for axis, (places, _) in self._places(x).items():
+        for axis, (places, _) in self._windows(x).items():
             position, i = self.layout.index(axis), self.spatial.index(axis)
             start = np.arange(places) * self.strides[i] - self.padding[i]
             end = np.minimum(start + self.pool_size[i], x.shape[position] + include_padding * self.padding[i])

@@ -1,0 +1,320 @@
+"""The same networks in other libraries; each imports its own, so that a missing one can be skipped.
+
+The peers' ResNet-50 has their own layouts, and the parameters of ours.
+"""
+
+import os
+
+import jax
+
+os.environ.setdefault('KERAS_BACKEND', 'jax')
+
+STAGES = ((64, 3, 1), (128, 4, 2), (256, 6, 2), (512, 3, 2))  # channels within, blocks, stride
+IMAGE = (1, 224, 224, 3)
+
+
+def resnet50(x, conv, norm, pool, output):
+    """ResNet-50 in terms of functions that make a layer and call it."""
+
+    def block(x, channels, stride, project):
+        y = jax.nn.relu(norm(conv(x, channels, 1, 1)))
+        y = jax.nn.relu(norm(conv(y, channels, 3, stride)))
+        y = norm(conv(y, 4 * channels, 1, 1))
+        return jax.nn.relu((norm(conv(x, 4 * channels, 1, stride)) if project else x) + y)
+
+    x = pool(jax.nn.relu(norm(conv(x, 64, 7, 2))))
+    for channels, blocks, stride in STAGES:
+        for i in range(blocks):
+            x = block(x, channels, stride if i == 0 else 1, i == 0)
+    return output(x.mean((1, 2)))
+
+
+def convolutions():
+    """Inputs, outputs, kernel and stride of ResNet-50's convolutions, in the order in which they run."""
+    yield 3, 64, 7, 2
+    inputs = 64
+    for channels, blocks, stride in STAGES:
+        for i in range(blocks):
+            step = stride if i == 0 else 1
+            yield inputs, channels, 1, 1
+            yield channels, channels, 3, step
+            yield channels, 4 * channels, 1, 1
+            if i == 0:
+                yield inputs, 4 * channels, 1, step
+            inputs = 4 * channels
+
+
+# flax linen
+
+
+def _linen_mlp(inputs, widths, x):
+    from flax import linen
+
+    class MLP(linen.Module):
+        @linen.compact
+        def __call__(self, x):
+            for width in widths[:-1]:
+                x = linen.relu(linen.Dense(width)(x))
+            return linen.Dense(widths[-1])(x)
+
+    model = MLP()
+    return 'f(params, x)', {'f': jax.jit(model.apply), 'params': model.init(jax.random.key(0), x), 'x': x}
+
+
+def _linen_resnet50():
+    from flax import linen
+
+    class ResNet50(linen.Module):
+        @linen.compact
+        def __call__(self, x, train=False):
+            def conv(x, channels, kernel, stride):
+                padding = [(kernel // 2, kernel // 2)] * 2
+                return linen.Conv(channels, (kernel, kernel), stride, padding, use_bias=False)(x)
+
+            return resnet50(
+                x,
+                conv,
+                lambda x: linen.BatchNorm(not train)(x),
+                lambda x: linen.max_pool(x, (3, 3), (2, 2), ((1, 1), (1, 1))),
+                lambda x: linen.Dense(1000)(x),
+            )
+
+    return ResNet50()
+
+
+def _linen_lowering():
+    model, x = _linen_resnet50(), jax.ShapeDtypeStruct(IMAGE, 'float32')
+    return model.apply, jax.eval_shape(model.init, jax.random.key(0), x), x
+
+
+def _linen_init(wrap):
+    model, x = _linen_resnet50(), jax.numpy.ones(IMAGE)
+    init = wrap(model.init)
+    return lambda seed: init(jax.random.key(seed), x)
+
+
+# flax nnx
+
+
+def _nnx_mlp(inputs, widths, x):
+    from flax import nnx
+
+    class MLP(nnx.Module):
+        def __init__(self, rngs):
+            sizes = zip((inputs, *widths), widths)
+            self.layers = nnx.List([nnx.Linear(before, after, rngs=rngs) for before, after in sizes])
+
+        def __call__(self, x):
+            *hidden, last = self.layers
+            for layer in hidden:
+                x = nnx.relu(layer(x))
+            return last(x)
+
+    return 'f(model, x)', {'f': nnx.jit(lambda model, x: model(x)), 'model': MLP(nnx.Rngs(0)), 'x': x}
+
+
+def _nnx_resnet50():
+    from flax import nnx
+
+    class ResNet50(nnx.Module):
+        def __init__(self, rngs):
+            self.convs, self.norms = nnx.List(), nnx.List()
+            for inputs, outputs, kernel, stride in convolutions():
+                padding = [(kernel // 2, kernel // 2)] * 2
+                conv = nnx.Conv(inputs, outputs, (kernel, kernel), stride, padding=padding, use_bias=False, rngs=rngs)
+                self.convs.append(conv)
+                self.norms.append(nnx.BatchNorm(outputs, use_running_average=True, rngs=rngs))
+            self.output = nnx.Linear(2048, 1000, rngs=rngs)
+
+        def __call__(self, x):
+            convs, norms = iter(self.convs), iter(self.norms)
+            return resnet50(
+                x,
+                lambda x, *_: next(convs)(x),
+                lambda x: next(norms)(x),
+                lambda x: nnx.max_pool(x, (3, 3), (2, 2), ((1, 1), (1, 1))),
+                self.output,
+            )
+
+    return ResNet50
+
+
+def _nnx_lowering():
+    from flax import nnx
+
+    graph, state = nnx.split(nnx.eval_shape(lambda: _nnx_resnet50()(nnx.Rngs(0))))
+
+    def apply(state, x):
+        return nnx.merge(graph, state)(x)
+
+    return apply, state, jax.ShapeDtypeStruct(IMAGE, 'float32')
+
+
+def _nnx_init():
+    from flax import nnx
+
+    model = _nnx_resnet50()
+    return lambda seed: nnx.state(model(nnx.Rngs(seed)))
+
+
+# haiku
+
+
+def _haiku_mlp(inputs, widths, x):
+    import haiku as hk
+
+    net = hk.without_apply_rng(hk.transform(lambda x: hk.nets.MLP(widths)(x)))
+    return 'f(params, x)', {'f': jax.jit(net.apply), 'params': net.init(jax.random.key(0), x), 'x': x}
+
+
+def _haiku_resnet50():
+    import haiku as hk
+
+    def forward(x):
+        def conv(x, channels, kernel, stride):
+            return hk.Conv2D(channels, kernel, stride, padding=[(kernel // 2, kernel // 2)] * 2, with_bias=False)(x)
+
+        return resnet50(
+            x,
+            conv,
+            lambda x: hk.BatchNorm(True, True, 0.9)(x, is_training=False),
+            lambda x: hk.max_pool(x, (3, 3, 1), (2, 2, 1), 'SAME'),
+            lambda x: hk.Linear(1000)(x),
+        )
+
+    return hk.without_apply_rng(hk.transform_with_state(forward))
+
+
+def _haiku_lowering():
+    net, x = _haiku_resnet50(), jax.ShapeDtypeStruct(IMAGE, 'float32')
+    return net.apply, *jax.eval_shape(net.init, jax.random.key(0), x), x
+
+
+def _haiku_init():
+    init, x = jax.jit(_haiku_resnet50().init), jax.numpy.ones(IMAGE)
+    return lambda seed: init(jax.random.key(seed), x)
+
+
+# equinox
+
+
+def _equinox_mlp(inputs, widths, x):
+    import equinox as eqx
+
+    class MLP(eqx.Module):
+        layers: list
+
+        def __init__(self, key):
+            sizes = zip((inputs, *widths), widths, jax.random.split(key, len(widths)))
+            self.layers = [eqx.nn.Linear(before, after, key=key) for before, after, key in sizes]
+
+        def __call__(self, x):
+            *hidden, last = self.layers
+            for layer in hidden:
+                x = jax.nn.relu(layer(x))
+            return last(x)
+
+    call = eqx.filter_jit(lambda model, x: jax.vmap(model)(x))
+    return 'f(model, x)', {'f': call, 'model': MLP(jax.random.key(0)), 'x': x}
+
+
+def _equinox_init():
+    import equinox as eqx
+
+    class ResNet50(eqx.Module):
+        layers: list
+
+        def __init__(self, key):
+            keys = iter(jax.random.split(key, 54))
+            self.layers = []
+            for inputs, outputs, kernel, stride in convolutions():
+                conv = eqx.nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, use_bias=False, key=next(keys))
+                self.layers += [conv, eqx.nn.BatchNorm(outputs, 'batch', mode='batch')]
+            self.layers.append(eqx.nn.Linear(2048, 1000, key=next(keys)))
+
+    def init(seed):
+        model, state = eqx.nn.make_with_state(ResNet50)(jax.random.key(seed))
+        return eqx.filter((model, state), eqx.is_array)
+
+    return init
+
+
+# keras, on its JAX backend
+
+
+def _keras_mlp(inputs, widths, x):
+    import keras
+
+    *hidden, last = widths
+    layers = [keras.layers.Dense(width, activation='relu') for width in hidden]
+    model = keras.Sequential([keras.Input((inputs,)), *layers, keras.layers.Dense(last)])
+    return 'f(x)', {'f': model, 'x': x}
+
+
+def _keras_init():
+    import keras
+
+    def init(seed):
+        keras.utils.set_random_seed(seed)
+        layers = []
+        for inputs, outputs, kernel, stride in convolutions():
+            conv, norm = keras.layers.Conv2D(outputs, kernel, stride, use_bias=False), keras.layers.BatchNormalization()
+            conv.build((None, 224, 224, inputs))
+            norm.build((None, 224, 224, outputs))
+            layers += [conv, norm]
+        layers.append(keras.layers.Dense(1000))
+        layers[-1].build((None, 2048))
+        return [variable.value for layer in layers for variable in layer.variables]
+
+    return init
+
+
+# PyTorch
+
+
+def _torch_mlp(inputs, widths, x):
+    import torch
+
+    torch.set_grad_enabled(False)
+    torch.set_num_threads(1)  # so small a network is faster without its pool
+    layers = []
+    for before, after in zip((inputs, *widths), widths):
+        layers += [torch.nn.Linear(before, after), torch.nn.ReLU()]
+    return 'f(x)', {'f': torch.nn.Sequential(*layers[:-1]), 'x': torch.randn(2, inputs)}
+
+
+def _torch_init():
+    import torch
+
+    def init(seed):
+        torch.manual_seed(seed)
+        layers = []
+        for inputs, outputs, kernel, stride in convolutions():
+            conv = torch.nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False)
+            layers += [conv, torch.nn.BatchNorm2d(outputs)]
+        layers.append(torch.nn.Linear(2048, 1000))
+        return [value for layer in layers for value in layer.state_dict().values()]
+
+    return init
+
+
+# What the benchmarks ask for: a statement and its names; a function to lower and its arguments; a function of a seed.
+
+CALLS = {
+    'flax linen jax.jit(model.apply)': _linen_mlp,
+    'flax nnx.jit': _nnx_mlp,
+    'haiku jax.jit(net.apply)': _haiku_mlp,
+    'equinox filter_jit': _equinox_mlp,
+    'keras (JAX)': _keras_mlp,
+    'PyTorch, eager': _torch_mlp,
+}
+LOWERINGS = {'flax linen': _linen_lowering, 'flax nnx': _nnx_lowering, 'haiku': _haiku_lowering}
+INITS = {
+    'flax linen, jitted': lambda: _linen_init(jax.jit),
+    'flax linen, eager': lambda: _linen_init(lambda init: init),
+    'flax nnx': _nnx_init,
+    'haiku, jitted': _haiku_init,
+    'keras (JAX)': _keras_init,
+    'equinox': _equinox_init,
+    'PyTorch': _torch_init,
+}

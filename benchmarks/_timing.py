@@ -1,0 +1,89 @@
+"""What the benchmarks share: interleaved timing, measurements in new processes, optional peers, tables."""
+
+import json
+import os
+import random
+import statistics
+import subprocess
+import sys
+import timeit
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+Samples = dict[str, list[float]]
+SAMPLE = 0.005  # seconds that one sample of a short call lasts, at least
+
+
+def time_statements(statements: Mapping[str, tuple[str, dict[str, Any]]], rounds: int) -> Samples:
+    """Seconds a run of each statement (with its globals): every round times all of them, in a new order."""
+    timers = {name: timeit.Timer(code, globals=names) for name, (code, names) in statements.items()}
+    numbers = {name: _calibrate(timer) for name, timer in timers.items()}
+    return _rounds({name: lambda t=timers[name], n=numbers[name]: t.timeit(n) / n for name in timers}, rounds)
+
+
+def time_each(measurements: Mapping[str, Callable[[], float]], rounds: int) -> Samples:
+    """As `time_statements`, for functions that do their own timing and return seconds."""
+    return _rounds(measurements, rounds)
+
+
+def _calibrate(timer: timeit.Timer) -> int:
+    timer.timeit(20)  # warms up
+    once = min(timer.repeat(3, 5)) / 5
+    return max(1, round(SAMPLE / once))
+
+
+def _rounds(measurements: Mapping[str, Callable[[], float]], rounds: int) -> Samples:
+    samples: Samples = {name: [] for name in measurements}
+    for _ in range(rounds):
+        for name in shuffled(measurements):
+            samples[name].append(measurements[name]())
+    return samples
+
+
+def shuffled(items) -> list:
+    return random.sample(list(items), len(items))
+
+
+def in_new_process(*arguments: str) -> Any:
+    """Runs Python on these arguments and returns the JSON it prints last; None, with a line, if it cannot run."""
+    environment = {k: v for k, v in os.environ.items() if k != 'JAX_COMPILATION_CACHE_DIR'}
+    done = subprocess.run([sys.executable, *arguments], env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        reason = done.stderr.strip().splitlines()[-1]
+        if 'ModuleNotFoundError' not in reason:
+            print(done.stderr, file=sys.stderr)
+        print(f'skipped {arguments[-1]}: {reason}')
+        return None
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def available(peers: Mapping[str, Callable[[], Any]]) -> dict[str, Any]:
+    """What each peer's function makes; a peer that is not installed is skipped, with a line."""
+    made = {}
+    for name, make in peers.items():
+        try:
+            made[name] = make()
+        except ModuleNotFoundError as error:
+            print(f'skipped {name}: {error.name} is not installed')
+    return made
+
+
+def report(title: str, samples: Samples, base: str, unit: str = 'us') -> None:
+    """Medians, minima and their ratios to `base`."""
+    scale = {'us': 1e6, 'ms': 1e3, 's': 1}[unit]
+    low = {name: min(values) for name, values in samples.items()}
+    middle = {name: statistics.median(values) for name, values in samples.items()}
+    rows = [
+        [name, f'{middle[name] * scale:.3g}', f'{low[name] * scale:.3g}']
+        + [f'{figure[name] / figure[base]:.2f}' for figure in (middle, low)]
+        for name in samples
+    ]
+    print_table(title, ['', f'median {unit}', f'min {unit}', 'ratio of medians', 'of minima'], rows)
+
+
+def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    widths = [max(len(row[i]) for row in (header, *rows)) for i in range(len(header))]
+    print(f'\n{title}')
+    for row in (header, ['-' * width for width in widths], *rows):
+        first, *rest = (cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths)))
+        print('  '.join([first, *rest]).rstrip())

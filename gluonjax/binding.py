@@ -1,0 +1,381 @@
+"""Param, what a run reads it from, and the bound copies in which it does.
+
+A run walks a bound copy of the definition: the same class, the same fields, and beside them the run and the path.
+Attributes are read through the run, so that a Param becomes its array and a child layer becomes callable.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, NamedTuple
+
+import jax
+import jax.core
+import jax.numpy as jnp
+import numpy as np
+
+from gluonjax import init as initializers
+from gluonjax.describe import constructor_call
+from gluonjax.draw import named_keys
+from gluonjax.errors import (
+    ArgumentError,
+    BareLayerError,
+    FrozenError,
+    GluonError,
+    MissingKeyError,
+    ShapeError,
+    TransformationError,
+)
+from gluonjax.tree import Path, Shape, is_complete, merge_shapes, text
+
+RESERVED_INPUTS = ('key', 'init', 'training')
+
+
+class Token:
+    """An identity that survives pickling and rebuilding. Whatever carries the same token is the same parameter(s)."""
+
+
+@dataclasses.dataclass(frozen=True)
+class SharedParameters:
+    """What `layer.params` hands on and `params=` takes: the identity of a layer's parameters."""
+
+    token: Token = dataclasses.field(repr=False)
+
+
+class _Declaration(type):
+    def __call__(cls, *args, **kwargs) -> Any:  # to a type checker, a Param is what `forward` reads
+        return super().__call__(*args, **kwargs)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Param(metaclass=_Declaration):
+    """What a layer declares in its constructor; in `forward` the attribute reads as the array.
+
+    Args:
+        shape: an int, or a tuple with `None` (or MXNet's 0 or -1) where the input decides; `None` if it decides all.
+        dtype: the dtype of the array.
+        init: a name, an Initializer or `f(key, shape, dtype)`; None leaves it to the network's general initializer.
+        trainable: False for running statistics: no gradient, and `forward` may record new values by assignment.
+        transform: applied to the array whenever it is read (for ties between different shapes).
+
+        token: the identity by which it can be tied; a new one by default.
+
+    Raises:
+        ArgumentError: for a shape or an initializer that cannot be.
+
+    >>> Param((3, 0), init='ones')
+    Param((3, None), init=One())
+    """
+
+    shape: Any = None
+    dtype: Any = 'float32'
+    init: Any = None
+    trainable: bool = True
+    transform: Callable | None = None
+    token: Token = dataclasses.field(default_factory=Token, repr=False)
+
+    def __post_init__(self):
+        object.__setattr__(self, 'shape', _declared_shape(self.shape))
+        object.__setattr__(self, 'dtype', jnp.dtype(self.dtype).name)
+        if self.init is not None:
+            object.__setattr__(self, 'init', initializers.create(self.init))
+
+    def __repr__(self) -> str:
+        return constructor_call(self, hidden=('token',))
+
+
+def _declared_shape(shape) -> Shape | None:
+    if shape is None:
+        return None
+    sizes = (shape,) if isinstance(shape, int) else tuple(shape)
+    if not all(size is None or (isinstance(size, int | np.integer) and size >= -1) for size in sizes):
+        raise ArgumentError('a Param cannot have this shape', expected='sizes, or None where unknown', got=shape)
+    return tuple(int(size) if size and size > 0 else None for size in sizes)
+
+
+class Leaf(NamedTuple):
+    """One parameter of a definition: its name, all its names, and what its first declaration says."""
+
+    name: str
+    names: tuple[str, ...]
+    shape: Any  # Shape, or None if nothing is known
+    param: Param
+
+
+class Place(NamedTuple):
+    """What stands at one name: the leaf, and the Param declared there."""
+
+    leaf: Leaf
+    param: Param
+
+
+class _Constructor(type):
+    """Runs `_constructed` after the constructor; `params=` and `prefix=` are understood by every class."""
+
+    def __call__(cls, *args, params: SharedParameters | None = None, prefix: str | None = None, **kwargs):
+        instance = super().__call__(*args, **kwargs)
+        instance._constructed(params)
+        return instance
+
+
+class Bindable(metaclass=_Constructor):
+    """What a run can bind: layers, and the classes of Blocks through their definitions.
+
+    Private names of these classes are refused in subclasses, which could not know that they are taken. Our own base
+    classes say `own=True`.
+    """
+
+    __slots__ = ('__dict__', '__weakref__', '_path', '_run', '_token')
+
+    _path: Path  # these two on bound copies only
+    _run: 'Run'
+    _token: Token
+    _taken: ClassVar[frozenset[str]] = frozenset()
+
+    def __init_subclass__(cls, own: bool = False, **kwargs):
+        super().__init_subclass__(**kwargs)
+        private = {name for name in vars(cls) if name.startswith('_') and not name.endswith('__')}
+        if own:
+            cls._taken = cls._taken | private | set(Bindable.__slots__)
+        elif taken := sorted(private & cls._taken):
+            raise ArgumentError(f'{cls.__name__} defines {taken}, which gluonjax uses itself', remedy='rename them')
+
+    def infer_shape(self, *inputs, **named) -> dict[str, Shape]:
+        """The shapes of this layer's own parameters that these inputs ask for: attribute name -> shape."""
+        return {}
+
+    def forward(self, *inputs, **named):
+        """What this layer computes. Parameters read as arrays here, and child layers can be called."""
+        raise NotImplementedError(f'{type(self).__name__} has no forward(self, ...)')
+
+    @property
+    def training(self) -> bool:
+        """In `forward`: True under `apply_train`."""
+        raise _not_running(self, 'training')
+
+    def next_key(self) -> jax.Array:
+        """In `forward`: a fresh random key, derived from the run's key, this layer's path and a count.
+
+        Inside a `scan`, `vmap` or inner `jit` of your own the key is drawn once a trace, not once a step.
+        """
+        raise _not_running(self, 'next_key()')
+
+
+def _not_running(owner, what: str) -> BareLayerError:
+    return BareLayerError(f'{type(owner).__name__}.{what} exists only in forward', remedy='ask for it in forward')
+
+
+class Call(NamedTuple):
+    """One call of a layer, as text for tables and errors."""
+
+    path: Path
+    kind: str
+    inputs: str
+    output: str
+    leaf: bool  # called no other layer
+
+
+class Run:
+    """One pass through a definition: where values are read, values and shapes are checked, and news is recorded."""
+
+    def __init__(self, places: Mapping[str, Place], values, shapes: dict[str, Any], training: bool = False, key=None):
+        self.places, self.training, self.key = places, training, key
+        self.values, self.shapes = values, shapes  # without values, the run is there to complete the shapes
+        self.recorded: dict[str, Any] = {}
+        self.history: list[Call] = []
+        self.keys_drawn: dict[Path, int] = {}
+        recordable = any(not place.leaf.param.trainable for place in places.values())
+        self.trace = _trace_state() if recordable else None
+
+    def __call__(self, definition, inputs, named):
+        for name in RESERVED_INPUTS:
+            if name in named:
+                raise ArgumentError(f'an input cannot be named {name!r}', remedy='rename the argument of forward')
+        inputs, named = jax.tree.map(
+            lambda leaf: jnp.asarray(leaf) if isinstance(leaf, np.ndarray) else leaf, (inputs, named)
+        )
+        return bind(definition, self, ())(*inputs, **named)
+
+    def read(self, path: Path, param: Param):
+        leaf = self.places['.'.join(path)].leaf.name
+        if leaf in self.recorded:
+            value = self.recorded[leaf]
+        elif self.values is not None:
+            value = self.values[leaf]
+        elif is_complete(self.shapes[leaf]):
+            value = jnp.zeros(self.shapes[leaf], jax.dtypes.canonicalize_dtype(param.dtype))
+        else:
+            raise ShapeError(
+                f'the shape of {".".join(path)!r} is still unknown where forward reads it',
+                got=self.shapes[leaf],
+                remedy='declare it whole, or return it from infer_shape of its layer and call that layer',
+            )
+        return value if param.transform is None else param.transform(value)
+
+    def record(self, path: Path, param: Param, value) -> None:
+        name = '.'.join(path)
+        if param.trainable:
+            raise FrozenError(
+                f'{name!r} is trainable, so forward cannot set it',
+                remedy='declare it with Param(trainable=False), or let the optimizer change it',
+            )
+        if _trace_state() != self.trace:
+            raise TransformationError(
+                f'{name!r} was recorded inside a transformation of your own (scan, vmap, grad, jit or checkpoint)',
+                remedy='return the value from the transformed function, and assign it outside',
+            )
+        leaf, *_ = self.places[name].leaf
+        if merge_shapes(self.shapes[leaf], np.shape(value)) is None:
+            raise ShapeError(
+                f'{name!r} was recorded with another shape', expected=text(self.shapes[leaf]), got=np.shape(value)
+            )
+        dtype = param.dtype if self.values is None else self.values[leaf].dtype
+        self.recorded[leaf] = jnp.asarray(value, jax.dtypes.canonicalize_dtype(dtype))
+
+    def next_key(self, path: Path) -> jax.Array:
+        if self.key is None:
+            raise MissingKeyError(
+                f'{_where(path)} asks for a random key, and there is none',
+                remedy='apply_train(params, x, key=key)' if self.training else 'apply is inference; use apply_train',
+            )
+        count = self.keys_drawn[path] = self.keys_drawn.get(path, -1) + 1
+        return named_keys([self.key], [f'{".".join(path)} {count}'])[0]
+
+    def call(self, layer: Bindable, forward: Callable, inputs, named):
+        path, before = layer._path, len(self.history)
+        try:
+            for attribute, needed in layer.infer_shape(*inputs, **named).items():
+                self.fit((*path, attribute), tuple(needed), inputs)
+            output = forward(*inputs, **named)
+        except GluonError as error:
+            _locate(error, self, layer, inputs)
+            raise
+        except Exception as error:
+            if not getattr(error, '__notes__', None):
+                error.add_note(f'in {_where(path)} ({type(layer).__name__}) with input {_shapes(inputs)}')
+            raise
+        leaf = len(self.history) == before
+        self.history.append(Call(path, type(layer).__name__, _shapes(inputs), _shapes(output), leaf))
+        return output
+
+    def fit(self, path: Path, needed: Shape, inputs) -> None:
+        """Completes the shape at `path`, or says how it disagrees with what the input needs."""
+        name = '.'.join(path)
+        if name not in self.places:
+            return  # declared only sometimes, as a bias is
+        leaf, param = self.places[name].leaf.name, self.places[name].param
+        stored = self.shapes[leaf]
+        if param.transform is None:
+            merged = merge_shapes(stored, needed)
+        else:
+            merged = stored if _transformed(param, stored, name) == needed else None
+        if merged is None:
+            raise ShapeError(
+                f'{name!r} has shape {text(stored)}, but the input {_shapes(inputs)} of {_where(path[:-1])} '
+                f'needs {text(needed)}',
+                remedy='check the widths on the way here' if self.history else 'check the width of the input',
+            )
+        if self.values is None:
+            self.shapes[leaf] = merged
+
+
+class _Bound(Bindable, own=True):
+    """Mixed into a class to make its bound copies: attributes are read, set and called through the run."""
+
+    __slots__ = ()
+
+    def __getattribute__(self, name: str):
+        value = object.__getattribute__(self, name)
+        if name not in object.__getattribute__(self, '__dict__'):
+            return value
+        return _resolve(value, object.__getattribute__(self, '_run'), (*object.__getattribute__(self, '_path'), name))
+
+    def __setattr__(self, name: str, value) -> None:
+        declared = object.__getattribute__(self, '__dict__').get(name)
+        if not isinstance(declared, Param):
+            raise FrozenError(
+                f'forward of {_where(self._path)} cannot set {name!r}',
+                expected='a parameter declared with Param(trainable=False)',
+                remedy='use a local variable, or declare the value as such a parameter',
+            )
+        self._run.record((*self._path, name), declared, value)
+
+    def __delattr__(self, name: str) -> None:
+        raise FrozenError(f'forward of {_where(self._path)} cannot delete {name!r}', remedy='use a local variable')
+
+    def __call__(self, *inputs, **named):
+        return self._run.call(self, self.forward, inputs, named)
+
+    def __repr__(self) -> str:
+        return f'<{type(self).__name__} at {".".join(self._path)!r} in a run>'
+
+    @property
+    def training(self) -> bool:
+        return self._run.training
+
+    def next_key(self) -> jax.Array:
+        return self._run.next_key(self._path)
+
+
+def bind(definition, run: Run, path: Path):
+    """The bound copy of a definition: its class, its very fields, the run and the path."""
+    cls = definition._class
+    if '_bound_class' not in vars(cls):
+        contents = {'__slots__': (), '__doc__': cls.__doc__, '__module__': cls.__module__}
+        type.__setattr__(cls, '_bound_class', type(cls)(cls.__name__, (_Bound, cls), contents))
+    bound = object.__new__(cls._bound_class)
+    for name, value in (('__dict__', vars(definition)), ('_run', run), ('_path', path)):
+        object.__setattr__(bound, name, value)
+    return bound
+
+
+def _resolve(value, run: Run, path: Path):
+    if isinstance(value, Param):
+        return run.read(path, value)
+    if isinstance(value, Bindable):
+        return bind(value, run, path)
+    if isinstance(value, tuple):
+        return tuple(_resolve(item, run, (*path, str(i))) for i, item in enumerate(value))
+    if isinstance(value, dict):
+        return {key: _resolve(item, run, (*path, str(key))) for key, item in value.items()}
+    return value
+
+
+def _trace_state():
+    from jax.extend.core import get_opaque_trace_state
+
+    return get_opaque_trace_state(convention='gluonjax')
+
+
+def _where(path: Path) -> str:
+    return f'layer {".".join(path)}' if path else 'the layer itself'
+
+
+def _shapes(values) -> str:
+    """The shapes of inputs or outputs, as text."""
+    leaves = [np.shape(leaf) for leaf in jax.tree.leaves(values)]
+    return text(leaves[0]) if len(leaves) == 1 else f'[{", ".join(map(text, leaves))}]'
+
+
+def _locate(error: GluonError, run: Run, layer: Bindable, inputs) -> None:
+    """Adds, once, where in the network an error arose and the shapes on the way there."""
+    if error.located:
+        return
+    error.located = True
+    flow = [f'{_where(c.path)} ({c.kind}): {c.inputs} -> {c.output}' for c in run.history if c.leaf][-8:]
+    here = f'in {_where(layer._path)} ({type(layer).__name__}), input {_shapes(inputs)}'
+    error.args = ('\n  '.join([str(error), here, *(['after'] if flow else []), *('  ' + line for line in flow)]),)
+
+
+def transformed_shape(transform, shape) -> tuple[int, ...]:
+    """The shape in which a tied parameter of this shape is read."""
+    return jax.eval_shape(transform, jax.ShapeDtypeStruct(shape, 'float32')).shape
+
+
+def _transformed(param: Param, stored: Shape | None, name: str) -> tuple[int, ...]:
+    if not is_complete(stored):
+        raise ShapeError(
+            f'{name!r} is tied through a transform to a parameter whose shape is still unknown',
+            got=stored,
+            remedy='declare the sizes of the source (in_units=, in_channels=), or run it before this layer',
+        )
+    return transformed_shape(param.transform, stored)

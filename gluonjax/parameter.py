@@ -1,0 +1,282 @@
+"""Parameter, the mutable cell of a network, and how cells come by their values."""
+
+import dataclasses
+import threading
+import weakref
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import jax
+import jax.core
+import jax.numpy as jnp
+
+from gluonjax import init as initializers
+from gluonjax.binding import Leaf, Param
+from gluonjax.draw import as_key, draw, next_key
+from gluonjax.errors import (
+    ArgumentError,
+    DeferredInitializationError,
+    GluonError,
+    ShapeError,
+    TransformationError,
+    UninitializedError,
+)
+from gluonjax.layer import Spec, choose, request
+from gluonjax.tree import Path, Shape, is_complete, merge_shapes, text
+
+if TYPE_CHECKING:
+    from gluonjax.block import Block
+
+LOCK = threading.RLock()  # guards initialization and structure, library-wide, because networks share cells
+
+
+class Wish(NamedTuple):
+    """An initialization that waits for a shape."""
+
+    initializer: initializers.Initializer
+    key: jax.Array
+    name: str  # relative to the asker, as the value depends on it
+    asker: Any  # the Block, ParameterDict or Parameter that was asked
+    verbose: bool
+
+
+class Parameter:
+    """One mutable cell of a network. Arrays are immutable; the Parameter is what changes.
+
+    >>> from gluonjax import nn
+    >>> net = nn.Sequential(nn.Dense(2, in_units=1))
+    >>> net.initialize(init='ones')
+    >>> net[0].weight[:] += 1
+    >>> net[0].weight[0, 0] = 42
+    >>> net[0].weight.data()
+    Array([[42.],
+           [ 2.]], dtype=float32)
+    """
+
+    def __init__(self, declared: Param):
+        self._declared, self._shape = declared, declared.shape
+        self._array: jax.Array | None = None
+        self._wish: Wish | None = None
+        self._trainable = declared.trainable
+        self._grad_req = 'write' if declared.trainable else 'null'
+        self.lr_mult = self.wd_mult = 1.0
+        self._holders: list[tuple[weakref.ref[Block], Path]] = []
+        self._watchers: weakref.WeakSet[Block] = weakref.WeakSet()  # Blocks that are ready to run with this value
+
+    def __getstate__(self):
+        wish = self._wish and self._wish._replace(asker=None)
+        return {**vars(self), '_holders': [], '_watchers': (), '_wish': wish}
+
+    def __setstate__(self, state):
+        vars(self).update(state, _watchers=weakref.WeakSet())
+
+    @property
+    def name(self) -> str:
+        """The name in the outermost network that holds this parameter."""
+        for holder, slot in self._holders:
+            if (block := holder()) is not None:
+                return '.'.join((*block._names(), *slot))
+        return 'parameter'
+
+    @property
+    def shape(self) -> Shape | None:
+        """The shape; None stands for what the first input will decide."""
+        return self._shape
+
+    @property
+    def dtype(self) -> str:
+        """The name of the dtype."""
+        return self._declared.dtype
+
+    @property
+    def grad_req(self) -> str:
+        """'write', 'add' or 'null'; with 'null' the parameter counts as not trainable."""
+        return self._grad_req
+
+    @grad_req.setter
+    def grad_req(self, value: str) -> None:
+        if value not in ('write', 'add', 'null'):
+            raise ArgumentError('grad_req is unknown', expected="'write', 'add' or 'null'", got=repr(value))
+        if value != 'null' and not self._trainable:
+            raise ArgumentError(
+                f'{self.name!r} is a running statistic and gets no gradient', expected="'null'", got=value
+            )
+        self._grad_req = value
+        self._redeclare(trainable=value != 'null')
+
+    def data(self) -> jax.Array:
+        """The value, a plain `jax.Array`.
+
+        Raises:
+            UninitializedError: before `initialize`.
+            DeferredInitializationError: after `initialize`, while the shape waits for the first input.
+        """
+        if self._array is None:
+            raise self._missing()
+        return self._array
+
+    def _missing(self) -> GluonError:
+        if self._wish is None:
+            return UninitializedError(
+                f'parameter {self.name!r} has not been initialized', remedy='call net.initialize(), then net(x)'
+            )
+        return DeferredInitializationError(
+            f'parameter {self.name!r} is not initialized yet: its shape {text(self.shape)} waits for the first input',
+            remedy='call net(x) once, or declare the size (in_units=, in_channels=)',
+        )
+
+    def set_data(self, value) -> None:
+        """Sets the value, cast to this parameter's dtype. It completes a shape that was unknown.
+
+        Raises:
+            ShapeError: if the shape does not fit.
+        """
+        with LOCK:
+            array = concrete(self.name, value, self.dtype)
+            if self._shape is not None and merge_shapes(self._shape, array.shape) is None:
+                raise ShapeError(f'{self.name!r} cannot take this value', expected=text(self._shape), got=array.shape)
+            self._commit(array)
+
+    def initialize(self, init=None, *, force_reinit: bool = False, key=None, verbose: bool = False) -> None:
+        """Draws this parameter, or wishes it drawn when its shape is known. `init` goes straight to it."""
+        last = self._slot_name()
+        leaf = Leaf(last, (last,), self._shape, self._declared)
+        init = init if init is None or isinstance(init, Mapping) else {'.*': init}
+        initialize_cells(self, [(leaf, self)], init, force_reinit, key, verbose)
+
+    def _slot_name(self) -> str:
+        return self._holders[0][1][-1] if self._holders else 'weight'
+
+    def cast(self, dtype) -> None:
+        """Changes the dtype, and that of the value."""
+        self._redeclare(dtype=dtype)
+        if self._array is not None:
+            self._commit(self._array.astype(self.dtype))
+
+    def grad(self):
+        """Not here: gradients are values that `jax.grad` returns."""
+        raise GluonError(
+            'a Parameter holds no gradient', remedy='jax.grad(lambda params: loss(net.apply(params, x)))(net.params)'
+        )
+
+    def __getitem__(self, index) -> jax.Array:
+        return self.data()[index]
+
+    def __setitem__(self, index, value) -> None:
+        self.set_data(self.data().at[index].set(jnp.asarray(value, self.dtype)))
+
+    def __repr__(self) -> str:
+        return self._describe(self.name)
+
+    def _describe(self, name: str) -> str:
+        return f'Parameter {name} (shape={text(self.shape)}, dtype={self.dtype})'
+
+    def _commit(self, array: jax.Array) -> None:
+        with LOCK:
+            self._array, self._shape, self._wish = array, array.shape, None
+            while self._watchers:
+                self._watchers.pop()._ready = None
+
+    def _redeclare(self, **changes) -> None:
+        self._declared = dataclasses.replace(self._declared, **changes)
+        for block in self._alive_holders():
+            block._changed()
+
+    def _alive_holders(self) -> 'Iterator[Block]':
+        return (block for holder, _ in self._holders if (block := holder()) is not None)
+
+    def _parts(self) -> set[int]:
+        return {id(self)}
+
+
+def concrete(name: str, value, dtype) -> jax.Array:
+    """The value as an array that a cell can keep: never a tracer."""
+    if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(value)):
+        raise TransformationError(
+            f'{name!r} cannot be set to a traced value',
+            remedy='return the value from the transformed function and set it then',
+        )
+    with jax.ensure_compile_time_eval():
+        return jnp.asarray(value, jax.dtypes.canonicalize_dtype(dtype))
+
+
+class ParameterDict(Mapping[str, Parameter]):
+    """The parameters of a network by name, tied ones once; any of their names finds them."""
+
+    def __init__(self, entries: list[tuple[Leaf, Parameter]]):
+        self._entries = entries
+        self._by_name = {name: cell for leaf, cell in entries for name in leaf.names}
+
+    def __getitem__(self, name: str) -> Parameter:
+        return self._by_name[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return (leaf.name for leaf, _ in self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def initialize(self, init=None, *, force_reinit: bool = False, key=None, verbose: bool = False) -> None:
+        """As `Block.initialize`, for these parameters."""
+        initialize_cells(self, self._entries, init, force_reinit, key, verbose)
+
+    def setattr(self, name: str, value) -> None:
+        """Sets an attribute of every parameter, as in `setattr('grad_req', 'null')`."""
+        for cell in self.values():
+            setattr(cell, name, value)
+
+    def __repr__(self) -> str:
+        return '\n'.join(cell._describe(name) for name, cell in self.items())
+
+    def _parts(self) -> set[int]:
+        return {id(cell) for cell in self.values()}
+
+
+def initialize_cells(
+    asker, entries: list[tuple[Leaf, Parameter]], init, force_reinit: bool, key, verbose: bool
+) -> None:
+    """Draws what has a shape, notes a wish for the rest, and changes nothing if anything fails."""
+    with LOCK:
+        chosen = choose([leaf for leaf, _ in entries], init)
+        mine = [(leaf, cell) for leaf, cell in entries if force_reinit or _is_open(cell, asker)]
+        if not mine:
+            return
+        key = next_key() if key is None else concrete_key(key)
+        wishes = {cell: Wish(chosen[leaf.name], key, leaf.name, asker, verbose) for leaf, cell in mine}
+        arrays = fulfil({cell: (wish, cell.shape) for cell, wish in wishes.items() if is_complete(cell.shape)})
+        for cell, wish in wishes.items():
+            cell._wish = wish
+        for cell, array in arrays.items():
+            cell._commit(array)
+
+
+def _is_open(cell: Parameter, asker) -> bool:
+    """Whether `initialize` without force may take this cell: it has no value, and no wish made for a narrower part."""
+    if cell._array is not None:
+        return False
+    return cell._wish is None or cell._wish.asker is None or not cell._wish.asker._parts() < asker._parts()
+
+
+def concrete_key(key) -> jax.Array:
+    """A key that a wish can keep: never a tracer."""
+    if isinstance(key, jax.core.Tracer):
+        raise TransformationError(
+            'initialize cannot take a traced key: a network keeps concrete arrays',
+            remedy='net.init(key, x), which is pure, or initialize outside',
+        )
+    with jax.ensure_compile_time_eval():
+        return as_key(key)
+
+
+def fulfil(wishes: Mapping[Parameter, tuple[Any, Any]]) -> dict[Parameter, jax.Array]:
+    """Draws cells with their wishes and complete shapes; sets nothing."""
+    requests = [
+        request(wish.key, wish.name, Spec(shape, cell.dtype, wish.initializer, True))
+        for cell, (wish, shape) in wishes.items()
+    ]
+    with jax.ensure_compile_time_eval():
+        arrays = dict(zip(wishes, draw(requests), strict=True))
+    for cell, (wish, _) in wishes.items():
+        if wish.verbose:
+            print(f'Initialized {wish.name} {text(arrays[cell].shape)} with {wish.initializer!r}')
+    return arrays

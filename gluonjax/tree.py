@@ -1,0 +1,99 @@
+"""Names, shapes and trees: nested dicts of arrays by structural name, and shapes that are not known yet."""
+
+import functools
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, cast
+
+from gluonjax.errors import FrozenError, ParamsError, PatternError
+
+Shape = tuple[int | None, ...]
+Path = tuple[str, ...]
+
+
+def _refuse(*args, **kwargs) -> Any:
+    raise FrozenError('this dict belongs to a definition and is read-only', remedy='make a new layer')
+
+
+class FrozenDict(dict[Any, Any]):
+    """A read-only dict."""
+
+    __setitem__ = __delitem__ = update = pop = popitem = clear = setdefault = __ior__ = cast(Any, _refuse)
+
+    def __reduce__(self):
+        return FrozenDict, (dict(self),)
+
+
+def text(shape: Shape | None) -> str:
+    """A shape as text; None stands for an unknown size."""
+    return 'unknown' if shape is None else f'({", ".join(map(str, shape))}{"," if len(shape) == 1 else ""})'
+
+
+def is_complete(shape: Shape | None) -> bool:
+    """Whether every size is known."""
+    return shape is not None and None not in shape
+
+
+def merge_shapes(first: Shape | None, second: Shape | None) -> Shape | None:
+    """The shape that satisfies both, where None is unknown; None if there is none (or nothing is known)."""
+    if first is None or second is None:
+        return second if first is None else first
+    if len(first) != len(second) or any(a != b for a, b in zip(first, second, strict=True) if None not in (a, b)):
+        return None
+    return tuple(b if a is None else a for a, b in zip(first, second, strict=True))
+
+
+def flatten(params: Mapping[str, Any], path: str = '') -> dict[str, Any]:
+    """Name -> leaf of a nested dict."""
+    if not isinstance(params, Mapping):
+        raise ParamsError(
+            'params are a nested dict of arrays', got=type(params).__name__, remedy='params = layer.init(key, x)'
+        )
+    flat: dict[str, Any] = {}
+    for name, value in params.items():
+        flat.update(flatten(value, f'{path}{name}.') if isinstance(value, Mapping) else {f'{path}{name}': value})
+    return flat
+
+
+def nest(flat: Mapping[str, Any]) -> dict[str, Any]:
+    """The nested dict of name -> leaf.
+
+    >>> nest({'0.weight': 1, '0.bias': 2})
+    {'0': {'weight': 1, 'bias': 2}}
+    """
+    tree: dict[str, Any] = {}
+    for name, value in flat.items():
+        *path, last = name.split('.')
+        functools.reduce(lambda node, key: node.setdefault(key, {}), path, tree)[last] = value
+    return tree
+
+
+def merge(*trees: Mapping[str, Any]) -> dict[str, Any]:
+    """Joins params that were split, as by `partition`.
+
+    Raises:
+        ParamsError: if two trees hold the same leaf.
+
+    >>> merge({'0': {'weight': 1}}, {'0': {'bias': 2}})
+    {'0': {'weight': 1, 'bias': 2}}
+    """
+    flat: dict[str, Any] = {}
+    for tree in map(flatten, trees):
+        if twice := sorted(flat.keys() & tree.keys()):
+            raise ParamsError(f'two trees hold {twice}', remedy='merge takes disjoint parts of one tree')
+        flat.update(tree)
+    return nest(flat)
+
+
+def matches(pattern: str, names: Iterable[str]) -> bool:
+    """Whether a pattern matches one of the names, as MXNet matches: from the beginning, not to the end."""
+    return any(re.match(pattern, name) for name in names)
+
+
+def no_match(pattern: str, leaves) -> PatternError:
+    """The error for a pattern that matches none of these leaves."""
+    return PatternError(
+        f'no parameter matches {pattern!r}',
+        expected=f'a pattern for one of {[name for leaf in leaves for name in leaf.names]}',
+        remedy="patterns are regular expressions matched from a name's beginning, as in '.*bias' or '0.weight'",
+    )
