@@ -56,14 +56,13 @@ class Param(metaclass=_Declaration):
         init: a name, an Initializer or `f(key, shape, dtype)`; None leaves it to the network's general initializer.
         trainable: False for running statistics: no gradient, and `forward` may record new values by assignment.
         transform: applied to the array whenever it is read (for ties between different shapes).
-
         token: the identity by which it can be tied; a new one by default.
 
     Raises:
         ArgumentError: for a shape or an initializer that cannot be.
 
     >>> Param((3, 0), init='ones')
-    Param((3, None), init=One())
+    Param(shape=(3, None), init=One())
     """
 
     shape: Any = None

@@ -18,15 +18,12 @@ def constructor_call(instance: object, cls: type | None = None, hidden: Iterable
     >>> constructor_call(Point(1, z=2))
     'Point(1, z=2)'
     """
-    shown, positional = [], True
-    cls = cls or type(instance)
+    cls, shown = cls or type(instance), []
     for parameter in list(inspect.signature(cls.__init__).parameters.values())[1:]:
         value = vars(instance).get(parameter.name, parameter.default)
-        if parameter.name in hidden or value is parameter.default or _equal(value, parameter.default):
-            positional = False
-        elif parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
-            positional = positional and parameter.kind is parameter.POSITIONAL_OR_KEYWORD
-            shown.append(f'{value!r}' if positional else f'{parameter.name}={value!r}')
+        if parameter.name not in hidden and value is not parameter.default and not _equal(value, parameter.default):
+            required = parameter.default is parameter.empty and parameter.kind is not parameter.KEYWORD_ONLY
+            shown.append(repr(value) if required else f'{parameter.name}={value!r}')
     return f'{cls.__name__}({", ".join(shown)})'
 
 

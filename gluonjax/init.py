@@ -97,7 +97,7 @@ def alias(*names: str) -> Callable[[_Class], _Class]:
     """Class decorator: makes an initializer known by further names."""
 
     def decorate(cls: _Class) -> _Class:
-        if not (isinstance(cls, type) and issubclass(cls, Initializer)):
+        if not isinstance(cls, type) or Initializer not in cls.__mro__:
             raise ArgumentError(
                 'only initializers can be registered', expected='a subclass of Initializer', got=repr(cls)
             )

@@ -115,8 +115,9 @@ class Conv2D(_Conv):
         ArgumentError: if groups do not divide the channels, or an argument is out of range.
         ShapeError: in a run, if the input has the wrong rank or channels, or is smaller than the kernel.
 
-    >>> net = Conv2D(8, kernel_size=3, padding=1)
-    >>> net.specs(jax.ShapeDtypeStruct((1, 3, 5, 5), 'float32'))['weight'].shape
+    >>> import jax
+    >>> layer = Conv2D(8, kernel_size=3, padding=1)
+    >>> layer.specs(jax.ShapeDtypeStruct((1, 3, 5, 5), 'float32'))['weight'].shape
     (8, 3, 3, 3)
     """
 

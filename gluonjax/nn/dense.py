@@ -29,6 +29,7 @@ class Dense(Layer):
         ShapeError: in a run, if the input has another width than the weight.
         DTypeError: in a run, if the input is not of floating point.
 
+    >>> import jax
     >>> Dense(3).specs(jax.ShapeDtypeStruct((2, 4), 'float32'))['weight'].shape
     (3, 4)
     """
