@@ -114,7 +114,7 @@ def as_key(key) -> jax.Array:
 def named_keys(keys: Sequence[jax.Array], names: Sequence[str]) -> list[jax.Array]:
     """The key of each name, derived from the key beside it: two `fold_in`s with the 64-bit hash of the name."""
     hashes = _hashes(names)
-    if not all(map(_is_threefry, keys)):
+    if not all(map(_is_threefry, {id(key): key for key in keys}.values())):
         return [
             jax.random.fold_in(jax.random.fold_in(key, high), low)
             for key, (high, low) in zip(keys, hashes, strict=True)
@@ -129,12 +129,18 @@ def draw(requests: Sequence[Request], together: bool = False) -> list[jax.Array]
     by itself, so that under sharded `out_shardings` a device makes only its own part; `together=True` makes one draw
     instead, which compiles faster. All ways give the same bits.
     """
-    traced = any(isinstance(jax.random.key_data(request.key), jax.core.Tracer) for request in requests)
-    rows = [i for i, request in enumerate(requests) if _in_rows(request) and (together or not traced)]
+    keys = {id(request.key): request.key for request in requests}
+    traced = any(isinstance(jax.random.key_data(key), jax.core.Tracer) for key in keys.values())
+    threefry = {identity for identity, key in keys.items() if _is_threefry(key)}
+    rows = [
+        i
+        for i, request in enumerate(requests)
+        if _is_float32_law(request) and id(request.key) in threefry and (together or not traced)
+    ]
     arrays = dict(zip(rows, _draw_rows([requests[i] for i in rows], traced), strict=True))
     rest = [request for i, request in enumerate(requests) if i not in arrays]
-    keys = iter(named_keys([request.key for request in rest], [request.name for request in rest]))
-    return [arrays[i] if i in arrays else _draw_one(next(keys), request) for i, request in enumerate(requests)]
+    named = iter(named_keys([request.key for request in rest], [request.name for request in rest]))
+    return [arrays[i] if i in arrays else _draw_one(next(named), request) for i, request in enumerate(requests)]
 
 
 def _draw_one(key, request: Request) -> jax.Array:
@@ -143,9 +149,8 @@ def _draw_one(key, request: Request) -> jax.Array:
     return request.law(key, request.shape, request.dtype)
 
 
-def _in_rows(request: Request) -> bool:
-    """Whether the sampler for rows knows this request: a law, in float32, from JAX's default generator."""
-    return isinstance(request.law, Law) and np.dtype(request.dtype) == FLOAT32 and _is_threefry(request.key)
+def _is_float32_law(request: Request) -> bool:
+    return isinstance(request.law, Law) and np.dtype(request.dtype) == FLOAT32
 
 
 def _is_threefry(key) -> bool:
@@ -263,7 +268,7 @@ def _hashes(names: Sequence[str]) -> np.ndarray:
 
 def _words(keys: Sequence[jax.Array]):
     """The keys' words, shape (len(keys), 2): NumPy's where they are concrete, JAX's where they are traced."""
-    data = {id(key): jax.random.key_data(key) for key in keys}
+    data = {identity: jax.random.key_data(key) for identity, key in {id(key): key for key in keys}.items()}
     if any(isinstance(words, jax.core.Tracer) for words in data.values()):
         return jnp.stack([data[id(key)] for key in keys]) if keys else jnp.zeros((0, 2), jnp.uint32)
     host = {identity: np.asarray(words) for identity, words in data.items()}

@@ -1,0 +1,22 @@
+"""What `mxnet.autograd` was for, named for those who look for it: here gradients are values of functions."""
+
+from gluonjax.errors import GluonError
+
+
+def record(*args, **kwargs):
+    """Raises an error that shows how gradients are taken here."""
+    raise GluonError(
+        'there is no tape to record on',
+        remedy='loss, gradients = jax.value_and_grad(lambda params: loss_of(net.apply(params, x)))(net.params)',
+    )
+
+
+def train_mode(*args, **kwargs):
+    """Raises an error that shows how training is switched on here."""
+    raise GluonError(
+        'training is an argument, not a mode',
+        remedy='net(x, training=True), or y, params = net.apply_train(params, x, key=key)',
+    )
+
+
+pause = predict_mode = is_training = is_recording = train_mode
