@@ -3,6 +3,7 @@
 The peers' ResNet-50 has their own layouts, and the parameters of ours.
 """
 
+import functools
 import os
 
 import jax
@@ -170,14 +171,14 @@ def _haiku_mlp(inputs, widths, x):
 def _haiku_resnet50():
     import haiku as hk
 
-    def forward(x):
+    def forward(x, train):
         def conv(x, channels, kernel, stride):
             return hk.Conv2D(channels, kernel, stride, padding=[(kernel // 2, kernel // 2)] * 2, with_bias=False)(x)
 
         return resnet50(
             x,
             conv,
-            lambda x: hk.BatchNorm(True, True, 0.9)(x, is_training=False),
+            lambda x: hk.BatchNorm(True, True, 0.9)(x, is_training=train),
             lambda x: hk.max_pool(x, (3, 3, 1), (2, 2, 1), 'SAME'),
             lambda x: hk.Linear(1000)(x),
         )
@@ -187,11 +188,12 @@ def _haiku_resnet50():
 
 def _haiku_lowering():
     net, x = _haiku_resnet50(), jax.ShapeDtypeStruct(IMAGE, 'float32')
-    return net.apply, *jax.eval_shape(net.init, jax.random.key(0), x), x
+    params, state = jax.eval_shape(functools.partial(net.init, train=True), jax.random.key(0), x)
+    return functools.partial(net.apply, train=False), params, state, x
 
 
 def _haiku_init():
-    init, x = jax.jit(_haiku_resnet50().init), jax.numpy.ones(IMAGE)
+    init, x = jax.jit(functools.partial(_haiku_resnet50().init, train=True)), jax.numpy.ones(IMAGE)
     return lambda seed: init(jax.random.key(seed), x)
 
 

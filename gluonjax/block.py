@@ -114,15 +114,15 @@ class Block(Bindable, own=True):
     def __setattr__(self, name: str, value) -> None:
         if name in _SLOTS or name in _SETTABLE:
             object.__setattr__(self, name, value)
-        elif name in _RESERVED or name in self._taken:
-            raise ArgumentError(
-                f'{type(self).__name__}.{name} would hide what Block itself has under this name',
-                remedy=f'choose another name than {name!r}',
-            )
         else:
             self._set_all({name: value})
 
     def _set_all(self, fields: Mapping[str, Any]) -> None:
+        if hidden := sorted(name for name in fields if name in _RESERVED or name in self._taken):
+            raise ArgumentError(
+                f'fields of {self.__class__.__name__} would hide what Block itself has under {hidden}',
+                remedy='choose other names',
+            )
         if self._token is None:  # still under construction: children are taken in at its end
             vars(self).update(fields)
         else:
@@ -134,7 +134,7 @@ class Block(Bindable, own=True):
         def make():
             kept = {name: value for name, value in vars(self).items() if not name.isdigit()}
             part = type(self).__new__(type(self))
-            part._token = Token()
+            part._token, part._hybrid = Token(), self._hybrid
             part._change({**kept, **{str(i): vars(self)[str(j)] for i, j in enumerate(positions)}})
             return part
 
@@ -363,9 +363,11 @@ class Block(Bindable, own=True):
                 if name not in places:
                     raise no_match(name, self.definition.leaves())
             (owner, slot, old), (origin, origin_slot, cell) = places[target], places[source]
-            _check_tie(target, old.shape, source, cell.shape, transform)
+            declared = origin._declared[origin_slot]
+            declared = dataclasses.replace(declared, transform=_composed(declared.transform, transform))
+            _check_tie(target, owner._declared[slot].shape or old.shape, source, cell.shape, declared.transform)
             with owner._transaction():
-                owner._declared[slot] = dataclasses.replace(origin._declared[origin_slot], transform=transform)
+                owner._declared[slot] = declared
                 owner._put(slot, cell)
                 self._check()
 
@@ -560,7 +562,7 @@ def _materialize(layer: Layer) -> Block:
     if cls is Window:
         object.__setattr__(block, '_base', layer)
     object.__setattr__(block, '_token', layer._token)
-    block._change(vars(layer))
+    block._set_all(vars(layer))
     return block
 
 
@@ -618,6 +620,16 @@ def _winner(cells: Mapping[str, Parameter]) -> Parameter:
             remedy='use a copy (copy.deepcopy) of one of the layers, or initialize after putting them together',
         )
     return max(cells.values(), key=lambda cell: (cell._array is not None, cell._wish is not None))
+
+
+def _composed(first: Callable | None, second: Callable | None) -> Callable | None:
+    if first is None or second is None:
+        return first or second
+    return functools.partial(_in_turn, first, second)
+
+
+def _in_turn(first: Callable, second: Callable, value):
+    return second(first(value))
 
 
 def _check_tie(target: str, shape, source: str, source_shape, transform) -> None:

@@ -24,10 +24,9 @@ except ImportError as error:
 
 matplotlib.use('agg')  # draws into files; needs no screen
 import matplotlib.pyplot as plt
-from matplotlib.ticker import MaxNLocator
 
 EPOCHS, BATCH = 20, 64
-BLUE, ORANGE, GREY = '#2a6fbb', '#d95f02', '#666666'
+BLUE, ORANGE = '#2a6fbb', '#d95f02'
 
 
 def load():
@@ -96,38 +95,46 @@ def train(net, images, labels, test_images, test_labels):
 
 
 def draw_learning_curve(history, path):
-    """The loss, and the accuracies, after each epoch."""
+    """The loss, and the share of errors, after each epoch."""
     losses, train_accuracy, test_accuracy = history.T
     epochs = np.arange(1, len(losses) + 1)
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout='constrained')
     left.semilogy(epochs, losses, 'o-', color=BLUE, markersize=4)
-    left.set(title='Loss on the training digits', ylabel='cross-entropy')
-    right.plot(epochs, 100 * train_accuracy, 'o-', color=BLUE, markersize=4, label='training (with dropout)')
-    right.plot(epochs, 100 * test_accuracy, 's-', color=ORANGE, markersize=4, label='test')
-    right.set(title=f'Accuracy; at the end {test_accuracy[-1]:.2%} on the test digits', ylabel='per cent')
-    right.set_ylim(min(90, 100 * test_accuracy.min() - 1), 100.4)
-    right.legend(loc='lower right')
+    left.set(title='Loss on the training digits (with dropout)', ylabel='cross-entropy')
+    right.semilogy(epochs, 100 - 100 * train_accuracy, 'o-', color=BLUE, markersize=4, label='training (with dropout)')
+    right.semilogy(epochs, 100 - 100 * test_accuracy, 's-', color=ORANGE, markersize=4, label='test')
+    right.set(title=f'Errors; at the end the test accuracy is {test_accuracy[-1]:.2%}', ylabel='digits read wrong (%)')
+    right.set_yticks([1, 2, 5, 10, 20, 50], labels=['1', '2', '5', '10', '20', '50'])
+    right.legend()
     for axes in (left, right):
         axes.set_xlabel('epoch')
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.set_xticks([1, *range(5, len(losses) + 1, 5)])
         axes.grid(alpha=0.3)
     figure.savefig(path, dpi=120)
 
 
-def draw_predictions(net, images, labels, path, columns=8):
-    """A row of digits that the network reads right, and below it those that it reads wrong."""
-    chances = jax.nn.softmax(net(images))
-    guesses = np.asarray(chances.argmax(1))
+def draw_predictions(net, images, labels, path):
+    """Of each digit the one that was read right with the greatest doubt, and below some that were read wrong."""
+    chances = np.asarray(jax.nn.softmax(net(images)))
+    guesses, sure = chances.argmax(1), chances.max(1)
     right, wrong = np.flatnonzero(guesses == labels), np.flatnonzero(guesses != labels)
-    figure, grid = plt.subplots(2, columns, figsize=(10, 3.7), layout='constrained')
-    figure.suptitle(f'{len(right)} of {len(labels)} test digits read right (above), {len(wrong)} wrong (below)')
-    for row, chosen, color in ((grid[0], right, BLUE), (grid[1], wrong, ORANGE)):
+    doubted = [min(right[labels[right] == digit], key=sure.__getitem__, default=None) for digit in range(10)]
+    figure, grid = plt.subplots(2, 10, figsize=(11, 3.6), layout='constrained')
+    figure.suptitle(
+        f'Of {len(labels)} test digits {len(right)} are read right (above: the least certain of each kind) '
+        f'and {len(wrong)} wrong (below)'
+    )
+    for row, chosen, color in ((grid[0], doubted, BLUE), (grid[1], wrong, ORANGE)):
         for axes in row:
             axes.set_axis_off()
-        for axes, i in zip(row, chosen[:columns], strict=False):
-            axes.imshow(images[i, 0], cmap='gray_r')
+        for axes, i in zip(row, chosen, strict=False):
+            if i is None:
+                continue
+            axes.set_axis_on()
+            axes.set(xticks=[], yticks=[])
+            axes.imshow(images[i, 0], cmap='gray_r', vmin=0, vmax=1)
             title = f'{guesses[i]}' if guesses[i] == labels[i] else f'{guesses[i]}, not {labels[i]}'
-            axes.set_title(f'{title}\n({chances[i, guesses[i]]:.0%} sure)', color=color, fontsize=10)
+            axes.set_title(f'{title}\n({sure[i]:.0%} sure)', color=color, fontsize=10)
     figure.savefig(path, dpi=120)
 
 
