@@ -40,7 +40,7 @@ format: $(VENV)/.test
 
 # Executes the notebooks in place, so that they show their pictures.
 notebooks: $(VENV)/.test
-	$(BIN)/jupyter-execute --inplace notebooks/*.ipynb
+	$(BIN)/python -c "$$EXECUTE" notebooks/*.ipynb
 
 bench: $(VENV)/.bench
 	@for script in benchmarks/[a-z]*.py; do echo "== $$script"; $(BIN)/python "$$script" $(ARGS) || exit 1; done
@@ -108,6 +108,15 @@ if lacks or not (3, 11) <= version <= (3, 13):
     sys.exit(1)
 endef
 export USABLE
+
+define EXECUTE
+import sys, nbclient, nbformat
+for path in sys.argv[1:]:
+    notebook = nbformat.read(path, 4)
+    nbclient.NotebookClient(notebook, kernel_name='python3', record_timing=False, coalesce_streams=True).execute()
+    nbformat.write(notebook, path)
+endef
+export EXECUTE
 
 define LOWER_BOUNDS
 import re, tomllib

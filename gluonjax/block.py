@@ -283,8 +283,7 @@ class Block(Bindable, own=True):
     def params(self) -> dict[str, Any]:
         """The values as a nested dict of arrays, tied parameters once. Assigning checks names, shapes and dtypes."""
         picture = self._now()
-        self._require_values(picture)
-        return nest({name: cell._array for name, cell in zip(picture.names, picture.cells, strict=True)})
+        return nest({name: cell.data() for name, cell in zip(picture.names, picture.cells, strict=True)})
 
     @params.setter
     def params(self, tree: Mapping[str, Any]) -> None:
@@ -307,10 +306,10 @@ class Block(Bindable, own=True):
             for leaf, cell in picture.entries:
                 cell._commit(arrays[leaf.name])
 
-    def _require_values(self, picture: Picture) -> None:
-        for cell in picture.cells:
-            if cell._array is None:
-                raise cell._missing()
+    def _refuse_donated(self) -> None:
+        for cell in self._cells_below():
+            if cell._array is not None:
+                cell.data()
 
     # Parameters.
 
@@ -382,9 +381,11 @@ class Block(Bindable, own=True):
             key: with `training=True`, a JAX key or an int; by default the next of the library's stream.
         """
         ready = self._ready
-        if ready is None or named:
-            return self._call(inputs, **named)
-        return ready(*inputs)
+        try:
+            return self._call(inputs, **named) if ready is None or named else ready(*inputs)
+        except Exception:
+            self._refuse_donated()
+            raise
 
     def _call(self, inputs, *, training: bool = False, key=None, **named):
         picture = self._now()

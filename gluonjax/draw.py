@@ -104,8 +104,8 @@ def next_key() -> jax.Array:
 
 def as_key(key) -> jax.Array:
     """A typed JAX key from an int, a typed key, or an old-style `uint32` key."""
-    if isinstance(key, int | np.integer):
-        return jax.random.key(int(key))
+    if isinstance(key, int | np.integer) or (jnp.issubdtype(key.dtype, jnp.integer) and key.ndim == 0):
+        return jax.random.key(key)
     if not jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
         return jax.random.wrap_key_data(key)
     return key

@@ -60,6 +60,10 @@ class MissingKeyError(GluonError, ValueError):
     """Something random was asked for, and no random key was given."""
 
 
+class DonatedError(GluonError, RuntimeError):
+    """A parameter's array was donated to a compiled function, and is gone."""
+
+
 class FrozenError(GluonError, AttributeError):
     """A definition was about to be changed after its construction."""
 

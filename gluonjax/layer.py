@@ -212,9 +212,10 @@ class Layer(Bindable, own=True):
             for leaf in self.leaves()
         )
 
-    def trainable(self, params: Mapping[str, Any]) -> dict[str, Any]:
-        """The boolean mask that optax takes: False for running statistics."""
-        self._checked(params)
+    def trainable(self, params: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """The boolean mask that optax takes: False for running statistics. Params are not needed; given, checked."""
+        if params is not None:
+            self._checked(params)
         return nest({leaf.name: leaf.param.trainable for leaf in self.leaves()})
 
     def partition(self, params: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -463,7 +464,8 @@ def _summary(definition: Layer, history: list[Call], shapes: Mapping[str, tuple[
         own = [leaf for leaf in definition.leaves() for name in leaf.names if tuple(name.split('.')[:-1]) == call.path]
         count = sum(math.prod(shapes[leaf.name]) for leaf in own if leaf.name not in seen)
         seen |= {leaf.name for leaf in own}
-        rows.append([f'{".".join(call.path) or "(whole)"} ({call.kind})', call.output, count])
+        if call.leaf or own:
+            rows.append([f'{".".join(call.path)} ({call.kind})'.strip(), call.output, count])
     counts = [(math.prod(shapes[leaf.name]), leaf.param.trainable) for leaf in definition.leaves()]
     total, trained = sum(c for c, _ in counts), sum(c for c, t in counts if t)
     return table(

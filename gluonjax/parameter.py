@@ -16,6 +16,7 @@ from gluonjax.draw import as_key, draw, next_key
 from gluonjax.errors import (
     ArgumentError,
     DeferredInitializationError,
+    DonatedError,
     GluonError,
     ShapeError,
     TransformationError,
@@ -110,9 +111,16 @@ class Parameter:
         Raises:
             UninitializedError: before `initialize`.
             DeferredInitializationError: after `initialize`, while the shape waits for the first input.
+            DonatedError: after the array was donated to a compiled function.
         """
         if self._array is None:
             raise self._missing()
+        if self._array.is_deleted():
+            raise DonatedError(
+                f'the array of parameter {self.name!r} was donated to a compiled function, and is gone',
+                remedy='net.params = params, with what that function returned; '
+                'or donate copies: jax.tree.map(jnp.copy, net.params)',
+            )
         return self._array
 
     def _missing(self) -> GluonError:
@@ -168,8 +176,9 @@ class Parameter:
     def __repr__(self) -> str:
         return self._describe(self.name)
 
-    def _describe(self, name: str) -> str:
-        return f'Parameter {name} (shape={text(self.shape)}, dtype={self.dtype})'
+    def _describe(self, *names: str) -> str:
+        also = f', also {", ".join(names[1:])}' if names[1:] else ''
+        return f'Parameter {names[0]} (shape={text(self.shape)}, dtype={self.dtype}{also})'
 
     def _commit(self, array: jax.Array) -> None:
         with LOCK:
@@ -226,7 +235,7 @@ class ParameterDict(Mapping[str, Parameter]):
             setattr(cell, name, value)
 
     def __repr__(self) -> str:
-        return '\n'.join(cell._describe(name) for name, cell in self.items())
+        return '\n'.join(cell._describe(*leaf.names) for leaf, cell in self._entries)
 
     def _parts(self) -> set[int]:
         return {id(cell) for cell in self.values()}

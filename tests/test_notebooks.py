@@ -1,0 +1,141 @@
+"""The demo and the notebooks: they run without an error or a warning, and what is stored is what they show."""
+
+import base64
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import gluonjax
+
+pytest.importorskip('sklearn')
+nbformat = pytest.importorskip('nbformat')
+nbclient = pytest.importorskip('nbclient')
+
+ROOT = Path(__file__).parents[1]
+NOTEBOOKS = sorted((ROOT / 'notebooks').glob('*.ipynb'))
+PNG = b'\x89PNG\r\n\x1a\n'
+pytestmark = pytest.mark.notebook
+
+
+@pytest.fixture(scope='module')
+def fonts():
+    """matplotlib's list of fonts. Where it has none yet, it says so on stderr when it makes it."""
+    subprocess.run([sys.executable, '-c', 'import matplotlib.font_manager'], check=True, capture_output=True)
+
+
+@pytest.fixture
+def elsewhere(fonts, tmp_path, monkeypatch):
+    """A fresh directory and the environment of a user: one device, and this gluonjax wherever it lies."""
+    paths = [str(Path(gluonjax.__file__).parents[1]), os.environ.get('PYTHONPATH')]
+    monkeypatch.setenv('PYTHONPATH', os.pathsep.join(filter(None, paths)))
+    for name in ('IPYTHONDIR', 'JUPYTER_DATA_DIR', 'JUPYTER_CONFIG_DIR'):
+        monkeypatch.setenv(name, str(tmp_path / name))
+    for name in ('XLA_FLAGS', 'MPLBACKEND', 'PYTHONWARNINGS'):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def code_cells(notebook):
+    return {cell.id: cell for cell in notebook.cells if cell.cell_type == 'code'}
+
+
+def shown(cell):
+    """What a reader sees of a cell's output: its text without numbers and spaces, and the number of pictures."""
+    texts, pictures = [], 0
+    for output in cell.outputs:
+        data = output.get('data', {})
+        texts.append(output.get('text') or ('' if 'image/png' in data else data.get('text/plain', '')))
+        pictures += 'image/png' in data
+    return re.sub(r'[-+]?\d[\d,.]*(e[-+]?\d+)?%?|\s', '', ' '.join(texts)), pictures
+
+
+def pictures(notebook):
+    return [
+        base64.b64decode(output.data['image/png'])
+        for cell in code_cells(notebook).values()
+        for output in cell.outputs
+        if 'image/png' in output.get('data', {})
+    ]
+
+
+def test_there_are_notebooks():
+    assert {path.stem for path in NOTEBOOKS} >= {'initialization', 'training'}
+
+
+@pytest.mark.parametrize('path', NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebook_runs_and_shows_what_is_stored(path, elsewhere):
+    stored = nbformat.read(path, as_version=4)
+    fresh = nbformat.read(path, as_version=4)
+    for cell in code_cells(fresh).values():
+        cell.outputs = []
+    # Nobody sees this cell; it makes warnings errors, also those that libraries would keep to themselves.
+    strict = nbformat.v4.new_code_cell("import warnings; warnings.simplefilter('error')", id='strict')
+    fresh.cells.insert(0, strict)
+    nbclient.NotebookClient(fresh, timeout=300, kernel_name='python3', record_timing=False).execute()
+
+    for name, cell in code_cells(fresh).items():
+        assert not [output for output in cell.outputs if output.get('name') == 'stderr'], f'cell {name} warns'
+        if cell is not strict:
+            assert shown(code_cells(stored)[name]) == shown(cell), f'cell {name}: run `make notebooks`'
+
+
+@pytest.mark.parametrize('path', NOTEBOOKS, ids=lambda path: path.stem)
+def test_stored_notebook_is_executed_and_clean(path):
+    notebook = nbformat.read(path, as_version=4)
+    nbformat.validate(notebook)
+    assert notebook.metadata.kernelspec.name == 'python3'
+    assert notebook.metadata.language_info.name == 'python'
+    cells = code_cells(notebook).values()
+    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
+    for cell in cells:
+        assert 'execution' not in cell.metadata, 'timestamps change with every run'
+        assert not [output for output in cell.outputs if output.output_type == 'error']
+        assert cell.outputs or not re.search(r'^\s*(print|plt\.show|net\.summary)\(', cell.source, re.MULTILINE)
+    drawn = pictures(notebook)
+    assert len(drawn) >= 2
+    assert all(picture.startswith(PNG) and len(picture) > 1000 for picture in drawn)
+    assert path.stat().st_size < 400_000
+    text = re.sub(r'"image/png": ".*"', '', path.read_text(encoding='utf-8'))
+    assert not re.search(r'\bat 0x[0-9a-f]+|site-packages|/home/|/Users/|/tmp/', text), 'a trace of the machine'
+    assert str(ROOT) not in text
+
+
+def test_demo(elsewhere):
+    start = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, '-W', 'error', ROOT / 'notebooks' / 'digits.py'],
+        capture_output=True,
+        text=True,
+        encoding='utf-8',
+        env={**os.environ, 'PYTHONIOENCODING': 'utf-8'},
+        timeout=300,
+    )
+    seconds = time.monotonic() - start
+    assert done.returncode == 0, done.stderr
+    assert not done.stderr
+    before, after = re.findall(r'^Parameter 0\.weight .*$', done.stdout, re.MULTILINE)
+    assert before == 'Parameter 0.weight (shape=(32, None, 3, 3), dtype=float32)'
+    assert after == 'Parameter 0.weight (shape=(32, 1, 3, 3), dtype=float32)'
+    [accuracy] = re.findall(r'^test accuracy: ([\d.]+)', done.stdout, re.MULTILINE)
+    assert 0.97 <= float(accuracy) <= 1
+    made = {path.name: path.read_bytes() for path in (elsewhere / 'build').iterdir()}
+    assert sorted(made) == ['digits_learning_curve.png', 'digits_predictions.png']
+    assert all(picture.startswith(PNG) and len(picture) > 1000 for picture in made.values())
+    assert all(name in done.stdout for name in made)
+    assert seconds < 60
+
+
+@pytest.mark.parametrize('missing', ['sklearn', 'rich', 'matplotlib'])
+def test_demo_names_the_extra_that_is_missing(elsewhere, missing):
+    code = f'import runpy, sys; sys.modules[{missing!r}] = None; runpy.run_path({str(ROOT / "notebooks/digits.py")!r})'
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1
+    assert "pip install 'gluonjax[demo]'" in done.stderr
+    assert missing in done.stderr
+    assert 'Traceback' not in done.stderr
