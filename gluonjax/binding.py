@@ -5,6 +5,7 @@ Attributes are read through the run, so that a Param becomes its array and a chi
 """
 
 import dataclasses
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, NamedTuple
 
@@ -74,7 +75,10 @@ class Param(metaclass=_Declaration):
 
     def __post_init__(self):
         object.__setattr__(self, 'shape', _declared_shape(self.shape))
-        object.__setattr__(self, 'dtype', jnp.dtype(self.dtype).name)
+        try:
+            object.__setattr__(self, 'dtype', jnp.dtype(self.dtype).name)
+        except TypeError:
+            raise ArgumentError('this is no dtype', expected="one such as 'float32'", got=repr(self.dtype)) from None
         if self.init is not None:
             object.__setattr__(self, 'init', initializers.create(self.init))
 
@@ -109,6 +113,13 @@ class Place(NamedTuple):
 
 class _Constructor(type):
     """Runs `_constructed` after the constructor; `params=` and `prefix=` are understood by every class."""
+
+    @property
+    def __signature__(cls) -> inspect.Signature:
+        own = list(inspect.signature(cls.__init__).parameters.values())[1:]
+        shared = inspect.Parameter('params', inspect.Parameter.KEYWORD_ONLY, default=None)
+        rest = [parameter for parameter in own if parameter.kind is parameter.VAR_KEYWORD]
+        return inspect.Signature([*(parameter for parameter in own if parameter not in rest), shared, *rest])
 
     def __call__(cls, *args, params: SharedParameters | None = None, prefix: str | None = None, **kwargs):
         instance = super().__call__(*args, **kwargs)

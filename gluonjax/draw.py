@@ -17,6 +17,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from gluonjax.errors import ArgumentError
+
 ROW = 16384  # numbers a row
 BLOCK = 64  # rows a call of the compiled sampler
 FLOAT32 = np.dtype('float32')
@@ -41,15 +43,18 @@ class Law(NamedTuple):
         >>> Law('constant', 2.0).sample(None, (2,))
         Array([2., 2.], dtype=float32)
         """
+        _check_base(self)
         if self.base == 'constant':
             return jnp.full(shape, self.scale, dtype)
-        numbers = (
-            jax.random.normal(key, shape, dtype)
-            if self.base == 'normal'
-            else jax.random.uniform(key, shape, dtype, -1, 1)
-        )
+        normal = self.base == 'normal'
+        numbers = jax.random.normal(key, shape, dtype) if normal else jax.random.uniform(key, shape, dtype, -1, 1)
         # The barrier keeps XLA from folding the scale into the base's own factors, which would round differently.
         return lax.optimization_barrier(numbers) * np.asarray(self.scale, numbers.dtype)
+
+
+def _check_base(law: Law) -> None:
+    if law.base not in ('uniform', 'normal', 'constant'):
+        raise ArgumentError('the law has an unknown base', expected="'uniform', 'normal' or 'constant'", got=law.base)
 
 
 class Request(NamedTuple):
@@ -103,12 +108,24 @@ def next_key() -> jax.Array:
 
 
 def as_key(key) -> jax.Array:
-    """A typed JAX key from an int, a typed key, or an old-style `uint32` key."""
-    if isinstance(key, int | np.integer) or (jnp.issubdtype(key.dtype, jnp.integer) and key.ndim == 0):
+    """A typed JAX key from an int, a typed key, or an old-style `uint32` key.
+
+    Raises:
+        ArgumentError: for anything else, a batch of keys among it.
+    """
+    dtype, shape = getattr(key, 'dtype', None), np.shape(key)
+    if isinstance(key, int) or (dtype is not None and jnp.issubdtype(dtype, jnp.integer) and shape == ()):
         return jax.random.key(key)
-    if not jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
+    if dtype is not None and jnp.issubdtype(dtype, jax.dtypes.prng_key) and shape == ():
+        return key
+    if dtype == jnp.uint32 and len(shape) == 1:
         return jax.random.wrap_key_data(key)
-    return key
+    raise ArgumentError(
+        'this is no random key',
+        expected='an int, or a key such as jax.random.key(0)',
+        got=repr(key),
+        remedy='jax.vmap maps a function over a batch of keys' if len(shape) > 0 else None,
+    )
 
 
 def named_keys(keys: Sequence[jax.Array], names: Sequence[str]) -> list[jax.Array]:
@@ -150,7 +167,10 @@ def _draw_one(key, request: Request) -> jax.Array:
 
 
 def _is_float32_law(request: Request) -> bool:
-    return isinstance(request.law, Law) and np.dtype(request.dtype) == FLOAT32
+    if not isinstance(request.law, Law):
+        return False
+    _check_base(request.law)
+    return np.dtype(request.dtype) == FLOAT32
 
 
 def _is_threefry(key) -> bool:

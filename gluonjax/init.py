@@ -65,7 +65,12 @@ class Initializer:
 
     def statement(self, name: str, shape: tuple[int, ...]) -> Law | Callable:
         """What `draw` takes: the law, or a call of this initializer's own code whose answer is checked."""
-        if type(self).init_weight is Initializer.init_weight and (law := self.law(shape)) is not None:
+        nearest = next(cls for cls in type(self).__mro__ if 'law' in vars(cls) or 'init_weight' in vars(cls))
+        try:
+            law = self.law(shape) if 'law' in vars(nearest) else None
+        except ShapeError as error:
+            raise ShapeError(f'{name!r} cannot be initialized: {error}') from None
+        if law is not None:
             return law
 
         def own(key, shape, dtype):
@@ -188,9 +193,6 @@ class Constant(Initializer):
                 f'the constant of {name!r} does not broadcast', expected=shape, got=np.shape(self.value)
             ) from None
 
-    def statement(self, name, shape):
-        return self.law(shape) or super().statement(name, shape)
-
 
 @register
 class Uniform(Initializer):
@@ -233,16 +235,12 @@ class Xavier(Initializer):
     def __init__(self, rnd_type: str = 'uniform', factor_type: str = 'avg', magnitude: float = 3):
         _check_choice('rnd_type', rnd_type, ('uniform', 'gaussian'))
         _check_choice('factor_type', factor_type, ('avg', 'in', 'out'))
+        if not magnitude >= 0:
+            raise ArgumentError('magnitude is under a root', expected='a number from 0 on', got=repr(magnitude))
         self.rnd_type, self.factor_type, self.magnitude = rnd_type, factor_type, magnitude
 
     def law(self, shape):
-        if len(shape) < 2:
-            raise ShapeError(
-                f'{type(self).__name__} needs fans',
-                expected='a shape of two axes or more',
-                got=shape,
-                remedy='give this parameter another initializer, such as init.Uniform() or init.Zero()',
-            )
+        _check_axes(self, shape, 2)
         kernel = float(np.prod(shape[2:]))
         fan_in, fan_out = shape[1] * kernel, shape[0] * kernel
         factor = {'avg': (fan_in + fan_out) / 2, 'in': fan_in, 'out': fan_out}[self.factor_type]
@@ -275,6 +273,7 @@ class Orthogonal(Initializer):
         self.scale, self.rand_type = scale, rand_type
 
     def init_weight(self, key, shape, dtype, name):
+        _check_axes(self, shape, 2)
         matrix = Law(self.rand_type).sample(key, (shape[0], int(np.prod(shape[1:]))), jnp.float32)
         left, _, right = jnp.linalg.svd(matrix, full_matrices=False)
         chosen = left if left.shape == matrix.shape else right
@@ -302,6 +301,7 @@ class LSTMBias(Initializer):
         self.forget_bias = forget_bias
 
     def init_weight(self, key, shape, dtype, name):
+        _check_axes(self, shape, 1)
         value, hidden = np.zeros(shape), shape[0] // 4
         value[hidden : 2 * hidden] = self.forget_bias
         return jnp.asarray(value, dtype)
@@ -361,6 +361,15 @@ class Load(Initializer):
 
     def __repr__(self) -> str:
         return f'Load({len(self.param)} arrays, default_init={self.default_init!r})'
+
+
+def _check_axes(initializer: Initializer, shape: tuple[int, ...], least: int) -> None:
+    if len(shape) < least:
+        raise ShapeError(
+            f'{type(initializer).__name__} needs a shape of at least {least} axes',
+            got=shape,
+            remedy='give this parameter another initializer, such as init.Uniform() or init.Zero()',
+        )
 
 
 def _check_choice(argument: str, value: str, choices: tuple[str, ...]) -> None:

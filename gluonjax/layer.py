@@ -266,7 +266,7 @@ class Layer(Bindable, own=True):
         """The complete shape of every leaf, from the shapes of the inputs and shapes already `known`."""
         shapes = {leaf.name: (known or {}).get(leaf.name, leaf.shape) for leaf in self.leaves()}
         for training in (False, True):
-            if all(map(is_complete, shapes.values())):
+            if training and all(map(is_complete, shapes.values())):
                 return shapes
             if not (inputs or named):
                 break

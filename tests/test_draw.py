@@ -1,6 +1,8 @@
 """Every way of drawing gives, bit for bit, what `jax.random` gives for the key of a name; and that is the law."""
 
 import hashlib
+import math
+import re
 import threading
 
 import jax
@@ -17,7 +19,7 @@ from gluonjax import draw as drawing
 from gluonjax import nn
 from gluonjax.draw import BLOCK, ROW, Law, Request, as_key, draw, next_key
 
-FEW = settings(max_examples=6, deadline=None, derandomize=True)
+FEW = settings(max_examples=4, deadline=None, derandomize=True)
 UNIFORM, NORMAL, CONSTANT = Law('uniform', 0.3), Law('normal', 0.7), Law('constant', 2.5)
 SHAPES = [(), (0,), (3, 0, 2), (1,), (7, 5), (ROW - 1,), (ROW,), (ROW + 1,), (2, ROW)]
 SCALES = [1.0, 0.07, 1 / 3, 1e-20, 3.4e3]
@@ -56,10 +58,9 @@ def requests_of(key, *rows, dtype='float32'):
     return [Request(key, name, shape, dtype, law) for name, shape, law in rows]
 
 
-BOUNDARIES = [
-    (f'{law.base}.{size}', (size,), law)
-    for law in (UNIFORM, NORMAL)
-    for size in (1, ROW - 1, ROW, ROW + 1, 3 * ROW + 5, BLOCK * ROW - 1, BLOCK * ROW, BLOCK * ROW + 1)
+SIZES = (1, ROW - 1, ROW, ROW + 1, 3 * ROW + 5, BLOCK * ROW - 1, BLOCK * ROW, BLOCK * ROW + 1)
+BOUNDARIES = [  # each with a scale of its own
+    (f'{base}.{size}', (size,), Law(base, 0.3 + i)) for base in ('uniform', 'normal') for i, size in enumerate(SIZES)
 ]
 
 
@@ -78,7 +79,7 @@ tensors = st.tuples(st.text(max_size=12), st.sampled_from(SHAPES), laws)
 
 
 @FEW
-@given(st.integers(0, 2**32 - 1), st.lists(tensors, min_size=1, max_size=3))
+@given(st.integers(0, 2**32 - 1), st.lists(tensors, min_size=1, max_size=2))
 @example(5, [('0.weight', (), NORMAL), ('0.bias', (0, 3), UNIFORM), ('', (2, 2), CONSTANT)])
 def test_all_ways_agree(seed, rows):
     requests = requests_of(jax.random.key(seed), *rows)
@@ -102,7 +103,9 @@ def test_vmap_over_keys(together):
 
 
 def test_alone_or_among_many():
-    requests = requests_of(jax.random.key(2), *[(f'{i}.weight', (i * 1000,), [UNIFORM, NORMAL][i % 2]) for i in range(40)])
+    requests = requests_of(
+        jax.random.key(2), *[(f'{i}.weight', (i * 1000,), [UNIFORM, NORMAL][i % 2]) for i in range(40)]
+    )
     together = draw(requests)
     assert_same_bits([draw([request])[0] for request in requests], together)
     assert_same_bits(draw(requests[::-1]), together[::-1])
@@ -129,8 +132,8 @@ def test_a_device_makes_only_its_own_part():
     rows = ('a', (64, 300), NORMAL)
     sharded = jax.jit(lambda key: draw(requests_of(key, rows)), out_shardings=sharding)
     program = sharded.lower(jax.random.key(4)).compile().as_text()
-    assert '[8,300]' in program
-    assert '[64,300]' not in program
+    sizes = {math.prod(map(int, shape.split(','))) for shape in re.findall(r'\[([\d,]+)\]', program)}
+    assert max(sizes) == 8 * 300
 
 
 def test_on_another_device():
@@ -146,7 +149,10 @@ def test_a_key_from_outside_the_trace():
     expected = [reference(request) for request in requests]
     assert_same_bits(jax.jit(lambda: draw(requests))(), expected)
     assert_same_bits(jax.jit(lambda: draw(requests, together=True))(), expected)
-    assert [(a.shape, a.dtype) for a in jax.eval_shape(lambda: draw(requests))] == [((100,), 'float32'), ((5,), 'float32')]
+    assert [(a.shape, a.dtype) for a in jax.eval_shape(lambda: draw(requests))] == [
+        ((100,), 'float32'),
+        ((5,), 'float32'),
+    ]
 
 
 def test_kinds_of_keys():
@@ -236,7 +242,21 @@ def test_nothing_to_draw():
 
 
 def test_similar_names_differ():
-    names = ['', ' ', 'a', 'b', 'ab', 'ba', '0.weight', '1.weight', '10.weight', '0.weight.', '0.Weight', '01.weight', 'é']
+    names = [
+        '',
+        ' ',
+        'a',
+        'b',
+        'ab',
+        'ba',
+        '0.weight',
+        '1.weight',
+        '10.weight',
+        '0.weight.',
+        '0.Weight',
+        '01.weight',
+        'é',
+    ]
     arrays = draw(requests_of(jax.random.key(0), *[(name, (50,), NORMAL) for name in names]))
     assert len({np.asarray(array).tobytes() for array in arrays}) == len(names)
     correlation = np.corrcoef(np.stack(arrays)) - np.eye(len(names))
@@ -258,9 +278,9 @@ def test_statistics(base):
         assert stats.kstest(numbers, distribution.cdf).pvalue > 1e-3
         assert abs(numbers.mean()) < 4 * distribution.std() / np.sqrt(count)
         np.testing.assert_allclose(numbers.std(), distribution.std(), rtol=0.01)
-    if base == 'uniform':
-        assert -scale <= numbers.min() < -0.999 * scale
-        assert 0.999 * scale < numbers.max() < scale
+        if base == 'uniform':
+            assert -scale <= numbers.min() < -0.999 * scale
+            assert 0.999 * scale < numbers.max() < scale
 
 
 def test_numbers_of_one_tensor_do_not_repeat():

@@ -47,17 +47,13 @@ def test_registry():
 # MXNet reads the third and fourth sizes of five, and fills nonsense; we refuse.
 REFUSED = ('Bilinear', (1, 1, 2, 3, 4))
 # MXNet refuses by mistake, as it computes the second size of the matrix in floats; we take the vector for a column.
-TAKEN = ('Orthogonal', (8,))
 
 
 @pytest.mark.parametrize('name', CLASSES)
 def test_laws_of_mxnet(name):
     for _, kwargs, shape, golden in (row for row in GOLDEN['laws'] if row[0] == name):
         shape = tuple(shape)
-        if (name, shape) == TAKEN:
-            value = getattr(init, name)(**kwargs)(KEY, shape)
-            np.testing.assert_allclose(np.linalg.norm(value), kwargs.get('scale', 1.414), rtol=1e-5)
-        elif 'error' in golden or (name, shape) == REFUSED:
+        if 'error' in golden or (name, shape) == REFUSED:
             with pytest.raises(GluonError):
                 getattr(init, name)(**kwargs)(KEY, shape)
         else:
@@ -112,7 +108,18 @@ def test_a_law_is_what_is_drawn():
 
 @pytest.mark.parametrize('dtype', ['float16', 'bfloat16', 'float32'])
 def test_dtypes(dtype):
-    kinds = ['zeros', 'ones', 'constant', 'uniform', 'normal', 'xavier', 'msraprelu', 'orthogonal', 'lstmbias', 'bilinear']
+    kinds = [
+        'zeros',
+        'ones',
+        'constant',
+        'uniform',
+        'normal',
+        'xavier',
+        'msraprelu',
+        'orthogonal',
+        'lstmbias',
+        'bilinear',
+    ]
     for kind in kinds:
         assert init.create(kind)(KEY, (4, 4, 2, 2), dtype).dtype == dtype, kind
 
@@ -211,9 +218,11 @@ def test_load_in_a_network():
 
 
 def test_load_refuses():
-    with pytest.raises(ShapeError, match=r"Load has another shape for '0.weight'\n  expected: \(4, 5\)\n  got: \(2, 2\)"):
+    with pytest.raises(
+        ShapeError, match=r"Load has another shape for '0.weight'\n  expected: \(4, 5\)\n  got: \(2, 2\)"
+    ):
         MLP.init(0, X, init=init.Load({'0.weight': np.ones((2, 2))}, 'zeros'))
-    with pytest.raises(ParamsError, match="Load has no value for '2.weight'"):
+    with pytest.raises(ParamsError, match=r"Load has no value for '2\.weight'"):
         MLP.init(0, X, init=init.Load({'0.weight': np.ones((4, 5))}))
 
 
@@ -306,7 +315,7 @@ def test_pickle_copy_and_repr():
     for initializer in (init.Xavier('gaussian', magnitude=2), init.Normal(0.5), init.Mixed(['.*'], ['zeros'])):
         for twin in (pickle.loads(pickle.dumps(initializer)), copy.deepcopy(initializer)):
             assert repr(twin) == repr(initializer)
-    assert repr(init.Xavier('gaussian', magnitude=2)) == "Xavier('gaussian', magnitude=2)"
+    assert repr(init.Xavier('gaussian', magnitude=2)) == "Xavier(rnd_type='gaussian', magnitude=2)"
     assert repr(init.Uniform()) == 'Uniform()'
     assert repr(init.MSRAPrelu(slope=0.1)) == 'MSRAPrelu(slope=0.1)'
     assert repr(init.create(jax.nn.initializers.zeros)) == 'zeros'
@@ -335,9 +344,9 @@ def test_general():
 
 def test_patterns_win():
     chosen = winners(init={'.*bias': init.Normal(0.1), '2': init.Constant(3.0), '1.running_var': 'zeros'})
-    assert chosen['0.bias'] == 'Normal(0.1)'
-    assert chosen['2.bias'] == 'Normal(0.1)'  # the first pattern that matches
-    assert chosen['2.weight'] == 'Constant(3.0)'
+    assert chosen['0.bias'] == 'Normal(sigma=0.1)'
+    assert chosen['2.bias'] == 'Normal(sigma=0.1)'  # the first pattern that matches
+    assert chosen['2.weight'] == 'Constant(value=3.0)'
     assert chosen['1.running_var'] == 'Zero()'
     assert chosen['0.weight'] == 'Uniform()'
 
@@ -424,19 +433,18 @@ def test_one_that_says_nothing():
     class Silent(init.Initializer):
         pass
 
-    with pytest.raises(ArgumentError, match='Silent says no values[\\s\\S]*init_weight'):
+    with pytest.raises(ArgumentError, match=r'Silent says no values[\s\S]*init_weight'):
         nn.Dense(2).init(0, X, init=Silent())
 
 
-def test_own_code_wins_over_the_law_of_a_parent():
-    for parent in (init.Uniform, init.Constant):
+@pytest.mark.parametrize('parent', [init.Uniform, init.Constant])
+def test_own_code_wins_over_the_law_of_a_parent(parent):
+    def nines(self, key, shape, dtype, name):
+        return jnp.full(shape, 9, dtype)
 
-        class Nine(parent):
-            def init_weight(self, key, shape, dtype, name):
-                return jnp.full(shape, 9, dtype)
-
-        params = nn.Dense(2).init(0, X, init=Nine(0.5))
-        np.testing.assert_array_equal(params['weight'], np.full((2, 5), 9), err_msg=parent.__name__)
+    child = type('Child', (parent,), {'init_weight': nines})
+    params = nn.Dense(2).init(0, X, init=child(0.5))
+    np.testing.assert_array_equal(params['weight'], np.full((2, 5), 9))
 
 
 def test_an_unknown_law_is_refused():
@@ -460,9 +468,9 @@ def test_constant():
 
 
 def test_xavier_needs_fans():
-    with pytest.raises(ShapeError, match=r'Xavier needs fans\n.*two axes or more\n  got: \(8,\)\n  try:'):
+    with pytest.raises(ShapeError, match=r'Xavier needs a shape of at least 2 axes\n  got: \(8,\)\n  try:'):
         init.Xavier()(KEY, (8,))
-    with pytest.raises(ShapeError, match='MSRAPrelu needs fans'):
+    with pytest.raises(ShapeError, match='MSRAPrelu needs a shape'):
         init.MSRAPrelu()(KEY, (8,))
 
 

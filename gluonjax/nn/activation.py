@@ -40,6 +40,8 @@ class Activation(Layer):
     """
 
     def __init__(self, activation: str | Callable):
+        if activation is None:
+            raise ArgumentError('Activation needs an activation', remedy='nn.Identity() computes nothing')
         function(activation)
         self.activation = activation
 

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 
 from gluonjax.errors import ArgumentError
 from gluonjax.layer import Layer
+from gluonjax.nn.checks import floating
 
 
 class Dropout(Layer):
@@ -24,11 +25,12 @@ class Dropout(Layer):
     """
 
     def __init__(self, rate, axes=()):
-        if not 0 <= rate <= 1:
+        if not isinstance(rate, int | float) or not 0 <= rate <= 1:
             raise ArgumentError('rate is a probability', expected='a number from 0 to 1', got=repr(rate))
-        self.rate, self.axes = rate, (axes,) if isinstance(axes, int) else tuple(axes)
+        self.rate, self.axes = float(rate), (axes,) if isinstance(axes, int) else tuple(axes)
 
     def forward(self, x):
+        floating(x)
         if not self.training or self.rate == 0:
             return x
         if any(not -x.ndim <= axis < x.ndim for axis in self.axes):
@@ -38,5 +40,5 @@ class Dropout(Layer):
         shared = {axis % x.ndim for axis in self.axes}
         shape = [1 if axis in shared else length for axis, length in enumerate(x.shape)]
         keep = jax.random.bernoulli(self.next_key(), 1 - self.rate, shape)
-        scale = 0 if self.rate == 1 else 1 / (1 - self.rate)
-        return x * keep.astype(x.dtype) * jnp.asarray(scale, x.dtype)
+        scale = 0.0 if self.rate == 1 else 1 / (1 - self.rate)
+        return jnp.where(keep, x * jnp.asarray(scale, x.dtype), jnp.zeros((), x.dtype))

@@ -3,6 +3,7 @@
 import jax.numpy as jnp
 
 from gluonjax.binding import Param
+from gluonjax.errors import DTypeError
 from gluonjax.layer import Layer
 from gluonjax.nn.checks import size
 
@@ -29,4 +30,9 @@ class Embedding(Layer):
         self.weight = Param((input_dim, output_dim), dtype, weight_initializer)
 
     def forward(self, x):
-        return jnp.take(self.weight, x.astype(jnp.int32), axis=0, mode='clip')
+        if jnp.issubdtype(x.dtype, jnp.complexfloating):
+            raise DTypeError('an index is a real number', got=f'{x.dtype} of shape {x.shape}')
+        last = self.input_dim - 1
+        if jnp.issubdtype(x.dtype, jnp.integer):
+            last = min(last, jnp.iinfo(x.dtype).max)
+        return jnp.take(self.weight, jnp.clip(x, 0, last).astype(jnp.int32), axis=0)

@@ -71,10 +71,15 @@ class _Pool(Layer):
 
 class _MaxPool(_Pool):
     def forward(self, x):
-        floating = jnp.issubdtype(x.dtype, jnp.floating)
-        least = jnp.finfo(x.dtype).min if floating else jnp.iinfo(x.dtype).min
-        y = self._reduce(x, -np.inf if floating else least, lax.max)
-        return lax.max(y, jnp.asarray(least, x.dtype)) if self.ceil_mode else y
+        if jnp.issubdtype(x.dtype, jnp.integer):
+            return self._largest(x.astype(jnp.int32), jnp.iinfo(jnp.int32).min, jnp.iinfo(x.dtype).min).astype(x.dtype)
+        checks.floating(x)
+        return self._largest(x, -np.inf, jnp.finfo(x.dtype).min)
+
+    def _largest(self, x, start, least):
+        y = self._reduce(x, start, lax.max)
+        beside = self.ceil_mode or any(p >= w for p, w in zip(self.padding, self.pool_size, strict=True))
+        return lax.max(y, jnp.asarray(least, y.dtype)) if beside else y  # a window beside the input has no largest
 
 
 class _AvgPool(_Pool):

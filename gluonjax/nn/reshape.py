@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from gluonjax.errors import ArgumentError
+from gluonjax.errors import ArgumentError, ShapeError
 from gluonjax.layer import Layer
 
 
@@ -14,6 +15,8 @@ class Flatten(Layer):
     """(N, ...) -> (N, the product of the rest)."""
 
     def forward(self, x):
+        if x.ndim == 0:
+            raise ShapeError('Flatten needs an axis of examples', expected='one axis or more', got=x.shape)
         return x.reshape(x.shape[0], math.prod(x.shape[1:]))
 
 
@@ -35,14 +38,17 @@ class Lambda(Layer):
     """
 
     def __init__(self, function: str | Callable):
-        if isinstance(function, str) and not (hasattr(jax.nn, function) or hasattr(jnp, function)):
-            raise ArgumentError('the function is unknown', expected='a name in jax.nn or jax.numpy', got=repr(function))
-        if not isinstance(function, str) and not callable(function):
-            raise ArgumentError('Lambda takes a function', got=repr(function))
+        if not callable(_function(function)):
+            raise ArgumentError(
+                'Lambda takes a function', expected='a function, or its name in jax.nn or jax.numpy', got=repr(function)
+            )
         self.function = function
 
     def forward(self, *inputs):
-        function = self.function
-        if isinstance(function, str):
-            function = getattr(jax.nn, function, None) or getattr(jnp, function)
-        return function(*inputs)
+        return _function(self.function)(*inputs)
+
+
+def _function(function) -> Any:
+    if not isinstance(function, str):
+        return function
+    return getattr(jax.nn, function, None) or getattr(jnp, function, None)
