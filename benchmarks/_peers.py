@@ -4,6 +4,7 @@ The peers' ResNet-50 has their own layouts, and the parameters of ours.
 """
 
 import functools
+import itertools
 import os
 
 import jax
@@ -102,7 +103,7 @@ def _nnx_mlp(inputs, widths, x):
 
     class MLP(nnx.Module):
         def __init__(self, rngs):
-            sizes = zip((inputs, *widths), widths)
+            sizes = itertools.pairwise((inputs, *widths))
             self.layers = nnx.List([nnx.Linear(before, after, rngs=rngs) for before, after in sizes])
 
         def __call__(self, x):
@@ -207,8 +208,9 @@ def _equinox_mlp(inputs, widths, x):
         layers: list
 
         def __init__(self, key):
-            sizes = zip((inputs, *widths), widths, jax.random.split(key, len(widths)))
-            self.layers = [eqx.nn.Linear(before, after, key=key) for before, after, key in sizes]
+            keys = jax.random.split(key, len(widths))
+            sizes = itertools.pairwise((inputs, *widths))
+            self.layers = [eqx.nn.Linear(*size, key=key) for size, key in zip(sizes, keys, strict=True)]
 
         def __call__(self, x):
             *hidden, last = self.layers
@@ -280,7 +282,7 @@ def _torch_mlp(inputs, widths, x):
     torch.set_grad_enabled(False)
     torch.set_num_threads(1)  # so small a network is faster without its pool
     layers = []
-    for before, after in zip((inputs, *widths), widths):
+    for before, after in itertools.pairwise((inputs, *widths)):
         layers += [torch.nn.Linear(before, after), torch.nn.ReLU()]
     return 'f(x)', {'f': torch.nn.Sequential(*layers[:-1]), 'x': torch.randn(2, inputs)}
 

@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 Samples = dict[str, list[float]]
+# A cache of compiled programs would hide compilation; without bytecode our modules would be compiled at every import.
+UNWANTED = ('JAX_COMPILATION_CACHE_DIR', 'PYTHONDONTWRITEBYTECODE')
 SAMPLE = 0.005  # seconds that one sample of a short call lasts, at least
 
 
@@ -46,7 +48,7 @@ def shuffled(items) -> list:
 
 def in_new_process(*arguments: str) -> Any:
     """Runs Python on these arguments and returns the JSON it prints last; None, with a line, if it cannot run."""
-    environment = {k: v for k, v in os.environ.items() if k != 'JAX_COMPILATION_CACHE_DIR'}
+    environment = {k: v for k, v in os.environ.items() if k not in UNWANTED}
     done = subprocess.run([sys.executable, *arguments], env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         reason = done.stderr.strip().splitlines()[-1]
@@ -69,21 +71,19 @@ def available(peers: Mapping[str, Callable[[], Any]]) -> dict[str, Any]:
 
 
 def report(title: str, samples: Samples, base: str, unit: str = 'us') -> None:
-    """Medians, minima and their ratios to `base`."""
+    """Medians and minima; their ratio to `base`: the median of each round's ratio, and that of the minima."""
     scale = {'us': 1e6, 'ms': 1e3, 's': 1}[unit]
-    low = {name: min(values) for name, values in samples.items()}
-    middle = {name: statistics.median(values) for name, values in samples.items()}
-    rows = [
-        [name, f'{middle[name] * scale:.3g}', f'{low[name] * scale:.3g}']
-        + [f'{figure[name] / figure[base]:.2f}' for figure in (middle, low)]
-        for name in samples
-    ]
-    print_table(title, ['', f'median {unit}', f'min {unit}', 'ratio of medians', 'of minima'], rows)
+    rows = []
+    for name, values in samples.items():
+        ratio = statistics.median(mine / other for mine, other in zip(values, samples[base], strict=True))
+        figures = f'{statistics.median(values) * scale:.3g}', f'{min(values) * scale:.3g}'
+        rows.append([name, *figures, f'{ratio:.2f}', f'{min(values) / min(samples[base]):.2f}'])
+    print_table(title, ['', f'median {unit}', f'min {unit}', 'ratio', 'ratio of minima'], rows)
 
 
 def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     widths = [max(len(row[i]) for row in (header, *rows)) for i in range(len(header))]
     print(f'\n{title}')
     for row in (header, ['-' * width for width in widths], *rows):
-        first, *rest = (cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths)))
-        print('  '.join([first, *rest]).rstrip())
+        first, *rest = (f'{cell:>{width}}' for cell, width in zip(row, widths, strict=True))
+        print('  '.join([f'{row[0]:<{len(first)}}', *rest]))

@@ -1,8 +1,8 @@
 """How long does initialization take from cold, and how much memory?
 
 Every measurement is a new process. JAX is imported, its backend started, the key made and the network defined before
-the clock starts; compilation counts. Warm is a second draw in the same process, with another key. The facade takes the
-same way as `layer.init`. Peak memory is the growth of the process's largest size, relative to the bytes of what is drawn.
+the clock starts; compilation counts. Warm is a second draw in the same process, with another key. The facade goes
+the way of `layer.init`. Peak memory is how much the process's largest size grew, over the bytes of what is drawn.
 """
 
 import json
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from _timing import in_new_process, print_table, shuffled
 
-ROUNDS, SLOW_ROUNDS = 5, 2
+ROUNDS, SLOW_ROUNDS = 3, 1
 OURS = {  # name: network, what is measured, general initializer
     'ResNet-50, draws': ('ResNet-50', 'draw', None),
     'ResNet-50, draws, normal': ('ResNet-50', 'draw', 'normal'),
@@ -68,8 +68,11 @@ def measure(name: str) -> dict[str, float]:
     cold, drawn = timed(function, keys[0])
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     size = sum(leaf.nbytes for leaf in jax.tree.leaves(drawn))
+    del drawn  # its memory is ready for the warm draw
     warm, _ = timed(function, keys[1])
-    return {'cold': cold, 'warm': warm, 'memory': peak * (1 if sys.platform == 'darwin' else 1024) / size}
+    if sys.platform != 'darwin':
+        peak *= 1024  # elsewhere ru_maxrss counts KiB
+    return {'cold': cold, 'warm': warm, 'memory': peak / size}
 
 
 def timed(function, argument):
@@ -81,11 +84,11 @@ def timed(function, argument):
 
 
 def summarize(name: str, results: list[dict[str, float]]) -> list[str]:
-    columns = {what: [result[what] for result in results] for what in results[0]}
+    columns = {what: [result[what] for result in results] for what in ('cold', 'warm', 'memory')}
     median = {what: f'{statistics.median(values):.3g}' for what, values in columns.items()}
-    return [name, median['cold'], f'{min(columns["cold"]):.3g}', median['warm'], f'{min(columns["warm"]):.3g}'] + [
-        median['memory'] if name != 'MLP 20-256-10, shape inference and draws' else '-'
-    ]
+    least = {what: f'{min(values):.3g}' for what, values in columns.items()}
+    memory = '-' if name.startswith('MLP') else median['memory']  # so small a network has none to speak of
+    return [name, median['cold'], least['cold'], median['warm'], least['warm'], memory]
 
 
 def main() -> None:
@@ -96,8 +99,8 @@ def main() -> None:
                 results[name].append(result)
     header = ['', 'cold s', 'min', 'warm s', 'min', 'peak memory / parameters']
     rows = [summarize(name, values) for name, values in results.items() if values]
-    print_table('gluonjax, medians', header, [row for row in rows if row[0] not in PEERS])
-    print_table('ResNet-50 elsewhere, medians', header, [row for row in rows if row[0] in PEERS])
+    for title, theirs in (('gluonjax, medians', False), ('ResNet-50 elsewhere, medians', True)):
+        print_table(title, header, [row for row in rows if (row[0] in PEERS) is theirs])
 
 
 if __name__ == '__main__':
