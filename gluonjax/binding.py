@@ -5,6 +5,7 @@ Attributes are read through the run, so that a Param becomes its array and a chi
 """
 
 import dataclasses
+import functools
 import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, NamedTuple
@@ -81,6 +82,12 @@ class Param(metaclass=_Declaration):
             raise ArgumentError('this is no dtype', expected="one such as 'float32'", got=repr(self.dtype)) from None
         if self.init is not None:
             object.__setattr__(self, 'init', initializers.create(self.init))
+        self.__setstate__({})
+
+    def __setstate__(self, state) -> None:
+        vars(self).update(state)
+        if not self.trainable:
+            _opaque_trace_state()  # now, since loading it during a trace would make JAX forget what it compiled
 
     def __repr__(self) -> str:
         return constructor_call(self, hidden=('token',))
@@ -111,12 +118,24 @@ class Place(NamedTuple):
     param: Param
 
 
+def _without_naming(construct: Callable) -> Callable:
+    """Drops `prefix` and `params` that a Gluon class hands on: both were taken care of before construction."""
+    known = inspect.signature(construct).parameters
+
+    @functools.wraps(construct)
+    def constructor(self, *args, **kwargs):
+        construct(self, *args, **{k: v for k, v in kwargs.items() if k in known or k not in ('prefix', 'params')})
+
+    return constructor
+
+
 class _Constructor(type):
     """Runs `_constructed` after the constructor; `params=` and `prefix=` are understood by every class."""
 
     @property
     def __signature__(cls) -> inspect.Signature:
-        own = list(inspect.signature(cls.__init__).parameters.values())[1:]
+        everything = list(inspect.signature(cls.__init__).parameters.values())[1:]
+        own = [parameter for parameter in everything if parameter.name not in ('prefix', 'params')]
         shared = inspect.Parameter('params', inspect.Parameter.KEYWORD_ONLY, default=None)
         rest = [parameter for parameter in own if parameter.kind is parameter.VAR_KEYWORD]
         return inspect.Signature([*(parameter for parameter in own if parameter not in rest), shared, *rest])
@@ -143,11 +162,17 @@ class Bindable(metaclass=_Constructor):
 
     def __init_subclass__(cls, own: bool = False, **kwargs):
         super().__init_subclass__(**kwargs)
+        if '__init__' in vars(cls):
+            cls.__init__ = _without_naming(cls.__init__)
         private = {name for name in vars(cls) if name.startswith('_') and not name.endswith('__')}
         if own:
             cls._taken = cls._taken | private | set(Bindable.__slots__)
         elif taken := sorted(private & cls._taken):
             raise ArgumentError(f'{cls.__name__} defines {taken}, which gluonjax uses itself', remedy='rename them')
+
+    @_without_naming
+    def __init__(self):
+        pass
 
     def infer_shape(self, *inputs, **named) -> dict[str, Shape]:
         """The shapes of this layer's own parameters that these inputs ask for: attribute name -> shape."""
@@ -327,13 +352,13 @@ class _Bound(Bindable, own=True):
 
 
 def bind(definition, run: Run, path: Path):
-    """The bound copy of a definition: its class, its very fields, the run and the path."""
+    """The bound copy of a definition: its class, its fields, the run and the path."""
     cls = definition._class
     if '_bound_class' not in vars(cls):
         contents = {'__slots__': (), '__doc__': cls.__doc__, '__module__': cls.__module__}
         type.__setattr__(cls, '_bound_class', type(cls)(cls.__name__, (_Bound, cls), contents))
     bound = object.__new__(cls._bound_class)
-    for name, value in (('__dict__', vars(definition)), ('_run', run), ('_path', path)):
+    for name, value in (('__dict__', dict(vars(definition))), ('_run', run), ('_path', path)):
         object.__setattr__(bound, name, value)
     return bound
 
@@ -341,7 +366,7 @@ def bind(definition, run: Run, path: Path):
 def _resolve(value, run: Run, path: Path):
     if isinstance(value, Param):
         return run.read(path, value)
-    if isinstance(value, Bindable):
+    if isinstance(value, Bindable) and not isinstance(value, _Bound):
         return bind(value, run, path)
     if isinstance(value, tuple):
         return tuple(_resolve(item, run, (*path, str(i))) for i, item in enumerate(value))
@@ -350,10 +375,15 @@ def _resolve(value, run: Run, path: Path):
     return value
 
 
-def _trace_state():
+@functools.cache
+def _opaque_trace_state() -> Callable:
     from jax.extend.core import get_opaque_trace_state
 
-    return get_opaque_trace_state(convention='gluonjax')
+    return get_opaque_trace_state
+
+
+def _trace_state():
+    return _opaque_trace_state()(convention='gluonjax')
 
 
 def _where(path: Path) -> str:

@@ -7,7 +7,6 @@ below it: an immutable definition. Everything is computed by the pure functions 
 import contextlib
 import dataclasses
 import functools
-import itertools
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
@@ -19,11 +18,31 @@ import jax.numpy as jnp
 import numpy as np
 
 from gluonjax.binding import Bindable, Leaf, Param, SharedParameters, Token, transformed_shape
-from gluonjax.draw import next_key
-from gluonjax.errors import ArgumentError, FrozenError, ParamsError, TieError, TransformationError
+from gluonjax.errors import ArgumentError, FrozenError, ParamsError, TieError
 from gluonjax.layer import Layer, compare, frozen_value, token_of
-from gluonjax.parameter import LOCK, Parameter, ParameterDict, concrete, concrete_key, fulfil, initialize_cells
-from gluonjax.tree import FrozenDict, Path, flatten, is_complete, matches, merge_shapes, nest, no_match, text
+from gluonjax.parameter import (
+    LOCK,
+    Asker,
+    Parameter,
+    ParameterDict,
+    concrete,
+    fulfil,
+    initialize_cells,
+    key_or_next,
+    refuse_traced,
+)
+from gluonjax.tree import (
+    FrozenDict,
+    Path,
+    check_keys,
+    flatten,
+    is_complete,
+    matches,
+    merge_shapes,
+    nest,
+    no_match,
+    text,
+)
 
 
 class Picture(NamedTuple):
@@ -83,39 +102,46 @@ class Block(Bindable, own=True):
     Parameter output.bias (shape=(1,), dtype=float32)
     """
 
-    __slots__ = ('_declared', '_hybrid', '_parents', '_picture', '_ready')
+    __slots__ = ('_declared', '_hybrid', '_known', '_parents', '_picture', '_ready')
 
     _declared: dict[Path, Param]  # path of a slot below this Block -> the Param declared there
     _hybrid: tuple[bool, bool]  # compiled?, values frozen into the program?
+    _known: set[Token]  # the identities that are, or were, below this Block
     _parents: list[tuple[weakref.ref['Block'], str]]  # the Blocks that hold this one, and its name there, oldest first
     _picture: Picture | None
     _ready: Callable | None  # a function of the inputs alone, once every cell has a value
 
     def __new__(cls, *args, **kwargs):
         block = super().__new__(cls)
-        empty = {
-            '_token': None,
-            '_declared': {},
-            '_hybrid': (True, False),
-            '_parents': [],
-            '_picture': None,
-            '_ready': None,
-        }
-        for slot, value in empty.items():  # here, so that a subclass need not call super().__init__()
-            object.__setattr__(block, slot, value)
+        # here, so that a subclass need not call super().__init__()
+        _keep(
+            block,
+            _token=None,
+            _declared={},
+            _hybrid=(True, False),
+            _parents=[],
+            _picture=None,
+            _ready=None,
+            _known=set(),
+        )
         return block
 
     def _constructed(self, params: SharedParameters | None) -> None:
-        self._token = token_of(params)
+        _keep(self, _token=token_of(params))
         self._change(dict(vars(self)))
 
     # Structure.
 
     def __setattr__(self, name: str, value) -> None:
-        if name in _SLOTS or name in _SETTABLE:
+        if name == 'params':  # the only property that can be set
             object.__setattr__(self, name, value)
         else:
             self._set_all({name: value})
+
+    def __delattr__(self, name: str) -> None:
+        with LOCK:
+            object.__delattr__(self, name)
+            self._changed()
 
     def _set_all(self, fields: Mapping[str, Any]) -> None:
         if hidden := sorted(name for name in fields if name in _RESERVED or name in self._taken):
@@ -134,7 +160,7 @@ class Block(Bindable, own=True):
         def make():
             kept = {name: value for name, value in vars(self).items() if not name.isdigit()}
             part = type(self).__new__(type(self))
-            part._token, part._hybrid = Token(), self._hybrid
+            _keep(part, _token=Token(), _hybrid=self._hybrid)
             part._change({**kept, **{str(i): vars(self)[str(j)] for i, j in enumerate(positions)}})
             return part
 
@@ -154,9 +180,7 @@ class Block(Bindable, own=True):
             vars(self).update(adopted)
             self._link(fields)
             self._changed()
-            newcomers = [node for _, node in _nodes(adopted) if isinstance(node, Block)]
-            if any(cell._array is not None for block in newcomers for cell in block._cells_below()):
-                self._check()  # two values for one parameter are refused here, not later
+            self._meet([token for _, node in _nodes(adopted) for token in node._identities()])
 
     @contextlib.contextmanager
     def _transaction(self):
@@ -166,9 +190,22 @@ class Block(Bindable, own=True):
         except BaseException:
             vars(self).clear()
             vars(self).update(fields)
-            object.__setattr__(self, '_declared', declared)
+            _keep(self, _declared=declared)
             self._changed()
             raise
+
+    def _meet(self, newcomers: list[Token]) -> None:
+        """Ties newcomers at once to what they are tied to, here and in the Blocks around."""
+        tied = len(set(newcomers)) < len(newcomers) or not self._known.isdisjoint(newcomers)
+        self._known.update(newcomers)
+        if tied:
+            self._now()
+        for parent, _ in self._alive_parents():
+            parent._meet(newcomers)
+
+    def _identities(self) -> Iterator[Token]:
+        yield from (block._token for block in self._blocks())
+        yield from (cell._token for cell in self._cells_below())
 
     def _link(self, names) -> None:
         for path, node in _nodes({name: vars(self)[name] for name in names}):
@@ -189,8 +226,7 @@ class Block(Bindable, own=True):
 
     def _changed(self) -> None:
         """Forgets the picture of this Block, and of every Block around it."""
-        object.__setattr__(self, '_picture', None)
-        object.__setattr__(self, '_ready', None)
+        _keep(self, _picture=None, _ready=None)
         for parent, _ in self._alive_parents():
             parent._changed()
 
@@ -216,8 +252,11 @@ class Block(Bindable, own=True):
     def _cells_below(self) -> Iterator[Parameter]:
         return (cell for *_, cell in self._slots())
 
-    def _parts(self) -> set[int]:
-        return {id(part) for part in itertools.chain(self._blocks(), self._cells_below())}
+    def _asker(self) -> Asker:
+        return Asker(self._token, frozenset(self._identities()) - {self._token})
+
+    def _forget_program(self) -> None:
+        _keep(self, _ready=None)
 
     def _now(self) -> Picture:
         picture = self._picture
@@ -228,7 +267,7 @@ class Block(Bindable, own=True):
                 places = {'.'.join(path): cell for path, *_, cell in self._slots()}
                 names = tuple(leaf.name for leaf in definition.leaves())
                 picture = Picture(definition, tuple(places[name] for name in names), names, {})
-                object.__setattr__(self, '_picture', picture)
+                _keep(self, _picture=picture)
         return picture
 
     def _unify(self) -> None:
@@ -323,7 +362,7 @@ class Block(Bindable, own=True):
         chosen = [entry for entry in picture.entries if select is None or matches(select, entry[0].names)]
         if not chosen and select is not None:
             raise no_match(select, picture.definition.leaves())
-        return ParameterDict(chosen)
+        return ParameterDict(chosen, self._asker() if select is None else None)
 
     def initialize(self, init=None, *, force_reinit: bool = False, key=None, verbose: bool = False) -> None:
         """Draws every parameter whose shape is known, and wishes the rest drawn when the first input comes.
@@ -340,7 +379,7 @@ class Block(Bindable, own=True):
         Raises:
             PatternError: if a pattern matches nothing.
         """
-        initialize_cells(self, self._now().entries, init, force_reinit, key, verbose)
+        initialize_cells(self._asker(), self._now().entries, init, force_reinit, key, verbose)
 
     def cast(self, dtype) -> None:
         """Changes the dtype of the floating-point parameters and their values."""
@@ -387,28 +426,29 @@ class Block(Bindable, own=True):
             self._refuse_donated()
             raise
 
-    def _call(self, inputs, *, training: bool = False, key=None, **named):
+    def _call(self, inputs, /, *, training: bool = False, key=None, **named):
         picture = self._now()
         if training:
             return self._call_training(picture, inputs, key, named)
         if key is not None:
             raise ArgumentError('nothing is random in inference', remedy='pass key= together with training=True')
         if picture.is_complete():
-            return (self._ready or self._prepare(picture))(*inputs, **named)
+            if named:
+                return self._inference(picture, picture.values(), named)(*inputs)
+            return (self._ready or self._prepare(picture))(*inputs)
         with LOCK:
             drawn = self._draw_missing(picture, inputs, named)
-            output = self._program(picture, _infer)(picture.values(drawn), *inputs, **named)
+            output = self._inference(picture, picture.values(drawn), named)(*inputs)
             picture.commit(drawn)
             return output
 
     def _call_training(self, picture: Picture, inputs, key, named):
-        _refuse_traced((inputs, named))
-        key = next_key() if key is None else concrete_key(key)
-        with contextlib.nullcontext() if picture.is_complete() else LOCK:
+        refuse_traced((inputs, named), *_TRAINING)
+        with contextlib.nullcontext() if picture.is_complete() else LOCK, key_or_next(key) as key:
             drawn = self._draw_missing(picture, inputs, named)
             program = self._program(picture, _train)
-            output, recorded = program(picture.values(drawn), key, *inputs, **named)
-            _refuse_traced(recorded)
+            output, recorded = program(picture.values(drawn), key, named, *inputs)
+            refuse_traced((output, recorded), *_TRAINING)
             cells = dict(zip(picture.names, picture.cells, strict=True))
             picture.commit({**drawn, **{cells[name]: value for name, value in recorded.items()}})
             return output
@@ -432,6 +472,12 @@ class Block(Bindable, own=True):
             picture.made[kind, compiled] = jax.jit(program) if compiled else program
         return picture.made[kind, compiled]
 
+    def _inference(self, picture: Picture, values, named) -> Callable:
+        """A function of the inputs by position; those by name, if any, stay apart so that the others are fast."""
+        if named:
+            return functools.partial(self._program(picture, _infer_named), values, named)
+        return functools.partial(self._program(picture, _infer), values)
+
     def _prepare(self, picture: Picture) -> Callable:
         """A function of the inputs alone, with the values of now; forgotten when one of them changes."""
         with LOCK:
@@ -439,10 +485,11 @@ class Block(Bindable, own=True):
                 cell._watchers.add(self)
             if all(self._hybrid):
                 values, infer = picture.values(), _infer(picture.definition, picture.names)
-                self._ready = jax.jit(lambda *inputs, **named: infer(values, *inputs, **named))
+                ready = jax.jit(lambda *inputs: infer(values, *inputs))
             else:
-                self._ready = functools.partial(self._program(picture, _infer), picture.values())
-            return self._ready
+                ready = self._inference(picture, picture.values(), {})
+            _keep(self, _ready=ready)
+            return ready
 
     def hybridize(
         self,
@@ -462,7 +509,7 @@ class Block(Bindable, own=True):
         """
         with LOCK:
             for block in self._blocks():
-                block._hybrid, block._ready = (active, static_params), None
+                _keep(block, _hybrid=(active, static_params), _ready=None)
 
     def summary(self, *inputs, **named) -> None:
         """Prints a table of the layers, their output shapes and parameter counts; tied parameters count once."""
@@ -483,16 +530,18 @@ class Block(Bindable, own=True):
 
     def __setstate__(self, state) -> None:
         fields, slots = state
-        for name, value in slots.items():
-            object.__setattr__(self, name, value)
+        _keep(self, **slots)
         vars(self).update(fields)
         self._link(fields)
+        self._known.update(self._identities())
 
 
 HybridBlock = Block
 
-_SLOTS = frozenset(name for cls in (Block, Bindable) for name in cls.__slots__)
-_SETTABLE = frozenset({'params'})
+_TRAINING = (
+    'net(x, training=True) stores running statistics, and cannot inside a transformation',
+    'y, params = net.apply_train(params, x, key=key)',
+)
 _RESERVED = frozenset(name for name in dir(Block) if not name.startswith('_'))
 
 
@@ -507,12 +556,15 @@ class Window(Block, own=True):
         return type(self._base)
 
     def __setattr__(self, name: str, value) -> None:
-        if name not in _SLOTS and name not in _SETTABLE and name != '_base':
+        if name != 'params':
             raise FrozenError(
                 f'{name!r} belongs to a definition, which is frozen',
                 remedy='make a new layer; values change by set_data',
             )
         object.__setattr__(self, name, value)
+
+    def __delattr__(self, name: str) -> None:
+        raise FrozenError(f'{name!r} belongs to a definition, which is frozen', remedy='make a new layer')
 
     def __getattr__(self, name: str):
         if name.startswith('__') or name in Window.__slots__:
@@ -548,8 +600,14 @@ class Definition(Layer, own=True):
 
     def __setstate__(self, state) -> None:
         *state, block_class = state
-        object.__setattr__(self, '_block_class', block_class)
+        _keep(self, _block_class=block_class)
         super().__setstate__(state)
+
+
+def _keep(owner: Bindable, **slots) -> None:
+    """Sets private slots, past the `__setattr__` that is for fields."""
+    for name, value in slots.items():
+        object.__setattr__(owner, name, value)
 
 
 def _rebuild(cls: type[Block]) -> Block:
@@ -560,9 +618,7 @@ def _materialize(layer: Layer) -> Block:
     """A network of its own from a definition: fresh cells, the same identity."""
     cls: Any = layer._class if isinstance(layer, Definition) else Window
     block = cls.__new__(cls)
-    if cls is Window:
-        object.__setattr__(block, '_base', layer)
-    object.__setattr__(block, '_token', layer._token)
+    _keep(block, _token=layer._token, **({'_base': layer} if cls is Window else {}))
     block._set_all(vars(layer))
     return block
 
@@ -578,11 +634,14 @@ def _adopt(owner: Block, value, path: Path):
         return value if isinstance(value, Parameter) else Parameter(value)
     if isinstance(value, Layer):
         return _materialize(value)
-    if type(value) is list:
+    if isinstance(value, list):
         value = tuple(value)
-    if type(value) in (tuple, dict, FrozenDict):
-        return _map_items(value, lambda item, key: _adopt(owner, item, (*path, key)))
-    return frozen_value(owner, '.'.join(path), value)
+    adopted = _map_items(value, lambda item, key: _adopt(owner, item, (*path, key)))
+    if adopted is value:
+        return frozen_value(owner, '.'.join(path), value)
+    if isinstance(adopted, dict) and any(_nodes(adopted)):
+        check_keys('.'.join(path), adopted)
+    return adopted
 
 
 def _map_items(value, change: Callable):
@@ -648,22 +707,23 @@ def _check_tie(target: str, shape, source: str, source_shape, transform) -> None
 
 
 def _infer(definition: Layer, names: tuple[str, ...]) -> Callable:
-    def forward(values, *inputs, **named):
+    named = _infer_named(definition, names)
+
+    def forward(values, *inputs):
+        return named(values, {}, *inputs)
+
+    return forward
+
+
+def _infer_named(definition: Layer, names: tuple[str, ...]) -> Callable:
+    def forward(values, named, *inputs):
         return definition.run(dict(zip(names, values, strict=True)), inputs, named)[0]
 
     return forward
 
 
 def _train(definition: Layer, names: tuple[str, ...]) -> Callable:
-    def forward(values, key, *inputs, **named):
+    def forward(values, key, named, *inputs):
         return definition.run(dict(zip(names, values, strict=True)), inputs, named, training=True, key=key)
 
     return forward
-
-
-def _refuse_traced(values) -> None:
-    if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(values)):
-        raise TransformationError(
-            'net(x, training=True) stores running statistics, and cannot inside a transformation',
-            remedy='y, params = net.apply_train(params, x, key=key)',
-        )

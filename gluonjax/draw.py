@@ -5,10 +5,12 @@ threefry once per tensor takes seconds on CPU, so `draw` cuts all float32 tensor
 them through one small compiled sampler. Number i of a tensor depends on (key, i) alone, so the bits are the same.
 """
 
+import contextlib
 import functools
 import hashlib
+import math
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -46,10 +48,12 @@ class Law(NamedTuple):
         _check_base(self)
         if self.base == 'constant':
             return jnp.full(shape, self.scale, dtype)
-        normal = self.base == 'normal'
-        numbers = jax.random.normal(key, shape, dtype) if normal else jax.random.uniform(key, shape, dtype, -1, 1)
+        if self.base == 'uniform':
+            numbers = jax.random.uniform(key, shape, dtype, -1, 1)
+        else:  # flat, because XLA on CPU rounds normal numbers differently along a short last axis
+            numbers = jax.random.normal(key, (math.prod(shape),), dtype)
         # The barrier keeps XLA from folding the scale into the base's own factors, which would round differently.
-        return lax.optimization_barrier(numbers) * np.asarray(self.scale, numbers.dtype)
+        return lax.optimization_barrier(numbers).reshape(shape) * np.asarray(self.scale, numbers.dtype)
 
 
 def _check_base(law: Law) -> None:
@@ -68,7 +72,7 @@ class Request(NamedTuple):
 
     @property
     def size(self) -> int:
-        return int(np.prod(self.shape, dtype=np.int64))
+        return math.prod(self.shape)
 
 
 class _Stream:
@@ -82,12 +86,21 @@ class _Stream:
         with self.lock:
             self.seed, self.count = int(seed), 0
 
-    def next(self) -> jax.Array:
+    @contextlib.contextmanager
+    def borrow(self) -> Iterator[jax.Array]:
+        """The next key, which goes back if the body fails and nobody drew after it."""
         with self.lock:
             seed, self.count = self.seed, self.count + 1
             count = self.count
-        with jax.ensure_compile_time_eval():
-            return named_keys([as_key(seed)], [f'stream {count}'])[0]
+        try:
+            with jax.ensure_compile_time_eval():
+                key = named_keys([as_key(seed)], [f'stream {count}'])[0]
+            yield key
+        except BaseException:
+            with self.lock:
+                if (self.seed, self.count) == (seed, count):
+                    self.count -= 1
+            raise
 
 
 _STREAM = _Stream()
@@ -102,9 +115,9 @@ def seed(number: int) -> None:
     _STREAM.restart(number)
 
 
-def next_key() -> jax.Array:
-    """The next key of the library-wide stream; never a tracer, also inside a transformation."""
-    return _STREAM.next()
+def next_key() -> contextlib.AbstractContextManager[jax.Array]:
+    """The next key of the library-wide stream, never a tracer, for a `with` block; a block that fails gives it back."""
+    return _STREAM.borrow()
 
 
 def as_key(key) -> jax.Array:
@@ -300,7 +313,8 @@ def _fold(words, hashes: np.ndarray):
     for half in (hashes[:, 0], hashes[:, 1]):
         first, second = _threefry(words[:, 0], words[:, 1], np.zeros_like(half), half)
         words = (np if isinstance(first, np.ndarray) else jnp).stack([first, second], axis=1)
-    return words
+    # The barrier keeps XLA from deriving all keys again in the program of every tensor.
+    return words if isinstance(words, np.ndarray) else lax.optimization_barrier(words)
 
 
 def _threefry(key0, key1, x0, x1):

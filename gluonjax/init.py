@@ -183,11 +183,11 @@ class Constant(Initializer):
         self.value = value
 
     def law(self, shape):
-        return Law('constant', float(self.value)) if np.ndim(self.value) == 0 else None
+        return Law('constant', float(self.value)) if isinstance(self.value, int | float | np.number) else None
 
     def init_weight(self, key, shape, dtype, name):
         try:
-            return jnp.broadcast_to(jnp.asarray(self.value, dtype), shape)
+            return jnp.broadcast_to(jnp.array(self.value, dtype), shape)  # a copy, which may be donated
         except ValueError:
             raise ShapeError(
                 f'the constant of {name!r} does not broadcast', expected=shape, got=np.shape(self.value)
@@ -354,7 +354,7 @@ class Load(Initializer):
     def init_weight(self, key, shape, dtype, name):
         if name not in self.param:
             return self.for_name(name).init_weight(key, shape, dtype, name)
-        value = jnp.asarray(self.param[name], dtype)
+        value = jnp.array(self.param[name], dtype)  # a copy, which may be donated
         if value.shape != tuple(shape):
             raise ShapeError(f'Load has another shape for {name!r}', expected=tuple(shape), got=value.shape)
         return value

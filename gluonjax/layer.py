@@ -15,7 +15,18 @@ from gluonjax.binding import Bindable, Call, Leaf, Param, Place, Run, SharedPara
 from gluonjax.describe import constructor_call, table
 from gluonjax.draw import Request, as_key, draw
 from gluonjax.errors import ArgumentError, BareLayerError, FrozenError, ParamsError, ShapeError, TieError
-from gluonjax.tree import FrozenDict, Path, flatten, is_complete, matches, merge_shapes, nest, no_match, text
+from gluonjax.tree import (
+    FrozenDict,
+    Path,
+    check_keys,
+    flatten,
+    is_complete,
+    matches,
+    merge_shapes,
+    nest,
+    no_match,
+    text,
+)
 
 
 class Spec(NamedTuple):
@@ -179,7 +190,7 @@ class Layer(Bindable, own=True):
         """
         return self.specs(*inputs, init=init, **named).draw(key, together)
 
-    def apply(self, params: Mapping[str, Any], *inputs, **named):
+    def apply(self, params: Mapping[str, Any], /, *inputs, **named):
         """Inference: nothing random, nothing updated.
 
         Raises:
@@ -188,7 +199,7 @@ class Layer(Bindable, own=True):
         """
         return self.run(self._checked(params), inputs, named)[0]
 
-    def apply_train(self, params: Mapping[str, Any], *inputs, key=None, **named):
+    def apply_train(self, params: Mapping[str, Any], /, *inputs, key=None, **named):
         """Training: dropout on, batch statistics used and recorded.
 
         Args:
@@ -348,13 +359,13 @@ def frozen_value(owner: object, name: str, value):
             f'{type(owner).__name__}.{name} is an array; a definition holds none',
             remedy='declare Param(shape, init=init.Constant(value), trainable=False)',
         )
-    if isinstance(value, list | tuple) and type(value) in (list, tuple):
+    if isinstance(value, list) or type(value) is tuple:
         return tuple(frozen_value(owner, f'{name}.{i}', item) for i, item in enumerate(value))
-    if type(value) is dict:
-        frozen = {key: frozen_value(owner, f'{name}.{key}', item) for key, item in value.items()}
-        if any('.' in str(key) and isinstance(item, Layer | Param) for key, item in frozen.items()):
-            raise ArgumentError(f'a key of {type(owner).__name__}.{name} has a dot', remedy='dots separate names')
-        return FrozenDict(frozen)
+    if isinstance(value, dict):
+        frozen = FrozenDict({key: frozen_value(owner, f'{name}.{key}', item) for key, item in value.items()})
+        if any(walk(frozen)):
+            check_keys(f'{type(owner).__name__}.{name}', frozen)
+        return frozen
     return value
 
 

@@ -1,5 +1,6 @@
 """Parameter, the mutable cell of a network, and how cells come by their values."""
 
+import contextlib
 import dataclasses
 import threading
 import weakref
@@ -11,7 +12,7 @@ import jax.core
 import jax.numpy as jnp
 
 from gluonjax import init as initializers
-from gluonjax.binding import Leaf, Param
+from gluonjax.binding import Leaf, Param, Token
 from gluonjax.draw import as_key, draw, next_key
 from gluonjax.errors import (
     ArgumentError,
@@ -31,13 +32,24 @@ if TYPE_CHECKING:
 LOCK = threading.RLock()  # guards initialization and structure, library-wide, because networks share cells
 
 
+class Asker(NamedTuple):
+    """Who was asked to initialize, and the networks and parameters inside."""
+
+    identity: Token
+    inside: frozenset[Token]
+
+    def is_narrower(self, other: 'Asker') -> bool:
+        """Whether this one is a part of the other."""
+        return self.identity != other.identity and (self.identity in other.inside or self.inside < other.inside)
+
+
 class Wish(NamedTuple):
     """An initialization that waits for a shape."""
 
     initializer: initializers.Initializer
     key: jax.Array
     name: str  # relative to the asker, as the value depends on it
-    asker: Any  # the Block, ParameterDict or Parameter that was asked
+    asker: Asker
     verbose: bool
 
 
@@ -65,8 +77,7 @@ class Parameter:
         self._watchers: weakref.WeakSet[Block] = weakref.WeakSet()  # Blocks that are ready to run with this value
 
     def __getstate__(self):
-        wish = self._wish and self._wish._replace(asker=None)
-        return {**vars(self), '_holders': [], '_watchers': (), '_wish': wish}
+        return {**vars(self), '_holders': [], '_watchers': ()}
 
     def __setstate__(self, state):
         vars(self).update(state, _watchers=weakref.WeakSet())
@@ -77,7 +88,7 @@ class Parameter:
         for holder, slot in self._holders:
             if (block := holder()) is not None:
                 return '.'.join((*block._names(), *slot))
-        return 'parameter'
+        return self._slot_name()  # its network is gone
 
     @property
     def shape(self) -> Shape | None:
@@ -91,19 +102,15 @@ class Parameter:
 
     @property
     def grad_req(self) -> str:
-        """'write', 'add' or 'null'; with 'null' the parameter counts as not trainable."""
+        """'write', 'add' or 'null'; with 'null' the parameter counts as not trainable. Running statistics stay so."""
         return self._grad_req
 
     @grad_req.setter
     def grad_req(self, value: str) -> None:
         if value not in ('write', 'add', 'null'):
             raise ArgumentError('grad_req is unknown', expected="'write', 'add' or 'null'", got=repr(value))
-        if value != 'null' and not self._trainable:
-            raise ArgumentError(
-                f'{self.name!r} is a running statistic and gets no gradient', expected="'null'", got=value
-            )
-        self._grad_req = value
-        self._redeclare(trainable=value != 'null')
+        self._grad_req = value if self._trainable else 'null'
+        self._redeclare(trainable=self._grad_req != 'null')
 
     def data(self) -> jax.Array:
         """The value, a plain `jax.Array`.
@@ -150,7 +157,7 @@ class Parameter:
         last = self._slot_name()
         leaf = Leaf(last, (last,), self._shape, self._declared)
         init = init if init is None or isinstance(init, Mapping) else {'.*': init}
-        initialize_cells(self, [(leaf, self)], init, force_reinit, key, verbose)
+        initialize_cells(Asker(self._token, frozenset()), [(leaf, self)], init, force_reinit, key, verbose)
 
     def _slot_name(self) -> str:
         return self._holders[0][1][-1] if self._holders else 'weight'
@@ -159,7 +166,7 @@ class Parameter:
         """Changes the dtype, and that of the value."""
         self._redeclare(dtype=dtype)
         if self._array is not None:
-            self._commit(self._array.astype(self.dtype))
+            self._commit(concrete(self.name, self._array, self.dtype))
 
     def grad(self):
         """Not here: gradients are values that `jax.grad` returns."""
@@ -171,7 +178,9 @@ class Parameter:
         return self.data()[index]
 
     def __setitem__(self, index, value) -> None:
-        self.set_data(self.data().at[index].set(jnp.asarray(value, self.dtype)))
+        with jax.ensure_compile_time_eval():
+            changed = self.data().at[index].set(jnp.asarray(value, jax.dtypes.canonicalize_dtype(self.dtype)))
+        self.set_data(changed)
 
     def __repr__(self) -> str:
         return self._describe(self.name)
@@ -184,7 +193,7 @@ class Parameter:
         with LOCK:
             self._array, self._shape, self._wish = array, array.shape, None
             while self._watchers:
-                self._watchers.pop()._ready = None
+                self._watchers.pop()._forget_program()
 
     def _redeclare(self, **changes) -> None:
         self._declared = dataclasses.replace(self._declared, **changes)
@@ -194,17 +203,19 @@ class Parameter:
     def _alive_holders(self) -> 'Iterator[Block]':
         return (block for holder, _ in self._holders if (block := holder()) is not None)
 
-    def _parts(self) -> set[int]:
-        return {id(self)}
+    @property
+    def _token(self) -> Token:
+        return self._declared.token
+
+    def _identities(self) -> Iterator[Token]:
+        yield self._token
 
 
 def concrete(name: str, value, dtype) -> jax.Array:
     """The value as an array that a cell can keep: never a tracer."""
-    if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(value)):
-        raise TransformationError(
-            f'{name!r} cannot be set to a traced value',
-            remedy='return the value from the transformed function and set it then',
-        )
+    refuse_traced(
+        value, f'{name!r} cannot be set to a traced value', 'return it from the transformed function, and set it then'
+    )
     with jax.ensure_compile_time_eval():
         return jnp.asarray(value, jax.dtypes.canonicalize_dtype(dtype))
 
@@ -212,8 +223,9 @@ def concrete(name: str, value, dtype) -> jax.Array:
 class ParameterDict(Mapping[str, Parameter]):
     """The parameters of a network by name, tied ones once; any of their names finds them."""
 
-    def __init__(self, entries: list[tuple[Leaf, Parameter]]):
+    def __init__(self, entries: list[tuple[Leaf, Parameter]], asker: Asker | None = None):
         self._entries = entries
+        self._asker = asker or Asker(Token(), frozenset(cell._token for _, cell in entries))
         self._by_name = {name: cell for leaf, cell in entries for name in leaf.names}
 
     def __getitem__(self, name: str) -> Parameter:
@@ -227,7 +239,7 @@ class ParameterDict(Mapping[str, Parameter]):
 
     def initialize(self, init=None, *, force_reinit: bool = False, key=None, verbose: bool = False) -> None:
         """As `Block.initialize`, for these parameters."""
-        initialize_cells(self, self._entries, init, force_reinit, key, verbose)
+        initialize_cells(self._asker, self._entries, init, force_reinit, key, verbose)
 
     def setattr(self, name: str, value) -> None:
         """Sets an attribute of every parameter, as in `setattr('grad_req', 'null')`."""
@@ -236,9 +248,6 @@ class ParameterDict(Mapping[str, Parameter]):
 
     def __repr__(self) -> str:
         return '\n'.join(cell._describe(*leaf.names) for leaf, cell in self._entries)
-
-    def _parts(self) -> set[int]:
-        return {id(cell) for cell in self.values()}
 
 
 def initialize_cells(
@@ -250,9 +259,11 @@ def initialize_cells(
         mine = [(leaf, cell) for leaf, cell in entries if force_reinit or _is_open(cell, asker)]
         if not mine:
             return
-        key = next_key() if key is None else concrete_key(key)
-        wishes = {cell: Wish(chosen[leaf.name], key, leaf.name, asker, verbose) for leaf, cell in mine}
-        arrays = fulfil({cell: (wish, cell.shape) for cell, wish in wishes.items() if is_complete(cell.shape)})
+        for leaf, _ in mine:
+            refuse_traced(vars(chosen[leaf.name]), f'the initializer of {leaf.name!r} holds a traced value')
+        with key_or_next(key) as key:
+            wishes = {cell: Wish(chosen[leaf.name], key, leaf.name, asker, verbose) for leaf, cell in mine}
+            arrays = fulfil({cell: (wish, cell.shape) for cell, wish in wishes.items() if is_complete(cell.shape)})
         for cell, wish in wishes.items():
             cell._wish = wish
         for cell, array in arrays.items():
@@ -263,18 +274,23 @@ def _is_open(cell: Parameter, asker) -> bool:
     """Whether `initialize` without force may take this cell: it has no value, and no wish made for a narrower part."""
     if cell._array is not None:
         return False
-    return cell._wish is None or cell._wish.asker is None or not cell._wish.asker._parts() < asker._parts()
+    return cell._wish is None or not cell._wish.asker.is_narrower(asker)
 
 
-def concrete_key(key) -> jax.Array:
-    """A key that a wish can keep: never a tracer."""
-    if isinstance(key, jax.core.Tracer):
-        raise TransformationError(
-            'initialize cannot take a traced key: a network keeps concrete arrays',
-            remedy='net.init(key, x), which is pure, or initialize outside',
-        )
+def key_or_next(key) -> contextlib.AbstractContextManager[jax.Array]:
+    """The key as one that a network can keep, never a tracer; without one, the next of the library's stream."""
+    if key is None:
+        return next_key()
+    refuse_traced(key, 'a network cannot take a traced key')
     with jax.ensure_compile_time_eval():
-        return as_key(key)
+        return contextlib.nullcontext(as_key(key))
+
+
+def refuse_traced(values, what: str, remedy: str = 'use the pure functions there: net.init, net.apply') -> None:
+    """A network keeps concrete arrays, so nothing that is traced may reach its cells."""
+    leaves = jax.tree.leaves(values, is_leaf=lambda value: isinstance(value, jax.core.Tracer))
+    if any(isinstance(leaf, jax.core.Tracer) for leaf in leaves):
+        raise TransformationError(what, got='a tracer, inside a transformation (jit, grad, vmap, ...)', remedy=remedy)
 
 
 def fulfil(wishes: Mapping[Parameter, tuple[Any, Any]]) -> dict[Parameter, jax.Array]:
@@ -285,6 +301,8 @@ def fulfil(wishes: Mapping[Parameter, tuple[Any, Any]]) -> dict[Parameter, jax.A
     ]
     with jax.ensure_compile_time_eval():
         arrays = dict(zip(wishes, draw(requests), strict=True))
+    for cell, array in arrays.items():
+        refuse_traced(array, f'the initializer of {cell.name!r} gave a traced value')
     for cell, (wish, _) in wishes.items():
         if wish.verbose:
             print(f'Initialized {wish.name} {text(arrays[cell].shape)} with {wish.initializer!r}')

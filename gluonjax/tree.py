@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
-from gluonjax.errors import FrozenError, ParamsError, PatternError
+from gluonjax.errors import ArgumentError, FrozenError, ParamsError, PatternError
 
 Shape = tuple[int | None, ...]
 Path = tuple[str, ...]
@@ -22,6 +22,19 @@ class FrozenDict(dict[Any, Any]):
 
     def __reduce__(self):
         return FrozenDict, (dict(self),)
+
+
+def check_keys(owner: str, items: Mapping[Any, Any]) -> None:
+    """The keys of a dict in a field can be parts of names: no dots, and no two alike when written.
+
+    Raises:
+        ArgumentError: if they cannot.
+    """
+    written = [str(key) for key in items]
+    if any('.' in key for key in written) or len(set(written)) < len(written):
+        raise ArgumentError(
+            f'the keys of {owner} cannot be parts of names', expected='unique, no dots', got=list(items)
+        )
 
 
 def text(shape: Shape | None) -> str:

@@ -17,12 +17,18 @@ from scipy import stats
 import gluonjax
 from gluonjax import draw as drawing
 from gluonjax import nn
-from gluonjax.draw import BLOCK, ROW, Law, Request, as_key, draw, next_key
+from gluonjax import draw as drawing
+from gluonjax.draw import BLOCK, ROW, Law, Request, as_key, draw
 
 FEW = settings(max_examples=4, deadline=None, derandomize=True)
 UNIFORM, NORMAL, CONSTANT = Law('uniform', 0.3), Law('normal', 0.7), Law('constant', 2.5)
 SHAPES = [(), (0,), (3, 0, 2), (1,), (7, 5), (ROW - 1,), (ROW,), (ROW + 1,), (2, ROW)]
 SCALES = [1.0, 0.07, 1 / 3, 1e-20, 3.4e3]
+
+
+def next_key():
+    with drawing.next_key() as key:
+        return key
 
 
 def named(key, name):

@@ -861,7 +861,7 @@ def test_a_dot_in_the_name_of_a_child_is_refused():
         def __init__(self):
             self.children = {'a.b': nn.Dense(1)}
 
-    with pytest.raises(ArgumentError, match='has a dot'):
+    with pytest.raises(ArgumentError, match='no dots'):
         Bad()
 
 
