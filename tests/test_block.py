@@ -144,7 +144,8 @@ def test_keys_of_every_kind(key):
     a, b = mlp(4), mlp(4)
     a.initialize(key=key)
     b.initialize(key=5)
-    a(X), b(X)
+    a(X)
+    b(X)
     same_bits(a.params, b.params)
 
 
@@ -305,7 +306,10 @@ def test_a_printing_initializer_runs_once_per_parameter():
     assert law.runs == []
     net(X)
     assert law.runs == ['0.weight', '1.weight']
-    net(X), net(jnp.ones((5, 3))), net(X, training=True), net.initialize()
+    net(X)
+    net(jnp.ones((5, 3)))
+    net(X, training=True)
+    net.initialize()
     assert len(law.runs) == 2
     net.initialize(law, force_reinit=True)
     assert law.runs == ['0.weight', '1.weight'] * 2

@@ -17,12 +17,24 @@ from scipy import stats
 import gluonjax
 from gluonjax import draw as drawing
 from gluonjax import nn
-from gluonjax import draw as drawing
 from gluonjax.draw import BLOCK, ROW, Law, Request, as_key, draw
 
 FEW = settings(max_examples=4, deadline=None, derandomize=True)
 UNIFORM, NORMAL, CONSTANT = Law('uniform', 0.3), Law('normal', 0.7), Law('constant', 2.5)
-SHAPES = [(), (0,), (3, 0, 2), (1,), (7, 5), (ROW - 1,), (ROW,), (ROW + 1,), (2, ROW)]
+SHAPES = [
+    (),
+    (0,),
+    (3, 0, 2),
+    (1,),
+    (7, 5),
+    (1000, 3),
+    (750, 4),
+    (8, 9, 3, 3),
+    (ROW - 1,),
+    (ROW,),
+    (ROW + 1,),
+    (2, ROW),
+]
 SCALES = [1.0, 0.07, 1 / 3, 1e-20, 3.4e3]
 
 
@@ -44,8 +56,9 @@ def reference(request):
     if request.law.base == 'constant':
         return np.full(shape, request.law.scale, dtype)
     uniform = request.law.base == 'uniform'
-    base = jax.random.uniform(key, shape, dtype, -1, 1) if uniform else jax.random.normal(key, shape, dtype)
-    return np.asarray(base) * np.asarray(request.law.scale, dtype)
+    flat = (math.prod(shape),)  # bits must not depend on the shape; jax.random.normal's do where an axis is short
+    base = jax.random.uniform(key, flat, dtype, -1, 1) if uniform else jax.random.normal(key, flat, dtype)
+    return np.asarray(base).reshape(shape) * np.asarray(request.law.scale, dtype)
 
 
 def assert_same_bits(got, expected):
@@ -371,3 +384,15 @@ def test_stream_is_never_traced(transform):
     transform(f)(jnp.ones(2) if transform is jax.vmap else 1.0)
     assert not isinstance(jax.random.key_data(got[0]), jax.core.Tracer)
     assert data(got[:1]) == expected
+
+
+@pytest.mark.parametrize('law', [Law('uniform'), Law('normal')])
+@pytest.mark.parametrize('spec', [('d',), (None, 'd')])
+@pytest.mark.parametrize('shape', [(64, 48), (64, 48, 3, 3)])
+def test_a_sharded_draw_makes_only_its_own_part(law, spec, shape):
+    mesh = jax.make_mesh((8,), ('d',))
+    sharding = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec(*spec))
+    sample = jax.jit(lambda key: law.sample(key, shape), out_shardings=sharding)
+    program = sample.lower(jax.random.key(0)).compile().as_text()
+    sizes = [math.prod(map(int, dims.split(','))) for dims in re.findall(r'[fu]32\[([\d,]+)\]', program)]
+    assert 0 < max(sizes) < math.prod(shape)

@@ -5,6 +5,8 @@ import functools
 import inspect
 import math
 import pickle
+import subprocess
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -732,3 +734,18 @@ def test_repr():
     assert repr(nn.Conv2D(3, 2, padding=1)) == 'Conv2D(3, (2, 2), padding=(1, 1))'
     assert repr(nn.BatchNorm()) == 'BatchNorm()'
     assert repr(nn.Dropout(0.5)) == 'Dropout(0.5)'
+
+
+def test_a_jitted_batchnorm_is_traced_once():
+    code = """
+import jax, jax.numpy as jnp
+from gluonjax import nn
+layer = nn.BatchNorm(in_channels=3)
+params = layer.init(0)
+traces = []
+apply = jax.jit(lambda params, x: (traces.append(1), layer.apply(params, x))[1])
+for _ in range(3):
+    apply(params, jnp.ones((2, 3)))
+assert len(traces) == 1, traces
+"""
+    subprocess.run([sys.executable, '-c', code], check=True)
