@@ -24,6 +24,7 @@ from gluonjax.errors import ArgumentError
 ROW = 16384  # numbers a row
 BLOCK = 64  # rows a call of the compiled sampler
 FLOAT32 = np.dtype('float32')
+_CONFIG: Any = jax.config  # a type checker does not know its settings
 _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 _LOWEST = np.nextafter(np.float32(-1), np.float32(0))  # jax.random.normal's open lower end
 
@@ -201,7 +202,7 @@ def _is_float32_law(request: Request) -> bool:
 
 
 def _is_threefry(key) -> bool:
-    return str(jax.random.key_impl(key)) == 'threefry2x32' and jax.config.jax_threefry_partitionable
+    return str(jax.random.key_impl(key)) == 'threefry2x32' and _CONFIG.jax_threefry_partitionable
 
 
 def _draw_rows(requests: Sequence[Request], traced: bool) -> list[jax.Array]:
@@ -216,7 +217,7 @@ def _draw_rows(requests: Sequence[Request], traced: bool) -> list[jax.Array]:
 
 
 def _platform() -> str:
-    device = jax.config.jax_default_device
+    device = _CONFIG.jax_default_device
     return jax.default_backend() if device is None else getattr(device, 'platform', device)
 
 
