@@ -6,66 +6,32 @@ below it: an immutable definition. Everything is computed by the pure functions 
 
 import contextlib
 import dataclasses
-import functools
 import weakref
 from collections.abc import Callable, Iterator, Mapping
-from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any
 
-import jax
-import jax.core
-import jax.numpy as jnp
-import numpy as np
-
-from gluonjax.binding import Bindable, Leaf, Param, SharedParameters, Token, transformed_shape
-from gluonjax.errors import ArgumentError, FrozenError, ParamsError, TieError
-from gluonjax.layer import Layer, compare, frozen_value, token_of
+from gluonjax.binding import Bindable, Param, SharedParameters, Token
+from gluonjax.errors import ArgumentError, FrozenError
+from gluonjax.layer import Layer, frozen_value, token_of
 from gluonjax.parameter import (
     LOCK,
     Asker,
     Parameter,
     ParameterDict,
-    concrete,
-    fulfil,
     initialize_cells,
     key_or_next,
     refuse_traced,
 )
+from gluonjax.picture import Picture
+from gluonjax.ties import check_tie, composed, winner_of
 from gluonjax.tree import (
     FrozenDict,
     Path,
     check_keys,
-    flatten,
-    is_complete,
     matches,
-    merge_shapes,
     nest,
     no_match,
-    text,
 )
-
-
-class Picture(NamedTuple):
-    """What a Block looks like now: its definition, and the cell of each leaf."""
-
-    definition: Layer
-    cells: tuple[Parameter, ...]
-    names: tuple[str, ...]
-    made: dict[Any, Any]  # what was made from this picture, and is valid as long: programs, pure functions, slices
-
-    @property
-    def entries(self) -> list[tuple[Leaf, Parameter]]:
-        return list(zip(self.definition.leaves(), self.cells, strict=True))
-
-    def is_complete(self) -> bool:
-        return all(cell._array is not None for cell in self.cells)
-
-    def values(self, drawn: Mapping[Parameter, jax.Array] = MappingProxyType({})) -> tuple[Any, ...]:
-        return tuple(drawn.get(cell, cell._array) for cell in self.cells)
-
-    def commit(self, arrays: Mapping[Parameter, jax.Array]) -> None:
-        for cell, array in arrays.items():
-            cell._commit(array)
 
 
 class _Pure:
@@ -84,6 +50,7 @@ class _Pure:
 class Block(Bindable, own=True):
     """A network: a definition plus its Parameters. Subclasses assign children in `__init__` and compute in `forward`.
 
+    >>> import jax.numpy as jnp
     >>> from gluonjax import nn
     >>> class MLP(Block):
     ...     def __init__(self, units):
@@ -102,10 +69,11 @@ class Block(Bindable, own=True):
     Parameter output.bias (shape=(1,), dtype=float32)
     """
 
-    __slots__ = ('_declared', '_hybrid', '_known', '_parents', '_picture', '_ready')
+    __slots__ = ('_compiled', '_declared', '_known', '_parents', '_picture', '_ready', '_static')
 
     _declared: dict[Path, Param]  # path of a slot below this Block -> the Param declared there
-    _hybrid: tuple[bool, bool]  # compiled?, values frozen into the program?
+    _compiled: bool
+    _static: bool  # whether values are frozen into the program
     _known: set[Token]  # the identities that are, or were, below this Block
     _parents: list[tuple[weakref.ref['Block'], str]]  # the Blocks that hold this one, and its name there, oldest first
     _picture: Picture | None
@@ -114,16 +82,8 @@ class Block(Bindable, own=True):
     def __new__(cls, *args, **kwargs):
         block = super().__new__(cls)
         # here, so that a subclass need not call super().__init__()
-        _keep(
-            block,
-            _token=None,
-            _declared={},
-            _hybrid=(True, False),
-            _parents=[],
-            _picture=None,
-            _ready=None,
-            _known=set(),
-        )
+        _keep(block, _token=None, _declared={}, _known=set(), _parents=[])
+        _keep(block, _compiled=True, _static=False, _picture=None, _ready=None)
         return block
 
     def _constructed(self, params: SharedParameters | None) -> None:
@@ -160,7 +120,7 @@ class Block(Bindable, own=True):
         def make():
             kept = {name: value for name, value in vars(self).items() if not name.isdigit()}
             part = type(self).__new__(type(self))
-            _keep(part, _token=Token(), _hybrid=self._hybrid)
+            _keep(part, _token=Token(), _compiled=self._compiled, _static=self._static)
             part._change({**kept, **{str(i): vars(self)[str(j)] for i, j in enumerate(positions)}})
             return part
 
@@ -275,7 +235,7 @@ class Block(Bindable, own=True):
         places = {'.'.join(path): (owner, slot, cell) for path, owner, slot, cell in self._slots()}
         moves = []
         for leaf in self._draw_definition().leaves():
-            winner = _winner({name: places[name][2] for name in leaf.names})
+            winner = winner_of({name: places[name][2] for name in leaf.names})
             moves += [(*places[name][:2], winner) for name in leaf.names if places[name][2] is not winner]
         for owner, slot, winner in moves:
             owner._put(slot, winner)
@@ -327,23 +287,8 @@ class Block(Bindable, own=True):
     @params.setter
     def params(self, tree: Mapping[str, Any]) -> None:
         with LOCK:
-            picture, values = self._now(), flatten(tree)
-            leaves = [leaf._replace(shape=cell.shape) for leaf, cell in picture.entries]
-            differences = compare(leaves, {name: np.shape(value) for name, value in values.items()})
-            differences += [
-                f'dtype of {leaf.name}: expected {cell.dtype}, got {jnp.result_type(values[leaf.name])}'
-                for leaf, cell in picture.entries
-                if leaf.name in values
-                and jnp.result_type(values[leaf.name]) != jax.dtypes.canonicalize_dtype(cell.dtype)
-            ]
-            if differences:
-                raise ParamsError(
-                    'these params are not those of this network:\n  ' + '\n  '.join(differences),
-                    remedy='net.cast(dtype) changes the dtype of the network; net.specs(x) lists what it expects',
-                )
-            arrays = {leaf.name: concrete(leaf.name, values[leaf.name], cell.dtype) for leaf, cell in picture.entries}
-            for leaf, cell in picture.entries:
-                cell._commit(arrays[leaf.name])
+            picture = self._now()
+            picture.commit(picture.checked(tree))
 
     def _refuse_donated(self) -> None:
         for cell in self._cells_below():
@@ -402,8 +347,8 @@ class Block(Bindable, own=True):
                     raise no_match(name, self.definition.leaves())
             (owner, slot, old), (origin, origin_slot, cell) = places[target], places[source]
             declared = origin._declared[origin_slot]
-            declared = dataclasses.replace(declared, transform=_composed(declared.transform, transform))
-            _check_tie(target, owner._declared[slot].shape or old.shape, source, cell.shape, declared.transform)
+            declared = dataclasses.replace(declared, transform=composed(declared.transform, transform))
+            check_tie(target, owner._declared[slot].shape or old.shape, source, cell.shape, declared.transform)
             with owner._transaction():
                 owner._declared[slot] = declared
                 owner._put(slot, cell)
@@ -433,61 +378,29 @@ class Block(Bindable, own=True):
         if key is not None:
             raise ArgumentError('nothing is random in inference', remedy='pass key= together with training=True')
         if picture.is_complete():
-            if named:
-                return self._inference(picture, picture.values(), named)(*inputs)
-            return (self._ready or self._prepare(picture))(*inputs)
+            ready = picture.inference(self._compiled, named=named) if named else self._ready or self._prepare(picture)
+            return ready(*inputs)
         with LOCK:
-            drawn = self._draw_missing(picture, inputs, named)
-            output = self._inference(picture, picture.values(drawn), named)(*inputs)
+            drawn = picture.draw_missing(inputs, named)
+            output = picture.inference(self._compiled, drawn, named)(*inputs)
             picture.commit(drawn)
             return output
 
     def _call_training(self, picture: Picture, inputs, key, named):
         refuse_traced((inputs, named), *_TRAINING)
         with contextlib.nullcontext() if picture.is_complete() else LOCK, key_or_next(key) as key:
-            drawn = self._draw_missing(picture, inputs, named)
-            program = self._program(picture, _train)
-            output, recorded = program(picture.values(drawn), key, named, *inputs)
+            drawn = picture.draw_missing(inputs, named)
+            output, recorded = picture.training(self._compiled, drawn, key, named)(*inputs)
             refuse_traced((output, recorded), *_TRAINING)
-            cells = dict(zip(picture.names, picture.cells, strict=True))
-            picture.commit({**drawn, **{cells[name]: value for name, value in recorded.items()}})
+            picture.commit({**drawn, **recorded})
             return output
-
-    def _draw_missing(self, picture: Picture, inputs, named) -> dict[Parameter, jax.Array]:
-        missing = [(leaf, cell) for leaf, cell in picture.entries if cell._array is None]
-        if not missing:
-            return {}
-        for _, cell in missing:
-            if cell._wish is None:
-                raise cell._missing()
-        known = {leaf.name: cell.shape for leaf, cell in picture.entries}
-        shapes = picture.definition.complete(inputs, named, known)
-        return fulfil({cell: (cell._wish, shapes[leaf.name]) for leaf, cell in missing})
-
-    def _program(self, picture: Picture, kind: Callable) -> Callable:
-        """One function of flat values and inputs; compiled, unless `hybridize(active=False)` said otherwise."""
-        compiled, _ = self._hybrid
-        if (kind, compiled) not in picture.made:
-            program = kind(picture.definition, picture.names)
-            picture.made[kind, compiled] = jax.jit(program) if compiled else program
-        return picture.made[kind, compiled]
-
-    def _inference(self, picture: Picture, values, named) -> Callable:
-        """A function of the inputs by position; those by name, if any, stay apart so that the others are fast."""
-        if named:
-            return functools.partial(self._program(picture, _infer_named), values, named)
-        return functools.partial(self._program(picture, _infer), values)
 
     def _prepare(self, picture: Picture) -> Callable:
         """A function of the inputs alone, with the values of now; forgotten when one of them changes."""
         with LOCK:
             for cell in picture.cells:
                 cell._watchers.add(self)
-            if all(self._hybrid):
-                values, infer = picture.values(), _infer(picture.definition, picture.names)
-                ready = jax.jit(lambda *inputs: infer(values, *inputs))
-            else:
-                ready = self._inference(picture, picture.values(), {})
+            ready = picture.frozen() if self._compiled and self._static else picture.inference(self._compiled)
             _keep(self, _ready=ready)
             return ready
 
@@ -509,7 +422,7 @@ class Block(Bindable, own=True):
         """
         with LOCK:
             for block in self._blocks():
-                _keep(block, _hybrid=(active, static_params), _ready=None)
+                _keep(block, _compiled=active, _static=static_params, _ready=None)
 
     def summary(self, *inputs, **named) -> None:
         """Prints a table of the layers, their output shapes and parameter counts; tied parameters count once."""
@@ -526,7 +439,7 @@ class Block(Bindable, own=True):
         slots = {name: getattr(self, name) for name in self._kept}
         return _rebuild, (type(self),), (dict(vars(self)), slots)
 
-    _kept = ('_token', '_declared', '_hybrid')
+    _kept = ('_token', '_declared', '_compiled', '_static')
 
     def __setstate__(self, state) -> None:
         fields, slots = state
@@ -668,62 +581,3 @@ def _replace(value, path: Path, new):
     if not path:
         return new
     return _map_items(value, lambda item, key: _replace(item, path[1:], new) if key == path[0] else item)
-
-
-def _winner(cells: Mapping[str, Parameter]) -> Parameter:
-    """Of the cells of one tied parameter, the one that stays."""
-    valued = {id(cell): name for name, cell in cells.items() if cell._array is not None}
-    if len(valued) > 1:
-        first, second, *_ = valued.values()
-        raise TieError(
-            f'{first!r} and {second!r} are one parameter here, and both have values',
-            remedy='use a copy (copy.deepcopy) of one of the layers, or initialize after putting them together',
-        )
-    return max(cells.values(), key=lambda cell: (cell._array is not None, cell._wish is not None))
-
-
-def _composed(first: Callable | None, second: Callable | None) -> Callable | None:
-    if first is None or second is None:
-        return first or second
-    return functools.partial(_in_turn, first, second)
-
-
-def _in_turn(first: Callable, second: Callable, value):
-    return second(first(value))
-
-
-def _check_tie(target: str, shape, source: str, source_shape, transform) -> None:
-    if transform is not None and is_complete(source_shape):
-        source_shape = transformed_shape(transform, source_shape)
-    elif transform is not None:
-        return  # the first input will tell
-    if None not in (shape, source_shape) and merge_shapes(shape, source_shape) is None:
-        raise TieError(
-            f'{target!r} cannot be tied to {source!r}: their shapes differ',
-            expected=text(shape),
-            got=text(source_shape) + (' after the transform' if transform else ''),
-            remedy='give a transform=, such as jnp.transpose',
-        )
-
-
-def _infer(definition: Layer, names: tuple[str, ...]) -> Callable:
-    named = _infer_named(definition, names)
-
-    def forward(values, *inputs):
-        return named(values, {}, *inputs)
-
-    return forward
-
-
-def _infer_named(definition: Layer, names: tuple[str, ...]) -> Callable:
-    def forward(values, named, *inputs):
-        return definition.run(dict(zip(names, values, strict=True)), inputs, named)[0]
-
-    return forward
-
-
-def _train(definition: Layer, names: tuple[str, ...]) -> Callable:
-    def forward(values, key, named, *inputs):
-        return definition.run(dict(zip(names, values, strict=True)), inputs, named, training=True, key=key)
-
-    return forward

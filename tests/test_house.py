@@ -23,6 +23,7 @@ ORDER = [
     ['binding'],
     ['layer'],
     ['parameter'],
+    ['picture', 'ties'],
     ['block'],
     ['nn.checks'],
     ['nn.activation'],
@@ -37,7 +38,7 @@ ORDER = [
 ]
 RANK = {name: rank for rank, names in enumerate(ORDER) for name in names}
 # Start-up is why these are imported where they are used.
-LAZY = {('binding', 'jax.extend.core'), ('layer', 'jax.extend.core'), ('block', 'jax.extend.core')}
+LAZY = {('binding', 'jax.extend.core')}
 
 
 def name_of(path):
