@@ -180,7 +180,9 @@ class Bindable(metaclass=_Constructor):
 
     def forward(self, *inputs, **named):
         """What this layer computes. Parameters read as arrays here, and child layers can be called."""
-        raise NotImplementedError(f'{type(self).__name__} has no forward(self, ...)')
+        gluon1 = '; rename hybrid_forward(self, F, x, ...), and use jax.numpy and jax.nn for F'
+        hint = gluon1 if hasattr(self, 'hybrid_forward') else ''
+        raise NotImplementedError(f'{type(self).__name__} has no forward(self, ...){hint}')
 
     @property
     def training(self) -> bool:
@@ -287,6 +289,12 @@ class Run:
         except Exception as error:
             if not getattr(error, '__notes__', None):
                 error.add_note(f'in {_where(path)} ({type(layer).__name__}) with input {_shapes(inputs)}')
+                if isinstance(error, AttributeError) and error.name == 'data':
+                    error.add_note('in forward a parameter reads as its array: self.weight, without .data()')
+                if isinstance(error, AttributeError) and any(isinstance(value, list | tuple) for value in inputs):
+                    error.add_note(
+                        'an input is a list or tuple: pass an array (jnp.asarray), or a jax.ShapeDtypeStruct'
+                    )
             raise
         leaf = len(self.history) == before
         self.history.append(Call(path, type(layer).__name__, _shapes(inputs), _shapes(output), leaf))

@@ -281,6 +281,10 @@ class Block(Bindable, own=True):
     @property
     def params(self) -> dict[str, Any]:
         """The values as a nested dict of arrays, tied parameters once. Assigning checks names, shapes and dtypes."""
+        if self._token is None:
+            raise ArgumentError(
+                'a network under construction has no params', remedy='self.weight = Param(shape, init=...) declares one'
+            )
         picture = self._now()
         return nest({name: cell.data() for name, cell in zip(picture.names, picture.cells, strict=True)})
 
@@ -362,7 +366,8 @@ class Block(Bindable, own=True):
         Args:
             *inputs: arrays or pytrees of them; also by name.
             training: True switches dropout on, uses batch statistics, and stores running statistics.
-            key: with `training=True`, a JAX key or an int; by default the next of the library's stream.
+            key: with `training=True`, a JAX key or an int; by default the next of the library's stream. Inference
+                has no use for it.
         """
         ready = self._ready
         try:
@@ -375,8 +380,6 @@ class Block(Bindable, own=True):
         picture = self._now()
         if training:
             return self._call_training(picture, inputs, key, named)
-        if key is not None:
-            raise ArgumentError('nothing is random in inference', remedy='pass key= together with training=True')
         if picture.is_complete():
             ready = picture.inference(self._compiled, named=named) if named else self._ready or self._prepare(picture)
             return ready(*inputs)
@@ -427,6 +430,10 @@ class Block(Bindable, own=True):
     def summary(self, *inputs, **named) -> None:
         """Prints a table of the layers, their output shapes and parameter counts; tied parameters count once."""
         print(self.definition.summary(*inputs, **named))
+
+    def setattr(self, name: str, value) -> None:
+        """Sets an attribute of every parameter, as in `net.setattr('grad_req', 'null')`."""
+        self.collect_params().setattr(name, value)
 
     def name_scope(self):
         """Gluon 1's `with self.name_scope():`; names come from the structure here, so it does nothing."""

@@ -23,6 +23,9 @@ class GluonError(Exception):
         details = (('expected', expected), ('got', got), ('try', remedy))
         super().__init__('\n  '.join([what, *(f'{label}: {text}' for label, text in details if text is not None)]))
 
+    def __str__(self) -> str:
+        return str(self.args[0])
+
 
 class ArgumentError(GluonError, ValueError):
     """An argument has a value that the layer, the initializer or the method does not take."""
@@ -40,7 +43,7 @@ class ParamsError(GluonError, ValueError):
     """A `params` tree that does not match the definition; every difference is named."""
 
 
-class PatternError(GluonError, LookupError):
+class PatternError(GluonError, ValueError, KeyError):
     """A pattern that matches no parameter."""
 
 
@@ -64,7 +67,7 @@ class DonatedError(GluonError, RuntimeError):
     """A parameter's array was donated to a compiled function, and is gone."""
 
 
-class FrozenError(GluonError, AttributeError):
+class FrozenError(GluonError, AttributeError, TypeError):
     """A definition was about to be changed after its construction."""
 
 

@@ -40,6 +40,11 @@ class Initializer:
            [2., 3.]], dtype=float32)
     """
 
+    def __init__(self, **arguments):
+        """Takes the arguments that MXNet's initializers hand on to their base; it has no use for them."""
+        if arguments and type(self).__init__ is Initializer.__init__:
+            raise TypeError(f'{type(self).__name__}() takes no arguments, got {sorted(arguments)}')
+
     def law(self, shape: tuple[int, ...]) -> Law | None:
         """The law of a tensor of this shape; None if `init_weight` has code of its own."""
         return None
@@ -58,6 +63,10 @@ class Initializer:
         """The signature of `jax.nn.initializers`, so that ours work in flax and wherever else it is taken."""
         return self.init_weight(None if key is None else as_key(key), tuple(shape), dtype, 'weight')
 
+    def gives(self, name: str) -> bool:
+        """Whether this one holds a value for this very parameter, which then wins over what its layer declares."""
+        return False
+
     def for_name(self, name: str) -> 'Initializer':
         """The initializer that this one, as the general initializer of a network, uses for the parameter `name`."""
         last = name.rpartition('.')[2]
@@ -65,7 +74,7 @@ class Initializer:
 
     def statement(self, name: str, shape: tuple[int, ...]) -> Law | Callable:
         """What `draw` takes: the law, or a call of this initializer's own code whose answer is checked."""
-        nearest = next(cls for cls in type(self).__mro__ if 'law' in vars(cls) or 'init_weight' in vars(cls))
+        nearest = next(cls for cls in type(self).__mro__ if {'law', 'init_weight', '__call__'} & vars(cls).keys())
         try:
             law = self.law(shape) if 'law' in vars(nearest) else None
         except ShapeError as error:
@@ -74,7 +83,9 @@ class Initializer:
             return law
 
         def own(key, shape, dtype):
-            value = jnp.asarray(self.init_weight(key, shape, dtype, name))
+            called = '__call__' in vars(nearest) and nearest is not Initializer
+            value = self(key, shape, dtype) if called else self.init_weight(key, shape, dtype, name)
+            value = jnp.asarray(value)
             if value.shape != tuple(shape):
                 raise ShapeError(f'{self!r} gave {name!r} another shape', expected=tuple(shape), got=value.shape)
             return value.astype(dtype)
@@ -311,6 +322,9 @@ class LSTMBias(Initializer):
 class Mixed(Initializer):
     """Several initializers by pattern: the first pattern that matches a name (`re.match`) decides.
 
+    As a network's general initializer it leaves alone what layers declare, as biases are; a dict of patterns, as in
+    `net.initialize({'.*bias': init.One()})`, does not.
+
     >>> Mixed(['.*bias', '.*'], [Zero(), Xavier()]).for_name('0.weight')
     Xavier()
     """
@@ -336,11 +350,18 @@ class Mixed(Initializer):
 
 @register
 class Load(Initializer):
-    """Values from a dict of arrays by name (less MXNet's 'arg:' and 'aux:'); `default_init` for names it lacks."""
+    """Values from a dict of arrays by name (less MXNet's 'arg:' and 'aux:'); `default_init` for names it lacks.
 
-    def __init__(self, param: Mapping[str, Any], default_init=None):
+    A value that is given by name wins over the initializer that a layer declares.
+    """
+
+    def __init__(self, param: Mapping[str, Any], default_init=None, verbose: bool = False):
         self.param = {re.sub('^(arg|aux):', '', name): value for name, value in param.items()}
         self.default_init = None if default_init is None else create(default_init)
+        self.verbose = verbose
+
+    def gives(self, name):
+        return name in self.param
 
     def for_name(self, name):
         if name in self.param:
@@ -355,6 +376,8 @@ class Load(Initializer):
         if name not in self.param:
             return self.for_name(name).init_weight(key, shape, dtype, name)
         value = jnp.array(self.param[name], dtype)  # a copy, which may be donated
+        if self.verbose:
+            print(f'Loaded {name} {value.shape}')
         if value.shape != tuple(shape):
             raise ShapeError(f'Load has another shape for {name!r}', expected=tuple(shape), got=value.shape)
         return value

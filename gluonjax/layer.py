@@ -49,6 +49,16 @@ class Spec(NamedTuple):
 class Specs(dict[str, Spec]):
     """Name -> Spec, in definition order; prints as a table."""
 
+    @property
+    def size(self) -> int:
+        """The count of all numbers."""
+        return sum(spec.size for spec in self.values())
+
+    @property
+    def bytes(self) -> int:
+        """The memory that all numbers take."""
+        return sum(spec.bytes for spec in self.values())
+
     def draw(self, key, together: bool = False) -> dict[str, Any]:
         """The params of this plan: a value is a function of the key, its name, shape, dtype and initializer."""
         key = as_key(key)
@@ -57,8 +67,7 @@ class Specs(dict[str, Spec]):
 
     def __repr__(self) -> str:
         rows = [[name, s.shape, s.dtype, repr(s.initializer), s.size, s.bytes] for name, s in self.items()]
-        size, memory = (sum(getattr(spec, what) for spec in self.values()) for what in ('size', 'bytes'))
-        foot = f'{len(self)} parameters, {size:,} numbers, {memory:,} bytes'
+        foot = f'{len(self)} parameters, {self.size:,} numbers, {self.bytes:,} bytes'
         return table(['name', 'shape', 'dtype', 'initializer', 'numbers', 'bytes'], rows, foot)
 
 
@@ -149,10 +158,10 @@ class Layer(Bindable, own=True):
         """The identity of this layer's parameters, for `params=` of another layer."""
         return SharedParameters(self._token)
 
-    def share_parameters(self, shared: SharedParameters) -> 'Layer':
-        """A copy of this layer that is tied to the layer that `shared` comes from."""
+    def share_parameters(self, shared: SharedParameters | Bindable | None = None) -> 'Layer':
+        """A copy of this layer that is tied to the layer that `shared` is or comes from; by default to this one."""
         twin = copy.deepcopy(self)
-        object.__setattr__(twin, '_token', token_of(shared))
+        object.__setattr__(twin, '_token', token_of(self if shared is None else shared))
         return twin
 
     def cast(self, dtype) -> 'Layer':
@@ -226,12 +235,12 @@ class Layer(Bindable, own=True):
     def trainable(self, params: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """The boolean mask that optax takes: False for running statistics. Params are not needed; given, checked."""
         if params is not None:
-            self._checked(params)
+            self._checked(params, shapes=False)
         return nest({leaf.name: leaf.param.trainable for leaf in self.leaves()})
 
     def partition(self, params: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Splits params into `(trainable, rest)`; `gluonjax.merge` joins them again."""
-        values = self._checked(params)
+        """Splits params, or a tree like them, into `(trainable, rest)`; `gluonjax.merge` joins them again."""
+        values = self._checked(params, shapes=False)
         trained = {leaf.name for leaf in self.leaves() if leaf.param.trainable}
         rest = {name: value for name, value in values.items() if name not in trained}
         return nest({name: values[name] for name in values if name in trained}), nest(rest)
@@ -243,7 +252,8 @@ class Layer(Bindable, own=True):
             params: the tree to start from.
             key: a JAX key or an int.
             select: a pattern (`re.match` on any name of a leaf); all leaves without one.
-            init: as for `init`.
+            init: as for `init`; so a general initializer leaves biases and the like to what their layers declare,
+                and a dict of patterns does not.
 
         Raises:
             PatternError: if nothing matches `select`.
@@ -316,9 +326,11 @@ class Layer(Bindable, own=True):
         jax.eval_shape(forward, inputs, named)
         return _summary(self, history, shapes)
 
-    def _checked(self, params: Mapping[str, Any]) -> dict[str, Any]:
+    def _checked(self, params: Mapping[str, Any], shapes: bool = True) -> dict[str, Any]:
+        """The leaves by name, if they are those of this definition. An ensemble's leaves have other shapes."""
         values = flatten(params)
-        differences = compare(self.leaves(), {name: np.shape(value) for name, value in values.items()})
+        leaves = self.leaves() if shapes else [leaf._replace(shape=None) for leaf in self.leaves()]
+        differences = compare(leaves, {name: np.shape(value) if shapes else () for name, value in values.items()})
         if differences:
             raise ParamsError(
                 f'these params are not those of {self._class.__name__}:\n  ' + '\n  '.join(differences),
@@ -369,16 +381,18 @@ def frozen_value(owner: object, name: str, value):
     return value
 
 
-def token_of(shared: SharedParameters | None) -> Token:
+def token_of(shared: SharedParameters | Bindable | None) -> Token:
     """The identity that `params=` asks for; a new one without it."""
     if shared is None:
         return Token()
+    if isinstance(shared, Bindable):
+        return shared._token
     if not isinstance(shared, SharedParameters):
         raise ArgumentError(
             'params= takes the identity of a layer',
-            expected='layer.params of a definition',
+            expected='layer.params of a definition, or the layer',
             got=type(shared).__name__,
-            remedy='params=layer.params, or for a part of a network params=net[0].definition.params',
+            remedy='params=layer.params, or for a part of a network params=net[0]',
         )
     return shared.token
 
@@ -464,7 +478,8 @@ def choose(leaves, init=None) -> dict[str, initializers.Initializer]:
 
     def winner(leaf: Leaf) -> initializers.Initializer:
         given = (initializer for pattern, initializer in by_pattern.items() if matches(pattern, leaf.names))
-        return next(given, leaf.param.init) or general.for_name(leaf.name)
+        declared = None if general.gives(leaf.name) else leaf.param.init
+        return next(given, declared) or general.for_name(leaf.name)
 
     return {leaf.name: winner(leaf) for leaf in leaves}
 

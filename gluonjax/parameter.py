@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import jax
 import jax.core
 import jax.numpy as jnp
+import numpy as np
 
 from gluonjax import init as initializers
 from gluonjax.binding import Leaf, Param, Token
@@ -174,10 +175,30 @@ class Parameter:
             'a Parameter holds no gradient', remedy='jax.grad(lambda params: loss(net.apply(params, x)))(net.params)'
         )
 
+    def __array__(self, dtype=None, copy=None) -> np.ndarray:
+        return np.array(self.data(), dtype, copy=copy)
+
+    def __jax_array__(self) -> jax.Array:
+        return self.data()
+
     def __getitem__(self, index) -> jax.Array:
+        self._check_index(index)
         return self.data()[index]
 
+    def _check_index(self, index) -> tuple[int, ...] | None:
+        """The shape at a plain index; JAX would pass over one that is out of range in silence."""
+        parts = index if isinstance(index, tuple) else (index,)
+        if not all(part is None or part is ... or isinstance(part, int | slice) for part in parts):
+            return None
+        try:
+            return np.broadcast_to(False, self.data().shape)[index].shape
+        except IndexError as error:
+            raise IndexError(f'parameter {self.name!r} has shape {text(self.shape)}: {error}') from None
+
     def __setitem__(self, index, value) -> None:
+        place = self._check_index(index)
+        if place is not None and not _fits(value, place):
+            raise ShapeError(f'{self.name!r} cannot take this value there', expected=text(place), got=np.shape(value))
         with jax.ensure_compile_time_eval():
             changed = self.data().at[index].set(jnp.asarray(value, jax.dtypes.canonicalize_dtype(self.dtype)))
         self.set_data(changed)
@@ -209,6 +230,13 @@ class Parameter:
 
     def _identities(self) -> Iterator[Token]:
         yield self._token
+
+
+def _fits(value, place: tuple[int, ...]) -> bool:
+    try:
+        return np.broadcast_shapes(np.shape(value), place) == place
+    except ValueError:
+        return False
 
 
 def concrete(name: str, value, dtype) -> jax.Array:

@@ -1058,10 +1058,67 @@ def test_inputs_by_position_and_by_name_are_the_same(training):
             chex.assert_trees_all_close(net(*inputs, training=training, **named), expected)
 
 
-def test_a_key_needs_training():
+def test_inference_has_no_use_for_a_key():
     net = ready(3)
-    with pytest.raises(ArgumentError, match='training=True'):
-        net(X, key=1)
+    same_bits(net(X, training=False, key=1), net(X))
+
+
+def test_an_index_or_a_value_that_does_not_fit_is_refused():
+    net = ready(3)
+    before = net[0].weight.data()
+    with pytest.raises(IndexError, match=r'0\.weight'):
+        net[0].weight[100, 0] = 5
+    with pytest.raises(IndexError, match=r'0\.weight'):
+        net[0].weight[0, 0, 0]
+    with pytest.raises(ShapeError, match=r'(?s)0.weight.*got: \(2, 2\)'):
+        net[0].weight[:] = jnp.ones((2, 2))
+    assert net[0].weight.data() is before
+    net[0].weight[jnp.array([0]), 0] = 2
+    assert net[0].weight[0, 0] == 2
+
+
+def test_a_parameter_reads_as_an_array():
+    net = ready(3)
+    np.testing.assert_array_equal(np.asarray(net[0].weight), net[0].weight.data())
+    np.testing.assert_array_equal(jnp.asarray(net[0].weight), net[0].weight.data())
+
+
+def test_setattr_reaches_every_parameter():
+    net = nn.Sequential(nn.Dense(2), nn.BatchNorm())
+    net.setattr('grad_req', 'null')
+    assert not any(jax.tree.leaves(net.trainable()))
+    net.setattr('grad_req', 'write')
+    assert sum(jax.tree.leaves(net.trainable())) == 4  # running statistics stay as they are
+
+
+def test_gluon_1_idioms_are_named():
+    class Old(nn.Block):
+        def __init__(self):
+            self.weight = self.params.get('weight', shape=(3, 20))
+
+    with pytest.raises(ArgumentError, match=r'self.weight = Param'):
+        Old()
+
+    class Tape(nn.Block):
+        def __init__(self):
+            self.dense = nn.Dense(3)
+
+        def forward(self, x):
+            return x @ self.dense.weight.data().T
+
+    net = Tape()
+    net.dense.weight.set_data(np.ones((3, 3)))
+    net.initialize()
+    with pytest.raises(AttributeError) as caught:
+        net(X)
+    assert 'without .data()' in ' '.join(caught.value.__notes__)
+
+    class Hybrid(nn.HybridBlock):
+        def hybrid_forward(self, F, x):
+            return x
+
+    with pytest.raises(NotImplementedError, match='rename hybrid_forward'):
+        Hybrid()(X)
 
 
 def test_training_stores_running_statistics():

@@ -27,12 +27,12 @@ X = jax.ShapeDtypeStruct((2, 5), 'float32')
 def test_signatures():
     differs = {
         'Constant': [['value', 0.0]],  # so that 'constant' is a name, too
-        'Load': [['param'], ['default_init', None]],  # nothing is printed, so there is no `verbose`
     }
     for name, expected in GOLDEN['signatures'].items():
         if name == 'FusedRNN':  # splits the one vector of a fused RNN, which does not exist here
             continue
-        arguments = list(inspect.signature(getattr(init, name)).parameters.values())
+        arguments = inspect.signature(getattr(init, name)).parameters.values()
+        arguments = [a for a in arguments if a.kind is not a.VAR_KEYWORD]  # what Initializer takes, and refuses
         ours = [[a.name] if a.default is a.empty else [a.name, a.default] for a in arguments]
         assert ours == differs.get(name, expected), name
 
@@ -207,14 +207,39 @@ def test_load_of_mxnet():
 def test_load_in_a_network():
     weight = np.arange(20.0).reshape(4, 5)
     mean = np.arange(4.0)
-    # What a layer declares wins over a general initializer, so statistics are loaded by a pattern.
     loader = init.Load({'arg:0.weight': weight, 'aux:1.running_mean': mean}, init.Constant(5))
     params = flatten(MLP.init(0, X, init=loader))
     np.testing.assert_array_equal(params['0.weight'], weight)
     np.testing.assert_array_equal(params['2.weight'], np.full((3, 4), 5))
     np.testing.assert_array_equal(params['2.bias'], np.ones(3))
-    params = flatten(MLP.init(0, X, init={'.*running_mean': loader}))
-    np.testing.assert_array_equal(params['1.running_mean'], mean)
+    np.testing.assert_array_equal(params['1.running_mean'], mean)  # given by name, it wins over what is declared
+
+
+def test_load_says_what_it_loads(capsys):
+    init.Load({'weight': np.ones((2, 3))}, verbose=True).init_weight(None, (2, 3), 'float32', 'weight')
+    assert capsys.readouterr().out == 'Loaded weight (2, 3)\n'
+
+
+def test_arguments_that_nobody_takes_are_refused():
+    class Handed(init.Initializer):
+        def __init__(self, factor):
+            super().__init__(factor=factor)
+            self.factor = factor
+
+        def law(self, shape):
+            return Law('constant', self.factor)
+
+    np.testing.assert_array_equal(Handed(3.0)(None, (2,)), [3, 3])
+    with pytest.raises(TypeError, match=r'Bilinear\(\) takes no arguments'):
+        init.Bilinear(factor=2)
+
+
+def test_an_overridden_call_is_the_initializers_own_code():
+    class Called(init.Initializer):
+        def __call__(self, key, shape, dtype=jnp.float32):
+            return jnp.full(shape, 7, dtype)
+
+    np.testing.assert_array_equal(nn.Dense(2).init(0, np.ones((1, 3)), init=Called())['weight'], np.full((2, 3), 7))
 
 
 def test_load_refuses():

@@ -1064,7 +1064,23 @@ def test_a_tie_to_something_else_is_refused():
     with pytest.raises(ArgumentError, match=r'(?s)params= takes the identity of a layer.*layer\.params'):
         nn.Dense(3, params={'weight': X})
     with pytest.raises(ArgumentError, match='params= takes the identity'):
-        nn.Dense(3).share_parameters(nn.Dense(3))
+        nn.Dense(3).share_parameters('weight')
+
+
+def test_a_layer_stands_for_its_parameters():
+    a = nn.Dense(3, in_units=3)
+    for twin in (nn.Dense(3, params=a), nn.Dense(3).share_parameters(a), a.share_parameters()):
+        assert next(leaf.names for leaf in Chain(a, twin).leaves()) == ('layers.0.weight', 'layers.1.weight')
+
+
+def test_an_ensemble_has_a_mask_and_parts():
+    layer = nn.BatchNorm(in_channels=3)
+    ensemble = jax.vmap(layer.init)(jnp.arange(4))
+    assert layer.trainable(ensemble) == layer.trainable()
+    trainable, rest = layer.partition(ensemble)
+    assert (sorted(trainable), sorted(rest)) == (['beta', 'gamma'], ['running_mean', 'running_var'])
+    with pytest.raises(ParamsError, match='missing: gamma'):
+        layer.partition(rest)
 
 
 def test_shapes_known_at_one_name_are_known_at_all():

@@ -78,6 +78,8 @@ class Sequential(Block):
 class Concatenate(Sequential):
     """Gives every layer the same input, and joins the outputs along an axis. MXNet's `Concatenate`, `Concurrent`.
 
+    Without layers it joins its inputs.
+
     >>> from gluonjax import nn
     >>> net = nn.Concatenate(nn.Dense(2), nn.Dense(3))
     >>> net.initialize()
@@ -90,7 +92,7 @@ class Concatenate(Sequential):
         super().__init__(*layers)
 
     def forward(self, *inputs):
-        return jnp.concatenate([layer(*inputs) for layer in self], axis=self.axis)
+        return jnp.concatenate([layer(*inputs) for layer in self] or inputs, axis=self.axis)
 
 
 HybridSequential = Sequential
