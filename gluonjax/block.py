@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from gluonjax.binding import Bindable, Param, SharedParameters, Token
-from gluonjax.errors import ArgumentError, FrozenError
+from gluonjax.errors import ArgumentError, FrozenError, TieError
 from gluonjax.layer import Layer, frozen_value, token_of
 from gluonjax.parameter import (
     LOCK,
@@ -333,6 +333,7 @@ class Block(Bindable, own=True):
     def cast(self, dtype) -> None:
         """Changes the dtype of the floating-point parameters and their values."""
         with LOCK:
+            self._refuse_donated()  # before anything is changed
             picture = self._now()
             for cell, leaf in zip(picture.cells, picture.definition.cast(dtype).leaves(), strict=True):
                 if cell.dtype != leaf.param.dtype:
@@ -350,6 +351,8 @@ class Block(Bindable, own=True):
                 if name not in places:
                     raise no_match(name, self.definition.leaves())
             (owner, slot, old), (origin, origin_slot, cell) = places[target], places[source]
+            if (owner, slot) == (origin, origin_slot):
+                raise TieError(f'{target!r} and {source!r} are one place', remedy='tie two different parameters')
             declared = origin._declared[origin_slot]
             declared = dataclasses.replace(declared, transform=composed(declared.transform, transform))
             check_tie(target, owner._declared[slot].shape or old.shape, source, cell.shape, declared.transform)

@@ -165,9 +165,11 @@ class Parameter:
 
     def cast(self, dtype) -> None:
         """Changes the dtype, and that of the value."""
+        declared = dataclasses.replace(self._declared, dtype=dtype)
+        array = None if self._array is None else concrete(self.name, self.data(), declared.dtype)
         self._redeclare(dtype=dtype)
-        if self._array is not None:
-            self._commit(concrete(self.name, self._array, self.dtype))
+        if array is not None:
+            self._commit(array)
 
     def grad(self):
         """Not here: gradients are values that `jax.grad` returns."""
@@ -213,8 +215,9 @@ class Parameter:
     def _commit(self, array: jax.Array) -> None:
         with LOCK:
             self._array, self._shape, self._wish = array, array.shape, None
-            while self._watchers:
-                self._watchers.pop()._forget_program()
+            for block in list(self._watchers):
+                block._forget_program()
+            self._watchers.clear()
 
     def _redeclare(self, **changes) -> None:
         self._declared = dataclasses.replace(self._declared, **changes)

@@ -18,6 +18,7 @@ from gluonjax import Block, Layer, Param, init, nn
 from gluonjax.errors import (
     ArgumentError,
     DeferredInitializationError,
+    DonatedError,
     FrozenError,
     GluonError,
     ParamsError,
@@ -1450,3 +1451,23 @@ def test_attributes_of_users_layers_are_read_through_windows():
         tower.size = 5
     with pytest.raises(AttributeError):
         _ = tower.nothing
+
+
+def test_a_tie_of_a_parameter_to_itself_is_refused():
+    net = nn.Sequential(nn.Dense(3, in_units=3))
+    net.initialize()
+    before = net(X)
+    with pytest.raises(TieError, match='one place'):
+        net.tie('0.weight', '0.weight', transform=jnp.transpose)
+    same_bits(net(X), before)
+
+
+def test_a_cast_of_donated_values_changes_nothing():
+    net = ready(3)
+    jax.jit(lambda array: array + 1, donate_argnums=0)(net[-1].bias.data())
+    with pytest.raises(DonatedError):
+        net.cast('float16')
+    assert {cell.dtype for cell in net.collect_params().values()} == {'float32'}
+    with pytest.raises(DonatedError):
+        net[-1].bias.cast('float16')
+    assert net[-1].bias.dtype == 'float32'
