@@ -4,10 +4,11 @@ A run walks a bound copy of the definition: the same class, the same fields, and
 Attributes are read through the run, so that a Param becomes its array and a child layer becomes callable.
 """
 
+import contextlib
 import dataclasses
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, NamedTuple
 
 import jax
@@ -58,6 +59,8 @@ class Param(metaclass=_Declaration):
         init: a name, an Initializer or `f(key, shape, dtype)`; None leaves it to the network's general initializer.
         trainable: False for running statistics: no gradient, and `forward` may record new values by assignment.
         transform: applied to the array whenever it is read (for ties between different shapes).
+        copies: how many copies the array stacks, an entry an axis; they are its first axes, and part of `shape`.
+            Each copy is drawn as if it were alone, and a `scan` over them gives `forward` one at a time.
         token: the identity by which it can be tied; a new one by default.
 
     Raises:
@@ -72,6 +75,7 @@ class Param(metaclass=_Declaration):
     init: Any = None
     trainable: bool = True
     transform: Callable | None = None
+    copies: tuple[int, ...] = ()
     token: Token = dataclasses.field(default_factory=Token, repr=False)
 
     def __post_init__(self):
@@ -192,9 +196,41 @@ class Bindable(metaclass=_Constructor):
     def next_key(self) -> jax.Array:
         """In `forward`: a fresh random key, derived from the run's key, this layer's path and a count.
 
-        Inside a `scan`, `vmap` or inner `jit` of your own the key is drawn once a trace, not once a step.
+        Inside a `jax.lax.scan`, `vmap` or inner `jit` of your own the key is drawn once a trace, not once a step;
+        `self.scan` has a fresh one each step.
         """
         raise _not_running(self, 'next_key()')
+
+    def scan(self, body, init, xs=None, length: int | None = None, *, reverse: bool = False, over: str | None = None):
+        """In `forward`: `jax.lax.scan` whose body may call layers.
+
+        Every step has random keys of its own, and what layers record (running statistics) goes from step to step.
+        While shapes are being completed, body runs once.
+
+        Args:
+            body: `carry, x -> carry, y`.
+            init: the first carry.
+            xs: a pytree of arrays, whose first axis is that of the steps; None with `length`.
+            length: the number of steps.
+            reverse: from the last step to the first.
+            over: the attribute of a child whose parameters are stacked; step i reads copy i.
+
+        Returns:
+            The last carry, and the stacked ys.
+        """
+        raise _not_running(self, 'scan()')
+
+    def checkpoint(self, function, *arguments, policy=None):
+        """In `forward`: `jax.checkpoint` of a function that may call layers, on arguments.
+
+        The gradient computes its inside again instead of keeping it. What layers record inside is kept.
+
+        Args:
+            function: of the arguments.
+            *arguments: pytrees of arrays.
+            policy: one of `jax.checkpoint_policies`, which says what to keep after all.
+        """
+        raise _not_running(self, 'checkpoint()')
 
 
 def _not_running(owner, what: str) -> BareLayerError:
@@ -220,8 +256,9 @@ class Run:
         self.recorded: dict[str, Any] = {}
         self.history: list[Call] = []
         self.keys_drawn: dict[Path, int] = {}
-        recordable = any(not place.leaf.param.trainable for place in places.values())
-        self.trace = _trace_state() if recordable else None
+        self.sliced: dict[str, int] = {}  # leaf -> how many of its axes of copies the scans around have taken off
+        self.recordable = {place.leaf.name for place in places.values() if not place.leaf.param.trainable}
+        self.trace = _trace_state() if self.recordable else None
 
     def __call__(self, definition, inputs, named):
         for name in RESERVED_INPUTS:
@@ -234,12 +271,18 @@ class Run:
 
     def read(self, path: Path, param: Param):
         leaf = self.places['.'.join(path)].leaf.name
-        if leaf in self.recorded:
+        if self.values is not None:
+            if self.sliced.get(leaf, 0) != len(param.copies):
+                raise BareLayerError(
+                    f'{".".join(path)!r} stacks {text(param.copies)} copies, and forward takes one at a time',
+                    remedy='call the layer that repeats it, or use self.scan(..., over=...)',
+                )
+            value = self.current(leaf)
+        elif leaf in self.recorded:
             value = self.recorded[leaf]
-        elif self.values is not None:
-            value = self.values[leaf]
         elif is_complete(self.shapes[leaf]):
-            value = jnp.zeros(self.shapes[leaf], jax.dtypes.canonicalize_dtype(param.dtype))
+            shape = self.shapes[leaf][len(param.copies) :]
+            value = jnp.zeros(shape, jax.dtypes.canonicalize_dtype(param.dtype))
         else:
             raise ShapeError(
                 f'the shape of {".".join(path)!r} is still unknown where forward reads it',
@@ -247,6 +290,10 @@ class Run:
                 remedy='declare it whole, or return it from infer_shape of its layer and call that layer',
             )
         return value if param.transform is None else param.transform(value)
+
+    def current(self, leaf: str):
+        """The value of a leaf, or what was recorded for it since."""
+        return self.recorded[leaf] if leaf in self.recorded else self.values[leaf]
 
     def record(self, path: Path, param: Param, value) -> None:
         name = '.'.join(path)
@@ -261,10 +308,9 @@ class Run:
                 remedy='return the value from the transformed function, and assign it outside',
             )
         leaf, *_ = self.places[name].leaf
-        if merge_shapes(self.shapes[leaf], np.shape(value)) is None:
-            raise ShapeError(
-                f'{name!r} was recorded with another shape', expected=text(self.shapes[leaf]), got=np.shape(value)
-            )
+        shape = self.shapes[leaf] and self.shapes[leaf][len(param.copies) :]
+        if merge_shapes(shape, np.shape(value)) is None:
+            raise ShapeError(f'{name!r} was recorded with another shape', expected=text(shape), got=np.shape(value))
         dtype = param.dtype if self.values is None else self.values[leaf].dtype
         self.recorded[leaf] = jnp.asarray(value, jax.dtypes.canonicalize_dtype(dtype))
 
@@ -276,6 +322,55 @@ class Run:
             )
         count = self.keys_drawn[path] = self.keys_drawn.get(path, -1) + 1
         return named_keys([self.key], [f'{".".join(path)} {count}'])[0]
+
+    def scan(self, path: Path, body: Callable, carry, xs, length: int | None, reverse: bool, over: str | None):
+        length = _steps(xs, length)
+        if self.values is None:  # one step completes the shapes
+            carry, y = body(carry, jax.tree.map(lambda x: jnp.zeros(x.shape[1:], x.dtype), xs))
+            return carry, jax.tree.map(lambda y: jnp.broadcast_to(y, (length, *jnp.shape(y))), y)
+        below = '.'.join((*path, over or '', ''))
+        stacked = {place.leaf.name for name, place in self.places.items() if over and name.startswith(below)}
+        keys = None if self.key is None else jax.random.split(self.next_key(path), length)
+        slices = {name: self.current(name) for name in stacked}
+        news = {name: self.current(name) for name in self.recordable - stacked}
+        changed = set()
+
+        def step(state, item):
+            (carry, news), (x, key, slices) = state, item
+            with self._inside(key, {**self.values, **slices}, news, stacked):
+                carry, y = body(carry, x)
+                changed.update(name for name in news if self.recorded[name] is not news[name])
+                own = {name: value for name, value in self.recorded.items() if name in stacked}
+                return (carry, {name: self.recorded[name] for name in news}), (y, own)
+
+        (carry, news), (ys, own) = jax.lax.scan(step, (carry, news), (xs, keys, slices), length, reverse)
+        self.recorded.update(own, **{name: news[name] for name in changed})
+        return carry, ys
+
+    def checkpoint(self, path: Path, function: Callable, arguments, policy):
+        if self.values is None:
+            return function(*arguments)
+
+        def inside(key, recorded, arguments):
+            with self._inside(key, self.values, recorded):
+                return function(*arguments), self.recorded
+
+        key = None if self.key is None else self.next_key(path)
+        output, recorded = jax.checkpoint(inside, policy=policy)(key, dict(self.recorded), arguments)
+        self.recorded.update(recorded)
+        return output
+
+    @contextlib.contextmanager
+    def _inside(self, key, values, recorded, stacked: Iterable[str] = ()):
+        """Lets layers run inside a transformation: with these values, and a record of its own."""
+        outside = {name: getattr(self, name) for name in ('key', 'values', 'recorded', 'keys_drawn', 'sliced', 'trace')}
+        self.key, self.values, self.recorded, self.keys_drawn = key, values, dict(recorded), {}
+        self.sliced = {**self.sliced, **{name: self.sliced.get(name, 0) + 1 for name in stacked}}
+        self.trace = _trace_state() if self.recordable else None
+        try:
+            yield
+        finally:
+            vars(self).update(outside)
 
     def call(self, layer: Bindable, forward: Callable, inputs, named):
         path, before = layer._path, len(self.history)
@@ -306,7 +401,7 @@ class Run:
         if name not in self.places:
             return  # declared only sometimes, as a bias is
         leaf, param = self.places[name].leaf.name, self.places[name].param
-        stored = self.shapes[leaf]
+        stored = self.shapes[leaf] and self.shapes[leaf][len(param.copies) :]
         if param.transform is None:
             merged = merge_shapes(stored, needed)
         else:
@@ -318,7 +413,7 @@ class Run:
                 remedy='check the widths on the way here' if self.history else 'check the width of the input',
             )
         if self.values is None:
-            self.shapes[leaf] = merged
+            self.shapes[leaf] = (*param.copies, *merged)
 
 
 class _Bound(Bindable, own=True):
@@ -358,6 +453,12 @@ class _Bound(Bindable, own=True):
     def next_key(self) -> jax.Array:
         return self._run.next_key(self._path)
 
+    def scan(self, body, init, xs=None, length=None, *, reverse=False, over=None):
+        return self._run.scan(self._path, body, init, xs, length, reverse, over)
+
+    def checkpoint(self, function, *arguments, policy=None):
+        return self._run.checkpoint(self._path, function, arguments, policy)
+
 
 def bind(definition, run: Run, path: Path):
     """The bound copy of a definition: its class, its fields, the run and the path."""
@@ -392,6 +493,13 @@ def _opaque_trace_state() -> Callable:
 
 def _trace_state():
     return _opaque_trace_state()(convention='gluonjax')
+
+
+def _steps(xs, length: int | None) -> int:
+    leaves = jax.tree.leaves(xs)
+    if length is None and not leaves:
+        raise ArgumentError('a scan must know how many steps it has', remedy='give xs or length')
+    return leaves[0].shape[0] if length is None else length
 
 
 def _where(path: Path) -> str:

@@ -3,6 +3,7 @@
 Shapes follow MXNet: the first axis counts outputs, the second inputs, the rest is the kernel.
 """
 
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
@@ -72,8 +73,12 @@ class Initializer:
         last = name.rpartition('.')[2]
         return next((create(known) for suffix, known in _BY_LAST_NAME.items() if last.endswith(suffix)), self)
 
-    def statement(self, name: str, shape: tuple[int, ...]) -> Law | Callable:
-        """What `draw` takes: the law, or a call of this initializer's own code whose answer is checked."""
+    def statement(self, name: str, shape: tuple[int, ...], copies: tuple[int, ...] = ()) -> Law | Callable:
+        """What `draw` takes: the law, or a call of this initializer's own code whose answer is checked.
+
+        Of stacked copies (the first axes of the shape) each is drawn by itself; the numbers of a law are independent.
+        """
+        shape = shape[len(copies) :]
         nearest = next(cls for cls in type(self).__mro__ if {'law', 'init_weight', '__call__'} & vars(cls).keys())
         try:
             law = self.law(shape) if 'law' in vars(nearest) else None
@@ -90,7 +95,11 @@ class Initializer:
                 raise ShapeError(f'{self!r} gave {name!r} another shape', expected=tuple(shape), got=value.shape)
             return value.astype(dtype)
 
-        return own
+        def each(key, shape, dtype):
+            keys = jax.random.split(key, math.prod(copies))
+            return jnp.stack([own(key, shape[len(copies) :], dtype) for key in keys]).reshape(shape)
+
+        return each if copies else own
 
     def __repr__(self) -> str:
         return constructor_call(self)

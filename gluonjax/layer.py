@@ -30,12 +30,16 @@ from gluonjax.tree import (
 
 
 class Spec(NamedTuple):
-    """The plan of one parameter: complete shape, dtype, the initializer that wins, whether it is trained."""
+    """The plan of one parameter: complete shape, dtype, the initializer that wins, whether it is trained.
+
+    `copies` are the first axes of the shape: each copy is initialized as if it were alone.
+    """
 
     shape: tuple[int, ...]
     dtype: str
     initializer: initializers.Initializer
-    trainable: bool
+    trainable: bool = True
+    copies: tuple[int, ...] = ()
 
     @property
     def size(self) -> int:
@@ -66,9 +70,14 @@ class Specs(dict[str, Spec]):
         return nest(dict(zip(self, draw(requests, together), strict=True)))
 
     def __repr__(self) -> str:
-        rows = [[name, s.shape, s.dtype, repr(s.initializer), s.size, s.bytes] for name, s in self.items()]
+        rows = [[name, _copies_of(s), s.dtype, repr(s.initializer), s.size, s.bytes] for name, s in self.items()]
         foot = f'{len(self)} parameters, {self.size:,} numbers, {self.bytes:,} bytes'
         return table(['name', 'shape', 'dtype', 'initializer', 'numbers', 'bytes'], rows, foot)
+
+
+def _copies_of(spec: Spec) -> str:
+    """The shape as a table shows it: (3, 2), or 48 x (3, 2)."""
+    return ''.join(f'{number} x ' for number in spec.copies) + text(spec.shape[len(spec.copies) :])
 
 
 class Layer(Bindable, own=True):
@@ -228,8 +237,9 @@ class Layer(Bindable, own=True):
         shapes = self.complete(inputs, named)
         chosen = choose(self.leaves(), init)
         return Specs(
-            (leaf.name, Spec(shapes[leaf.name], leaf.param.dtype, chosen[leaf.name], leaf.param.trainable))
+            (leaf.name, Spec(shapes[leaf.name], param.dtype, chosen[leaf.name], param.trainable, param.copies))
             for leaf in self.leaves()
+            for param in [leaf.param]
         )
 
     def trainable(self, params: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -264,8 +274,9 @@ class Layer(Bindable, own=True):
             raise no_match(select, self.leaves())
         chosen = choose(leaves, init)
         plan = Specs(
-            (leaf.name, Spec(values[leaf.name].shape, values[leaf.name].dtype.name, chosen[leaf.name], True))
+            (leaf.name, Spec(value.shape, value.dtype.name, chosen[leaf.name], copies=leaf.param.copies))
             for leaf in leaves
+            for value in [values[leaf.name]]
         )
         return nest({**values, **flatten(plan.draw(key))})
 
@@ -345,7 +356,7 @@ _RESERVED = frozenset(name for name in dir(Layer) if not name.startswith('_'))
 def request(key, name: str, spec: Spec) -> Request:
     """What `draw` takes, of a plan's entry."""
     dtype = jax.dtypes.canonicalize_dtype(spec.dtype)
-    return Request(key, name, spec.shape, dtype, spec.initializer.statement(name, spec.shape))
+    return Request(key, name, spec.shape, dtype, spec.initializer.statement(name, spec.shape, spec.copies))
 
 
 # Names, shapes and trees.
@@ -439,7 +450,7 @@ def _leaf(group: list[tuple[str, Param]]) -> Leaf:
     shape = param.shape
     for other, declared in tied:
         merged = merge_shapes(shape, declared.shape)
-        if merged is None and shape is not None:
+        if (merged is None and shape is not None) or declared.copies != param.copies:
             raise TieError(
                 f'{name!r} and {other!r} are tied, but their shapes differ',
                 expected=text(shape),

@@ -327,7 +327,7 @@ def refuse_traced(values, what: str, remedy: str = 'use the pure functions there
 def fulfil(wishes: Mapping[Parameter, tuple[Any, Any]]) -> dict[Parameter, jax.Array]:
     """Draws cells with their wishes and complete shapes; sets nothing."""
     requests = [
-        request(wish.key, wish.name, Spec(shape, cell.dtype, wish.initializer, True))
+        request(wish.key, wish.name, Spec(shape, cell.dtype, wish.initializer, copies=cell._declared.copies))
         for cell, (wish, shape) in wishes.items()
     ]
     with jax.ensure_compile_time_eval():

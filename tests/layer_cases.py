@@ -57,6 +57,8 @@ CASES = [
     LayerCase('identity', lambda: nn.Identity(), (4, 3)),
     LayerCase('lambda', lambda: nn.Lambda('gelu'), (4, 3)),
     LayerCase('concatenate', lambda: nn.Concatenate(nn.Dense(2), nn.Dense(3), nn.Identity()), (4, 3)),
+    LayerCase('repeat', lambda: nn.Repeat(nn.Sequential(nn.Dense(3), nn.BatchNorm(), nn.Dropout(0.5)), 3), (4, 3)),
+    LayerCase('remat', lambda: nn.Remat(nn.Sequential(nn.Dense(3), nn.BatchNorm(), nn.Dropout(0.5))), (4, 3)),
     LayerCase('sequential', lambda: nn.Sequential(nn.Dense(3), nn.BatchNorm(), nn.Dropout(0.5)), (4, 3)),
     LayerCase('conv2d', lambda **k: nn.Conv2D(3, (2, 3), (1, 2), 1, **k), (4, 2, 4, 3), {'in_channels': 2}),
     LayerCase(

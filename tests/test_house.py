@@ -27,7 +27,7 @@ ORDER = [
     ['block'],
     ['nn.checks'],
     ['nn.activation'],
-    [f'nn.{family}' for family in ('conv', 'dense', 'dropout', 'embedding', 'norm', 'pool', 'reshape')],
+    [f'nn.{family}' for family in ('conv', 'dense', 'dropout', 'embedding', 'norm', 'pool', 'repeat', 'reshape')],
     ['nn.sequential'],
     ['nn'],
     ['rnn', 'loss', 'metric'],

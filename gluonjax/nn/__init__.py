@@ -10,6 +10,7 @@ from gluonjax.nn.dropout import Dropout
 from gluonjax.nn.embedding import Embedding
 from gluonjax.nn.norm import BatchNorm
 from gluonjax.nn.pool import AvgPool2D, GlobalAvgPool2D, MaxPool2D
+from gluonjax.nn.repeat import Remat, Repeat
 from gluonjax.nn.reshape import Flatten, Identity, Lambda
 from gluonjax.nn.sequential import (
     Concatenate,
@@ -41,5 +42,7 @@ __all__ = [
     'Layer',
     'MaxPool2D',
     'Param',
+    'Remat',
+    'Repeat',
     'Sequential',
 ]
