@@ -15,7 +15,7 @@ def constructor_call(instance: object, cls: type | None = None, hidden: Iterable
     >>> class Point:
     ...     def __init__(self, x, y=0, z=0):
     ...         self.x, self.y, self.z = x, y, z
-    >>> constructor_call(Point(1, z=2))
+    >>> constructor_call(Point(1, y=(0, 0), z=2))
     'Point(1, z=2)'
     """
     cls, shown = cls or type(instance), []
@@ -28,6 +28,8 @@ def constructor_call(instance: object, cls: type | None = None, hidden: Iterable
 
 
 def _equal(value: object, default: object) -> bool:
+    if isinstance(value, tuple) and isinstance(default, int):  # one number that stood for every axis
+        return set(value) == {default}
     return type(value) is type(default) and isinstance(value, str | int | float | tuple) and value == default
 
 

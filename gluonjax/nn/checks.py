@@ -1,22 +1,36 @@
 """Checks of arguments and inputs that layers share; the run adds to each error in which layer it was."""
 
+import math
+import numbers
 import operator
 from collections.abc import Iterable
 
 import jax
+import jax.core
 import jax.numpy as jnp
+import numpy as np
 
 from gluonjax.errors import ArgumentError, DTypeError, ShapeError
 
 
-def size(name: str, value, least: int = 1) -> int:
-    """A whole number of at least `least`."""
+def size(name: str, value, least: int | None = 1) -> int:
+    """A whole number of at least `least`; any whole number if that is None."""
     try:
         number = operator.index(value)
     except TypeError:
-        number = least - 1
-    if isinstance(value, bool) or number < least:
-        raise ArgumentError(f'{name} cannot be this', expected=f'a whole number from {least} on', got=repr(value))
+        number = None
+    if number is None or isinstance(value, bool) or (least is not None and number < least):
+        expected = 'a whole number' if least is None else f'a whole number from {least} on'
+        raise ArgumentError(f'{name} cannot be this', expected=expected, got=repr(value))
+    return number
+
+
+def number(name: str, value, least: float = -math.inf, most: float = math.inf) -> float:
+    """A real number from `least` to `most`."""
+    real = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    number = float(value) if real else math.nan
+    if not least <= number <= most:
+        raise ArgumentError(f'{name} cannot be this', expected=f'a number from {least} to {most}', got=repr(value))
     return number
 
 
@@ -57,6 +71,11 @@ def floating(x) -> None:
         raise DTypeError(
             'this layer needs floating-point input', got=f'{x.dtype} of shape {x.shape}', remedy="x.astype('float32')"
         )
+
+
+def known(value) -> np.ndarray | None:
+    """The value of an array; None inside a transformation that hides it."""
+    return None if isinstance(value, jax.core.Tracer) else np.asarray(value)
 
 
 def promoted(*arrays) -> list[jax.Array]:

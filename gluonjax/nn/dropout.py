@@ -5,7 +5,7 @@ import jax.numpy as jnp
 
 from gluonjax.errors import ArgumentError
 from gluonjax.layer import Layer
-from gluonjax.nn.checks import floating
+from gluonjax.nn.checks import floating, number
 
 
 class Dropout(Layer):
@@ -25,9 +25,7 @@ class Dropout(Layer):
     """
 
     def __init__(self, rate, axes=()):
-        if not isinstance(rate, int | float) or not 0 <= rate <= 1:
-            raise ArgumentError('rate is a probability', expected='a number from 0 to 1', got=repr(rate))
-        self.rate, self.axes = float(rate), (axes,) if isinstance(axes, int) else tuple(axes)
+        self.rate, self.axes = number('rate', rate, least=0, most=1), (axes,) if isinstance(axes, int) else tuple(axes)
 
     def forward(self, x):
         floating(x)

@@ -11,7 +11,8 @@ from gluonjax.nn.checks import size
 class Embedding(Layer):
     """Rows of a table by index: (...) -> (..., output_dim), as MXNet's `Embedding`.
 
-    Indices may be of floating point: fractions are cut off. Indices out of range are clipped to the first or last row.
+    Indices may be of floating point: fractions are cut off. A compiled program cannot refuse an index, so those out of
+    range are clipped: they read the first or the last row, and their gradients go there.
 
     Args:
         input_dim: the number of rows.
@@ -19,6 +20,9 @@ class Embedding(Layer):
         dtype: the dtype of the table.
         weight_initializer: of the table, shape (input_dim, output_dim).
         sparse_grad: MXNet's; accepted, gradients are dense here.
+
+    Raises:
+        DTypeError: in a run, for complex indices.
 
     >>> layer = Embedding(3, 2, weight_initializer='ones')
     >>> layer.apply(layer.init(0), jnp.array([0, 2])).shape
@@ -32,7 +36,6 @@ class Embedding(Layer):
     def forward(self, x):
         if jnp.issubdtype(x.dtype, jnp.complexfloating):
             raise DTypeError('an index is a real number', got=f'{x.dtype} of shape {x.shape}')
-        last = self.input_dim - 1
-        if jnp.issubdtype(x.dtype, jnp.integer):
-            last = min(last, jnp.iinfo(x.dtype).max)
-        return jnp.take(self.weight, jnp.clip(x, 0, last).astype(jnp.int32), axis=0)
+        if not jnp.issubdtype(x.dtype, jnp.integer):
+            x = jnp.clip(x, 0, self.input_dim - 1).astype(jnp.int32)
+        return jnp.take(self.weight, x, axis=0, mode='clip')

@@ -1,14 +1,16 @@
 """Layers without parameters that move or pass values."""
 
+import inspect
 import math
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
 
 from gluonjax.errors import ArgumentError, ShapeError
 from gluonjax.layer import Layer
+from gluonjax.nn import checks
 
 
 class Flatten(Layer):
@@ -33,6 +35,9 @@ class Lambda(Layer):
     Args:
         function: a function of arrays, or the name of one in `jax.nn` or `jax.numpy`.
 
+    Raises:
+        ArgumentError: for another name, and for a function that still takes Gluon 1's `F`.
+
     >>> Lambda('tanh').apply({}, jnp.zeros(2))
     Array([0., 0.], dtype=float32)
     """
@@ -42,13 +47,136 @@ class Lambda(Layer):
             raise ArgumentError(
                 'Lambda takes a function', expected='a function, or its name in jax.nn or jax.numpy', got=repr(function)
             )
+        if _asks_for_f(function):
+            raise ArgumentError(
+                "Lambda's function takes F, which is gone",
+                got=repr(function),
+                remedy='use jax.numpy and jax.nn for F: lambda x: jax.nn.relu(x)',
+            )
         self.function = function
 
     def forward(self, *inputs):
         return _function(self.function)(*inputs)
 
 
+def _asks_for_f(function) -> bool:
+    """Whether it is written for MXNet's HybridLambda, which handed on the namespace F before the arrays."""
+    try:
+        return not isinstance(function, str) and next(iter(inspect.signature(function).parameters), '') == 'F'
+    except ValueError:  # some built-in functions do not say what they take
+        return False
+
+
 def _function(function) -> Any:
     if not isinstance(function, str):
         return function
     return getattr(jax.nn, function, None) or getattr(jnp, function, None)
+
+
+class _PixelShuffle(Layer):
+    spatial: ClassVar[str]
+
+    def __init__(self, factor):
+        self.factor = checks.per_axis('factor', factor, len(self.spatial))
+
+    def forward(self, x):
+        rank, block = len(self.factor), math.prod(self.factor)
+        checks.rank(x, rank + 2, f'NC{self.spatial}')
+        batch, channels, *sizes = x.shape
+        if channels % block:
+            raise ShapeError(
+                'the channels do not fill whole blocks', expected=f'a multiple of {block} channels', got=channels
+            )
+        x = x.reshape(batch, channels // block, *self.factor, *sizes)
+        pairs = [(2 + rank + i, 2 + i) for i in range(rank)]  # each place, and inside it the offset in its block
+        x = x.transpose(0, 1, *(axis for pair in pairs for axis in pair))
+        return x.reshape(batch, channels // block, *(size * f for size, f in zip(sizes, self.factor, strict=True)))
+
+
+class PixelShuffle1D(_PixelShuffle):
+    """Channels become places: (N, f * C, W) -> (N, C, W * f). MXNet's contrib `PixelShuffle1D`.
+
+    Args:
+        factor: how many places one becomes, an int or one in a tuple.
+
+    Raises:
+        ShapeError: in a run, for another rank, or if the factor does not divide the channels.
+
+    >>> PixelShuffle1D(2).apply({}, jnp.array([[[1, 2], [10, 20]]]))
+    Array([[[ 1, 10,  2, 20]]], dtype=int32)
+    """
+
+    spatial = 'W'
+
+
+class PixelShuffle2D(_PixelShuffle):
+    """Channels become places: (N, f1 * f2 * C, H, W) -> (N, C, H * f1, W * f2). MXNet's contrib `PixelShuffle2D`.
+
+    Shi et al. (2016).
+
+    Args:
+        factor: how many places one becomes along each axis, an int or two, (f1, f2).
+
+    Raises:
+        ShapeError: in a run, for another rank, or if f1 * f2 does not divide the channels.
+
+    >>> PixelShuffle2D((1, 2)).apply({}, jnp.array([[[[1, 2]], [[10, 20]]]]))
+    Array([[[[ 1, 10,  2, 20]]]], dtype=int32)
+    """
+
+    spatial = 'HW'
+
+
+class PixelShuffle3D(_PixelShuffle):
+    """Channels become places: (N, f1 * f2 * f3 * C, D, H, W) -> (N, C, D * f1, H * f2, W * f3).
+
+    MXNet's contrib `PixelShuffle3D`.
+
+    Args:
+        factor: how many places one becomes along each axis, an int or three, (f1, f2, f3).
+
+    Raises:
+        ShapeError: in a run, for another rank, or if f1 * f2 * f3 does not divide the channels.
+
+    >>> PixelShuffle3D((2, 3, 4)).apply({}, jnp.zeros((1, 48, 3, 5, 7))).shape
+    (1, 2, 6, 15, 28)
+    """
+
+    spatial = 'DHW'
+
+
+class ReflectionPad2D(Layer):
+    """Continues images beyond their edges by reflection, which does not repeat the edge itself. MXNet's `Pad`.
+
+    Args:
+        padding: an int for all four sides, or MXNet's eight: before and behind along each axis of NCHW, of which the
+            first four are 0.
+
+    Raises:
+        ArgumentError: if one is negative, or the first four are not 0.
+        ShapeError: in a run, for another rank, or if an image is not larger than its padding.
+
+    >>> ReflectionPad2D((0, 0, 0, 0, 0, 0, 2, 1)).apply({}, jnp.array([[[[1, 2, 3]]]]))
+    Array([[[[3, 2, 1, 2, 3, 2]]]], dtype=int32)
+    """
+
+    def __init__(self, padding=0):
+        widths = padding if isinstance(padding, Iterable) else (0, 0, 0, 0, padding, padding, padding, padding)
+        self.padding = checks.per_axis('padding', widths, 8, least=0)
+        if any(self.padding[:4]):
+            raise ArgumentError(
+                'ReflectionPad2D pads height and width only', expected='0 in the first four places', got=self.padding
+            )
+
+    def forward(self, x):
+        checks.rank(x, 4, 'NCHW')
+        widths = list(zip(self.padding[::2], self.padding[1::2], strict=True))
+        for axis, size, width in zip('NCHW', x.shape, widths, strict=True):
+            if max(width) and max(width) >= size:
+                raise ShapeError(
+                    f'the padding is as large as the input along {axis}',
+                    expected=f'a padding below {size}',
+                    got=max(width),
+                    remedy='give a larger input or less padding',
+                )
+        return jnp.pad(x, widths, mode='reflect')
