@@ -1,7 +1,8 @@
-"""Convolution: one N-dimensional body, and a thin class a rank."""
+"""Convolution and transposed convolution: one N-dimensional body, and a thin class a rank."""
 
 from typing import ClassVar
 
+import jax
 from jax import lax
 
 from gluonjax.binding import Param
@@ -11,84 +12,167 @@ from gluonjax.nn import activation as activations
 from gluonjax.nn import checks
 
 
+def convolve(x, weight, strides, padding, dilation, groups, layout):
+    """The convolution of `x` in `layout`; the weight has outputs for N and the inputs of one group for C."""
+    return lax.conv_general_dilated(
+        x,
+        weight,
+        strides,
+        [(places, places) for places in padding],
+        rhs_dilation=dilation,
+        dimension_numbers=(layout, layout.replace('N', 'O').replace('C', 'I'), layout),
+        feature_group_count=groups,
+    )
+
+
+def convolve_transposed(y, weight, shape, strides, padding, dilation, groups, layout):
+    """The adjoint of `convolve` with the same weight and arguments, from its outputs `y` to inputs of `shape`."""
+
+    def outputs(x):
+        return convolve(x, weight, strides, padding, dilation, groups, layout)
+
+    return jax.linear_transpose(outputs, jax.ShapeDtypeStruct(shape, y.dtype))(y)[0]
+
+
 class _Conv(Layer):
     spatial: ClassVar[str]
+
+    def _set_windows(self, kernel_size, strides, padding, dilation, layout):
+        rank = len(self.spatial)
+        self.kernel_size = checks.per_axis('kernel_size', kernel_size, rank)
+        self.strides = checks.per_axis('strides', strides, rank)
+        self.padding = checks.per_axis('padding', padding, rank, least=0)
+        self.dilation = checks.per_axis('dilation', dilation, rank)
+        self.layout = checks.layout(layout, self.spatial)
+
+    def _set_channels(self, channels, groups, in_channels, activation, use_bias, weight_initializer, bias_initializer):
+        activations.function(activation)
+        self.channels, self.groups = checks.size('channels', channels), checks.size('groups', groups)
+        self.in_channels = checks.optional_size('in_channels', in_channels)
+        self.activation, self.use_bias = activation, use_bias
+        self.weight = Param(self._weight_shape(self.in_channels), init=weight_initializer)
+        if use_bias:
+            self.bias = Param((self.channels,), init=bias_initializer)
+
+    def infer_shape(self, x):
+        checks.rank(x, len(self.layout), self.layout)
+        self._check_sizes(x)
+        return {'weight': self._weight_shape(x.shape[self.layout.index('C')])}
+
+    def forward(self, x):
+        checks.floating(x)
+        y = self._convolved(*checks.promoted(x, self.weight))
+        if self.use_bias:
+            y = y + self.bias.reshape([self.channels if axis == 'C' else 1 for axis in self.layout])
+        return activations.function(self.activation)(y)
+
+    # What a transposed convolution does in its own way.
+
+    def _weight_shape(self, in_channels):
+        inputs, _ = self._in_one_group(in_channels)
+        return self._in_layout(self.channels, inputs, self.kernel_size)
+
+    def _check_sizes(self, x):
+        for axis, size, covered, _, padding in self._axes(x):
+            if covered > size + 2 * padding:
+                raise ShapeError(
+                    f'the kernel is larger than the padded input along {axis}',
+                    expected=f'at most {size + 2 * padding} places',
+                    got=f'{covered} (kernel_size {self.kernel_size}, dilation {self.dilation})',
+                    remedy='give a larger input, more padding or a smaller kernel',
+                )
+
+    def _convolved(self, x, weight):
+        return convolve(x, weight, self.strides, self.padding, self.dilation, self.groups, self.layout)
+
+    # What both are made of.
+
+    def _in_one_group(self, in_channels):
+        """The numbers of input and output channels of one group."""
+        for name, number in (('in_channels', in_channels), ('channels', self.channels)):
+            if number is not None and number % self.groups:
+                raise ArgumentError(f'groups do not divide {name}', expected=f'a divisor of {number}', got=self.groups)
+        return in_channels and in_channels // self.groups, self.channels // self.groups
+
+    def _in_layout(self, batch, channels, sizes):
+        return (batch, channels, *sizes) if self.layout[1] == 'C' else (batch, *sizes, channels)
+
+    def _axes(self, x):
+        """Of each spatial axis: name, size, places that the dilated kernel covers, stride and padding."""
+        sizes = [x.shape[self.layout.index(axis)] for axis in self.spatial]
+        covered = [(kernel - 1) * step + 1 for kernel, step in zip(self.kernel_size, self.dilation, strict=True)]
+        return zip(self.spatial, sizes, covered, self.strides, self.padding, strict=True)
+
+
+class _ConvTranspose(_Conv):
+    def _set_output_padding(self, output_padding):
+        self.output_padding = checks.per_axis('output_padding', output_padding, len(self.spatial), least=0)
+        if any(places >= stride for places, stride in zip(self.output_padding, self.strides, strict=True)):
+            raise ArgumentError(
+                'output_padding is too large',
+                expected=f'less than the strides {self.strides}',
+                got=self.output_padding,
+                remedy='more outputs than that need larger strides, a larger kernel or less padding',
+            )
+
+    def _weight_shape(self, in_channels):
+        _, outputs = self._in_one_group(in_channels)
+        return self._in_layout(in_channels, outputs, self.kernel_size)
+
+    def _output_sizes(self, x):
+        return [
+            (size - 1) * stride + covered - 2 * padding + extra
+            for (_, size, covered, stride, padding), extra in zip(self._axes(x), self.output_padding, strict=True)
+        ]
+
+    def _check_sizes(self, x):
+        for axis, size in zip(self.spatial, self._output_sizes(x), strict=True):
+            if size < 1:
+                raise ShapeError(
+                    f'padding leaves nothing of the output along {axis}',
+                    expected='one place or more',
+                    got=f'{size} (padding {self.padding})',
+                    remedy='give a larger input, less padding or a larger kernel',
+                )
+
+    def _convolved(self, x, weight):
+        shape = self._in_layout(x.shape[0], self.channels, self._output_sizes(x))
+        arguments = (self.strides, self.padding, self.dilation, self.groups, self.layout)
+        return convolve_transposed(x, weight, shape, *arguments)
+
+
+class Conv1D(_Conv):
+    """Convolution over sequences, as MXNet's `Convolution`: `Conv2D` with one spatial axis.
+
+    The arguments are those of `Conv2D`, with one number where it has two. The layout is 'NCW', weight (channels,
+    in_channels / groups, width), or 'NWC', weight (channels, width, in_channels / groups).
+
+    >>> import jax.numpy as jnp
+    >>> layer = Conv1D(1, kernel_size=2, use_bias=False, weight_initializer='ones')
+    >>> x = jnp.array([[[1.0, 2.0, 4.0]]])
+    >>> layer.apply(layer.init(0, x), x)
+    Array([[[3., 6.]]], dtype=float32)
+    """
+
+    spatial = 'W'
 
     def __init__(
         self,
         channels,
         kernel_size,
-        strides,
-        padding,
-        dilation,
-        groups,
-        layout,
-        activation,
-        use_bias,
-        weight_initializer,
-        bias_initializer,
-        in_channels,
+        strides=1,
+        padding=0,
+        dilation=1,
+        groups=1,
+        layout='NCW',
+        activation=None,
+        use_bias=True,
+        weight_initializer=None,
+        bias_initializer='zeros',
+        in_channels=None,
     ):
-        rank = len(self.spatial)
-        activations.function(activation)
-        self.channels, self.groups = checks.size('channels', channels), checks.size('groups', groups)
-        self.in_channels = checks.optional_size('in_channels', in_channels)
-        self.kernel_size = checks.per_axis('kernel_size', kernel_size, rank)
-        self.strides = checks.per_axis('strides', strides, rank)
-        self.padding = checks.per_axis('padding', padding, rank, least=0)
-        self.dilation = checks.per_axis('dilation', dilation, rank)
-        self.layout, self.activation, self.use_bias = checks.layout(layout, self.spatial), activation, use_bias
-        _check_groups('channels', self.channels, self.groups)
-        self.weight = Param(self._weight_shape(self.in_channels), init=weight_initializer)
-        if use_bias:
-            self.bias = Param((self.channels,), init=bias_initializer)
-
-    def _weight_shape(self, in_channels):
-        """MXNet's order: the layout with outputs for the batch, and the inputs of one group for the channels."""
-        if in_channels is not None:
-            _check_groups('in_channels', in_channels, self.groups)
-        inputs = in_channels and in_channels // self.groups
-        return (
-            (self.channels, inputs, *self.kernel_size)
-            if self.layout[1] == 'C'
-            else (self.channels, *self.kernel_size, inputs)
-        )
-
-    def infer_shape(self, x):
-        checks.rank(x, len(self.layout), self.layout)
-        for axis, kernel, padding, dilation in zip(
-            self.spatial, self.kernel_size, self.padding, self.dilation, strict=True
-        ):
-            length, window = x.shape[self.layout.index(axis)] + 2 * padding, dilation * (kernel - 1) + 1
-            if window > length:
-                raise ShapeError(
-                    f'the kernel is larger than the padded input along {axis}',
-                    expected=f'a window of at most {length}',
-                    got=f'{window} (kernel {kernel}, dilation {dilation})',
-                    remedy='give a larger input, more padding or a smaller kernel',
-                )
-        return {'weight': self._weight_shape(x.shape[self.layout.index('C')])}
-
-    def forward(self, x):
-        checks.floating(x)
-        x, weight = checks.promoted(x, self.weight)
-        y = lax.conv_general_dilated(
-            x,
-            weight,
-            self.strides,
-            [(padding, padding) for padding in self.padding],
-            rhs_dilation=self.dilation,
-            dimension_numbers=(self.layout, self.layout.replace('N', 'O').replace('C', 'I'), self.layout),
-            feature_group_count=self.groups,
-        )
-        if self.use_bias:
-            y = y + self.bias.reshape([self.channels if axis == 'C' else 1 for axis in self.layout])
-        return activations.function(self.activation)(y)
-
-
-def _check_groups(name: str, number: int, groups: int) -> None:
-    if number % groups:
-        raise ArgumentError(f'groups do not divide {name}', expected=f'a divisor of {number}', got=groups)
+        self._set_windows(kernel_size, strides, padding, dilation, layout)
+        self._set_channels(channels, groups, in_channels, activation, use_bias, weight_initializer, bias_initializer)
 
 
 class Conv2D(_Conv):
@@ -138,17 +222,175 @@ class Conv2D(_Conv):
         bias_initializer='zeros',
         in_channels=None,
     ):
-        super().__init__(
-            channels,
-            kernel_size,
-            strides,
-            padding,
-            dilation,
-            groups,
-            layout,
-            activation,
-            use_bias,
-            weight_initializer,
-            bias_initializer,
-            in_channels,
-        )
+        self._set_windows(kernel_size, strides, padding, dilation, layout)
+        self._set_channels(channels, groups, in_channels, activation, use_bias, weight_initializer, bias_initializer)
+
+
+class Conv3D(_Conv):
+    """Convolution over volumes or videos, as MXNet's `Convolution`: `Conv2D` with three spatial axes.
+
+    The arguments are those of `Conv2D`, with three numbers, (depth, height, width), where it has two. The layout is
+    'NCDHW', weight (channels, in_channels / groups, depth, height, width), or 'NDHWC', weight (channels, depth, height,
+    width, in_channels / groups).
+
+    >>> import jax
+    >>> layer = Conv3D(8, kernel_size=(1, 3, 3), layout='NDHWC')
+    >>> layer.specs(jax.ShapeDtypeStruct((1, 5, 5, 5, 3), 'float32'))['weight'].shape
+    (8, 1, 3, 3, 3)
+    """
+
+    spatial = 'DHW'
+
+    def __init__(
+        self,
+        channels,
+        kernel_size,
+        strides=(1, 1, 1),
+        padding=(0, 0, 0),
+        dilation=(1, 1, 1),
+        groups=1,
+        layout='NCDHW',
+        activation=None,
+        use_bias=True,
+        weight_initializer=None,
+        bias_initializer='zeros',
+        in_channels=None,
+    ):
+        self._set_windows(kernel_size, strides, padding, dilation, layout)
+        self._set_channels(channels, groups, in_channels, activation, use_bias, weight_initializer, bias_initializer)
+
+
+class Conv1DTranspose(_ConvTranspose):
+    """Transposed convolution over sequences, as MXNet's `Deconvolution`: `Conv2DTranspose` with one spatial axis.
+
+    The arguments are those of `Conv2DTranspose`, with one number where it has two. The layout is 'NCW', weight
+    (in_channels, channels / groups, width), or 'NWC', weight (in_channels, width, channels / groups).
+
+    >>> import jax.numpy as jnp
+    >>> layer = Conv1DTranspose(1, kernel_size=2, strides=3, output_padding=1, weight_initializer='ones')
+    >>> x = jnp.array([[[1.0, 2.0]]])
+    >>> layer.apply(layer.init(0, x), x)
+    Array([[[1., 1., 0., 2., 2., 0.]]], dtype=float32)
+    """
+
+    spatial = 'W'
+
+    def __init__(
+        self,
+        channels,
+        kernel_size,
+        strides=1,
+        padding=0,
+        output_padding=0,
+        dilation=1,
+        groups=1,
+        layout='NCW',
+        activation=None,
+        use_bias=True,
+        weight_initializer=None,
+        bias_initializer='zeros',
+        in_channels=None,
+    ):
+        self._set_windows(kernel_size, strides, padding, dilation, layout)
+        self._set_output_padding(output_padding)
+        self._set_channels(channels, groups, in_channels, activation, use_bias, weight_initializer, bias_initializer)
+
+
+class Conv2DTranspose(_ConvTranspose):
+    """Transposed convolution over images, as MXNet's `Deconvolution`.
+
+    It is the adjoint of the convolution with the same arguments from `channels` to `in_channels`, whose windows it
+    adds up: Zeiler et al. (2010), Dumoulin and Visin (2016). The output has
+    `(size - 1) * stride + dilation * (kernel - 1) + 1 - 2 * padding + output_padding` places along an axis.
+
+    With dilation and strides together this is what MXNet computes by oneDNN; its plain CPU code differs.
+
+    Args:
+        channels: the number of output channels.
+        kernel_size: an int or two, (height, width), as the next four are.
+        strides: steps between the windows in the output.
+        padding: places that are cut off the output on both sides.
+        output_padding: places more behind the output, fewer than the stride: the sizes that a convolution with this
+            stride would take to the same one.
+        dilation: steps within a window.
+        groups: groups of channels that do not mix.
+        layout: 'NCHW', weight (in_channels, channels / groups, height, width), or 'NHWC', weight (in_channels, height,
+            width, channels / groups).
+        activation: a name or a function; see `Activation`.
+        use_bias: whether there is a bias.
+        weight_initializer: of the weight.
+        bias_initializer: of the bias, shape (channels,).
+        in_channels: the number of input channels; None (or 0) lets the first input decide.
+
+    Raises:
+        ArgumentError: if groups do not divide the channels, output_padding reaches the stride, or an argument is out
+            of range.
+        ShapeError: in a run, if the input has the wrong rank or channels, or padding leaves no output.
+
+    >>> import jax
+    >>> layer = Conv2DTranspose(8, kernel_size=4, strides=2, padding=1)
+    >>> x = jax.ShapeDtypeStruct((1, 3, 5, 5), 'float32')
+    >>> layer.specs(x)['weight'].shape
+    (3, 8, 4, 4)
+    >>> jax.eval_shape(layer.apply, layer.init(0, x), x).shape
+    (1, 8, 10, 10)
+    """
+
+    spatial = 'HW'
+
+    def __init__(
+        self,
+        channels,
+        kernel_size,
+        strides=(1, 1),
+        padding=(0, 0),
+        output_padding=(0, 0),
+        dilation=(1, 1),
+        groups=1,
+        layout='NCHW',
+        activation=None,
+        use_bias=True,
+        weight_initializer=None,
+        bias_initializer='zeros',
+        in_channels=None,
+    ):
+        self._set_windows(kernel_size, strides, padding, dilation, layout)
+        self._set_output_padding(output_padding)
+        self._set_channels(channels, groups, in_channels, activation, use_bias, weight_initializer, bias_initializer)
+
+
+class Conv3DTranspose(_ConvTranspose):
+    """Transposed convolution over volumes, as MXNet's `Deconvolution`: `Conv2DTranspose` with three spatial axes.
+
+    The arguments are those of `Conv2DTranspose`, with three numbers, (depth, height, width), where it has two. The
+    layout is 'NCDHW', weight (in_channels, channels / groups, depth, height, width), or 'NDHWC', weight (in_channels,
+    depth, height, width, channels / groups).
+
+    >>> import jax
+    >>> layer = Conv3DTranspose(4, kernel_size=(1, 2, 2), strides=(1, 2, 2))
+    >>> x = jax.ShapeDtypeStruct((1, 3, 5, 5, 5), 'float32')
+    >>> jax.eval_shape(layer.apply, layer.init(0, x), x).shape
+    (1, 4, 5, 10, 10)
+    """
+
+    spatial = 'DHW'
+
+    def __init__(
+        self,
+        channels,
+        kernel_size,
+        strides=(1, 1, 1),
+        padding=(0, 0, 0),
+        output_padding=(0, 0, 0),
+        dilation=(1, 1, 1),
+        groups=1,
+        layout='NCDHW',
+        activation=None,
+        use_bias=True,
+        weight_initializer=None,
+        bias_initializer='zeros',
+        in_channels=None,
+    ):
+        self._set_windows(kernel_size, strides, padding, dilation, layout)
+        self._set_output_padding(output_padding)
+        self._set_channels(channels, groups, in_channels, activation, use_bias, weight_initializer, bias_initializer)

@@ -22,24 +22,31 @@ the shape, dtype and grad_req of each parameter in MXNet's order; each class's c
 """
 import inspect
 import json
+import multiprocessing
 import os
 import pathlib
 import zlib
 
 # MXNet's plain CPU code rather than oneDNN's: with the latter, max pooling has a wrong gradient outside
-# training, average pooling has one where ceil_mode cuts a window short, and softrelu(-20) is 0.
-os.environ['MXNET_MKLDNN_ENABLED'] = '0'
+# training, average pooling has one where ceil_mode cuts a window short, and softrelu(-20) is 0. But the plain
+# code has no transposed convolution in three dimensions, and a wrong one where it has dilation and strides.
+# MXNet reads this once, so the cases that want oneDNN are recorded in a process of their own (`__mp_main__`).
+os.environ['MXNET_MKLDNN_ENABLED'] = '1' if __name__ == '__mp_main__' else '0'
 os.environ['MXNET_STORAGE_FALLBACK_LOG_VERBOSE'] = '0'  # or it reports that on every call
 
 import mxnet as mx
 import numpy as np
 from mxnet import autograd, gluon, nd
-from mxnet.gluon.contrib.nn import HybridConcurrent, Identity
+from mxnet.gluon.contrib import nn as contrib
 
 from cases import LAYERS
 
 HERE = pathlib.Path(__file__).parent
-ELSEWHERE = {'Concatenate': HybridConcurrent, 'Identity': Identity}  # not in gluon.nn before 2.0
+# Not in gluon.nn before 2.0.
+ELSEWHERE = {'Concatenate': contrib.HybridConcurrent, **{
+    name: getattr(contrib, name) for name in [
+        'Concurrent', 'HybridConcurrent', 'Identity', 'PixelShuffle1D', 'PixelShuffle2D', 'PixelShuffle3D',
+        'SyncBatchNorm']}}
 
 
 def class_of(layer):
@@ -233,10 +240,11 @@ def write_json(path, tables):
 def main():
     assert mx.__version__ == '1.9.1', mx.__version__
     arrays, descriptions = {}, {}
-    for case in LAYERS:
-        fields, descriptions[case.name] = record(case)
+    with multiprocessing.get_context('spawn').Pool(1) as with_onednn:
+        answers = [with_onednn.apply(record, [case]) if case.onednn else record(case) for case in LAYERS]
+    for case, (fields, descriptions[case.name]) in zip(LAYERS, answers):
         arrays.update({case.name + '/' + field: value for field, value in fields.items()})
-    layers = {*(case.layer for case in LAYERS), *(n for n in gluon.nn.__dict__ if is_layer(n))}
+    layers = {*ELSEWHERE, *(n for n in gluon.nn.__dict__ if is_layer(n))}
     np.savez_compressed(HERE / 'layers.npz', **arrays)
     write_json(HERE / 'layers.json', {
         'mxnet': mx.__version__, 'cases': descriptions,
