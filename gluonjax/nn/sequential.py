@@ -6,7 +6,7 @@ from typing import Any
 import jax.numpy as jnp
 
 from gluonjax.block import Block
-from gluonjax.errors import ArgumentError
+from gluonjax.errors import ArgumentError, ShapeError
 from gluonjax.layer import Layer
 
 
@@ -95,5 +95,69 @@ class Concatenate(Sequential):
         return jnp.concatenate([layer(*inputs) for layer in self] or inputs, axis=self.axis)
 
 
+class Residual(Sequential):
+    """Layers in a row, whose output is added to the input: `x + layers(x)`. He et al. (2016).
+
+    Several inputs all go to the first layer, and the first of them is added.
+
+    Args:
+        *layers: as for `Sequential`.
+        shortcut: a layer that the input passes on its way to the sum, where the layers change its shape; None for none.
+
+    Raises:
+        ShapeError: in a run, if what is to be added differs in shape.
+
+    >>> from gluonjax import nn
+    >>> net = nn.Residual(nn.Dense(3, weight_initializer='zeros'))
+    >>> net.initialize()
+    >>> net(jnp.ones((1, 3)))
+    Array([[1., 1., 1.]], dtype=float32)
+    """
+
+    def __init__(self, *layers, shortcut=None):
+        self.shortcut = shortcut
+        super().__init__(*layers)
+
+    def forward(self, x, *others):
+        y = super().forward(x, *others)
+        x = x if self.shortcut is None else self.shortcut(x)
+        if isinstance(y, tuple) or x.shape != y.shape:
+            raise ShapeError(
+                'the layers of a Residual change the shape',
+                expected=f'{x.shape}, as the {"input" if self.shortcut is None else "shortcut"} has',
+                got=[part.shape for part in y] if isinstance(y, tuple) else y.shape,
+                remedy='layers that keep the shape, or shortcut=nn.Dense(...) or the like',
+            )
+        return x + y
+
+
+class Parallel(Sequential):
+    """Layers side by side: each has its own input, or all have the same one. Returns a tuple of their outputs.
+
+    As `parallel` in `jax.example_libraries.stax`, and with one input as its `FanOut`. In a `Sequential` the outputs are
+    the inputs of the next layer, as always.
+
+    Raises:
+        ArgumentError: in a run, if the number of inputs is neither one nor that of the layers.
+
+    >>> from gluonjax import nn
+    >>> net = nn.Sequential(nn.Parallel(nn.Identity(), nn.Activation('relu')), nn.Lambda('add'))
+    >>> net(-jnp.ones(2))
+    Array([-1., -1.], dtype=float32)
+    """
+
+    def forward(self, *inputs):
+        if len(inputs) == 1:
+            inputs *= len(self)
+        if len(inputs) != len(self):
+            raise ArgumentError(
+                'a Parallel has one input for all layers, or one for each',
+                expected=f'1 or {len(self)}',
+                got=f'{len(inputs)} inputs',
+            )
+        return tuple(layer(x) for layer, x in zip(self, inputs, strict=True))
+
+
 HybridSequential = Sequential
 HybridConcatenate = Concatenate
+Concurrent = HybridConcurrent = Concatenate  # their names before Gluon 2

@@ -1,0 +1,297 @@
+"""Attention."""
+
+from typing import Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from gluonjax.errors import ArgumentError, DTypeError, ShapeError
+from gluonjax.layer import Layer
+from gluonjax.nn.checks import floating, known, optional_size, promoted, rank, size
+from gluonjax.nn.dense import Dense
+from gluonjax.nn.dropout import Dropout
+
+
+class AttentionCache(NamedTuple):
+    """The keys and values of a sequence so far, for decoding; made by `MultiHeadAttention.init_cache`."""
+
+    key: jax.Array  # (N, length, num_kv_heads, head_size), and so is value
+    value: jax.Array
+    position: jax.Array  # where the next element goes: the number of elements so far, an int32
+
+
+class MultiHeadAttention(Layer):
+    """Attention of several heads: (N, T, C) and, for cross attention, (N, S, C') -> (N, T, units).
+
+    Vaswani et al. (2017): `softmax(query @ key.T * scale + bias) @ value` for each head, between linear layers
+    `query`, `key`, `value` and `out` (`Dense`, so the weights are `query.weight` of shape (heads * head_size, C), ...).
+    `jax.nn.dot_product_attention` computes it. The same is computed here where that falls short: dropout of the weights
+    in training, float16 (which it does not compile on CPU) and float64 (whose softmax it takes in float32). The softmax
+    is computed in float32 at least.
+
+    Args:
+        units: the size of the output.
+        num_heads: the number of heads of the queries.
+        dropout: in training, the probability with which an attention weight is zeroed; needs a key.
+        use_bias: whether the four linear layers have biases.
+        causal: True lets element t attend to elements 0 to t only, counted from the beginning if T and S differ.
+        num_kv_heads: the number of heads of keys and values, a divisor of `num_heads`; each serves as many heads of
+            queries, neighbours. None for `num_heads`; 1 is multi-query attention (Shazeer 2019), others are
+            grouped-query attention (Ainslie et al. 2023).
+        head_size: of each head; None for `units / num_heads`.
+        scale: of the products; None for `head_size ** -0.5`.
+        rotary: a `RotaryPositions`, which turns queries and keys; None for none.
+        implementation: of `jax.nn.dot_product_attention`: None, 'xla' or 'cudnn'.
+        dtype: the dtype of the parameters.
+        weight_initializer: of the four weights.
+        bias_initializer: of the four biases.
+        in_units: C; None (or 0) lets the first input decide.
+        memory_units: C', which is C without a memory; None (or 0) lets the first input decide.
+
+    A run takes `layer.apply(params, x)`, `(params, x, memory)`, where keys and values come from, or
+    `(params, x, memory, values)`, where keys come from the memory and values from a third array. By name:
+        mask: booleans, True where an element of `x` may attend to one of the memory. Its shape is (N, num_heads, T, S),
+            or has 1 in place of any of these. An element that may attend to nothing gets the mean of all values.
+        bias: numbers that are added before the softmax, of a shape like that of a mask.
+        valid_length: how many elements of the memory count in each example, integers of shape (N,).
+        cache: an `AttentionCache`; see `init_cache`. The result is then `(output, new cache)`.
+
+    Raises:
+        ArgumentError: if heads do not divide; in a run, if a cache meets a memory or a layer that is not causal.
+        ShapeError: in a run, for a wrong number of axes, lengths or batches that differ, a mask, bias or cache of
+            another shape, or a cache that is too short.
+        DTypeError: in a run, if the mask is not boolean.
+
+    >>> layer = MultiHeadAttention(8, num_heads=2, causal=True)
+    >>> x = jax.random.normal(jax.random.key(0), (1, 3, 5))
+    >>> params = layer.init(0, x)
+    >>> y = layer.apply(params, x)
+    >>> y.shape
+    (1, 3, 8)
+    >>> cache = layer.init_cache(batch_size=1, length=3)
+    >>> for t in range(3):
+    ...     step, cache = layer.apply(params, x[:, t : t + 1], cache=cache)
+    >>> bool(jnp.allclose(step, y[:, 2:]))
+    True
+    """
+
+    def __init__(
+        self,
+        units,
+        num_heads,
+        dropout=0.0,
+        use_bias=True,
+        causal=False,
+        num_kv_heads=None,
+        head_size=None,
+        scale=None,
+        rotary=None,
+        implementation=None,
+        dtype='float32',
+        weight_initializer=None,
+        bias_initializer='zeros',
+        in_units=None,
+        memory_units=None,
+    ):
+        self.units, self.num_heads = size('units', units), size('num_heads', num_heads)
+        self.num_kv_heads = self.num_heads if num_kv_heads is None else size('num_kv_heads', num_kv_heads)
+        if self.num_heads % self.num_kv_heads:
+            raise ArgumentError(
+                'heads of queries cannot share heads of keys and values evenly',
+                expected=f'num_kv_heads that divides num_heads={num_heads}',
+                got=num_kv_heads,
+            )
+        if head_size is None and self.units % self.num_heads:
+            raise ArgumentError(
+                'units cannot be divided among the heads',
+                expected=f'units that num_heads={num_heads} divides',
+                got=units,
+                remedy='give head_size',
+            )
+        if implementation not in (None, 'xla', 'cudnn'):
+            raise ArgumentError(
+                'the implementation is unknown', expected="None, 'xla' or 'cudnn'", got=repr(implementation)
+            )
+        if not (rotary is None or isinstance(rotary, Layer)):
+            raise ArgumentError('rotary is a layer', expected='nn.RotaryPositions(), or None', got=repr(rotary))
+        self.head_size = self.units // self.num_heads if head_size is None else size('head_size', head_size)
+        self.use_bias, self.causal, self.scale = use_bias, causal, scale
+        self.implementation: Literal['xla', 'cudnn'] | None = implementation
+        self.in_units, self.memory_units = (
+            optional_size('in_units', in_units),
+            optional_size('memory_units', memory_units),
+        )
+
+        def linear(width, inputs):
+            return Dense(width, None, use_bias, False, dtype, weight_initializer, bias_initializer, inputs)
+
+        self.query = linear(self.num_heads * self.head_size, self.in_units)
+        self.key = linear(self.num_kv_heads * self.head_size, self.memory_units)
+        self.value = linear(self.num_kv_heads * self.head_size, self.memory_units)
+        self.out = linear(self.units, self.num_heads * self.head_size)
+        self.rotary, self.dropout = rotary, Dropout(dropout)
+
+    def init_cache(self, batch_size, length, dtype=None) -> AttentionCache:
+        """An empty cache, for decoding: a layer that is causal takes a sequence in parts, and remembers.
+
+        `y, cache = layer.apply(params, x, cache=cache)` takes the next elements, one or several, and gives what the
+        whole sequence so far would give for them. The new cache has the shapes and dtypes of the old one, so it can be
+        carried through `lax.scan`, or donated. The `mask` and `bias` of such a run speak of all `length` elements. A
+        sequence longer than the cache is a ShapeError where the position is known, and NaN where it is traced.
+
+        Args:
+            batch_size: N.
+            length: how many elements there is room for.
+            dtype: of the keys and values that are kept; by default that of the parameters.
+        """
+        shape = (size('batch_size', batch_size, 0), size('length', length), self.num_kv_heads, self.head_size)
+        empty = jnp.zeros(shape, self.key.weight.dtype if dtype is None else dtype)
+        return AttentionCache(empty, empty, jnp.zeros((), jnp.int32))
+
+    def forward(self, x, memory=None, values=None, mask=None, bias=None, valid_length=None, cache=None):
+        memory_given = not (memory is None and values is None)
+        memory = x if memory is None else memory
+        values = memory if values is None else values
+        _check_inputs(x, memory, values)
+        query = self._heads(self.query(x), self.num_heads)
+        key = self._heads(self.key(memory), self.num_kv_heads)
+        value = self._heads(self.value(values), self.num_kv_heads)
+        if cache is not None:
+            self._check_cache(cache, query, memory_given)
+        start = 0 if cache is None else cache.position
+        if self.rotary is not None:
+            query, key = self.rotary(query, positions=start), self.rotary(key, positions=start)
+        if cache is not None:
+            cache = _extended(cache, key, value)
+            key, value = cache.key.astype(key.dtype), cache.value.astype(value.dtype)
+        y = self.out(self._attend(query, key, value, mask, bias, valid_length, None if cache is None else start))
+        if cache is None:
+            return y
+        return jnp.where(cache.position <= key.shape[1], y, jnp.nan), cache
+
+    def _heads(self, x, number):
+        return x.reshape(*x.shape[:2], number, self.head_size)
+
+    def _attend(self, query, key, value, mask, bias, valid_length, start):
+        """(N, T, heads, head_size) -> (N, T, heads * head_size); `start`: where queries begin among cached keys."""
+        query, key, value = promoted(query, key, value)
+        batch, queries, keys = query.shape[0], query.shape[1], key.shape[1]
+        mask, bias = _check_weights(mask, bias, (batch, self.num_heads, queries, keys))
+        covered = query.dtype in ('float32', 'bfloat16') or self.implementation == 'cudnn'
+        by_hand = not covered or (self.training and self.dropout.rate > 0)
+        causal = self.causal and start is None and not by_hand
+        if self.causal and not causal:
+            last = jnp.arange(queries) + (0 if start is None else start)
+            mask = _both(mask, (jnp.arange(keys)[None] <= last[:, None])[None, None])
+        if valid_length is not None:
+            mask = _both(mask, _valid(valid_length, batch, keys))
+        scale = self.head_size**-0.5 if self.scale is None else self.scale
+        if by_hand:
+            y = _attention(query, key, value, mask, bias, scale, self.dropout)
+        else:
+            y = jax.nn.dot_product_attention(
+                query, key, value, bias, mask, scale=scale, is_causal=causal, implementation=self.implementation
+            )
+        return y.reshape(batch, queries, self.num_heads * self.head_size)
+
+    def _check_cache(self, cache, query, memory_given):
+        if not self.causal or memory_given:
+            raise ArgumentError(
+                'a cache is for decoding',
+                expected='a causal layer, and no memory',
+                got=f'causal={self.causal}, {"a" if memory_given else "no"} memory',
+            )
+        if not isinstance(cache, AttentionCache):
+            raise ArgumentError(
+                'this is no cache', got=type(cache).__name__, remedy='layer.init_cache(batch_size, length)'
+            )
+        shape = (query.shape[0], cache.key.shape[1] if cache.key.ndim == 4 else None, self.num_kv_heads, self.head_size)
+        floating(cache.key)
+        if cache.key.shape != shape or cache.value.shape != shape:
+            raise ShapeError(
+                'the cache has another shape than keys and values',
+                expected=f'{shape} (N, length, num_kv_heads, head_size)',
+                got=f'{cache.key.shape} and {cache.value.shape}',
+                remedy='layer.init_cache(batch_size, length)',
+            )
+        start = known(cache.position)
+        if (0 if start is None else start) + query.shape[1] > cache.key.shape[1]:
+            raise ShapeError(
+                'the sequence is longer than the cache',
+                expected=f'{cache.key.shape[1]} elements at most',
+                got=f'{query.shape[1]} more' + ('' if start is None else f' after {start}'),
+                remedy='layer.init_cache with a larger length',
+            )
+
+
+def _attention(query, key, value, mask, bias, scale, dropout):
+    """`jax.nn.dot_product_attention` with dropout of the weights, and in any dtype."""
+    batch, queries, heads, head_size = query.shape
+    keys, kv_heads = key.shape[1:3]
+    wide = jnp.promote_types(query.dtype, jnp.float32)
+    grouped = query.reshape(batch, queries, kv_heads, heads // kv_heads, head_size)
+    logits = scale * jnp.einsum('ntkgh,nskh->nkgts', grouped, key, preferred_element_type=wide)
+    logits = logits.reshape(batch, heads, queries, keys)
+    if bias is not None:
+        logits = logits + bias.astype(wide)
+    if mask is not None:
+        logits = jnp.where(mask, logits, 0.7 * jnp.finfo(jnp.float32).min)  # finite, as there: no NaN without keys
+    weights = dropout(jax.nn.softmax(logits).astype(value.dtype))
+    weights = weights.reshape(batch, kv_heads, heads // kv_heads, queries, keys)
+    return jnp.einsum('nkgts,nskh->ntkgh', weights, value)
+
+
+def _extended(cache: AttentionCache, key, value) -> AttentionCache:
+    """The cache with more keys and values; where it is too short, they overwrite the last ones."""
+
+    def put(kept, new):
+        return lax.dynamic_update_slice_in_dim(kept, new.astype(kept.dtype), cache.position, 1)
+
+    return AttentionCache(put(cache.key, key), put(cache.value, value), cache.position + key.shape[1])
+
+
+def _both(mask, other):
+    return other if mask is None else mask & other
+
+
+def _valid(valid_length, batch: int, keys: int):
+    """A mask of the first `valid_length` elements."""
+    if valid_length.shape != (batch,) or not jnp.issubdtype(valid_length.dtype, jnp.integer):
+        raise ShapeError(
+            'valid_length is one whole number for each example',
+            expected=f'integers of shape {(batch,)}',
+            got=f'{valid_length.dtype} of shape {valid_length.shape}',
+        )
+    return (jnp.arange(keys)[None] < valid_length[:, None])[:, None, None]
+
+
+def _check_inputs(x, memory, values):
+    for array in (x, memory, values):
+        floating(array)
+        rank(array, 3, 'N, T, C')
+    if memory.shape[:2] != values.shape[:2]:
+        raise ShapeError('keys and values differ in length', expected=memory.shape[:2], got=values.shape[:2])
+    if memory.shape[0] != x.shape[0]:
+        raise ShapeError('the memory has another batch than the input', expected=x.shape[0], got=memory.shape[0])
+    if memory.shape[1] == 0 < x.shape[1]:
+        raise ShapeError('there is nothing to attend to', expected='a length of at least 1', got=memory.shape)
+
+
+def _check_weights(mask, bias, shape):
+    """The mask and the bias, if they fit attention weights of this shape."""
+    for name, array in (('mask', mask), ('bias', bias)):
+        if array is None:
+            continue
+        if array.ndim != 4 or any(own not in (1, full) for own, full in zip(array.shape, shape, strict=True)):
+            raise ShapeError(
+                f'the {name} does not broadcast to the attention weights',
+                expected=f'{shape} (N, heads, T, S), or 1 in place of any of these',
+                got=array.shape,
+                remedy=f'{name}[None, None] of shape (T, S), {name}[:, None, None] of shape (N, S)',
+            )
+    if mask is not None and mask.dtype != bool:
+        raise DTypeError('a mask is boolean', got=mask.dtype, remedy='mask != 0; numbers to add are bias=')
+    if bias is not None:
+        floating(bias)
+    return mask, bias
