@@ -36,9 +36,6 @@ class _Norm(Layer):
     def _mean(self, x, over):
         return x.mean(over, keepdims=True)
 
-    def _factor(self, var, gamma):
-        return lax.rsqrt(var + self.epsilon) * gamma
-
 
 class _CenteredNorm(_Norm):
     def __init__(self, axis, epsilon, center, scale, beta_initializer, gamma_initializer, channels):
@@ -58,7 +55,7 @@ class _CenteredNorm(_Norm):
         wide = self._wide(x)
         mean, var = self._moments(wide, over)
         gamma, beta = (_along(axis, vector, x.ndim) for vector in (self.gamma, self.beta))
-        return ((wide - mean) * self._factor(var, gamma) + beta).astype(x.dtype)
+        return ((wide - mean) * lax.rsqrt(var + self.epsilon) * gamma + beta).astype(x.dtype)
 
 
 def _along(axis: int, vector, rank: int):
@@ -135,7 +132,7 @@ class BatchNorm(_CenteredNorm):
             mean, var = self._moments(wide, others)
             self.running_mean = self._blend(self.running_mean, mean)
             self.running_var = self._blend(self.running_var, var)
-        factor = self._factor(var, gamma if self.scale else 1)
+        factor = lax.rsqrt(var + self.epsilon) * (gamma if self.scale else 1)
         return ((wide - mean) * factor + beta).astype(x.dtype)
 
     def _blend(self, old, new):
@@ -392,4 +389,4 @@ class RMSNorm(_Norm):
     def forward(self, x):
         wide, axis = self._wide(x), self._axis(x)
         squares = self._mean(jnp.square(wide), axis)
-        return (wide * self._factor(squares, _along(axis, self.gamma, x.ndim))).astype(x.dtype)
+        return (wide * lax.rsqrt(squares + self.epsilon) * _along(axis, self.gamma, x.ndim)).astype(x.dtype)
