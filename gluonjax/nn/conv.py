@@ -2,36 +2,12 @@
 
 from typing import ClassVar
 
-import jax
-from jax import lax
-
 from gluonjax.binding import Param
 from gluonjax.errors import ArgumentError, ShapeError
 from gluonjax.layer import Layer
 from gluonjax.nn import activation as activations
 from gluonjax.nn import checks
-
-
-def convolve(x, weight, strides, padding, dilation, groups, layout):
-    """The convolution of `x` in `layout`; the weight has outputs for N and the inputs of one group for C."""
-    return lax.conv_general_dilated(
-        x,
-        weight,
-        strides,
-        [(places, places) for places in padding],
-        rhs_dilation=dilation,
-        dimension_numbers=(layout, layout.replace('N', 'O').replace('C', 'I'), layout),
-        feature_group_count=groups,
-    )
-
-
-def convolve_transposed(y, weight, shape, strides, padding, dilation, groups, layout):
-    """The adjoint of `convolve` with the same weight and arguments, from its outputs `y` to inputs of `shape`."""
-
-    def outputs(x):
-        return convolve(x, weight, strides, padding, dilation, groups, layout)
-
-    return jax.linear_transpose(outputs, jax.ShapeDtypeStruct(shape, y.dtype))(y)[0]
+from gluonjax.nn.windows import convolve, convolve_transposed
 
 
 class _Conv(Layer):

@@ -12,6 +12,7 @@ from jax import lax
 from gluonjax.errors import ShapeError
 from gluonjax.layer import Layer
 from gluonjax.nn import checks
+from gluonjax.nn.windows import max_in_windows
 
 
 class _Windows(NamedTuple):
@@ -20,12 +21,6 @@ class _Windows(NamedTuple):
     sizes: list[int]
     strides: list[int]
     padding: list[tuple[int, int]]
-
-
-def max_in_windows(x, windows):
-    """The largest value of each window, the lowest there is where it is empty; the first of equals has the gradient."""
-    lowest = -np.inf if jnp.issubdtype(x.dtype, jnp.floating) else jnp.iinfo(x.dtype).min
-    return lax.reduce_window(x, np.array(lowest, x.dtype), lax.max, *windows)
 
 
 def sum_in_windows(x, windows):
@@ -85,7 +80,7 @@ class _Pool(Layer):
 class _MaxPool(_Pool):
     def forward(self, x):
         _check_numbers(x)
-        y = max_in_windows(x, self._windows(x))
+        y = max_in_windows(x, *self._windows(x))
         beside = self.ceil_mode or any(p >= size for p, size in zip(self.padding, self.pool_size, strict=True))
         if beside and jnp.issubdtype(x.dtype, jnp.floating):
             y = lax.max(y, jnp.finfo(x.dtype).min)  # as in MXNet, where a window beside the input has no -inf

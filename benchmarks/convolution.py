@@ -1,0 +1,105 @@
+"""Which way of computing a convolution is fastest on this CPU: its output, the gradient of its input, of its weight?
+
+Every way of gluonjax/nn/windows.py on the shapes of LeNet and ResNet-18 (CIFAR's stem) and some others, channels first,
+in programs of its own for the output and each gradient; PyTorch where it is installed. A star marks what gluonjax
+chooses. Name shapes as arguments to run only these.
+"""
+
+import sys
+
+import jax
+
+jax.config.update('jax_cpu_enable_async_dispatch', False)
+
+import jax.numpy as jnp  # noqa: E402
+import numpy as np  # noqa: E402
+from _models import agree  # noqa: E402
+from _timing import available, print_table, time_statements  # noqa: E402
+
+from gluonjax.nn import windows  # noqa: E402
+
+ROUNDS = 15
+PARTS = 'output', 'input', 'weight'
+# Images, input channels, their height and width, output channels, kernel, stride, padding, groups.
+SHAPES = {
+    'LeNet 1': (64, 1, 28, 20, 5, 1, 0, 1),
+    'LeNet 2': (64, 20, 12, 50, 5, 1, 0, 1),
+    'stem': (8, 3, 32, 64, 3, 1, 1, 1),
+    '64': (8, 64, 32, 64, 3, 1, 1, 1),
+    '128': (8, 128, 16, 128, 3, 1, 1, 1),
+    '256': (8, 256, 8, 256, 3, 1, 1, 1),
+    '512': (8, 512, 4, 512, 3, 1, 1, 1),
+    '64 to 128': (8, 64, 32, 128, 3, 2, 1, 1),
+    '256 to 512': (8, 256, 8, 512, 3, 2, 1, 1),
+    '1x1, 64 to 128': (8, 64, 32, 128, 1, 2, 0, 1),
+    '1x1, 256 to 512': (8, 256, 8, 512, 1, 2, 0, 1),
+    'no padding': (8, 64, 32, 64, 3, 1, 0, 1),
+    'depthwise': (8, 64, 32, 64, 3, 1, 1, 64),
+    'depthwise, stride 2': (8, 128, 16, 128, 3, 2, 1, 128),
+}
+
+
+def ways(groups):
+    dense = windows.by_patches, windows.by_patches_channels_last
+    return {way.__name__: way for way in (windows.by_xla, *(dense if groups == 1 else [windows.by_shifts]))}
+
+
+def programs(way, geometry, x, weight):
+    def f(x, weight):
+        return windows.convolve_by(windows.Ways(way, way, way), geometry, x, weight)
+
+    return (
+        jax.jit(lambda x, weight, _: f(x, weight)),
+        jax.jit(lambda x, weight, dy: jax.vjp(lambda x: f(x, weight), x)[1](dy)[0]),
+        jax.jit(lambda x, weight, dy: jax.vjp(lambda weight: f(x, weight), weight)[1](dy)[0]),
+    )
+
+
+def torch_programs(x, weight, dy, stride, padding, groups):
+    import torch
+
+    torch.set_num_threads(2)
+    x, weight, dy = (torch.tensor(np.asarray(array)) for array in (x, weight, dy))
+    numbers = ([stride] * 2, [padding] * 2, [1, 1], False, [0, 0], groups)
+
+    def gradient(*mask):
+        return lambda: torch.ops.aten.convolution_backward(dy, x, weight, None, *numbers, mask)
+
+    return (
+        lambda: torch.nn.functional.conv2d(x, weight, None, stride, padding, 1, groups),
+        gradient(True, False, False),
+        gradient(False, True, False),
+    )
+
+
+def compare(name):
+    images, channels, size, outputs, kernel, stride, padding, groups = SHAPES[name]
+    geometry = windows.Geometry((stride,) * 2, (padding,) * 2, (1, 1), groups, 'NCHW')
+    keys = jax.random.split(jax.random.key(0), 3)
+    x = jax.random.normal(keys[0], (images, channels, size, size))
+    weight = jax.random.normal(keys[1], (outputs, channels // groups, kernel, kernel))
+    dy = jax.random.normal(keys[2], windows.by_xla(x, weight, geometry).shape)
+    names = {'x': x, 'weight': weight, 'dy': dy, 'wait': jax.block_until_ready}
+    statements, reference = {}, programs(windows.by_xla, geometry, x, weight)
+    for way, function in ways(groups).items():
+        for part, program, other in zip(PARTS, programs(function, geometry, x, weight), reference, strict=True):
+            agree(program(x, weight, dy), other(x, weight, dy))
+            statements[way, part] = 'wait(f(x, weight, dy))', {**names, 'f': program}
+    peers = available({'torch': lambda: torch_programs(x, weight, dy, stride, padding, groups)})
+    for part, program in zip(PARTS, peers.get('torch', ()), strict=False):
+        statements['torch', part] = 'f()', {'f': program}
+    samples = time_statements(statements, ROUNDS)
+    chosen = windows.fastest(x.shape, weight.shape, geometry)
+    rows = []
+    for way in dict.fromkeys(way for way, _ in samples):
+        values = [samples[way, part] for part in PARTS]
+        stars = ['*' if getattr(choice, '__name__', '') == way else '' for choice in chosen]
+        middles = [f'{1e3 * float(np.median(value)):.3g}{star}' for value, star in zip(values, stars, strict=True)]
+        rows.append([way, *middles, *(f'{1e3 * min(value):.3g}' for value in values)])
+    print_table(f'{name}: {SHAPES[name]}', ['', *(f'{p} ms' for p in PARTS), *(f'min {p}' for p in PARTS)], rows)
+
+
+if __name__ == '__main__':
+    assert jnp.ones(1).device.platform == 'cpu', 'the ways differ on CPU only'
+    for shape in sys.argv[1:] or SHAPES:
+        compare(shape)

@@ -1,0 +1,247 @@
+"""What convolution and pooling compute in windows: XLA's way, and on CPU other ways where these are faster.
+
+A choice is made from shapes alone, when a program is traced, and holds on CPU; on other platforms XLA's way stays. The
+ways give the same numbers but for rounding, under every transformation. `benchmarks/convolution.py` measures them.
+"""
+
+import functools
+import itertools
+import math
+import operator
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jax.custom_derivatives import SymbolicZero
+
+
+class Geometry(NamedTuple):
+    """Everything about a convolution but its arrays: a number for each spatial axis, and the layout of the input."""
+
+    strides: tuple[int, ...]
+    padding: tuple[int, ...]
+    dilation: tuple[int, ...]
+    groups: int
+    layout: str
+
+    @property
+    def spatial(self) -> list[int]:
+        """The spatial axes, in the input as in the weight."""
+        return [axis for axis, name in enumerate(self.layout) if name not in 'NC']
+
+    def per_axis(self, numbers, other) -> list:
+        """The numbers of the spatial axes in their places, and another one in the other places."""
+        found = dict(zip(self.spatial, numbers, strict=True))
+        return [found.get(axis, other) for axis in range(len(self.layout))]
+
+
+# Ways to compute a convolution: of x in `geometry.layout` and of a weight that has outputs for N and the inputs of one
+# group for C. Each is linear in either of the two, so that its transpose is a way to compute a gradient.
+
+
+def by_xla(x, weight, geometry):
+    """XLA's convolution."""
+    layout = geometry.layout
+    return lax.conv_general_dilated(
+        x,
+        weight,
+        geometry.strides,
+        [(places, places) for places in geometry.padding],
+        rhs_dilation=geometry.dilation,
+        dimension_numbers=(layout, layout.replace('N', 'O').replace('C', 'I'), layout),
+        feature_group_count=geometry.groups,
+    )
+
+
+def by_patches(x, weight, geometry):
+    """One matrix product, of the patches that lie under the kernel with the weight as it is; for one group."""
+    channel = geometry.layout.index('C')
+    patches = jnp.stack(_under_kernel(x, weight, geometry), 2 if channel == 1 else channel)
+    weight = weight.reshape(
+        [len(weight), weight.shape[1], -1] if channel == 1 else [len(weight), -1, weight.shape[channel]]
+    )
+    contracted = (1, 2) if channel == 1 else (patches.ndim - 2, patches.ndim - 1)
+    y = lax.dot_general(patches, weight, ((contracted, (1, 2)), ((), ())))
+    return jnp.moveaxis(y, -1, channel)
+
+
+def by_patches_channels_last(x, weight, geometry):
+    """`by_patches` with channels last inside, where the slices that patches are made of are contiguous."""
+    channel = geometry.layout.index('C')
+    inside = geometry._replace(layout=geometry.layout.replace('C', '') + 'C')
+    y = by_patches(jnp.moveaxis(x, channel, -1), jnp.moveaxis(weight, channel, -1), inside)
+    return jnp.moveaxis(y, -1, channel)
+
+
+def by_shifts(x, weight, geometry):
+    """The sum of shifted inputs, each times its place in the kernel; for as many groups as inputs and outputs."""
+    taps = weight.reshape(len(weight), -1).T
+    shape = [len(weight) if name == 'C' else 1 for name in geometry.layout]
+    shifted = _under_kernel(x, weight, geometry)
+    return functools.reduce(lax.add, (piece * tap.reshape(shape) for piece, tap in zip(shifted, taps, strict=True)))
+
+
+def _under_kernel(x, weight, geometry):
+    """For each place in the kernel, the inputs that lie under it."""
+    kernel = [weight.shape[axis] for axis in geometry.spatial]
+    padding = geometry.per_axis(geometry.padding, 0)
+    x = lax.pad(x, np.zeros((), x.dtype), [(places, places, 0) for places in padding])
+    return _in_windows(x, *(geometry.per_axis(numbers, 1) for numbers in (kernel, geometry.strides, geometry.dilation)))
+
+
+def _in_windows(x, sizes, strides, dilation):
+    """For each place in a window, the elements of x that are there, one for each window."""
+    spans = [
+        (size - (window - 1) * step - 1) // stride * stride + 1
+        for size, window, stride, step in zip(x.shape, sizes, strides, dilation, strict=True)
+    ]
+    starts = [
+        [i * step for i, step in zip(place, dilation, strict=True)] for place in itertools.product(*map(range, sizes))
+    ]
+    return [lax.slice(x, start, list(map(operator.add, start, spans)), strides) for start in starts]
+
+
+# The choice.
+
+Way = Callable[..., jax.Array]
+PATCHES = 2**22  # elements that patches beside a small weight may have: 16 MB in float32
+
+
+class Ways(NamedTuple):
+    """How to compute the output, and what transposes to the gradients of the input and of the weight."""
+
+    output: Way = by_xla
+    input: Way = by_xla
+    weight: Way = by_xla
+
+
+def fastest(x_shape, weight_shape, geometry: Geometry) -> Ways:
+    """The ways that were faster on CPU than XLA's own."""
+    channels = x_shape[geometry.layout.index('C')]
+    outputs, kernel = weight_shape[0], [weight_shape[axis] for axis in geometry.spatial]
+    if geometry.groups > 1:
+        # XLA's takes 10 to 100 times as long.
+        return Ways(by_shifts, by_shifts, by_shifts) if channels == outputs == geometry.groups else Ways()
+    covered = [(size - 1) * step + 1 for size, step in zip(kernel, geometry.dilation, strict=True)]
+    places = x_shape[0] * math.prod(
+        (x_shape[axis] + 2 * padding - width) // stride + 1
+        for axis, width, padding, stride in zip(
+            geometry.spatial, covered, geometry.padding, geometry.strides, strict=True
+        )
+    )
+    if places <= outputs:
+        # The patches are smaller than the weight, which XLA would transpose for the gradients: 1.2 to 2 times.
+        return Ways(input=by_patches, weight=by_patches)
+    shrinks = any(width - 1 > 2 * padding for width, padding in zip(covered, geometry.padding, strict=True))
+    unit = all(stride == 1 for stride in geometry.strides)
+    if shrinks and unit and channels < 32 and places * channels * math.prod(kernel) <= PATCHES:
+        # XLA has no fast kernel for a convolution that makes an image larger, and is slowest with few channels: 1.5
+        # to 6 times.
+        return Ways(input=by_patches_channels_last)
+    return Ways()
+
+
+def convolve(x, weight, strides, padding, dilation, groups, layout):
+    """The convolution of `x` in `layout`; the weight has outputs for N and the inputs of one group for C."""
+    geometry = Geometry(tuple(strides), tuple(padding), tuple(dilation), groups, layout)
+    ways = fastest(x.shape, weight.shape, geometry)
+    return by_xla(x, weight, geometry) if ways == Ways() else convolve_by(ways, geometry, x, weight)
+
+
+def convolve_transposed(y, weight, shape, strides, padding, dilation, groups, layout):
+    """The adjoint of `convolve` with the same weight and arguments, from its outputs `y` to inputs of `shape`."""
+    geometry = Geometry(tuple(strides), tuple(padding), tuple(dilation), groups, layout)
+    way = fastest(shape, weight.shape, geometry).input
+    outputs = functools.partial(_on_cpu, way, geometry, weight=weight)
+    return jax.linear_transpose(outputs, jax.ShapeDtypeStruct(shape, y.dtype))(y)[0]
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1))
+def convolve_by(ways: Ways, geometry: Geometry, x, weight):
+    """The convolution in these ways."""
+    return _on_cpu(ways.output, geometry, x, weight)
+
+
+@functools.partial(convolve_by.defjvp, symbolic_zeros=True)
+def _convolve_jvp(ways, geometry, primals, tangents):
+    (x, weight), (x_tangent, weight_tangent) = primals, tangents
+    parts = []
+    if not isinstance(x_tangent, SymbolicZero):
+        parts.append(_on_cpu(ways.input, geometry, x_tangent, weight))
+    if not isinstance(weight_tangent, SymbolicZero):
+        parts.append(_on_cpu(ways.weight, geometry, x, weight_tangent))
+    return convolve_by(ways, geometry, x, weight), functools.reduce(lax.add, parts)
+
+
+def _on_cpu(way, geometry, x, weight):
+    if way is by_xla:
+        return by_xla(x, weight, geometry)
+    return lax.platform_dependent(
+        x,
+        weight,
+        cpu=lambda x, weight: _alone(way, geometry, x, weight),
+        default=lambda x, weight: by_xla(x, weight, geometry),
+    )
+
+
+def _alone(way, geometry, x, weight):
+    """A way as a program of its own: sums in float32 at least, and not computed anew for every use of a place.
+
+    XLA would fuse what makes `x`, or what uses the gradient of `x`, into each of the slices.
+    """
+    wide = jnp.promote_types(x.dtype, jnp.float32)
+    y = way(lax.optimization_barrier(x).astype(wide), weight.astype(wide), geometry)
+    return lax.optimization_barrier(y.astype(x.dtype))
+
+
+# The maximum.
+
+
+def max_in_windows(x, sizes, strides, padding):
+    """The largest value of each window, the lowest there is where it is empty; the first of equals has the gradient.
+
+    Args:
+        x: the array.
+        sizes: of the windows, for each axis of x.
+        strides: the steps between them.
+        padding: pairs, how many places before and behind.
+    """
+    lowest = np.array(-np.inf if jnp.issubdtype(x.dtype, jnp.floating) else jnp.iinfo(x.dtype).min, x.dtype)
+
+    def by_xla(x):
+        return lax.reduce_window(x, lowest, lax.max, sizes, strides, padding)
+
+    if max(sizes) > 4 and all(stride >= size for size, stride in zip(sizes, strides, strict=True)):
+        return by_xla(x)  # it is good at large windows that do not overlap, and takes 7 to 20 times as long at others
+    return lax.platform_dependent(x, cpu=lambda x: _max_by_axis(x, lowest, sizes, strides, padding), default=by_xla)
+
+
+def _max_by_axis(x, lowest, sizes, strides, padding):
+    """One axis after the other, the last one first: then the first of equals is the first in the window.
+
+    On CPU the gradient of XLA's maximum is a scatter with indices made for the purpose.
+    """
+    x = lax.pad(x, lowest, [(before, behind, 0) for before, behind in padding])
+    for axis in reversed(range(x.ndim)):
+        if sizes[axis] > 1 or strides[axis] > 1:
+            window, steps = ([numbers[axis] if i == axis else 1 for i in range(x.ndim)] for numbers in (sizes, strides))
+            x = first_max(*_in_windows(x, window, steps, [1] * x.ndim))
+    return x
+
+
+@jax.custom_jvp
+def first_max(*arrays):
+    """The largest of arrays, element by element; the first of equals has the gradient."""
+    return functools.reduce(lax.max, arrays)
+
+
+@first_max.defjvp
+def _first_max_jvp(arrays, tangents):
+    y = first_max(*arrays)
+    *earlier, tangent = tangents
+    for array, other in zip(reversed(arrays[:-1]), reversed(earlier), strict=True):
+        tangent = jnp.where(array == y, other, tangent)
+    return y, tangent

@@ -1,0 +1,286 @@
+"""Windows: every way to compute a convolution or a maximum gives XLA's numbers, under every transformation."""
+
+import functools
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jax import lax
+
+from gluonjax.nn.windows import (
+    PATCHES,
+    Geometry,
+    Ways,
+    by_patches,
+    by_patches_channels_last,
+    by_shifts,
+    by_xla,
+    convolve,
+    convolve_by,
+    convolve_transposed,
+    fastest,
+    max_in_windows,
+)
+
+DENSE = (by_patches, by_patches_channels_last)
+
+
+def geometry(layout, strides=1, padding=0, dilation=1, groups=1):
+    rank = len(layout) - 2
+    strides, padding, dilation = (
+        value if isinstance(value, tuple) else (value,) * rank for value in (strides, padding, dilation)
+    )
+    return Geometry(strides, padding, dilation, groups, layout)
+
+
+def in_layout(layout, first, channels, sizes):
+    return (first, channels, *sizes) if layout[1] == 'C' else (first, *sizes, channels)
+
+
+def arrays(layout, batch, channels, outputs, sizes, kernel, groups=1, dtype='float32'):
+    random = np.random.default_rng(0)
+    x = random.normal(size=in_layout(layout, batch, channels, sizes))
+    weight = random.normal(size=in_layout(layout, outputs, channels // groups, kernel))
+    return jnp.array(x, dtype), jnp.array(weight, dtype)
+
+
+def close(ours, theirs, tolerance=1e-5):
+    for mine, other in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
+        assert mine.shape == other.shape
+        assert mine.dtype == other.dtype
+        mine, other = np.asarray(mine, 'float64'), np.asarray(other, 'float64')
+        np.testing.assert_allclose(mine, other, rtol=tolerance, atol=tolerance * np.abs(other).max(initial=1))
+
+
+def everything(f, x, weight):
+    """Output, tangents, gradients, and derivatives of gradients, all with directions that are not constant."""
+
+    def loss(x, weight):
+        y = f(x, weight)
+        return (y * jnp.cos(jnp.arange(y.size, dtype=y.dtype)).reshape(y.shape)).sum() + (y**2).sum() / 2
+
+    def gradients(x, weight):
+        return jax.grad(loss, (0, 1))(x, weight)
+
+    tangents = jnp.flip(x), jnp.flip(weight)
+    second = jax.jvp(gradients, (x, weight), tangents)
+    return jax.jvp(f, (x, weight), tangents), second, jax.grad(lambda x: loss(x, weight))(x)
+
+
+def check(ways, where, x, weight):
+    ours, theirs = (
+        jax.jit(functools.partial(everything, f))(x, weight)
+        for f in (lambda x, weight: convolve_by(ways, where, x, weight), lambda x, weight: by_xla(x, weight, where))
+    )
+    close(ours, theirs)
+
+
+@st.composite
+def convolutions(draw, depthwise):
+    rank = draw(st.integers(1, 3))
+    spatial = 'DHW'[-rank:]
+    layout = draw(st.sampled_from([f'NC{spatial}', f'N{spatial}C']))
+    numbers = [draw(st.tuples(*[st.integers(*bounds)] * rank)) for bounds in ((1, 3), (1, 3), (0, 2), (1, 2))]
+    kernel, strides, padding, dilation = numbers
+    sizes = tuple(
+        max(1, (size - 1) * step + 1 - 2 * places) + draw(st.integers(0, 4))
+        for size, step, places in zip(kernel, dilation, padding, strict=True)
+    )
+    channels, outputs = draw(st.integers(1, 3)), draw(st.integers(1, 3))
+    groups = channels if depthwise else 1
+    outputs = channels if depthwise else outputs
+    where = geometry(layout, strides, padding, dilation, groups)
+    return where, *arrays(layout, draw(st.integers(0, 2)), channels, outputs, sizes, kernel, groups)
+
+
+@settings(max_examples=12, deadline=None, derandomize=True)
+@given(convolutions(depthwise=False), st.sampled_from(DENSE))
+def test_patches_give_the_numbers_of_xla(convolution, way):
+    check(Ways(way, way, way), *convolution)
+
+
+@settings(max_examples=6, deadline=None, derandomize=True)
+@given(convolutions(depthwise=True))
+def test_shifts_give_the_numbers_of_xla(convolution):
+    check(Ways(by_shifts, by_shifts, by_shifts), *convolution)
+
+
+@pytest.mark.parametrize('ways', [Ways(by_patches, by_xla, by_xla), Ways(by_xla, by_patches_channels_last, by_xla),
+                                  Ways(by_xla, by_xla, by_patches)])  # fmt: skip
+def test_each_derivative_has_its_own_way(ways):
+    check(ways, geometry('NCHW', 2, 1), *arrays('NCHW', 2, 3, 4, (5, 6), (3, 2)))
+
+
+CASES = {
+    'patches': (Ways(*(by_patches,) * 3), geometry('NCHW', 2, 1), arrays('NCHW', 2, 3, 4, (5, 6), (3, 3))),
+    'channels last': (Ways(*(by_patches_channels_last,) * 3), geometry('NWC'), arrays('NWC', 2, 3, 4, (5,), (3,))),
+    'shifts': (Ways(*(by_shifts,) * 3), geometry('NCHW', 1, 1, 1, 3), arrays('NCHW', 2, 3, 3, (5, 6), (3, 3), 3)),
+}
+
+
+@pytest.mark.parametrize('case', CASES)
+@pytest.mark.parametrize('axes', [(0, None), (None, 0), (1, 0)])
+def test_vmap(case, axes):
+    ways, where, (x, weight) = CASES[case]
+    xs, weights = (
+        array if axis is None else jnp.stack([array, 2 * array + 1, -array], axis)
+        for array, axis in zip((x, weight), axes, strict=True)
+    )
+
+    def gradients(f, x, weight):
+        return f(x, weight), jax.grad(lambda *arrays: (f(*arrays) ** 2).sum(), (0, 1))(x, weight)
+
+    ours, theirs = (
+        jax.jit(jax.vmap(functools.partial(gradients, f), axes))(xs, weights)
+        for f in (lambda x, weight: convolve_by(ways, where, x, weight), lambda x, weight: by_xla(x, weight, where))
+    )
+    close(ours, theirs)
+
+
+@pytest.mark.parametrize('dtype', ['float16', 'bfloat16', 'float64'])
+@pytest.mark.parametrize('case', CASES)
+def test_dtypes_round_once(case, dtype):
+    ways, where, (x, weight) = CASES[case]
+
+    def gradients(f, x, weight):
+        y, transposed = jax.vjp(f, x, weight)
+        return y, *transposed(jnp.cos(y))
+
+    with jax.enable_x64(True):
+        x, weight = x.astype(dtype), weight.astype(dtype)
+        wide = x.astype('float64'), weight.astype('float64')
+        exact = gradients(lambda x, weight: by_xla(x, weight, where), *wide)
+        ours = jax.jit(functools.partial(gradients, functools.partial(convolve_by, ways, where)))(x, weight)
+        assert {str(array.dtype) for array in ours} == {dtype}
+        close([array.astype('float64') for array in ours], exact, max(4 * float(jnp.finfo(dtype).eps), 1e-13))
+
+
+@pytest.mark.parametrize(('ways', 'x', 'weight', 'where'), [
+    (Ways(), (8, 64, 32, 32), (64, 64, 3, 3), geometry('NCHW', 1, 1)),
+    (Ways(input=by_patches, weight=by_patches), (8, 512, 4, 4), (512, 512, 3, 3), geometry('NCHW', 1, 1)),
+    (Ways(input=by_patches, weight=by_patches), (8, 4, 4, 512), (512, 3, 3, 512), geometry('NHWC', 1, 1)),
+    (Ways(input=by_patches, weight=by_patches), (8, 256, 8, 8), (512, 256, 3, 3), geometry('NCHW', 2, 1)),
+    (Ways(), (9, 256, 16, 16), (512, 256, 3, 3), geometry('NCHW', 2, 1)),
+    (Ways(input=by_patches_channels_last), (64, 20, 12, 12), (50, 20, 5, 5), geometry('NCHW')),
+    (Ways(), (64, 20, 12, 12), (50, 20, 5, 5), geometry('NCHW', 1, 2)),
+    (Ways(), (64, 20, 12, 12), (50, 20, 5, 5), geometry('NCHW', 2)),
+    (Ways(), (64, 64, 12, 12), (50, 64, 5, 5), geometry('NCHW')),
+    (Ways(), (64, 3, 224, 224), (64, 3, 3, 3), geometry('NCHW')),
+    (Ways(by_shifts, by_shifts, by_shifts), (8, 64, 32, 32), (64, 1, 3, 3), geometry('NCHW', groups=64)),
+    (Ways(), (8, 64, 4, 4), (128, 1, 3, 3), geometry('NCHW', groups=64)),
+    (Ways(), (8, 64, 4, 4), (64, 2, 3, 3), geometry('NCHW', groups=32)),
+])  # fmt: skip
+def test_what_is_chosen(ways, x, weight, where):
+    assert fastest(x, weight, where) == ways
+    if ways.input is by_patches_channels_last:
+        images = PATCHES // math.prod(weight[1:]) + 1
+        assert fastest((images, *x[1:]), weight, where) == Ways()
+
+
+SMALL = {
+    'patches': ((1, 2, 3, 3), (9, 2, 3, 3), ((1, 1), (1, 1), (1, 1), 1, 'NCHW')),
+    'channels last': ((4, 2, 6, 6), (3, 2, 3, 3), ((1, 1), (0, 0), (1, 1), 1, 'NCHW')),
+    'shifts': ((4, 2, 6, 6), (2, 1, 3, 3), ((2, 2), (1, 1), (1, 1), 2, 'NCHW')),
+    'xla': ((4, 2, 6, 6), (3, 2, 3, 3), ((2, 2), (1, 1), (1, 1), 1, 'NCHW')),
+}
+
+
+@pytest.mark.parametrize('case', SMALL)
+def test_a_transposed_convolution_is_the_adjoint(case):
+    shape, weight_shape, arguments = SMALL[case]
+    keys = jax.random.split(jax.random.key(0), 3)
+    x, weight = jax.random.normal(keys[0], shape), jax.random.normal(keys[1], weight_shape)
+
+    @jax.jit
+    def both(x, weight, y):
+        left = (convolve(x, weight, *arguments) * y).sum()
+        right, gradient = jax.value_and_grad(
+            lambda weight: (x * convolve_transposed(y, weight, shape, *arguments)).sum()
+        )(weight)
+        other = jax.grad(lambda weight: (convolve(x, weight, *arguments) * y).sum())(weight)
+        return (left, other), (right, gradient)
+
+    y = jax.random.normal(keys[2], jax.eval_shape(lambda: convolve(x, weight, *arguments)).shape)
+    close(*both(x, weight, y))
+
+
+@pytest.mark.parametrize('case', ['patches', 'shifts'])
+def test_other_platforms_are_left_to_xla(case):
+    shape, weight_shape, arguments = SMALL[case]
+    step = jax.jit(jax.grad(lambda x, weight: convolve(x, weight, *arguments).sum(), (0, 1)))
+    traced = step.trace(jnp.ones(shape), jnp.ones(weight_shape))
+    programs = {name: traced.lower(lowering_platforms=(name,)).as_text() for name in ('cpu', 'cuda', 'tpu')}
+    assert {name: 'stablehlo.convolution' in text for name, text in programs.items()} == {
+        'cpu': False,
+        'cuda': True,
+        'tpu': True,
+    }
+
+
+@pytest.mark.parametrize(('argument', 'computed'), [(0, ['input']), (1, ['weight'])])
+def test_a_gradient_that_nobody_wants_is_not_traced(argument, computed):
+    seen = []
+
+    def spy(name):
+        def way(x, weight, where):
+            seen.append(name)
+            return by_xla(x, weight, where)
+
+        return way
+
+    ways = Ways(by_xla, spy('input'), spy('weight'))
+    x, weight = arrays('NCHW', 1, 2, 2, (3, 3), (2, 2))
+    f = functools.partial(convolve_by, ways, geometry('NCHW'))
+    jax.grad(lambda *arrays: f(*arrays).sum(), argument)(x, weight)
+    assert sorted(set(seen)) == computed
+
+
+# The maximum.
+
+
+def by_reduce_window(x, sizes, strides, padding):
+    return lax.reduce_window(x, np.array(-np.inf, x.dtype), lax.max, sizes, strides, padding)
+
+
+@settings(max_examples=8, deadline=None, derandomize=True)
+@given(st.data())
+def test_the_maximum_and_its_gradient_are_those_of_xla_with_ties(data):
+    rank = data.draw(st.integers(1, 3))
+    sizes, strides = (data.draw(st.lists(st.integers(1, 3), min_size=rank, max_size=rank)) for _ in range(2))
+    padding = [(data.draw(st.integers(0, size - 1)), data.draw(st.integers(0, size - 1))) for size in sizes]
+    shape = [size + data.draw(st.integers(0, 5)) for size in sizes]
+    x = jnp.array(np.random.default_rng(0).integers(0, 3, shape), 'float32')
+
+    @functools.partial(jax.jit, static_argnums=0)
+    def gradient(f, x):
+        y, transposed = jax.vjp(lambda x: f(x, sizes, strides, padding), x)
+        cotangent = jnp.cos(jnp.arange(y.size, dtype='float32')).reshape(y.shape)
+        return y, cotangent, *transposed(cotangent)
+
+    close(gradient(max_in_windows, x), gradient(by_reduce_window, x))
+
+    @jax.jit
+    def derivatives(x):
+        forward = jax.jvp(lambda x: max_in_windows(x, sizes, strides, padding), (x,), (jnp.flip(x),))[1]
+        return forward, jax.vmap(lambda x: gradient(max_in_windows, x))(jnp.stack([x, -x]))
+
+    forward, mapped = derivatives(x)
+    _, cotangent, backward = gradient(max_in_windows, x)
+    np.testing.assert_allclose((forward * cotangent).sum(), (jnp.flip(x) * backward).sum(), rtol=1e-4, atol=1e-4)
+    for i, sign in enumerate((1, -1)):
+        close([array[i] for array in mapped], gradient(max_in_windows, sign * x))
+
+
+def test_the_maximum_of_integers_halves_and_empty_windows():
+    x = jnp.array([[3, 1], [2, 7]], 'int32')
+    windows = [1, 2], [1, 2], [(0, 0), (0, 2)]
+    lowest = np.iinfo('int32').min
+    np.testing.assert_array_equal(max_in_windows(x, *windows), [[3, lowest], [7, lowest]])
+    y = max_in_windows(x.astype('bfloat16'), *windows)
+    assert y.dtype == 'bfloat16'
+    np.testing.assert_array_equal(y.astype('float32'), [[3, -np.inf], [7, -np.inf]])
+    assert max_in_windows(jnp.ones((0, 4)), *windows).shape == (0, 3)
