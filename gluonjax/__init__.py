@@ -4,7 +4,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from gluonjax import autograd, errors, init, nn
+    from gluonjax import autograd, errors, init, loss, nn, rnn
     from gluonjax.binding import Param
     from gluonjax.block import Block, HybridBlock
     from gluonjax.draw import seed
@@ -24,8 +24,10 @@ __all__ = [
     'autograd',
     'errors',
     'init',
+    'loss',
     'merge',
     'nn',
+    'rnn',
     'seed',
 ]
 

@@ -26,11 +26,21 @@ ORDER = [
     ['picture', 'ties'],
     ['block'],
     ['nn.checks'],
-    ['nn.activation'],
-    [f'nn.{family}' for family in ('conv', 'dense', 'dropout', 'embedding', 'norm', 'pool', 'repeat', 'reshape')],
-    ['nn.sequential'],
+    ['nn.activation', 'nn.windows'],
+    [
+        f'nn.{family}'
+        for family in ('conv', 'dense', 'dropout', 'embedding', 'norm', 'pool', 'position', 'repeat', 'reshape')
+    ],
+    ['nn.attention', 'nn.sequential'],
     ['nn'],
-    ['rnn', 'loss', 'metric'],
+    ['rnn.steps'],
+    ['rnn.cells'],
+    ['rnn.conv_cells', 'rnn.layers', 'rnn.modifiers'],
+    ['loss', 'metric.sums'],
+    ['metric.definition'],
+    ['metric.eval_metric'],
+    ['metric.classification', 'metric.composite', 'metric.likelihood', 'metric.regression'],
+    ['rnn', 'metric'],
     ['io'],
     ['trainer', 'sharding', 'summary'],
     ['model_zoo'],
@@ -38,7 +48,7 @@ ORDER = [
 ]
 RANK = {name: rank for rank, names in enumerate(ORDER) for name in names}
 # Start-up is why these are imported where they are used.
-LAZY = {('binding', 'jax.extend.core')}
+LAZY = {('binding', 'jax.extend.core'), ('loss', 'optax')}
 
 
 def name_of(path):
@@ -107,7 +117,12 @@ def test_errors_are_never_raised_by_assert(name):
 
 
 @pytest.mark.parametrize(
-    'code', ['import gluonjax', 'from gluonjax import nn, init, Block; nn.Sequential(nn.Dense(2))']
+    'code',
+    [
+        'import gluonjax',
+        'from gluonjax import nn, init, Block; nn.Sequential(nn.Dense(2))',
+        'from gluonjax import loss; loss.L2Loss()',
+    ],
 )
 def test_start_up_is_light(code):
     heavy = ['optax', 'chex', 'matplotlib', 'rich', 'jax.extend', 'flax', 'scipy', 'sklearn']
@@ -139,7 +154,7 @@ def test_what_is_public_is_documented(module):
 
 EXPORTED = {
     value
-    for package in (gluonjax, gluonjax.nn)
+    for package in (gluonjax, gluonjax.nn, gluonjax.rnn, gluonjax.loss)
     for name in package.__all__
     if inspect.isclass(value := getattr(package, name))
 }
@@ -153,7 +168,7 @@ def test_public_methods_are_documented_where_they_first_appear(exported):
             assert value.__doc__, name
 
 
-@pytest.mark.parametrize('package', [gluonjax, gluonjax.nn])
+@pytest.mark.parametrize('package', [gluonjax, gluonjax.nn, gluonjax.rnn, gluonjax.loss])
 def test_all_names_what_is_there(package):
     assert list(package.__all__) == sorted(package.__all__)
     for name in package.__all__:

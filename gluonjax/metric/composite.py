@@ -1,0 +1,168 @@
+"""Metrics of metrics, metrics of functions, and `create`."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy
+
+from gluonjax.errors import ArgumentError
+from gluonjax.metric.definition import Composite, pairs
+from gluonjax.metric.eval_metric import EvalMetric, alias, named, register
+
+
+@register
+@alias('composite')
+class CompositeEvalMetric(EvalMetric):
+    """Several metrics of the same labels and predictions: MXNet's `CompositeEvalMetric`.
+
+    Args:
+        metrics: what `create` takes, each.
+        name: its own name; `get` gives those of the metrics.
+        output_names, label_names: see `EvalMetric`.
+
+    >>> from gluonjax import metric
+    >>> both = metric.CompositeEvalMetric(['acc', metric.F1()])
+    >>> both.update(numpy.array([0, 1, 1]), numpy.array([[0.3, 0.7], [0.0, 1.0], [0.4, 0.6]]))
+    >>> both.get()
+    (['accuracy', 'f1'], [0.666667, 0.8])
+    """
+
+    def __init__(self, metrics=None, name='composite', output_names=None, label_names=None):
+        self.metrics: list[Any] = [create(metric) for metric in metrics or ()]
+        super().__init__(name, output_names, label_names)
+
+    def add(self, metric) -> None:
+        """Appends what `create` makes of `metric`."""
+        self.metrics.append(create(metric))
+
+    def get_metric(self, index: int) -> EvalMetric:
+        """One of the metrics."""
+        if not -len(self.metrics) <= index < len(self.metrics):
+            raise ArgumentError('there is no such metric', expected=f'below {len(self.metrics)}', got=index)
+        return self.metrics[index]
+
+    @property
+    def definition(self) -> Composite:
+        """The metrics' definitions as one; states and values are tuples."""
+        return Composite(tuple(metric.definition for metric in self.metrics))
+
+    @property
+    def state(self) -> tuple[Any, ...]:
+        """The metrics' states."""
+        return tuple(metric.state for metric in self.metrics)
+
+    @state.setter
+    def state(self, states) -> None:
+        for metric, state in zip(self.metrics, states, strict=True):
+            metric.state = state
+
+    def update(self, labels, preds, mask=None) -> None:
+        """Takes labels and predictions in, by each of the metrics."""
+        for metric in self.metrics:
+            metric.update(labels, preds, **({} if mask is None else {'mask': mask}))
+
+    def update_dict(self, label, pred) -> None:
+        label, pred = _among(label, self.label_names), _among(pred, self.output_names)
+        for metric in self.metrics:
+            metric.update_dict(label, pred)
+
+    def reset(self) -> None:
+        for metric in self.metrics:
+            metric.reset()
+
+    def reset_local(self) -> None:
+        for metric in self.metrics:
+            metric.reset_local()
+
+    def get(self) -> tuple[list[str], list[Any]]:
+        return _unzipped(pair for metric in self.metrics for pair in metric.get_name_value())
+
+    def get_global(self) -> tuple[list[str], list[Any]]:
+        return _unzipped(pair for metric in self.metrics for pair in metric.get_global_name_value())
+
+
+def _among(arrays: Mapping[str, Any], names) -> dict[str, Any]:
+    return {name: array for name, array in arrays.items() if names is None or name in names}
+
+
+def _unzipped(named_values) -> tuple[list[str], list[Any]]:
+    table = list(named_values)
+    return [name for name, _ in table], [value for _, value in table]
+
+
+@register
+class CustomMetric(EvalMetric):
+    """The mean over batches of a Python function of NumPy arrays: MXNet's `CustomMetric`.
+
+    It runs on the host: `update` waits for the arrays, and there is no pure form.
+
+    Args:
+        feval: `f(label, pred)`, which gives a value that counts once, or a tuple (sum, count).
+        name: the function's, if None.
+        allow_extra_outputs: whether there may be more predictions than labels, or fewer; the rest is not looked at.
+        output_names, label_names: see `EvalMetric`.
+
+    >>> mean = CustomMetric(lambda label, pred: (label + pred).mean())
+    >>> mean.update(numpy.array([2.5, 0.0, 2.0, 8.0]), numpy.array([3.0, -0.5, 2.0, 7.0]))
+    >>> mean.get()
+    ('custom(<lambda>)', 6.0)
+    """
+
+    def __init__(self, feval, name=None, allow_extra_outputs=False, output_names=None, label_names=None):
+        if name is None:
+            name = feval.__name__ if '<' not in feval.__name__ else f'custom({feval.__name__})'
+        self.feval, self.allow_extra_outputs = feval, allow_extra_outputs
+        super().__init__(name, output_names, label_names)
+
+    def update(self, labels, preds, mask=None) -> None:
+        """Calls the function on each label and prediction; `mask` leaves samples out, rows of both."""
+        if self.allow_extra_outputs and isinstance(labels, list | tuple) and isinstance(preds, list | tuple):
+            count = min(len(labels), len(preds))
+            labels, preds = labels[:count], preds[:count]
+        rows = slice(None) if mask is None else numpy.asarray(mask)
+        for label, pred in pairs(labels, preds):
+            value = self.feval(numpy.asarray(label)[rows], numpy.asarray(pred)[rows])
+            total, count = value if isinstance(value, tuple) else (value, 1)
+            self.sum_metric += float(total)
+            self.num_inst += count
+
+
+def np(numpy_feval: Callable[..., Any], name=None, allow_extra_outputs=False) -> CustomMetric:
+    """A `CustomMetric` of a function of NumPy arrays.
+
+    >>> np(lambda label, pred: abs(label - pred).mean(), name='distance')
+    CustomMetric(...)
+    """
+    return CustomMetric(numpy_feval, name, allow_extra_outputs)
+
+
+def create(metric, *args, **kwargs) -> Any:
+    """A metric from its name, from a function of NumPy arrays, or from a list of what this function takes.
+
+    Args:
+        metric: a name in any case, a function, a metric (given back as it is), or a list.
+        args, kwargs: for the metric's constructor.
+
+    Raises:
+        ArgumentError: for an unknown name, or something that is none of these.
+
+    >>> create('acc')
+    Accuracy()
+    >>> create(['top_k_accuracy'], top_k=3).get()
+    (['top_k_accuracy_3'], [nan])
+    """
+    if isinstance(metric, str):
+        return named(metric)(*args, **kwargs)
+    if isinstance(metric, list | tuple):
+        return CompositeEvalMetric([create(one, *args, **kwargs) for one in metric])
+    if isinstance(metric, EvalMetric):
+        if args or kwargs:
+            raise ArgumentError(
+                'a metric that exists takes no arguments', got=f'{args} {kwargs}', remedy='leave them out'
+            )
+        return metric
+    if callable(metric):
+        return CustomMetric(metric, *args, **kwargs)
+    raise ArgumentError(
+        'this is no metric', expected='a name, a function, a metric or a list of these', got=repr(metric)
+    )

@@ -1,0 +1,176 @@
+"""Metrics of the distance between numbers, and of their correlation."""
+
+import dataclasses
+
+import jax.numpy as jnp
+
+from gluonjax.errors import ArgumentError
+from gluonjax.metric import sums
+from gluonjax.metric.definition import Batchwise, Definition, Mean, alike
+from gluonjax.metric.eval_metric import DeviceMetric, alias, register
+
+
+def _averaged(definition: Definition, average: str) -> Definition:
+    """Of each batch and then of the batches ('macro'), or of all samples ('micro')."""
+    if average not in ('macro', 'micro'):
+        raise ArgumentError('average is unknown', expected="'macro' or 'micro'", got=repr(average))
+    return Batchwise(definition) if average == 'macro' else definition
+
+
+@dataclasses.dataclass(frozen=True)
+class _AbsoluteError(Mean):
+    def values(self, label, pred):
+        label, pred = alike(label, pred)
+        return abs(label - pred)
+
+
+@dataclasses.dataclass(frozen=True)
+class _SquaredError(Mean):
+    root: bool = False
+
+    def values(self, label, pred):
+        label, pred = alike(label, pred)
+        return (label - pred) ** 2
+
+    def score(self, numbers, xp):
+        mean = super().score(numbers, xp)
+        return xp.sqrt(mean) if self.root else mean
+
+
+@register
+class MAE(DeviceMetric):
+    """The mean absolute error: MXNet's `MAE`, the mean over batches of the mean of each.
+
+    Args:
+        name, output_names, label_names: see `EvalMetric`.
+        average: 'macro' as MXNet; 'micro' is the mean of all entries, in which a small last batch counts for less.
+
+    Raises:
+        ArgumentError: for an unknown `average`.
+        ShapeError: in `update`, for unequal shapes; (batch,) and (batch, 1) are equal.
+
+    >>> mae = MAE()
+    >>> mae.update(jnp.array([2.5, 0.0, 2.0, 8.0]), jnp.array([3.0, -0.5, 2.0, 7.0]))
+    >>> mae.get()
+    ('mae', 0.5)
+    """
+
+    def __init__(self, name='mae', output_names=None, label_names=None, average='macro'):
+        self.average = average
+        super().__init__(_averaged(_AbsoluteError(), average), name, output_names, label_names)
+
+
+@register
+class MSE(DeviceMetric):
+    """The mean squared error: MXNet's `MSE`, the mean over batches of the mean of each.
+
+    Args:
+        name, output_names, label_names: see `EvalMetric`.
+        average: see `MAE`.
+
+    Raises:
+        ArgumentError: for an unknown `average`.
+        ShapeError: in `update`, for unequal shapes; (batch,) and (batch, 1) are equal.
+
+    >>> mse = MSE()
+    >>> mse.update(jnp.array([2.5, 0.0, 2.0, 8.0]), jnp.array([3.0, -0.5, 2.0, 7.0]))
+    >>> mse.get()
+    ('mse', 0.375)
+    """
+
+    def __init__(self, name='mse', output_names=None, label_names=None, average='macro'):
+        self.average = average
+        super().__init__(_averaged(_SquaredError(), average), name, output_names, label_names)
+
+
+@register
+class RMSE(DeviceMetric):
+    """The root of the mean squared error: MXNet's `RMSE`, the mean over batches of the root of each.
+
+    Args:
+        name, output_names, label_names: see `EvalMetric`.
+        average: 'macro' as MXNet; 'micro' is the root of the mean of all entries, which most people mean by it.
+
+    Raises:
+        ArgumentError: for an unknown `average`.
+        ShapeError: in `update`, for unequal shapes; (batch,) and (batch, 1) are equal.
+
+    >>> rmse = RMSE()
+    >>> rmse.update(jnp.array([2.5, 0.0, 2.0, 8.0]), jnp.array([3.0, -0.5, 2.0, 7.0]))
+    >>> rmse.get()
+    ('rmse', 0.612372)
+    """
+
+    def __init__(self, name='rmse', output_names=None, label_names=None, average='macro'):
+        self.average = average
+        super().__init__(_averaged(_SquaredError(root=True), average), name, output_names, label_names)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Correlation(Definition):
+    """Means and centred products, joined as Chan, Golub and LeVeque (1983): sums of squares would cancel."""
+
+    def shapes(self):
+        return dict.fromkeys(('label', 'pred', 'label_label', 'pred_pred', 'label_pred', 'seen'), ())
+
+    def statistics(self, label, pred, where):
+        label, pred = alike(label, pred)
+        seen = jnp.maximum(where.sum(), 1).astype(label.dtype)
+
+        def centred(x):
+            """The mean, and the distances to it: exactly 0 if all entries are the same."""
+            first = x[jnp.argmax(where)] if x.size else jnp.zeros((), x.dtype)
+            distance = jnp.where(where, x - first, 0)
+            mean = distance.sum() / seen
+            return sums.add(sums.of(first), sums.of(mean)), distance - mean
+
+        (label_mean, label), (pred_mean, pred) = centred(label), centred(pred)
+        return {
+            'label': label_mean,
+            'pred': pred_mean,
+            'label_label': sums.total(label * label, where),
+            'pred_pred': sums.total(pred * pred, where),
+            'label_pred': sums.total(label * pred, where),
+            'seen': sums.total(where, where),
+        }
+
+    def merge(self, a, b):
+        merged = {name: sums.add(a[name], b[name]) for name in a}
+        seen, more = sums.value(a['seen']), sums.value(b['seen'])
+        share = more / jnp.maximum(seen + more, 1)
+        apart = {name: sums.add(b[name], -a[name]) for name in ('label', 'pred')}
+        for name, distance in apart.items():
+            merged[name] = sums.add(a[name], jnp.where(more > 0, distance * share, 0))
+        for name in ('label_label', 'pred_pred', 'label_pred'):
+            one, other = (sums.value(apart[side]) for side in name.split('_'))
+            between = jnp.where((seen > 0) & (more > 0), one * other * seen * share, 0)
+            merged[name] = sums.add(merged[name], sums.of(between))
+        return merged
+
+    def score(self, numbers, xp):
+        spread = xp.sqrt(numbers['label_label']) * xp.sqrt(numbers['pred_pred'])
+        return xp.where(spread > 0, numbers['label_pred'] / xp.where(spread > 0, spread, 1), xp.nan)
+
+
+@register
+@alias('pearsonr')
+class PearsonCorrelation(DeviceMetric):
+    """The correlation of labels and predictions: MXNet's `PearsonCorrelation`. nan if either is constant.
+
+    Args:
+        name, output_names, label_names: see `EvalMetric`.
+        average: 'macro', the mean of the correlations of the batches; 'micro', the correlation of all entries.
+
+    Raises:
+        ArgumentError: for an unknown `average`.
+        ShapeError: in `update`, for unequal shapes; (batch,) and (batch, 1) are equal.
+
+    >>> pearson = PearsonCorrelation()
+    >>> pearson.update(jnp.array([[1, 0], [0, 1], [0, 1]]), jnp.array([[0.3, 0.7], [0.0, 1.0], [0.4, 0.6]]))
+    >>> pearson.get()
+    ('pearsonr', 0.421637)
+    """
+
+    def __init__(self, name='pearsonr', output_names=None, label_names=None, average='macro'):
+        self.average = average
+        super().__init__(_averaged(_Correlation(), average), name, output_names, label_names)
