@@ -1,0 +1,55 @@
+"""Recurrent layers and cells."""
+
+from gluonjax.rnn.cells import GRUCell, HybridRecurrentCell, LSTMCell, LSTMPCell, RecurrentCell, RNNCell, Unroll
+from gluonjax.rnn.conv_cells import (
+    Conv1DGRUCell,
+    Conv1DLSTMCell,
+    Conv1DRNNCell,
+    Conv2DGRUCell,
+    Conv2DLSTMCell,
+    Conv2DRNNCell,
+    Conv3DGRUCell,
+    Conv3DLSTMCell,
+    Conv3DRNNCell,
+)
+from gluonjax.rnn.layers import GRU, LSTM, RNN
+from gluonjax.rnn.modifiers import (
+    BidirectionalCell,
+    DropoutCell,
+    HybridSequentialRNNCell,
+    ModifierCell,
+    ResidualCell,
+    SequentialRNNCell,
+    VariationalDropoutCell,
+    ZoneoutCell,
+)
+
+__all__ = [  # noqa: RUF022  (plain order)
+    'BidirectionalCell',
+    'Conv1DGRUCell',
+    'Conv1DLSTMCell',
+    'Conv1DRNNCell',
+    'Conv2DGRUCell',
+    'Conv2DLSTMCell',
+    'Conv2DRNNCell',
+    'Conv3DGRUCell',
+    'Conv3DLSTMCell',
+    'Conv3DRNNCell',
+    'DropoutCell',
+    'GRU',
+    'GRUCell',
+    'HybridRecurrentCell',
+    'HybridSequentialRNNCell',
+    'LSTM',
+    'LSTMCell',
+    'LSTMPCell',
+    'ModifierCell',
+    'RNN',
+    'RNNCell',
+    'RecurrentCell',
+    'ResidualCell',
+    'SequentialRNNCell',
+    'Unroll',
+    'VariationalDropoutCell',
+    'ZoneoutCell',
+]

@@ -1,0 +1,246 @@
+"""Cells whose products are convolutions (Shi et al., 2015): one N-dimensional body, and thin names on top."""
+
+import math
+from typing import ClassVar
+
+import jax.numpy as jnp
+
+from gluonjax.binding import Param
+from gluonjax.errors import ArgumentError, ShapeError
+from gluonjax.nn import activation as activations
+from gluonjax.nn import checks
+from gluonjax.nn.conv import convolve
+from gluonjax.rnn import steps
+from gluonjax.rnn.cells import GatedCell
+
+
+class _ConvCell(GatedCell):
+    spatial: ClassVar[str]
+
+    def _set_shapes(self, input_shape, hidden_channels, conv_layout, activation):
+        activations.function(activation)
+        self.conv_layout, self.activation = checks.layout(conv_layout, self.spatial), activation
+        self.input_shape = checks.per_axis('input_shape', tuple(input_shape), len(self.spatial) + 1)
+        self.hidden_channels = checks.size('hidden_channels', hidden_channels)
+
+    def _set_windows(self, i2h_kernel, h2h_kernel, i2h_pad, i2h_dilate, h2h_dilate):
+        rank = len(self.spatial)
+        self.i2h_kernel = checks.per_axis('i2h_kernel', i2h_kernel, rank)
+        self.h2h_kernel = checks.per_axis('h2h_kernel', h2h_kernel, rank)
+        self.i2h_pad = checks.per_axis('i2h_pad', i2h_pad, rank, least=0)
+        self.i2h_dilate = checks.per_axis('i2h_dilate', i2h_dilate, rank)
+        self.h2h_dilate = checks.per_axis('h2h_dilate', h2h_dilate, rank)
+        if any(kernel % 2 == 0 for kernel in self.h2h_kernel):
+            raise ArgumentError(
+                'h2h_kernel is even, and states would change their size', expected='odd numbers', got=self.h2h_kernel
+            )
+        self.state_shape = self._state_shape()
+
+    def _state_shape(self) -> tuple[int, ...]:
+        shape = []
+        for axis, kernel, pad, dilate in zip(self.spatial, self.i2h_kernel, self.i2h_pad, self.i2h_dilate, strict=True):
+            places = self.input_shape[self.conv_layout.index(axis) - 1] + 2 * pad
+            covered = dilate * (kernel - 1) + 1
+            if covered > places:
+                raise ArgumentError(
+                    f'the kernel is larger than the padded input along {axis}',
+                    expected=f'at most {places} places',
+                    got=f'{covered} (i2h_kernel {self.i2h_kernel}, i2h_dilate {self.i2h_dilate})',
+                    remedy='give a larger input_shape, more padding or a smaller kernel',
+                )
+            shape.append(places - covered + 1)
+        return self._in_layout(self.hidden_channels, shape)
+
+    def _set_params(self, i2h_weight_initializer, h2h_weight_initializer, i2h_bias_initializer, h2h_bias_initializer):
+        outputs, inputs = self.gates * self.hidden_channels, self.input_shape[self.channel_axis - 1]
+        i2h, h2h = self._in_layout(inputs, self.i2h_kernel), self._in_layout(self.hidden_channels, self.h2h_kernel)
+        self.i2h_weight = Param((outputs, *i2h), init=i2h_weight_initializer)
+        self.h2h_weight = Param((outputs, *h2h), init=h2h_weight_initializer)
+        self.i2h_bias = Param((outputs,), init=i2h_bias_initializer)
+        self.h2h_bias = Param((outputs,), init=h2h_bias_initializer)
+
+    def _in_layout(self, channels, sizes):
+        return (channels, *sizes) if self.channel_axis == 1 else (*sizes, channels)
+
+    @property
+    def channel_axis(self) -> int:
+        """Of a step's input and states."""
+        return self.conv_layout.index('C')
+
+    def state_info(self, batch_size=0):
+        shape = (batch_size, *self.state_shape)
+        return [{'shape': shape, '__layout__': self.conv_layout} for _ in range(self.count)]
+
+    def inputs_product(self, x):
+        if x.shape[-len(self.input_shape) :] != self.input_shape:
+            raise ShapeError("a step's input differs from input_shape", expected=('N', *self.input_shape), got=x.shape)
+        return super().inputs_product(x)
+
+    def product(self, which, x, weight, bias):
+        x, weight, bias = checks.promoted(x, weight, bias)
+        if which == 'i2h':
+            dilate, pads = self.i2h_dilate, self.i2h_pad
+        else:
+            dilate = self.h2h_dilate
+            pads = [step * (kernel - 1) // 2 for step, kernel in zip(dilate, self.h2h_kernel, strict=True)]
+        batch = x.shape[: -len(self.input_shape)]  # with the steps, if there are several
+        x = x.reshape(math.prod(batch), *x.shape[len(batch) :])
+        y = convolve(x, weight, (1,) * len(self.spatial), pads, dilate, 1, self.conv_layout)
+        y = y + jnp.expand_dims(bias, [axis for axis in range(y.ndim) if axis != self.channel_axis])
+        return y.reshape(*batch, *y.shape[1:])
+
+
+class _ConvRNN(_ConvCell):
+    gates = 1
+
+    def equations(self, i2h, h2h, states):
+        return steps.rnn(i2h, h2h, states, activations.function(self.activation))
+
+
+class _ConvLSTM(_ConvCell):
+    gates, count = 4, 2
+
+    def equations(self, i2h, h2h, states):
+        return steps.lstm(i2h, h2h, states, activations.function(self.activation), axis=self.channel_axis)
+
+
+class _ConvGRU(_ConvCell):
+    gates = 3
+
+    def equations(self, i2h, h2h, states):
+        return steps.gru(i2h, h2h, states, activations.function(self.activation), self.channel_axis)
+
+
+class _Conv1D(_ConvCell):
+    spatial = 'W'
+
+    def __init__(
+        self,
+        input_shape,
+        hidden_channels,
+        i2h_kernel,
+        h2h_kernel,
+        i2h_pad=(0,),
+        i2h_dilate=(1,),
+        h2h_dilate=(1,),
+        i2h_weight_initializer=None,
+        h2h_weight_initializer=None,
+        i2h_bias_initializer='zeros',
+        h2h_bias_initializer='zeros',
+        conv_layout='NCW',
+        activation='tanh',
+    ):
+        self._set_shapes(input_shape, hidden_channels, conv_layout, activation)
+        self._set_windows(i2h_kernel, h2h_kernel, i2h_pad, i2h_dilate, h2h_dilate)
+        self._set_params(i2h_weight_initializer, h2h_weight_initializer, i2h_bias_initializer, h2h_bias_initializer)
+
+
+class _Conv2D(_ConvCell):
+    spatial = 'HW'
+
+    def __init__(
+        self,
+        input_shape,
+        hidden_channels,
+        i2h_kernel,
+        h2h_kernel,
+        i2h_pad=(0, 0),
+        i2h_dilate=(1, 1),
+        h2h_dilate=(1, 1),
+        i2h_weight_initializer=None,
+        h2h_weight_initializer=None,
+        i2h_bias_initializer='zeros',
+        h2h_bias_initializer='zeros',
+        conv_layout='NCHW',
+        activation='tanh',
+    ):
+        self._set_shapes(input_shape, hidden_channels, conv_layout, activation)
+        self._set_windows(i2h_kernel, h2h_kernel, i2h_pad, i2h_dilate, h2h_dilate)
+        self._set_params(i2h_weight_initializer, h2h_weight_initializer, i2h_bias_initializer, h2h_bias_initializer)
+
+
+class _Conv3D(_ConvCell):
+    spatial = 'DHW'
+
+    def __init__(
+        self,
+        input_shape,
+        hidden_channels,
+        i2h_kernel,
+        h2h_kernel,
+        i2h_pad=(0, 0, 0),
+        i2h_dilate=(1, 1, 1),
+        h2h_dilate=(1, 1, 1),
+        i2h_weight_initializer=None,
+        h2h_weight_initializer=None,
+        i2h_bias_initializer='zeros',
+        h2h_bias_initializer='zeros',
+        conv_layout='NCDHW',
+        activation='tanh',
+    ):
+        self._set_shapes(input_shape, hidden_channels, conv_layout, activation)
+        self._set_windows(i2h_kernel, h2h_kernel, i2h_pad, i2h_dilate, h2h_dilate)
+        self._set_params(i2h_weight_initializer, h2h_weight_initializer, i2h_bias_initializer, h2h_bias_initializer)
+
+
+class Conv2DLSTMCell(_ConvLSTM, _Conv2D):
+    """Convolutional LSTM over images: `LSTMCell` with convolutions for products. Gates in the order i, f, g, o.
+
+    `cell(inputs, states)`, inputs (N, *input_shape) and states [h, c], each (N, hidden_channels, height, width) of what
+    the convolution of the input leaves, gives the output h' and [h', c']. The states' convolution keeps sizes.
+
+    Args:
+        input_shape: the shape of one input without the batch, in the order of conv_layout.
+        hidden_channels: the number of channels of output and states.
+        i2h_kernel: of the input's convolution, an int or one for each spatial axis, as the next four are.
+        h2h_kernel: of the state's convolution; odd.
+        i2h_pad: zeros on both sides of the input.
+        i2h_dilate: steps within the input's window.
+        h2h_dilate: steps within the state's window.
+        i2h_weight_initializer: of i2h_weight, shape (gates * hidden_channels, input channels, *i2h_kernel).
+        h2h_weight_initializer: of h2h_weight, shape (gates * hidden_channels, hidden_channels, *h2h_kernel).
+        i2h_bias_initializer: of i2h_bias, shape (gates * hidden_channels,).
+        h2h_bias_initializer: of h2h_bias, shape (gates * hidden_channels,).
+        conv_layout: channels first or last; weights have their channels there too.
+        activation: a name or a function; see `nn.Activation`.
+
+    Raises:
+        ArgumentError: for an even h2h_kernel, or an input smaller than its kernel.
+        ShapeError: in a run, if the input differs from input_shape.
+
+    >>> cell = Conv2DLSTMCell((3, 8, 8), 4, i2h_kernel=3, h2h_kernel=5, i2h_pad=1)
+    >>> cell.state_info(2)[0]['shape']
+    (2, 4, 8, 8)
+    """
+
+
+class Conv1DRNNCell(_ConvRNN, _Conv1D):
+    """`RNNCell` with convolutions over sequences of places for products. One state, h. See `Conv2DLSTMCell`."""
+
+
+class Conv1DLSTMCell(_ConvLSTM, _Conv1D):
+    """`LSTMCell` with convolutions over sequences of places for products. States h and c. See `Conv2DLSTMCell`."""
+
+
+class Conv1DGRUCell(_ConvGRU, _Conv1D):
+    """`GRUCell` with convolutions over sequences of places for products. One state, h. See `Conv2DLSTMCell`."""
+
+
+class Conv2DRNNCell(_ConvRNN, _Conv2D):
+    """`RNNCell` with convolutions over images for products. One state, h. See `Conv2DLSTMCell`."""
+
+
+class Conv2DGRUCell(_ConvGRU, _Conv2D):
+    """`GRUCell` with convolutions over images for products. One state, h. See `Conv2DLSTMCell`."""
+
+
+class Conv3DRNNCell(_ConvRNN, _Conv3D):
+    """`RNNCell` with convolutions over volumes for products. One state, h. See `Conv2DLSTMCell`."""
+
+
+class Conv3DLSTMCell(_ConvLSTM, _Conv3D):
+    """`LSTMCell` with convolutions over volumes for products. States h and c. See `Conv2DLSTMCell`."""
+
+
+class Conv3DGRUCell(_ConvGRU, _Conv3D):
+    """`GRUCell` with convolutions over volumes for products. One state, h. See `Conv2DLSTMCell`."""

@@ -1,0 +1,357 @@
+"""Recurrent layers: several layers and directions over whole sequences, one scan each."""
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from gluonjax.binding import Param
+from gluonjax.errors import ArgumentError
+from gluonjax.layer import Layer
+from gluonjax.nn import activation as activations
+from gluonjax.nn import checks
+from gluonjax.nn.dropout import Dropout
+from gluonjax.rnn import steps
+from gluonjax.rnn.cells import Stateful
+
+
+class RecurrentLayer(Stateful, Layer):
+    """The body of RNN, LSTM and GRU; a subclass says how many gates and states there are, and the equations.
+
+    Layer i from the first step on has parameters `l{i}_i2h_weight`, `l{i}_h2h_weight`, `l{i}_i2h_bias`,
+    `l{i}_h2h_bias` and with a projection `l{i}_h2r_weight`; from the last step back they are `r{i}_...`.
+    """
+
+    gates: ClassVar[int]
+    count: ClassVar[int] = 1  # of states
+
+    def __init__(
+        self,
+        hidden_size,
+        num_layers,
+        layout,
+        dropout,
+        bidirectional,
+        input_size,
+        initializers: dict[str, Any],
+        dtype,
+        use_sequence_length,
+        projection_size=None,
+    ):
+        if layout not in ('TNC', 'NTC'):
+            raise ArgumentError('the layout is unknown', expected="'TNC' or 'NTC'", got=repr(layout))
+        self.hidden_size = checks.size('hidden_size', hidden_size)
+        self.num_layers = checks.size('num_layers', num_layers)
+        self.input_size = checks.optional_size('input_size', input_size)
+        self.projection_size = checks.optional_size('projection_size', projection_size)
+        self.layout, self.bidirectional, self.use_sequence_length = layout, bidirectional, use_sequence_length
+        self.dropout, self.between = dropout, Dropout(dropout) if dropout else None
+        self.kinds = tuple(kind for kind in initializers if kind != 'h2r_weight' or self.projection_size)
+        inputs = self.input_size
+        for layer in range(self.num_layers):
+            shapes = steps.shapes(self.gates, self.hidden_size, inputs, self.output_size)
+            for side in self.sides:
+                for kind in self.kinds:
+                    setattr(self, f'{side}{layer}_{kind}', Param(shapes[kind], dtype, initializers[kind]))
+            inputs = self.output_size * len(self.sides)
+
+    @property
+    def sides(self) -> str:
+        """The directions: l from the first step on, r from the last one back."""
+        return 'lr' if self.bidirectional else 'l'
+
+    @property
+    def output_size(self) -> int:
+        """The size of the output of one direction."""
+        return self.projection_size or self.hidden_size
+
+    def state_info(self, batch_size=0):
+        rows, sizes = self.num_layers * len(self.sides), (self.output_size, self.hidden_size)
+        dtype = jnp.dtype(vars(self)['l0_i2h_weight'].dtype).name
+        return [
+            {'shape': (rows, batch_size, size), '__layout__': 'LNC', 'dtype': dtype} for size in sizes[: self.count]
+        ]
+
+    def infer_shape(self, inputs, states=None, sequence_length=None):
+        checks.rank(inputs, 3, self.layout)
+        return {f'{side}0_i2h_weight': (self.gates * self.hidden_size, inputs.shape[2]) for side in self.sides}
+
+    def equations(self, i2h, h2h, states: steps.States) -> steps.States:
+        """The new states of a step, first the one that is the output."""
+        raise NotImplementedError
+
+    def forward(self, inputs, states=None, sequence_length=None):
+        checks.floating(inputs)
+        batch, time = inputs.shape[self.layout.index('N')], self.layout.index('T')
+        self._check_lengths(sequence_length)
+        lengths = steps.checked_length(sequence_length, batch)
+        first = self.begin_state(batch, dtype=inputs.dtype) if states is None else states
+        first = iter(steps.per_layer(steps.checked_states(first, self.state_info(batch))))
+        xs, last = jnp.moveaxis(inputs, time, 0), []
+        for layer in range(self.num_layers):
+            if layer and self.between:
+                xs = self.between(xs)
+            outputs = [self._one_scan(side, layer, xs, next(first), lengths, last) for side in self.sides]
+            xs = jnp.concatenate(outputs, 2) if self.bidirectional else outputs[0]
+        outputs = jnp.moveaxis(xs, 0, time)
+        return outputs if states is None else (outputs, steps.per_kind(last))
+
+    def _one_scan(self, side: str, layer: int, xs, states, lengths, last: list[steps.States]) -> jax.Array:
+        """One layer in one direction; appends its last states. The inputs' products are computed before the scan."""
+        values = [getattr(self, f'{side}{layer}_{kind}') for kind in self.kinds]
+        xs, *values = checks.promoted(xs, *values, *states)
+        i2h_weight, h2h_weight, i2h_bias, h2h_bias, *h2r_weight = values[: len(self.kinds)]
+
+        def step(i2h, states):
+            h, *others = self.equations(i2h, states[0] @ h2h_weight.T + h2h_bias[None], states)
+            return [steps.projected(h, *h2r_weight) if h2r_weight else h, *others]
+
+        if side == 'r':
+            xs = steps.backwards(xs, lengths)
+        i2h = xs @ i2h_weight.T + i2h_bias[None, None]
+        outputs, states = steps.run(lax.scan, step, i2h, values[len(self.kinds) :], lengths)
+        last.append(states)
+        return steps.backwards(outputs, lengths) if side == 'r' else outputs
+
+    def _check_lengths(self, sequence_length) -> None:
+        if (sequence_length is not None) != self.use_sequence_length:
+            raise ArgumentError(
+                'sequence_length and use_sequence_length go together',
+                expected='lengths' if self.use_sequence_length else 'no lengths',
+                got='none' if sequence_length is None else f'lengths of shape {jnp.shape(sequence_length)}',
+                remedy='with use_sequence_length=True call layer(inputs, states, lengths), without it layer(inputs)',
+            )
+
+
+class RNN(RecurrentLayer):
+    """Elman's network: `h_t = activation(W_ih x_t + b_ih + W_hh h_(t-1) + b_hh)`. MXNet's `RNN` operator.
+
+    `layer(inputs)` starts from zeros and gives the outputs; `layer(inputs, states)` gives the outputs and the list of
+    last states. Inputs are (T, N, C), or (N, T, C) with layout 'NTC'; outputs the same with hidden_size for C, twice
+    that if bidirectional. The one state, `[h]` or `h`, is (num_layers, N, hidden_size); if bidirectional, it has twice
+    the rows, l0, r0, l1, ....
+
+    Args:
+        hidden_size: the size of h.
+        num_layers: how many layers; each takes the outputs of the one before.
+        activation: 'relu' or 'tanh'.
+        layout: of inputs and outputs, 'TNC' or 'NTC'.
+        dropout: in training, the rate of dropout on the outputs of every layer but the last.
+        bidirectional: a second direction, from the last step to the first; outputs are joined.
+        i2h_weight_initializer: of each i2h_weight, shape (hidden_size, input size of the layer).
+        h2h_weight_initializer: of each h2h_weight, shape (hidden_size, hidden_size).
+        i2h_bias_initializer: of each i2h_bias, shape (hidden_size,).
+        h2h_bias_initializer: of each h2h_bias, shape (hidden_size,).
+        input_size: the size of the input; None (or 0) lets the first input decide.
+        dtype: the dtype of the parameters, and of the states that `begin_state` makes.
+        use_sequence_length: `layer(inputs, states, sequence_length)` takes lengths, shape (N,). Outputs beyond are 0,
+            states are those of the last valid step, and the second direction begins there.
+
+    Raises:
+        ShapeError: in a run, if inputs, states or lengths have wrong shapes.
+        DTypeError: in a run, if the input is not of floating point.
+
+    >>> from gluonjax import nn
+    >>> layer = RNN(256)
+    >>> net = nn.Sequential(layer)
+    >>> net.initialize()
+    >>> outputs, states = net(jnp.ones((35, 2, 28)), layer.begin_state(batch_size=2))
+    >>> outputs.shape, len(states), states[0].shape
+    ((35, 2, 256), 1, (1, 2, 256))
+    """
+
+    gates = 1
+
+    def __init__(
+        self,
+        hidden_size,
+        num_layers=1,
+        activation='relu',
+        layout='TNC',
+        dropout=0,
+        bidirectional=False,
+        i2h_weight_initializer=None,
+        h2h_weight_initializer=None,
+        i2h_bias_initializer='zeros',
+        h2h_bias_initializer='zeros',
+        input_size=None,
+        dtype='float32',
+        *,
+        use_sequence_length=False,
+    ):
+        if activation not in ('relu', 'tanh'):
+            raise ArgumentError('the activation is unknown', expected="'relu' or 'tanh'", got=repr(activation))
+        self.activation = activation
+        super().__init__(
+            hidden_size,
+            num_layers,
+            layout,
+            dropout,
+            bidirectional,
+            input_size,
+            {
+                'i2h_weight': i2h_weight_initializer,
+                'h2h_weight': h2h_weight_initializer,
+                'i2h_bias': i2h_bias_initializer,
+                'h2h_bias': h2h_bias_initializer,
+            },
+            dtype,
+            use_sequence_length,
+        )
+
+    def equations(self, i2h, h2h, states):
+        return steps.rnn(i2h, h2h, states, activations.function(self.activation))
+
+
+class LSTM(RecurrentLayer):
+    """Long short-term memory; see `LSTMCell` for the equations, and `RNN` for inputs, outputs and lengths.
+
+    States are [h, c], both (num_layers, N, hidden_size); h has projection_size instead if there is one. MXNet's `RNN`
+    operator, which on CPUs ignores lengths and clipping, and does not train a projection; here they work everywhere.
+
+    Args:
+        hidden_size: the size of c, and without a projection of h.
+        num_layers: how many layers.
+        layout: of inputs and outputs, 'TNC' or 'NTC'.
+        dropout: in training, the rate of dropout on the outputs of every layer but the last.
+        bidirectional: a second direction, from the last step to the first.
+        input_size: the size of the input; None (or 0) lets the first input decide.
+        i2h_weight_initializer: of each i2h_weight, shape (4 * hidden_size, input size of the layer).
+        h2h_weight_initializer: of each h2h_weight, shape (4 * hidden_size, size of h).
+        i2h_bias_initializer: of each i2h_bias, shape (4 * hidden_size,).
+        h2h_bias_initializer: of each h2h_bias, shape (4 * hidden_size,).
+        projection_size: the size of h and of outputs, if they are projected; see `LSTMPCell`.
+        h2r_weight_initializer: of each h2r_weight, shape (projection_size, hidden_size).
+        state_clip_min: the least value that c may have; together with state_clip_max.
+        state_clip_max: the greatest.
+        state_clip_nan: with clipping, a NaN in c becomes state_clip_min.
+        dtype: the dtype of the parameters, and of the states that `begin_state` makes.
+        use_sequence_length: see `RNN`.
+
+    >>> layer = LSTM(100, 2, bidirectional=True)
+    >>> layer.apply(layer.init(0, x := jnp.ones((5, 3, 10))), x).shape
+    (5, 3, 200)
+    """
+
+    gates, count = 4, 2
+
+    def __init__(
+        self,
+        hidden_size,
+        num_layers=1,
+        layout='TNC',
+        dropout=0,
+        bidirectional=False,
+        input_size=None,
+        i2h_weight_initializer=None,
+        h2h_weight_initializer=None,
+        i2h_bias_initializer='zeros',
+        h2h_bias_initializer='zeros',
+        projection_size=None,
+        h2r_weight_initializer=None,
+        state_clip_min=None,
+        state_clip_max=None,
+        state_clip_nan=False,
+        dtype='float32',
+        *,
+        use_sequence_length=False,
+    ):
+        if (state_clip_min is None) != (state_clip_max is None):
+            raise ArgumentError(
+                'state_clip_min and state_clip_max go together',
+                expected='two numbers, or none',
+                got=(state_clip_min, state_clip_max),
+            )
+        self.state_clip_min, self.state_clip_max = state_clip_min, state_clip_max
+        self.state_clip_nan = state_clip_nan
+        super().__init__(
+            hidden_size,
+            num_layers,
+            layout,
+            dropout,
+            bidirectional,
+            input_size,
+            {
+                'i2h_weight': i2h_weight_initializer,
+                'h2h_weight': h2h_weight_initializer,
+                'i2h_bias': i2h_bias_initializer,
+                'h2h_bias': h2h_bias_initializer,
+                'h2r_weight': h2r_weight_initializer,
+            },
+            dtype,
+            use_sequence_length,
+            projection_size,
+        )
+
+    def equations(self, i2h, h2h, states):
+        return steps.lstm(i2h, h2h, states, clip=self._clip())
+
+    def _clip(self) -> Callable:
+        low, high = self.state_clip_min, self.state_clip_max
+        if low is None:
+            return lambda c: c
+        if self.state_clip_nan:
+            return lambda c: jnp.clip(jnp.where(jnp.isnan(c), low, c), low, high)
+        return lambda c: jnp.clip(c, low, high)
+
+
+class GRU(RecurrentLayer):
+    """Gated recurrent units; see `GRUCell` for the equations, and `RNN` for inputs, states, outputs and lengths.
+
+    Args:
+        hidden_size: the size of h.
+        num_layers: how many layers.
+        layout: of inputs and outputs, 'TNC' or 'NTC'.
+        dropout: in training, the rate of dropout on the outputs of every layer but the last.
+        bidirectional: a second direction, from the last step to the first.
+        input_size: the size of the input; None (or 0) lets the first input decide.
+        i2h_weight_initializer: of each i2h_weight, shape (3 * hidden_size, input size of the layer).
+        h2h_weight_initializer: of each h2h_weight, shape (3 * hidden_size, hidden_size).
+        i2h_bias_initializer: of each i2h_bias, shape (3 * hidden_size,).
+        h2h_bias_initializer: of each h2h_bias, shape (3 * hidden_size,).
+        dtype: the dtype of the parameters, and of the states that `begin_state` makes.
+        use_sequence_length: see `RNN`.
+
+    >>> list(GRU(3, input_size=2).init(0))
+    ['l0_i2h_weight', 'l0_h2h_weight', 'l0_i2h_bias', 'l0_h2h_bias']
+    """
+
+    gates = 3
+
+    def __init__(
+        self,
+        hidden_size,
+        num_layers=1,
+        layout='TNC',
+        dropout=0,
+        bidirectional=False,
+        input_size=None,
+        i2h_weight_initializer=None,
+        h2h_weight_initializer=None,
+        i2h_bias_initializer='zeros',
+        h2h_bias_initializer='zeros',
+        dtype='float32',
+        *,
+        use_sequence_length=False,
+    ):
+        super().__init__(
+            hidden_size,
+            num_layers,
+            layout,
+            dropout,
+            bidirectional,
+            input_size,
+            {
+                'i2h_weight': i2h_weight_initializer,
+                'h2h_weight': h2h_weight_initializer,
+                'i2h_bias': i2h_bias_initializer,
+                'h2h_bias': h2h_bias_initializer,
+            },
+            dtype,
+            use_sequence_length,
+        )
+
+    def equations(self, i2h, h2h, states):
+        return steps.gru(i2h, h2h, states)
