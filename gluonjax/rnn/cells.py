@@ -313,7 +313,7 @@ class RNNCell(DenseCell):
         )
 
     def equations(self, i2h, h2h, states):
-        return steps.rnn(i2h, h2h, states, activations.function(self.activation))
+        return steps.rnn(i2h + h2h, activations.function(self.activation))
 
 
 class LSTMCell(DenseCell):
@@ -362,7 +362,7 @@ class LSTMCell(DenseCell):
 
     def equations(self, i2h, h2h, states):
         functions = activations.function(self.activation), activations.function(self.recurrent_activation)
-        return steps.lstm(i2h, h2h, states, *functions)
+        return steps.lstm(i2h + h2h, states, *functions)
 
 
 class GRUCell(DenseCell):
@@ -456,7 +456,7 @@ class LSTMPCell(DenseCell):
         return [{'shape': (batch_size, size), '__layout__': 'NC'} for size in sizes]
 
     def equations(self, i2h, h2h, states):
-        h, c = steps.lstm(i2h, h2h, states)
+        h, c = steps.lstm(i2h + h2h, states)
         return [steps.projected(h, self.h2r_weight), c]
 
 

@@ -94,14 +94,14 @@ class _ConvRNN(_ConvCell):
     gates = 1
 
     def equations(self, i2h, h2h, states):
-        return steps.rnn(i2h, h2h, states, activations.function(self.activation))
+        return steps.rnn(i2h + h2h, activations.function(self.activation))
 
 
 class _ConvLSTM(_ConvCell):
     gates, count = 4, 2
 
     def equations(self, i2h, h2h, states):
-        return steps.lstm(i2h, h2h, states, activations.function(self.activation), axis=self.channel_axis)
+        return steps.lstm(i2h + h2h, states, activations.function(self.activation), axis=self.channel_axis)
 
 
 class _ConvGRU(_ConvCell):

@@ -5,7 +5,6 @@ from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
-from jax import lax
 
 from gluonjax.binding import Param
 from gluonjax.errors import ArgumentError
@@ -78,7 +77,11 @@ class RecurrentLayer(Stateful, Layer):
         checks.rank(inputs, 3, self.layout)
         return {f'{side}0_i2h_weight': (self.gates * self.hidden_size, inputs.shape[2]) for side in self.sides}
 
-    def equations(self, i2h, h2h, states: steps.States) -> steps.States:
+    def inputs(self, i2h, h2h_bias) -> tuple[jax.Array, ...]:
+        """What `equations` take of a sequence; the product of the output before is added to the last of them."""
+        return (i2h + h2h_bias[None, None],)
+
+    def equations(self, states: steps.States, *inputs) -> steps.States:
         """The new states of a step, first the one that is the output."""
         raise NotImplementedError
 
@@ -104,16 +107,18 @@ class RecurrentLayer(Stateful, Layer):
         xs, *values = checks.promoted(xs, *values, *states)
         i2h_weight, h2h_weight, i2h_bias, h2h_bias, *h2r_weight = values[: len(self.kinds)]
 
-        def step(i2h, states):
-            h, *others = self.equations(i2h, states[0] @ h2h_weight.T + h2h_bias[None], states)
-            return [steps.projected(h, *h2r_weight) if h2r_weight else h, *others]
-
         if side == 'r':
             xs = steps.backwards(xs, lengths)
-        i2h = xs @ i2h_weight.T + i2h_bias[None, None]
-        outputs, states = steps.run(lax.scan, step, i2h, values[len(self.kinds) :], lengths)
+        inputs = self.inputs(xs @ i2h_weight.T + i2h_bias[None, None], h2h_bias)
+        equations = self.projected_equations if h2r_weight else self.equations
+        outputs, states = steps.recur(equations, inputs, values[len(self.kinds) :], h2h_weight, h2r_weight, lengths)
         last.append(states)
         return steps.backwards(outputs, lengths) if side == 'r' else outputs
+
+    def projected_equations(self, states, gates, h2r_weight) -> steps.States:
+        """`equations`, with the output projected."""
+        h, *others = self.equations(states, gates)
+        return [steps.projected(h, h2r_weight), *others]
 
     def _check_lengths(self, sequence_length) -> None:
         if (sequence_length is not None) != self.use_sequence_length:
@@ -201,8 +206,8 @@ class RNN(RecurrentLayer):
             use_sequence_length,
         )
 
-    def equations(self, i2h, h2h, states):
-        return steps.rnn(i2h, h2h, states, activations.function(self.activation))
+    def equations(self, states, gates):
+        return steps.rnn(gates, activations.function(self.activation))
 
 
 class LSTM(RecurrentLayer):
@@ -285,8 +290,8 @@ class LSTM(RecurrentLayer):
             projection_size,
         )
 
-    def equations(self, i2h, h2h, states):
-        return steps.lstm(i2h, h2h, states, clip=self._clip())
+    def equations(self, states, gates):
+        return steps.lstm(gates, states, clip=self._clip())
 
     def _clip(self) -> Callable:
         low, high = self.state_clip_min, self.state_clip_max
@@ -353,5 +358,8 @@ class GRU(RecurrentLayer):
             use_sequence_length,
         )
 
-    def equations(self, i2h, h2h, states):
+    def inputs(self, i2h, h2h_bias):
+        return i2h, jnp.broadcast_to(h2h_bias, i2h.shape)
+
+    def equations(self, states, i2h, h2h):
         return steps.gru(i2h, h2h, states)

@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 
 from gluonjax.errors import ShapeError
 from gluonjax.nn import checks
@@ -23,17 +24,16 @@ def shapes(gates: int, hidden: int, inputs: int | None, output: int) -> dict[str
     }
 
 
-# One step: the products of input and state in, the new states out. The first state is the output.
+# One step: the products of input and state in, or their sum (`gates`); out the new states, first the output.
 
 
-def rnn(i2h, h2h, states, activation: Callable) -> States:
+def rnn(gates, activation: Callable) -> States:
     """Elman (1990)."""
-    return [activation(i2h + h2h)]
+    return [activation(gates)]
 
 
 def lstm(
-    i2h,
-    h2h,
+    gates,
     states,
     activation: Callable = jnp.tanh,
     recurrent_activation: Callable = jax.nn.sigmoid,
@@ -41,7 +41,7 @@ def lstm(
     clip: Callable = lambda c: c,
 ) -> States:
     """Hochreiter and Schmidhuber (1997), with a forget gate; in, forget, cell and out gates in MXNet's order."""
-    i, f, g, o = jnp.split(i2h + h2h, 4, axis)
+    i, f, g, o = jnp.split(gates, 4, axis)
     c = clip(recurrent_activation(f) * states[1] + recurrent_activation(i) * activation(g))
     return [recurrent_activation(o) * activation(c), c]
 
@@ -91,8 +91,50 @@ def held(number, valid_length, new, old) -> jax.Array:
 def run(scan: Callable, step: Callable, xs, states: States, valid_length=None) -> tuple[jax.Array, States]:
     """One scan of `step: x, states -> states`, which keeps dtypes: outputs and the last states."""
     body = in_a_row(lambda x, states, _: ((new := step(x, states))[0], new, None), valid_length)
-    (states, _), outputs = scan(body, (states, None), (jnp.arange(len(xs)), xs))
+    numbers = jnp.arange(len(jax.tree.leaves(xs)[0]))
+    (states, _), outputs = scan(body, (states, None), (numbers, xs))
     return outputs, states
+
+
+def plain_recur(equations: Callable, inputs, states: States, weight, rest=(), valid_length=None):
+    """One scan of a layer: outputs and the last states.
+
+    Args:
+        equations: `states, *inputs, *rest -> states`, for one step.
+        inputs: sequences; the last one lacks the products of the outputs before.
+        states: the first ones.
+        weight: what the output of the step before is multiplied with.
+        rest: more arrays for the equations.
+        valid_length: as for `in_a_row`.
+    """
+
+    def step(inputs, states):
+        *others, last = inputs
+        return equations(states, *others, last + _times(states[0], weight), *rest)
+
+    return run(lax.scan, step, inputs, states, valid_length)
+
+
+recur = jax.custom_jvp(plain_recur, nondiff_argnums=(0,))
+
+
+@recur.defjvp
+def _recur_jvp(equations, primals, tangents):
+    """The weight's part is one product over all steps, not a sum with a product a step: gradients take less time."""
+    inputs, states, weight, rest, valid_length = primals
+    inputs_tangent, states_tangent, weight_tangent, rest_tangent, _ = tangents
+
+    def with_this_weight(inputs, states, rest):
+        return plain_recur(equations, inputs, states, weight, rest, valid_length)
+
+    (outputs, last), push = jax.linearize(with_this_weight, inputs, states, rest)
+    before = jnp.concatenate([states[0][None], outputs[:-1]])
+    *others, tangent = inputs_tangent
+    return (outputs, last), push((*others, tangent + _times(before, weight_tangent)), states_tangent, rest_tangent)
+
+
+def _times(x, weight) -> jax.Array:
+    return lax.dot_general(x, weight, (((x.ndim - 1,), (1,)), ((), ())))
 
 
 def masked(outputs, valid_length) -> jax.Array:

@@ -330,3 +330,29 @@ def test_unknown_sizes():
     assert repr(rnn.LSTM(3, 2, 'NTC', bidirectional=True)) == (
         "LSTM(3, num_layers=2, layout='NTC', bidirectional=True)"
     )
+
+
+@pytest.mark.parametrize('cls', [rnn.LSTM, rnn.GRU])
+def test_derivatives_of_the_scan(cls):
+    """`recur` has a rule of its own for derivatives: the same, and those of gradients, as of a plain scan."""
+    with jax.enable_x64(True):
+        layer = cls(3, projection_size=2, dtype='float64') if cls is rnn.LSTM else cls(3, dtype='float64')
+        random = np.random.RandomState(0)
+        x = jnp.asarray(random.standard_normal((4, 2, 3)))
+        params = jax.tree.map(jnp.asarray, layer.init(0, x, init={'.*': 'normal'}))
+        way = jax.tree.map(lambda v: jnp.asarray(random.standard_normal(v.shape)), params)
+
+        def f(step):
+            moved = jax.tree.map(lambda v, w: v * 50 + step * w, params, way)
+            return jnp.sin(layer.apply(moved, x)).sum()
+
+        def reverse(step):
+            return jax.grad(f)(step)
+
+        h = 1e-5
+        slope = (f(h) - f(-h)) / (2 * h)
+        bend = (reverse(h) - reverse(-h)) / (2 * h)
+        for got in (jax.grad(f)(0.0), jax.jvp(f, (0.0,), (1.0,))[1]):
+            np.testing.assert_allclose(got, slope, rtol=1e-7)
+        for got in (jax.grad(reverse)(0.0), jax.jvp(reverse, (0.0,), (1.0,))[1], jax.hessian(f)(0.0)):
+            np.testing.assert_allclose(got, bend, rtol=1e-6)
