@@ -75,5 +75,9 @@ class BareLayerError(GluonError, TypeError):
     """A stateless definition was used as if it held values."""
 
 
+class NotANetworkError(GluonError, AttributeError):
+    """A stateless definition was asked for what only a network has."""
+
+
 class TransformationError(GluonError, RuntimeError):
     """A value would have to leave a transformation (`jit`, `vmap`, `scan`, ...) by a side door."""

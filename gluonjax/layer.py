@@ -14,7 +14,15 @@ from gluonjax import init as initializers
 from gluonjax.binding import Bindable, Call, Leaf, Param, Place, Run, SharedParameters, Token
 from gluonjax.describe import constructor_call, table
 from gluonjax.draw import Request, as_key, draw
-from gluonjax.errors import ArgumentError, BareLayerError, FrozenError, ParamsError, ShapeError, TieError
+from gluonjax.errors import (
+    ArgumentError,
+    BareLayerError,
+    FrozenError,
+    NotANetworkError,
+    ParamsError,
+    ShapeError,
+    TieError,
+)
 from gluonjax.tree import (
     FrozenDict,
     Path,
@@ -150,6 +158,15 @@ class Layer(Bindable, own=True):
             remedy='params = layer.init(key, x); y = layer.apply(params, x) -- or net = nn.Sequential(layer); '
             'net.initialize(); net(x)',
         )
+
+    def __getattr__(self, name: str):
+        """Reached for attributes that are not there: Gluon's layers were networks each."""
+        if name in _OF_NETWORKS:
+            raise NotANetworkError(
+                f'{type(self).__name__} is a definition and holds no values, so it has no {name!r}',
+                remedy=f'net = nn.Sequential(layer); net.{name}(...) -- or make the layer an attribute of an nn.Block',
+            )
+        raise AttributeError(f'{type(self).__name__!r} object has no attribute {name!r}', name=name, obj=self)
 
     def __repr__(self) -> str:
         children = list(_children(vars(self)))
@@ -350,6 +367,7 @@ class Layer(Bindable, own=True):
         return values
 
 
+_OF_NETWORKS = frozenset({'initialize', 'collect_params', 'hybridize', 'save_parameters', 'load_parameters'})
 _RESERVED = frozenset(name for name in dir(Layer) if not name.startswith('_'))
 
 

@@ -22,6 +22,7 @@ from gluonjax.errors import (
     FrozenError,
     GluonError,
     MissingKeyError,
+    NotANetworkError,
     ParamsError,
     PatternError,
     ShapeError,
@@ -1095,3 +1096,16 @@ def test_cast_is_the_same_layer_in_another_dtype():
     assert dtypes['layers.0.weight'] == dtypes['layers.0.bias'] == 'float16'
     assert {dtype for name, dtype in dtypes.items() if 'layers.1' in name} == {'float32'}
     assert layer.specs(X)['layers.0.weight'].dtype == 'float32'
+
+
+@pytest.mark.parametrize('name', ['initialize', 'collect_params', 'hybridize'])
+def test_a_layer_is_no_network(name):
+    with pytest.raises(
+        NotANetworkError, match=rf'(?s)Dense is a definition.*{name}.*nn\.Sequential\(layer\); net.{name}'
+    ):
+        getattr(nn.Dense(3), name)()
+    assert not hasattr(nn.Dense(3), name)
+    assert not hasattr(nn.Dense(3), 'nonsense')
+    with pytest.raises(AttributeError, match="'Dense' object has no attribute 'nonsense'"):
+        _ = nn.Dense(3).nonsense
+    assert hasattr(nn.Sequential(nn.Dense(3))[0], name)
