@@ -205,10 +205,28 @@ def test_two_repeats_can_be_tied():
     close(net.apply(params, X), expected)
 
 
-def test_copies_are_not_tied_to_one():
-    shared = nn.Dense(4)
+class Shift(nn.Layer):
+    """Its shape is unknown altogether."""
+
+    def __init__(self):
+        self.shift = Param()
+
+    def infer_shape(self, x):
+        return {'shift': x.shape}
+
+    def forward(self, x):
+        return x + self.shift
+
+
+@pytest.mark.parametrize('make', [lambda: nn.Dense(4), Shift])
+def test_copies_are_not_tied_to_one(make):
+    shared = make()
     with pytest.raises(errors.TieError):
         nn.Sequential(shared, nn.Repeat(shared, 3)).specs(X)
+
+
+def test_copies_of_an_unknown_shape():
+    assert nn.Repeat(Shift(), 3).specs(X)['copies.shift'].shape == (3, 6, 4)
 
 
 # Errors.
