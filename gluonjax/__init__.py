@@ -4,7 +4,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from gluonjax import autograd, errors, init, loss, nn, rnn
+    from gluonjax import autograd, errors, init, loss, metric, nn, rnn
     from gluonjax.binding import Param
     from gluonjax.block import Block, HybridBlock
     from gluonjax.draw import seed
@@ -26,6 +26,7 @@ __all__ = [
     'init',
     'loss',
     'merge',
+    'metric',
     'nn',
     'rnn',
     'seed',

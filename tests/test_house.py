@@ -154,7 +154,7 @@ def test_what_is_public_is_documented(module):
 
 EXPORTED = {
     value
-    for package in (gluonjax, gluonjax.nn, gluonjax.rnn, gluonjax.loss)
+    for package in (gluonjax, gluonjax.loss, gluonjax.metric, gluonjax.nn, gluonjax.rnn)
     for name in package.__all__
     if inspect.isclass(value := getattr(package, name))
 }
@@ -168,7 +168,7 @@ def test_public_methods_are_documented_where_they_first_appear(exported):
             assert value.__doc__, name
 
 
-@pytest.mark.parametrize('package', [gluonjax, gluonjax.nn, gluonjax.rnn, gluonjax.loss])
+@pytest.mark.parametrize('package', [gluonjax, gluonjax.loss, gluonjax.metric, gluonjax.nn, gluonjax.rnn])
 def test_all_names_what_is_there(package):
     assert list(package.__all__) == sorted(package.__all__)
     for name in package.__all__:

@@ -24,13 +24,7 @@ from gluonjax.metric.eval_metric import DeviceMetric, EvalMetric, alias, registe
 from gluonjax.metric.likelihood import CrossEntropy, Loss, NegativeLogLikelihood, Perplexity
 from gluonjax.metric.regression import MAE, MSE, RMSE, PearsonCorrelation
 
-__all__ = [
-    'F1',
-    'MAE',
-    'MCC',
-    'MSE',
-    'PCC',
-    'RMSE',
+__all__ = [  # noqa: RUF022  (plain order)
     'Accuracy',
     'BinaryAccuracy',
     'CompositeEvalMetric',
@@ -39,11 +33,17 @@ __all__ = [
     'Definition',
     'DeviceMetric',
     'EvalMetric',
+    'F1',
     'Fbeta',
     'Loss',
+    'MAE',
+    'MCC',
+    'MSE',
     'NegativeLogLikelihood',
+    'PCC',
     'PearsonCorrelation',
     'Perplexity',
+    'RMSE',
     'TopKAccuracy',
     'alias',
     'create',
