@@ -4,12 +4,14 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from gluonjax import autograd, errors, init, loss, metric, nn, rnn
+    from gluonjax import autograd, errors, init, loss, lr_scheduler, metric, nn, optimizer, rnn
     from gluonjax.binding import Param
     from gluonjax.block import Block, HybridBlock
     from gluonjax.draw import seed
     from gluonjax.layer import Layer
     from gluonjax.parameter import Parameter, ParameterDict
+    from gluonjax.step import make_step
+    from gluonjax.trainer import Trainer
     from gluonjax.tree import merge
 
 __version__ = '0.1.0'
@@ -21,13 +23,17 @@ __all__ = [
     'Param',
     'Parameter',
     'ParameterDict',
+    'Trainer',
     'autograd',
     'errors',
     'init',
     'loss',
+    'lr_scheduler',
+    'make_step',
     'merge',
     'metric',
     'nn',
+    'optimizer',
     'rnn',
     'seed',
 ]
@@ -39,6 +45,8 @@ _HOMES = {
     'Param': 'binding',
     'Parameter': 'parameter',
     'ParameterDict': 'parameter',
+    'Trainer': 'trainer',
+    'make_step': 'step',
     'merge': 'tree',
     'seed': 'draw',
 }

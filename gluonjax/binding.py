@@ -193,6 +193,14 @@ class Bindable(metaclass=_Constructor):
         """In `forward`: True under `apply_train`."""
         raise _not_running(self, 'training')
 
+    @property
+    def batch_mask(self) -> jax.Array | None:
+        """In `forward`, under training: which samples count, of bool and shape (batch,); None if all do.
+
+        A layer that mixes the samples of a batch leaves out those that do not count: they are padding.
+        """
+        raise _not_running(self, 'batch_mask')
+
     def next_key(self) -> jax.Array:
         """In `forward`: a fresh random key, derived from the run's key, this layer's path and a count.
 
@@ -250,8 +258,10 @@ class Call(NamedTuple):
 class Run:
     """One pass through a definition: where values are read, values and shapes are checked, and news is recorded."""
 
-    def __init__(self, places: Mapping[str, Place], values, shapes: dict[str, Any], training: bool = False, key=None):
-        self.places, self.training, self.key = places, training, key
+    def __init__(
+        self, places: Mapping[str, Place], values, shapes: dict[str, Any], training: bool = False, key=None, mask=None
+    ):
+        self.places, self.training, self.key, self.mask = places, training, key, mask
         self.values, self.shapes = values, shapes  # without values, the run is there to complete the shapes
         self.recorded: dict[str, Any] = {}
         self.history: list[Call] = []
@@ -449,6 +459,10 @@ class _Bound(Bindable, own=True):
     @property
     def training(self) -> bool:
         return self._run.training
+
+    @property
+    def batch_mask(self) -> jax.Array | None:
+        return self._run.mask
 
     def next_key(self) -> jax.Array:
         return self._run.next_key(self._path)

@@ -81,3 +81,23 @@ class NotANetworkError(GluonError, AttributeError):
 
 class TransformationError(GluonError, RuntimeError):
     """A value would have to leave a transformation (`jit`, `vmap`, `scan`, ...) by a side door."""
+
+
+class BatchMaskError(GluonError, ValueError):
+    """A layer mixes the samples of a batch, and cannot tell which of its rows a mask leaves out."""
+
+
+class NonFiniteError(GluonError, ArithmeticError):
+    """A loss, an output or a gradient is infinite or not a number."""
+
+
+class CheckpointError(GluonError, ValueError):
+    """A checkpoint that is not there, or does not fit; every difference is named."""
+
+
+class DataError(GluonError, ValueError):
+    """Batches that cannot be trained on, or that end too early."""
+
+
+class MissingExtraError(GluonError, ImportError):
+    """A package is needed that an extra of gluonjax installs."""

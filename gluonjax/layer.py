@@ -337,9 +337,13 @@ class Layer(Bindable, own=True):
 
     def run(self, values: Mapping[str, Any], inputs, named, training: bool = False, key=None):
         """One pass on flat values: the output, and what was recorded."""
-        shapes = {name: np.shape(value) for name, value in values.items()}
-        run = Run(self.places(), values, shapes, training, None if key is None else as_key(key))
+        run = self.begin(values, training, key)
         return run(self, inputs, named), run.recorded
+
+    def begin(self, values: Mapping[str, Any], training: bool = False, key=None, mask=None) -> Run:
+        """A run on flat values that has not begun: `run(layer, inputs, named)` makes the pass."""
+        shapes = {name: np.shape(value) for name, value in values.items()}
+        return Run(self.places(), values, shapes, training, None if key is None else as_key(key), mask)
 
     def summary(self, *inputs, **named) -> str:
         """A table of the layers that ran, their output shapes, and how many numbers each holds; tied ones once."""

@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import threading
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
@@ -69,16 +69,17 @@ class Parameter:
 
     def __init__(self, declared: Param):
         self._declared, self._shape = declared, declared.shape
-        self._array: jax.Array | None = None
+        self._value: jax.Array | None = None
+        self._borrower: Callable[[], None] | None = None  # who holds the value for now; called, it gives it back
         self._wish: Wish | None = None
         self._trainable = declared.trainable
         self._grad_req = 'write' if declared.trainable else 'null'
-        self.lr_mult = self.wd_mult = 1.0
+        self._lr_mult = self._wd_mult = 1.0
         self._holders: list[tuple[weakref.ref[Block], Path]] = []
         self._watchers: weakref.WeakSet[Block] = weakref.WeakSet()  # Blocks that are ready to run with this value
 
     def __getstate__(self):
-        return {**vars(self), '_holders': [], '_watchers': ()}
+        return {**vars(self), '_value': self._array, '_borrower': None, '_holders': [], '_watchers': ()}
 
     def __setstate__(self, state):
         vars(self).update(state, _watchers=weakref.WeakSet())
@@ -112,6 +113,26 @@ class Parameter:
             raise ArgumentError('grad_req is unknown', expected="'write', 'add' or 'null'", got=repr(value))
         self._grad_req = value if self._trainable else 'null'
         self._redeclare(trainable=self._grad_req != 'null')
+
+    @property
+    def lr_mult(self) -> float:
+        """What a Trainer multiplies the learning rate with for this parameter."""
+        return self._lr_mult
+
+    @lr_mult.setter
+    def lr_mult(self, value: float) -> None:
+        self._lr_mult = value
+        self._redeclare()
+
+    @property
+    def wd_mult(self) -> float:
+        """What a Trainer multiplies the weight decay with for this parameter."""
+        return self._wd_mult
+
+    @wd_mult.setter
+    def wd_mult(self, value: float) -> None:
+        self._wd_mult = value
+        self._redeclare()
 
     def data(self) -> jax.Array:
         """The value, a plain `jax.Array`.
@@ -212,12 +233,26 @@ class Parameter:
         also = f', also {", ".join(names[1:])}' if names[1:] else ''
         return f'Parameter {names[0]} (shape={text(self.shape)}, dtype={self.dtype}{also})'
 
+    @property
+    def _array(self) -> jax.Array | None:
+        """The value, which whoever borrowed it gives back first."""
+        if self._borrower is not None:
+            self._borrower()
+        return self._value
+
     def _commit(self, array: jax.Array) -> None:
         with LOCK:
-            self._array, self._shape, self._wish = array, array.shape, None
-            for block in list(self._watchers):
-                block._forget_program()
-            self._watchers.clear()
+            if self._borrower is not None:
+                self._borrower()
+            self._hold(array, None)
+            self._shape, self._wish = array.shape, None
+
+    def _hold(self, array: jax.Array | None, borrower: Callable[[], None] | None) -> None:
+        """Has this value from now on, or a borrower who will give it back."""
+        self._value, self._borrower = array, borrower
+        for block in list(self._watchers):
+            block._forget_program()
+        self._watchers.clear()
 
     def _redeclare(self, **changes) -> None:
         self._declared = dataclasses.replace(self._declared, **changes)

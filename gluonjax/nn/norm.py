@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from gluonjax.binding import Param
-from gluonjax.errors import ArgumentError, ShapeError, TransformationError
+from gluonjax.errors import ArgumentError, BatchMaskError, ShapeError, TransformationError
 from gluonjax.layer import Layer
 from gluonjax.nn import checks
 
@@ -135,6 +135,28 @@ class BatchNorm(_CenteredNorm):
         factor = lax.rsqrt(var + self.epsilon) * (gamma if self.scale else 1)
         return ((wide - mean) * factor + beta).astype(x.dtype)
 
+    def _mean(self, x, over):
+        """Over the samples that count."""
+        if self.batch_mask is None:
+            return self._synchronized(super()._mean(x, over))
+        counted = self._counted(x)
+        places = math.prod(x.shape[i] for i in over if i)
+        total = jnp.where(counted, x, 0).sum(over, keepdims=True)
+        return self._synchronized(total) / self._synchronized(counted.sum(keepdims=True) * places)
+
+    def _counted(self, x):
+        if self._axis(x) == 0 or len(x) != len(self.batch_mask):
+            raise BatchMaskError(
+                'a batch with padding came in another shape, and the samples that count cannot be told',
+                expected=f'samples along the first axis, {len(self.batch_mask)} of them',
+                got=f'{x.shape} with channels along axis {self._axis(x)}',
+                remedy="last_batch='keep' trains on the last batch without padding",
+            )
+        return _along(0, self.batch_mask, x.ndim)
+
+    def _synchronized(self, mean):
+        return mean
+
     def _blend(self, old, new):
         return self.momentum * old + (1 - self.momentum) * lax.stop_gradient(new).reshape(old.shape)
 
@@ -216,8 +238,7 @@ class SyncBatchNorm(BatchNorm):
         )
         self.num_devices, self.axis_name = num_devices, axis_name
 
-    def _mean(self, x, over):
-        mean = super()._mean(x, over)
+    def _synchronized(self, mean):
         if self.axis_name is None:
             return mean
         try:

@@ -1,0 +1,371 @@
+"""Trainer: a network, a loss and an optimizer, as one compiled step.
+
+The step is the pure one of `gluonjax.step`. From one step to the next the Trainer borrows the network's values: they
+lie in one flat tuple that the program takes and donates. Whoever reads a Parameter makes the Trainer give them back.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from gluonjax import optimizer as optimizers
+from gluonjax.block import Block
+from gluonjax.errors import ArgumentError, BatchMaskError
+from gluonjax.feed import padded, rows_of
+from gluonjax.layer import Layer
+from gluonjax.parameter import LOCK, ParameterDict, key_or_next
+from gluonjax.picture import Picture
+from gluonjax.step import State, Step, make_step, parts
+from gluonjax.tree import flatten, matches, nest, no_match
+
+
+class Trainer:
+    """Trains a network: `trainer.step(x, y)` is forward, loss, backward, update, statistics and metrics in one program.
+
+    Args:
+        net: a network. Its shapes may be unknown yet; the first batch completes them.
+        loss: `loss(output, label)` gives one number for each sample: one of `gluonjax.loss`, or any function.
+        optimizer: a name of MXNet's, one of `gluonjax.optimizer`, or any `optax.GradientTransformation`.
+        optimizer_params: arguments of an optimizer given by name.
+        key: a JAX key or an int for dropout and the like; by default the next of the library's stream.
+        last_batch: what becomes of a batch smaller than the one before: 'pad' fills it up with samples that do not
+            count, so that nothing compiles anew for its size; 'keep' compiles for it; 'discard' makes `fit` drop it.
+        **options: those of `make_step`: metrics, clip_global_norm, accumulate, precision, average, remat,
+            skip_nonfinite.
+
+    Raises:
+        ArgumentError: if an argument has no such value.
+
+    >>> from gluonjax import loss, nn
+    >>> net = nn.Sequential(nn.Dense(8, activation='relu'), nn.Dense(3))
+    >>> net.initialize(key=0)
+    >>> trainer = Trainer(net, loss.SoftmaxCrossEntropyLoss(), 'sgd', {'learning_rate': 0.5}, key=0)
+    >>> x, y = jnp.eye(3), jnp.arange(3)
+    >>> losses = [trainer.step(x, y) for _ in range(100)]
+    >>> bool(losses[-1] < 0.1 * losses[0])
+    True
+    """
+
+    def __init__(
+        self,
+        net: Block,
+        loss: Callable,
+        optimizer: Any = 'sgd',
+        optimizer_params: Mapping[str, Any] | None = None,
+        *,
+        key=None,
+        last_batch: str = 'pad',
+        **options,
+    ):
+        if last_batch not in ('pad', 'keep', 'discard'):
+            raise ArgumentError('last_batch is unknown', expected="'pad', 'keep' or 'discard'", got=repr(last_batch))
+        self.net, self.loss, self.last_batch, self.options = _network(net), loss, last_batch, options
+        self.optimizer = optimizers.create(optimizer, **(optimizer_params or {}))
+        make_step(net, loss, self.optimizer, **options)  # refuses now what it would refuse at the first step
+        with key_or_next(key) as key:
+            self._key = key
+        self._learning_rate: float | None = None  # what was set before there was a state
+        self._program: _Program | None = None  # what was made of the network as it was at the last step
+        self._state: State | None = None  # None before the first step, and while the program holds it
+
+    def __repr__(self) -> str:
+        return f'Trainer({type(self.net).__name__}, {self.loss!r}, {self.optimizer!r})'
+
+    # Steps.
+
+    def step(self, *batch) -> jax.Array:
+        """One step on a batch: `step(x, y)`, `step(x1, x2, y)`, or a dict of inputs by name with 'label' among them.
+
+        Returns:
+            The mean loss over the samples, before the update: a float32 scalar on the device. Nothing waits for it.
+
+        Raises:
+            UninitializedError: if `net.initialize()` was not called.
+            ShapeError: if the loss is not one number for each sample, or shapes do not fit. Nothing is changed.
+        """
+        with LOCK:
+            program = self._program
+            if program is None or not program.lent or program.picture is not self.net._picture:
+                return self._begin(_as_batch(batch))
+            if batch and getattr(batch[0], 'shape', None) == program.shape:
+                program.moving, value = program.run(program.moving, program.fixed, batch)
+                return value
+            return program.step_of_any_size(_as_batch(batch), self.last_batch != 'keep')
+
+    def _begin(self, batch) -> jax.Array:
+        """The first step after the network was made, looked at or changed."""
+        self._give_back()
+        picture, (inputs, named, _) = self.net._now(), parts(batch)
+        drawn = picture.draw_missing(inputs, named)
+        params = nest(dict(zip(picture.names, picture.values(drawn), strict=True)))
+        program = self._program
+        if program is None or program.picture is not picture:
+            program = _Program(picture, self._make_step(picture))
+        state = self._state_of(program.step, params, batch)
+        program.take(_copied(state), batch)
+        value = program.step_of_any_size(batch, self.last_batch != 'keep')
+        picture.commit(drawn)  # completes shapes, fulfils wishes
+        program.lent = True
+        self._program, self._state, self._learning_rate = program, None, None
+        for cell in picture.cells:
+            cell._hold(None, self._give_back)
+        return value
+
+    def _make_step(self, picture: Picture) -> Step:
+        cells = dict(zip(picture.names, picture.cells, strict=True))
+        rates = {name: cell.lr_mult for name, cell in cells.items() if cell.lr_mult != 1}
+        decays = {name: cell.wd_mult for name, cell in cells.items() if cell.wd_mult != 1}
+        optimizer = _with_multipliers(self.optimizer, rates, decays) if rates or decays else self.optimizer
+        return make_step(picture.definition, self.loss, optimizer, **self.options)
+
+    def _state_of(self, step: Step, params, batch) -> State:
+        """The state as it goes on: with the network's values of now, and whatever of the rest still fits."""
+        old, program = self._state, self._program
+        if old is not None and program is not None and program.step is step:
+            return old._replace(params=params)
+        fresh = step.init(self._key, batch, params=params)
+        if old is not None:
+            return _continued(fresh, old)
+        if self._learning_rate is None:
+            return fresh
+        return fresh._replace(optimizer=optimizers.with_learning_rate(fresh.optimizer, self._learning_rate))
+
+    def _give_back(self) -> None:
+        """Puts the values back into the network's Parameters."""
+        with LOCK:
+            program = self._program
+            if program is None or not program.lent:
+                return
+            self._state, program.lent = program.state(), False
+            values = flatten(self._state.params)
+            for name, cell in zip(program.picture.names, program.picture.cells, strict=True):
+                cell._hold(values[name], None)
+
+    # The state.
+
+    @property
+    def state(self) -> State | None:
+        """Everything that steps change, as `make_step` has it; None before the first step. It may be assigned."""
+        with LOCK:
+            self._give_back()
+            return self._state
+
+    @state.setter
+    def state(self, state: State) -> None:
+        with LOCK:
+            self.net.params = state.params
+            self._state = state
+
+    @property
+    def learning_rate(self) -> float:
+        """The learning rate of the next step; reading it waits for the device.
+
+        Raises:
+            ArgumentError: if the optimizer keeps none in its state.
+        """
+        with LOCK:
+            if self._learning_rate is not None:
+                return self._learning_rate
+            lent = self._program is not None and self._program.lent
+            state = self._program.state() if self._program is not None and lent else self._state
+            return float(optimizers.find_learning_rate(state.optimizer if state else self.optimizer.init({})))
+
+    def set_learning_rate(self, value: float) -> None:
+        """Sets the learning rate from the next step on; nothing compiles anew.
+
+        Raises:
+            ArgumentError: if a schedule sets it, or the optimizer keeps none in its state.
+        """
+        with LOCK:
+            if self._program is not None and self._program.lent:
+                self._program.change(lambda state: optimizers.with_learning_rate(state, value))
+            elif self._state is not None:
+                changed = optimizers.with_learning_rate(self._state.optimizer, value)
+                self._state = self._state._replace(optimizer=changed)
+            else:
+                optimizers.with_learning_rate(self.optimizer.init({}), value)  # refuses what cannot be set
+                self._learning_rate = float(value)
+
+    def reset_optimizer(self, select: str | None = None) -> None:
+        """Begins anew with the optimizer's state of chosen parameters, as for parameters that were drawn anew.
+
+        What the optimizer keeps of no parameter, such as a count of steps, begins anew without `select` only.
+
+        Args:
+            select: a pattern (`re.match` on names); all parameters without one.
+
+        Raises:
+            PatternError: if nothing matches `select`.
+        """
+        with LOCK:
+            state, program = self.state, self._program
+            if state is None or program is None:
+                return
+            leaves = program.picture.definition.leaves()
+            chosen = {leaf.name for leaf in leaves if select is None or matches(select, leaf.names)}
+            if not chosen:
+                raise no_match(str(select), leaves)
+            fresh = program.step.optimizer.init(program.step.layer.partition(state.params)[0])
+            names = list(flatten(state.params))
+
+            def begin_anew(path, new, old):
+                return new if select is None or parameter_of(path, names) in chosen else old
+
+            self._state = state._replace(optimizer=jax.tree_util.tree_map_with_path(begin_anew, fresh, state.optimizer))
+
+    @property
+    def average(self) -> dict[str, Any]:
+        """The params with the moving average in place of the trainable ones, for `net.apply`.
+
+        Raises:
+            ArgumentError: if the Trainer keeps none.
+        """
+        state = self.state
+        if state is None or state.average is None:
+            raise ArgumentError(
+                'this Trainer keeps no average', remedy='Trainer(..., average=0.999); it begins with the first step'
+            )
+        return nest({**flatten(state.params), **flatten(state.average)})
+
+
+class _Program:
+    """The step of one network, compiled, on flat leaves: what moves is donated, what is only read is not returned."""
+
+    def __init__(self, picture: Picture, step: Step):
+        self.picture, self.step, self.lent = picture, step, False
+        self.shape, self.rows, self.maskable = None, 0, True  # of the first input, of the batch
+        self.moves: list[int] | None = None
+        self.moving: tuple[jax.Array, ...] = ()
+        self.fixed: tuple[jax.Array, ...] = ()
+        self.run = jax.jit(self._flat, donate_argnums=0)
+
+    def take(self, state: State, batch) -> None:
+        """Holds a state, whose arrays are nobody else's."""
+        self.impl = jax.random.key_impl(state.key)
+        leaves, self.tree = jax.tree.flatten(state._replace(key=jax.random.key_data(state.key)))
+        if self.moves is None:
+            self.moves = self._moves(leaves, batch)
+        self._hold(leaves)
+
+    def _hold(self, leaves) -> None:
+        moves = set(self.moves or ())
+        self.moving = tuple(leaf for i, leaf in enumerate(leaves) if i in moves)
+        self.fixed = tuple(leaf for i, leaf in enumerate(leaves) if i not in moves)
+
+    def state(self) -> State:
+        """The state that it holds."""
+        state = self.tree.unflatten(self._joined(self.moving, self.fixed))
+        return state._replace(key=jax.random.wrap_key_data(state.key, impl=self.impl))
+
+    def change(self, optimizer: Callable) -> None:
+        """Puts `optimizer(its state)` in place of the optimizer's state that it holds."""
+        state = self.tree.unflatten(self._joined(self.moving, self.fixed))
+        self._hold(jax.tree.leaves(state._replace(optimizer=optimizer(state.optimizer))))
+
+    def step_of_any_size(self, batch, pad: bool) -> jax.Array:
+        """One step on a batch that may be smaller than those before."""
+        rows = rows_of(batch) or 0
+        if pad and self.maskable and 0 < rows < self.rows:
+            try:
+                self.moving, value = self.run(self.moving, self.fixed, *padded(batch, self.rows))
+                return value
+            except BatchMaskError:
+                self.maskable = False
+        self.moving, value = self.run(self.moving, self.fixed, batch)
+        if rows >= self.rows:
+            self.rows, self.shape = rows, jax.tree.leaves(batch)[0].shape
+        return value
+
+    def _flat(self, moving, fixed, batch, mask=None):
+        leaves = self._joined(moving, fixed)
+        news, value = self._next(leaves, batch, mask)
+        return tuple(jax.lax.convert_element_type(news[i], leaves[i].dtype) for i in self.moves or ()), value
+
+    def _next(self, leaves, batch, mask=None):
+        old = self.tree.unflatten(leaves)
+        key = jax.random.wrap_key_data(old.key, impl=self.impl)
+        new, metrics = self.step(old._replace(key=key), batch, mask)
+        new = new._replace(key=old.key if new.key is key else jax.random.key_data(new.key))
+        return jax.tree.leaves(new), metrics['loss']
+
+    def _moves(self, leaves, batch) -> list[int]:
+        moves: list[int] = []
+
+        def probe(leaves, batch):
+            news, value = self._next(leaves, batch)
+            moves.extend(i for i, (new, old) in enumerate(zip(news, leaves, strict=True)) if new is not old)
+            return value
+
+        jax.eval_shape(probe, leaves, batch)
+        return moves
+
+    def _joined(self, moving, fixed) -> list[Any]:
+        places, moving, fixed = set(self.moves or ()), iter(moving), iter(fixed)
+        return [next(moving if i in places else fixed) for i in range(self.tree.num_leaves)]
+
+
+def parameter_of(path, names) -> str | None:
+    """The parameter that a leaf of an optimizer's state belongs to: the one whose name ends its path."""
+    keys = '.'.join(str(entry.key) for entry in path if isinstance(entry, jax.tree_util.DictKey))
+    found = [name for name in names if keys == name or keys.endswith(f'.{name}')]
+    return max(found, key=len, default=None)
+
+
+def _with_multipliers(optimizer, rates: Mapping[str, float], decays: Mapping[str, float]):
+    """The optimizer with factors on the rate and the weight decay of parameters, by name."""
+    if isinstance(optimizer, optimizers.Optimizer):
+        return optimizer.with_multipliers(rates, decays)
+    if decays:
+        raise ArgumentError(
+            f'an optax transformation takes no wd_mult, and {sorted(decays)} have one',
+            remedy="an optimizer by name, such as 'adamw'; or optax.masked(optax.add_decayed_weights(...), mask)",
+        )
+
+    def scale(updates, state, params=None):
+        flat = flatten(updates)
+        return nest({name: update * rates.get(name, 1) for name, update in flat.items()}), state
+
+    return optax.chain(optimizer, optax.GradientTransformation(lambda params: optax.EmptyState(), scale))
+
+
+def _network(net) -> Block:
+    if isinstance(net, ParameterDict):
+        raise ArgumentError(
+            'a Trainer takes the network and the loss, not the parameters',
+            got='a ParameterDict',
+            remedy='Trainer(net, loss, optimizer, optimizer_params); trainer.step(x, y) computes the gradients too',
+        )
+    if not isinstance(net, Block):
+        raise ArgumentError(
+            'a Trainer trains a network',
+            expected='an nn.Block, such as nn.Sequential',
+            got=repr(net),
+            remedy='nn.Sequential(layer)' if isinstance(net, Layer) else None,
+        )
+    return net
+
+
+def _as_batch(arguments):
+    """A batch given whole, or in parts."""
+    return arguments[0] if len(arguments) == 1 else arguments
+
+
+def _continued(fresh: State, old: State) -> State:
+    """The fresh state, with whatever of the old one stands at the same place in the same shape, except for params."""
+    known = {jax.tree_util.keystr(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(old)}
+
+    def pick(path, leaf):
+        before = known.get(jax.tree_util.keystr(path))
+        fits = before is not None and (before.shape, before.dtype) == (leaf.shape, leaf.dtype)
+        return before if fits else leaf
+
+    return jax.tree_util.tree_map_with_path(pick, fresh)._replace(params=fresh.params)
+
+
+@jax.jit
+def _copied(state):
+    """The state in arrays of its own, without weak types, so that nobody else's are donated."""
+    return jax.tree.map(lambda leaf: jax.lax.convert_element_type(jnp.copy(leaf), leaf.dtype), state)
