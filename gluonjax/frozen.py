@@ -1,0 +1,46 @@
+"""Configurations that stay as they were constructed."""
+
+from typing import Any
+
+from gluonjax.describe import constructor_call
+from gluonjax.errors import FrozenError
+
+
+class _Freezing(type):
+    """Freezes what was constructed, when the constructor of the last subclass is through."""
+
+    def __call__(cls, *args, **kwargs):
+        instance = super().__call__(*args, **kwargs)
+        vars(instance)['_frozen'] = True
+        return instance
+
+
+class Frozen(metaclass=_Freezing):
+    """The base of what cannot be changed after construction; it shows itself as the call that makes it.
+
+    >>> class Rate(Frozen):
+    ...     def __init__(self, value=1.0):
+    ...         self.value = value
+    >>> Rate(2.0)
+    Rate(value=2.0)
+    >>> Rate().value = 3.0
+    Traceback (most recent call last):
+    ...
+    gluonjax.errors.FrozenError: Rate is frozen: 'value' cannot be set after construction
+      try: make a new one
+    """
+
+    remedy = 'make a new one'  # what to do instead
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if '_frozen' in vars(self):
+            raise FrozenError(
+                f'{type(self).__name__} is frozen: {name!r} cannot be set after construction', remedy=self.remedy
+            )
+        object.__setattr__(self, name, value)
+
+    def __delattr__(self, name: str) -> None:
+        raise FrozenError(f'{type(self).__name__} is frozen: {name!r} cannot be deleted', remedy=self.remedy)
+
+    def __repr__(self) -> str:
+        return constructor_call(self)

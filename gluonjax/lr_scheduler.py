@@ -1,0 +1,205 @@
+"""Learning-rate schedulers of MXNet, as pure functions of the number of the update.
+
+A scheduler is immutable and remembers nothing: the rate depends on the number of the update (1 for the first) alone.
+It takes a Python number, a NumPy array or a JAX array, traced or not; Python and NumPy are computed in float64, JAX in
+float32.
+
+>>> scheduler = FactorScheduler(step=2, factor=0.5, base_lr=1.0)
+>>> [scheduler(t) for t in range(1, 7)]
+[1.0, 1.0, 0.5, 0.5, 0.25, 0.25]
+>>> jax.jit(scheduler)(5)
+Array(0.25, dtype=float32, weak_type=True)
+"""
+
+import copy
+import math
+from collections.abc import Sequence
+from typing import Any, Self
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gluonjax.errors import ArgumentError
+from gluonjax.frozen import Frozen
+from gluonjax.nn import checks
+
+__all__ = ['CosineScheduler', 'FactorScheduler', 'LRScheduler', 'MultiFactorScheduler', 'PolyScheduler']
+
+
+class LRScheduler(Frozen):
+    """The base of schedulers: the warm-up, and `after_warmup`, which a subclass says.
+
+    Args:
+        base_lr: the rate at which the warm-up ends and the schedule starts.
+        warmup_steps: updates with a smaller number belong to the warm-up.
+        warmup_begin_lr: the rate at which the warm-up starts.
+        warmup_mode: 'linear', from `warmup_begin_lr` to `base_lr`; 'constant', `warmup_begin_lr` throughout.
+
+    Raises:
+        ArgumentError: if an argument has no such value.
+
+    A scheduler of one's own:
+
+    >>> class InverseRoot(LRScheduler):
+    ...     def after_warmup(self, num_update, xp):
+    ...         return self.base_lr / xp.sqrt(num_update)
+    >>> InverseRoot(base_lr=1.0, warmup_steps=4)(np.array([1, 2, 4, 16]))
+    array([0.25, 0.5 , 0.5 , 0.25])
+    """
+
+    def __init__(self, base_lr=0.01, warmup_steps=0, warmup_begin_lr=0, warmup_mode='linear'):
+        self.base_lr = checks.number('base_lr', base_lr)
+        self.warmup_steps = checks.size('warmup_steps', warmup_steps, least=0)
+        self.warmup_begin_lr = checks.number('warmup_begin_lr', warmup_begin_lr, most=self.base_lr)
+        if warmup_mode not in ('linear', 'constant'):
+            raise ArgumentError('warmup_mode is unknown', expected="'linear' or 'constant'", got=repr(warmup_mode))
+        self.warmup_mode = warmup_mode
+        self.warmup_final_lr = self.base_lr
+
+    def after_warmup(self, num_update: Any, xp: Any) -> Any:
+        """The rate of an update after the warm-up; `xp` is the numpy or jax.numpy that `num_update` belongs to.
+
+        It is evaluated for updates of the warm-up too, and the result not used.
+        """
+        raise ArgumentError(f'{type(self).__name__} says no rate', remedy='override after_warmup(self, num_update, xp)')
+
+    def __call__(self, num_update):
+        """The learning rate of the update with this number; a float for a Python number, else an array."""
+        xp = jnp if isinstance(num_update, jax.Array) else np
+        warming = num_update < self.warmup_steps
+        rate = xp.where(warming, self._warmup(num_update), self.after_warmup(num_update, xp))
+        return float(rate) if isinstance(num_update, int | float) else rate
+
+    def _warmup(self, num_update):
+        if self.warmup_mode == 'constant' or not self.warmup_steps:
+            return self.warmup_begin_lr
+        return self.warmup_begin_lr + (self.warmup_final_lr - self.warmup_begin_lr) * (num_update / self.warmup_steps)
+
+    def with_base_lr(self, base_lr: float) -> Self:
+        """What MXNet makes of a scheduler when an optimizer is given `learning_rate` too.
+
+        The schedule starts from the new rate, but the warm-up still ends at the old one. `PolyScheduler` and
+        `CosineScheduler` stay as they are.
+        """
+        changed = copy.copy(self)
+        object.__setattr__(changed, 'base_lr', float(base_lr))
+        return changed
+
+
+class FactorScheduler(LRScheduler):
+    """`base_lr * factor^k`, where k counts how often `step` updates are over; never below `stop_factor_lr`.
+
+    The factor is first applied in update `step + 1`. Updates of the warm-up count.
+
+    Args:
+        step: the number of updates between changes.
+        factor: from 0 to 1.
+        stop_factor_lr: the rate stops falling here.
+        base_lr, warmup_steps, warmup_begin_lr, warmup_mode: see `LRScheduler`.
+    """
+
+    def __init__(
+        self,
+        step,
+        factor=1,
+        stop_factor_lr=1e-8,
+        base_lr=0.01,
+        warmup_steps=0,
+        warmup_begin_lr=0,
+        warmup_mode='linear',
+    ):
+        super().__init__(base_lr, warmup_steps, warmup_begin_lr, warmup_mode)
+        self.step = checks.size('step', step)
+        self.factor = checks.number('factor', factor, 0, 1)
+        self.stop_factor_lr = checks.number('stop_factor_lr', stop_factor_lr)
+
+    def after_warmup(self, num_update, xp):
+        changes = xp.maximum(num_update - 1, 0) // self.step
+        fallen = xp.maximum(self.base_lr * self.factor**changes, self.stop_factor_lr)
+        return xp.where(changes > 0, fallen, self.base_lr)
+
+
+class MultiFactorScheduler(LRScheduler):
+    """`base_lr * factor^k`, where k counts the entries of `step` that are smaller than the number of the update.
+
+    Args:
+        step: whole numbers in increasing order.
+        factor: from 0 to 1.
+        base_lr, warmup_steps, warmup_begin_lr, warmup_mode: see `LRScheduler`.
+    """
+
+    def __init__(
+        self, step: Sequence[int], factor=1, base_lr=0.01, warmup_steps=0, warmup_begin_lr=0, warmup_mode='linear'
+    ):
+        super().__init__(base_lr, warmup_steps, warmup_begin_lr, warmup_mode)
+        if not isinstance(step, list | tuple) or not step or sorted(set(step)) != list(step):
+            raise ArgumentError('step cannot be this', expected='a list of increasing whole numbers', got=repr(step))
+        self.step = tuple(checks.size('step', number) for number in step)
+        self.factor = checks.number('factor', factor, 0, 1)
+
+    def after_warmup(self, num_update, xp):
+        changes = sum(xp.where(num_update > number, 1, 0) for number in self.step)
+        return self.base_lr * self.factor**changes
+
+
+class _Descent(LRScheduler):
+    """A fall from `base_lr` to `final_lr` that ends with update `max_update`."""
+
+    def __init__(self, max_update, base_lr, final_lr, warmup_steps, warmup_begin_lr, warmup_mode):
+        super().__init__(base_lr, warmup_steps, warmup_begin_lr, warmup_mode)
+        self.max_update = checks.size('max_update', max_update, least=self.warmup_steps + 1)
+        self.final_lr = checks.number('final_lr', final_lr)
+
+    def share(self, way: Any, xp: Any) -> Any:
+        """The share of the fall that is left after this share of the way."""
+        raise NotImplementedError
+
+    def after_warmup(self, num_update, xp):
+        way = xp.clip((num_update - self.warmup_steps) / (self.max_update - self.warmup_steps), 0, 1)
+        return self.final_lr + (self.base_lr - self.final_lr) * self.share(way, xp)
+
+    def with_base_lr(self, base_lr: float) -> Self:
+        return self
+
+
+class PolyScheduler(_Descent):
+    """From `base_lr` to `final_lr` as `(1 - way)^pwr`, where `way` is the share of the updates after the warm-up.
+
+    After update `max_update` the rate stays `final_lr`.
+
+    Args:
+        max_update: the number of the update in which `final_lr` is reached.
+        base_lr: the rate after the warm-up.
+        pwr: the power.
+        final_lr: the rate at the end.
+        warmup_steps, warmup_begin_lr, warmup_mode: see `LRScheduler`.
+    """
+
+    def __init__(
+        self, max_update, base_lr=0.01, pwr=2, final_lr=0, warmup_steps=0, warmup_begin_lr=0, warmup_mode='linear'
+    ):
+        super().__init__(max_update, base_lr, final_lr, warmup_steps, warmup_begin_lr, warmup_mode)
+        self.pwr = checks.number('pwr', pwr, 0)
+
+    def share(self, way, xp):
+        return (1 - way) ** self.pwr
+
+
+class CosineScheduler(_Descent):
+    """From `base_lr` to `final_lr` along half a cosine (Loshchilov and Hutter, 2017).
+
+    After update `max_update` the rate stays `final_lr`.
+
+    Args:
+        max_update: the number of the update in which `final_lr` is reached.
+        base_lr: the rate after the warm-up.
+        final_lr: the rate at the end.
+        warmup_steps, warmup_begin_lr, warmup_mode: see `LRScheduler`.
+    """
+
+    def __init__(self, max_update, base_lr=0.01, final_lr=0, warmup_steps=0, warmup_begin_lr=0, warmup_mode='linear'):
+        super().__init__(max_update, base_lr, final_lr, warmup_steps, warmup_begin_lr, warmup_mode)
+
+    def share(self, way, xp):
+        return (1 + xp.cos(math.pi * way)) / 2

@@ -1,0 +1,278 @@
+"""Optimizer: MXNet's options around a chain of optax transformations; and optimizers by name."""
+
+import inspect
+from collections.abc import Mapping
+from types import SimpleNamespace
+from typing import Any, TypeVar
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from gluonjax.describe import constructor_call
+from gluonjax.errors import ArgumentError, ParamsError
+from gluonjax.frozen import Frozen
+from gluonjax.lr_scheduler import LRScheduler
+from gluonjax.nn import checks
+from gluonjax.optimizer.pieces import Step, Terms
+from gluonjax.optimizer.state import OptimizerState, ScheduledState
+from gluonjax.tree import FrozenDict, matches, no_match
+
+_Class = TypeVar('_Class', bound=type)
+_REGISTRY: dict[str, Any] = {}
+_LEFT_OUT = {
+    'lbsgd': "'lars' for large batches, and optax.MultiSteps to add up gradients",
+    'ccsgd': "'sgd', which it was another name of",
+    'test': "'sgd'",
+}
+
+
+class Optimizer(Frozen):
+    """The base of optimizers: an immutable configuration, and the pure `init` and `update` of an optax transformation.
+
+    Wherever optax takes a transformation (`chain`, `masked`, `MultiSteps`, ...), it takes an optimizer. `params` and
+    gradients are any pytree; a leaf's name is the path to it, as '0.weight' in a nested dict by structural name. All is
+    computed in float32 (or float64), and updates have the dtype of the gradients. Weight decay applies to all that is
+    in `params`, biases too, as in Gluon's Trainer: pass what is trained (`layer.partition`).
+
+    Args:
+        learning_rate: the rate; 0.01 if neither a rate nor a scheduler is given.
+        wd: weight decay.
+        rescale_grad: gradients are first multiplied by it.
+        clip_gradient: elements of the gradient are clipped to [-clip_gradient, clip_gradient], where the optimizer
+            says; None for not at all.
+        lr_scheduler: one of `gluonjax.lr_scheduler`, or any function of the number of the update, as optax's
+            schedules; the first update has number 1. `learning_rate`, a class's default too (Adam's 0.001), then
+            replaces the scheduler's `base_lr` as in MXNet, see `LRScheduler.with_base_lr`; None does not.
+        begin_num_update: how many updates were made before.
+        multi_precision: accepted for parameters of float32 and wider, where it has no effect.
+        lr_mult: dict from patterns (matched from a name's beginning) to factors on the rate; the first that matches
+            counts, and 0 freezes.
+        wd_mult: the same for weight decay.
+
+    Raises:
+        ArgumentError: if an option is unknown or has no such value; in `init`, if parameters are of half precision and
+            `multi_precision` asks for a second copy of them.
+        PatternError: in `init`, if a pattern matches no parameter.
+        ParamsError: in `update`, if there are no params, or gradients of another structure.
+
+    An optimizer of one's own says in `rule` what is done with the gradients, which come rescaled and in float32:
+
+    >>> class Lion(Optimizer):
+    ...     def __init__(self, learning_rate=0.0001, beta1=0.9, beta2=0.99, **options):
+    ...         super().__init__(learning_rate=learning_rate, **options)
+    ...         self.beta1, self.beta2 = beta1, beta2
+    ...
+    ...     def rule(self):
+    ...         return optax.chain(optax.scale_by_lion(self.beta1, self.beta2), pieces.decayed(), pieces.descent())
+    >>> from gluonjax.optimizer import pieces
+    >>> lion, params = Lion(lr_mult={'bias': 2}), {'weight': jnp.ones(2), 'bias': jnp.ones(1)}
+    >>> updates, state = lion.update({'weight': jnp.ones(2), 'bias': jnp.ones(1)}, lion.init(params), params)
+    >>> updates
+    {'bias': Array([-0.0002], dtype=float32), 'weight': Array([-0.0001, -0.0001], dtype=float32)}
+    """
+
+    remedy = 'make a new optimizer, or set the rate in its state: with_learning_rate(state, value)'
+
+    def __init__(
+        self,
+        *,
+        learning_rate=None,
+        wd=0.0,
+        rescale_grad=1.0,
+        clip_gradient=None,
+        lr_scheduler=None,
+        begin_num_update=0,
+        multi_precision=False,
+        lr_mult: Mapping[str, float] | None = None,
+        wd_mult: Mapping[str, float] | None = None,
+        **unknown,
+    ):
+        if unknown:
+            raise ArgumentError(
+                f'{type(self).__name__} has no option {sorted(unknown)}', expected=f'options of {_options(type(self))}'
+            )
+        if lr_scheduler is None and learning_rate is None:
+            learning_rate = 0.01
+        self.learning_rate = _rate(learning_rate)
+        self.wd = checks.number('wd', wd)
+        self.rescale_grad = checks.number('rescale_grad', rescale_grad)
+        self.clip_gradient = positive('clip_gradient', clip_gradient)
+        self.lr_scheduler = _scheduler(lr_scheduler, self.learning_rate)
+        self.begin_num_update = checks.size('begin_num_update', begin_num_update, least=0)
+        self.multi_precision = bool(multi_precision)
+        self.lr_mult, self.wd_mult = _factors('lr_mult', lr_mult), _factors('wd_mult', wd_mult)
+
+    def rule(self) -> optax.GradientTransformation:
+        """The transformation of rescaled gradients into updates; it is handed `step`, see `gluonjax.optimizer.pieces`.
+
+        A subclass says it. It is asked for anew whenever it is needed.
+        """
+        raise ArgumentError(f'{type(self).__name__} says no rule', remedy='override rule(self)')
+
+    def init(self, params: Any) -> OptimizerState:
+        """The state before the first update."""
+        names = jax.tree.leaves(_names(params))
+        for pattern in {**(self.lr_mult or {}), **(self.wd_mult or {})}:
+            if not matches(pattern, names):
+                raise no_match(pattern, [SimpleNamespace(names=names)])
+        if self.multi_precision and any(jnp.result_type(leaf).itemsize < 4 for leaf in jax.tree.leaves(params)):
+            raise ArgumentError(
+                'multi_precision does not keep a second copy of parameters in half precision',
+                remedy="keep them in float32 and compute in half: Trainer(..., precision='bfloat16')",
+            )
+        kind = OptimizerState if self.lr_scheduler is None else ScheduledState
+        count = jnp.array(self.begin_num_update, jnp.int32)
+        return kind(count, self._rate_of(count, self.learning_rate), self.rule().init(jax.tree.map(_wide, params)))
+
+    def update(self, grads: Any, state: OptimizerState, params: Any = None) -> tuple[Any, OptimizerState]:
+        """The updates, to be added to params (`optax.apply_updates`), and the next state."""
+        if params is None or jax.tree.structure(params) != jax.tree.structure(grads):
+            raise ParamsError(
+                f'{type(self).__name__} needs the params of the gradients',
+                expected=jax.tree.structure(grads),
+                got=jax.tree.structure(params),
+                remedy='updates, state = optimizer.update(grads, state, params)',
+            )
+        number = state.count + 1
+        rate = self._rate_of(number, state.learning_rate)
+        step = Step(number, rate, jax.tree.map(lambda name: self._terms(name, rate, number), _names(grads)))
+        gradients = jax.tree.map(lambda gradient: _wide(gradient) * self.rescale_grad, grads)
+        rule = optax.with_extra_args_support(self.rule())
+        updates, inner = rule.update(gradients, state.inner, jax.tree.map(_wide, params), step=step)
+        updates = jax.tree.map(lambda update, gradient: update.astype(gradient.dtype), updates, grads)
+        return updates, type(state)(number, rate, inner)
+
+    def _rate_of(self, number, rate) -> jax.Array:
+        return jnp.asarray(rate if self.lr_scheduler is None else self.lr_scheduler(number), jnp.float32)
+
+    def _terms(self, name: str, rate, number) -> Terms:
+        factor = _factor(self.lr_mult, name)
+        return Terms(name, rate if factor == 1 else rate * factor, self.wd * _factor(self.wd_mult, name), number)
+
+    def __repr__(self) -> str:
+        own, common = constructor_call(self), constructor_call(self, Optimizer, hidden=_own_options(type(self)))
+        inside = [call.partition('(')[2].removesuffix(')') for call in (own, common)]
+        return f'{type(self).__name__}({", ".join(filter(None, inside))})'
+
+
+def register(cls: _Class) -> _Class:
+    """Class decorator: makes an optimizer known to `create` by its name in lower case.
+
+    Raises:
+        ArgumentError: if it is no subclass of `Optimizer`.
+    """
+    if not isinstance(cls, type) or Optimizer not in cls.__mro__:
+        raise ArgumentError('only optimizers can be registered', expected='a subclass of Optimizer', got=repr(cls))
+    _REGISTRY[cls.__name__.lower()] = cls
+    return cls
+
+
+def create(optimizer: Any, **options) -> Any:
+    """An optimizer by name, with its options; or an optimizer or optax transformation as it is.
+
+    Of MXNet's names 'lbsgd', 'ccsgd' and 'test' are left out: the first has an adaptation of its own kind that no
+    paper describes, and the others are another name and a stub.
+
+    Args:
+        optimizer: a name in any case, or anything with `init` and `update`.
+        **options: for the optimizer's constructor.
+
+    Raises:
+        ArgumentError: for an unknown name or option, something else, or options for what exists already.
+
+    >>> create('sgd', learning_rate=0.1, momentum=0.9)
+    SGD(momentum=0.9, learning_rate=0.1)
+    """
+    if isinstance(optimizer, str):
+        if optimizer.lower() not in _REGISTRY:
+            raise ArgumentError(
+                'no optimizer has this name',
+                expected=f'one of {sorted(_REGISTRY)}, or an optax transformation',
+                got=repr(optimizer),
+                remedy=_LEFT_OUT.get(optimizer.lower()),
+            )
+        return _REGISTRY[optimizer.lower()](**options)
+    if isinstance(optimizer, type) or not (hasattr(optimizer, 'init') and hasattr(optimizer, 'update')):
+        raise ArgumentError(
+            'this is no optimizer',
+            expected='a name, an instance, or an optax.GradientTransformation',
+            got=repr(optimizer),
+        )
+    if options:
+        raise ArgumentError(
+            'an optimizer that exists takes no options', got=sorted(options), remedy='give them where it is made'
+        )
+    return optimizer
+
+
+def positive(name: str, value: Any) -> float | None:
+    """A number above 0, or None.
+
+    Raises:
+        ArgumentError: if it is neither.
+    """
+    if value is not None and checks.number(name, value) <= 0:
+        raise ArgumentError(f'{name} cannot be this', expected='a number above 0, or None for none', got=repr(value))
+    return None if value is None else float(value)
+
+
+def share(name: str, value: Any) -> float:
+    """A number from 0 on and below 1.
+
+    Raises:
+        ArgumentError: if it is none.
+    """
+    if checks.number(name, value, 0) >= 1:
+        raise ArgumentError(f'{name} cannot be this', expected='a number from 0 on and below 1', got=repr(value))
+    return float(value)
+
+
+def _rate(value: Any) -> float | None:
+    if callable(value):
+        raise ArgumentError('learning_rate is a number', got=repr(value), remedy='lr_scheduler= takes schedules')
+    return None if value is None else checks.number('learning_rate', value)
+
+
+def _scheduler(scheduler: Any, rate: float | None) -> Any:
+    if scheduler is not None and (isinstance(scheduler, type) or not callable(scheduler)):
+        raise ArgumentError(
+            'lr_scheduler cannot be this',
+            expected='a scheduler of gluonjax.lr_scheduler, or a function of the number of the update',
+            got=repr(scheduler),
+        )
+    return scheduler.with_base_lr(rate) if isinstance(scheduler, LRScheduler) and rate is not None else scheduler
+
+
+def _factors(name: str, factors: Mapping[str, float] | None) -> FrozenDict | None:
+    if factors is None:
+        return None
+    if not isinstance(factors, Mapping):
+        raise ArgumentError(f'{name} cannot be this', expected="a dict such as {'.*bias': 0}", got=repr(factors))
+    return FrozenDict({pattern: checks.number(name, factor) for pattern, factor in factors.items()})
+
+
+def _factor(factors: Mapping[str, float] | None, name: str) -> float:
+    return next((factor for pattern, factor in (factors or {}).items() if matches(pattern, [name])), 1.0)
+
+
+def _names(params: Any) -> Any:
+    """A tree like params with the name of each leaf."""
+    return jax.tree_util.tree_map_with_path(
+        lambda path, _: jax.tree_util.keystr(path, simple=True, separator='.'), params
+    )
+
+
+def _wide(array: Any) -> jax.Array:
+    return jnp.asarray(array, jnp.promote_types(jnp.result_type(array), jnp.float32))
+
+
+def _own_options(cls: type) -> list[str]:
+    """The options that the class's constructor names itself."""
+    parameters = list(inspect.signature(cls.__init__).parameters.values())[1:]
+    return [parameter.name for parameter in parameters if parameter.kind is not parameter.VAR_KEYWORD]
+
+
+def _options(cls: type) -> list[str]:
+    """All options of a class of optimizers: those that it names itself, and those of its bases."""
+    return sorted({option for base in cls.__mro__ if issubclass(base, Optimizer) for option in _own_options(base)})

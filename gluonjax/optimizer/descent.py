@@ -1,0 +1,201 @@
+"""Gradient descent, with momentum, signs, noise, and a rate for each layer."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from gluonjax.draw import as_key, named_keys
+from gluonjax.errors import ArgumentError
+from gluonjax.nn import checks
+from gluonjax.optimizer.base import Optimizer, register, share
+from gluonjax.optimizer.pieces import Terms, clipped, decayed, descent, each, keep, momentum, transformation
+
+
+@register
+class SGD(Optimizer):
+    """Stochastic gradient descent: `m = momentum * m - rate * (clip(g) + wd * w)`, `w += m`.
+
+    The rate is in the momentum, so a new rate acts on new gradients only, as in MXNet's `sgd_mom_update`.
+
+    Args:
+        momentum: the share of the last update that goes on.
+        lazy_update: accepted; gradients here are dense, so that nothing can be left for later.
+        **options: see `Optimizer`.
+    """
+
+    def __init__(self, momentum=0.0, lazy_update=True, **options):
+        super().__init__(**options)
+        self.momentum, self.lazy_update = share('momentum', momentum), lazy_update
+
+    def rule(self):
+        return optax.chain(clipped(self.clip_gradient), decayed(), descent(), momentum(self.momentum))
+
+
+@register
+class NAG(Optimizer):
+    """Nesterov's accelerated gradient: `m = momentum * m - rate * g`, `w += momentum * m - rate * g`.
+
+    Here g is `clip(g) + wd * w`. That is what MXNet's `nag_mom_update` means; MXNet 1.9.1 calls it in place, so that
+    with weight decay the momentum there is decayed by the weight after the update.
+
+    Args:
+        momentum: the share of the last update that goes on; 0 is SGD.
+        **options: see `Optimizer`.
+    """
+
+    def __init__(self, momentum=0.0, **options):
+        super().__init__(**options)
+        self.momentum = share('momentum', momentum)
+
+    def rule(self):
+        return optax.chain(clipped(self.clip_gradient), decayed(), descent(), momentum(self.momentum, nesterov=True))
+
+
+@register
+class Signum(Optimizer):
+    """Steps by signs (Bernstein et al., 2018): `m = momentum * m + (1 - momentum) * (clip(g) + wd * w)`.
+
+    Then `w -= rate * (sign(m) + wd_lh * w)`. Without momentum, MXNet's `signsgd_update`: `w -= rate * (sign(g) +
+    wd * w)`.
+
+    Args:
+        learning_rate: see `Optimizer`.
+        momentum: the share of the average that stays.
+        wd_lh: weight decay beside the sign; needs momentum.
+        **options: see `Optimizer`.
+    """
+
+    def __init__(self, learning_rate=0.01, momentum=0.9, wd_lh=0.0, **options):
+        super().__init__(learning_rate=learning_rate, **options)
+        self.momentum, self.wd_lh = share('momentum', momentum), checks.number('wd_lh', wd_lh)
+        if self.wd_lh and not self.momentum:
+            raise ArgumentError('wd_lh needs momentum', got=f'wd_lh={wd_lh}, momentum=0', remedy='wd=, the same here')
+
+    def rule(self):
+        if not self.momentum:
+            return optax.chain(optax.scale_by_sign(), decayed(), descent())
+        average = optax.chain(clipped(self.clip_gradient), decayed(), optax.ema(self.momentum, debias=False))
+        return optax.chain(average, optax.scale_by_sign(), optax.add_decayed_weights(self.wd_lh), descent())
+
+
+@register
+class SGLD(Optimizer):
+    """Stochastic gradient Langevin dynamics (Welling and Teh, 2011): `w += n - rate / 2 * (clip(g) + wd * w)`.
+
+    The noise n is normal with variance `rate`. It is a function of the seed, the parameter's name, and the number of
+    the update.
+
+    Args:
+        seed: an int or a JAX key.
+        **options: see `Optimizer`.
+    """
+
+    def __init__(self, seed=0, **options):
+        super().__init__(**options)
+        as_key(seed)
+        self.seed = seed
+
+    def rule(self):
+        return optax.chain(clipped(self.clip_gradient), decayed(), each(self._wander))
+
+    def _wander(self, gradient, weight, terms: Terms):
+        [key] = named_keys([jax.random.fold_in(as_key(self.seed), terms.number)], [terms.name])
+        return jnp.sqrt(terms.rate) * jax.random.normal(key, weight.shape, weight.dtype) - terms.rate / 2 * gradient
+
+
+@register
+class DCASGD(Optimizer):
+    """Gradient descent that makes up for delay (Zheng et al., 2017): SGD on `g + lamda * g^2 * (w - w')`.
+
+    Here g is clipped, w' is the weight one update earlier, and weight decay is added after. With momentum MXNet 1.9.1
+    fails (it asks for the truth of an array); here it is SGD's.
+
+    Args:
+        momentum: as for SGD.
+        lamda: how much is made up for.
+        **options: see `Optimizer`.
+    """
+
+    def __init__(self, momentum=0.0, lamda=0.04, **options):
+        super().__init__(**options)
+        self.momentum, self.lamda = share('momentum', momentum), checks.number('lamda', lamda)
+
+    def rule(self):
+        delay = self._compensation()
+        return optax.chain(clipped(self.clip_gradient), delay, decayed(), descent(), momentum(self.momentum))
+
+    def _compensation(self) -> optax.GradientTransformation:
+        def function(gradient, kept, weight, terms):
+            late = self.lamda * gradient * gradient * (weight - kept['last'])
+            return gradient + late, {'last': weight}
+
+        return keep({'last': jnp.copy}, function)
+
+
+@register
+class LARS(Optimizer):
+    """SGD with a rate for each layer (You et al., 2017): `rate * eta * |w| / (|g| + wd * |w| + eps)`.
+
+    The norm of g is taken before clipping. The plain rate is used where a norm is 0, and for parameters whose names end
+    in gamma, beta or bias. That is what MXNet documents, and what it does where it knows names; its Trainer does not
+    tell them to the optimizer, so there biases have a rate of their own too. MXNet also corrects the momentum only in
+    the first four parameters of a network (`MXNET_OPTIMIZER_AGGREGATION_SIZE`); here it is corrected in all.
+
+    Args:
+        momentum: the share of the last update that goes on.
+        lazy_update: accepted, see `SGD`.
+        eta: the trust in a layer's rate.
+        eps: is added to the denominator.
+        momentum_correction: whether the last update is first multiplied by the ratio of the new rate to the old one
+            (Goyal et al., 2017).
+        **options: see `Optimizer`.
+    """
+
+    def __init__(self, momentum=0.0, lazy_update=True, eta=0.001, eps=0, momentum_correction=True, **options):
+        super().__init__(**options)
+        self.momentum, self.lazy_update = share('momentum', momentum), lazy_update
+        self.eta, self.eps = checks.number('eta', eta), checks.number('eps', eps, 0)
+        self.momentum_correction = momentum_correction
+
+    def rule(self):
+        corrected = self.momentum and self.momentum_correction
+        return optax.chain(
+            each(self._descend), corrected_momentum(self.momentum) if corrected else momentum(self.momentum)
+        )
+
+    def _descend(self, gradient, weight, terms: Terms):
+        rate = (
+            terms.rate if terms.name.endswith(('gamma', 'beta', 'bias')) else self._layer_rate(gradient, weight, terms)
+        )
+        bound = self.clip_gradient
+        return -rate * ((gradient if bound is None else jnp.clip(gradient, -bound, bound)) + terms.decay * weight)
+
+    def _layer_rate(self, gradient, weight, terms: Terms):
+        of_weight, of_gradient = jnp.linalg.norm(weight.ravel()), jnp.linalg.norm(gradient.ravel())
+        denominator = of_gradient + terms.decay * of_weight + self.eps
+        trusted = (of_weight > 0) & (of_gradient > 0)
+        return terms.rate * jnp.where(trusted, self.eta * of_weight / jnp.where(trusted, denominator, 1), 1)
+
+
+class CorrectedMomentum(NamedTuple):
+    """The last update, and the learning rate that it was made with."""
+
+    trace: Any
+    rate: Any
+
+
+def corrected_momentum(share: float) -> optax.GradientTransformationExtraArgs:
+    """Momentum that follows changes of the learning rate: the last update times the ratio of new to old rate."""
+
+    def init(params):
+        return CorrectedMomentum(jax.tree.map(jnp.zeros_like, params), jnp.zeros((), jnp.float32))
+
+    def update(updates, state, params, step):
+        old = jnp.where(state.rate == 0, step.rate, state.rate)
+        now = share * jnp.where(old == 0, 1, step.rate / jnp.where(old == 0, 1, old))
+        trace = jax.tree.map(lambda update, last: now * last + update, updates, state.trace)
+        return trace, CorrectedMomentum(trace, step.rate)
+
+    return transformation(init, update)
