@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 
 from gluonjax import optimizer as optimizers
@@ -269,10 +268,16 @@ def parts(batch) -> tuple[tuple[Any, ...], dict[str, Any], Any]:
         raise ArgumentError(
             'this is no batch',
             expected="(*inputs, label), or a dict with 'label' and inputs by name",
-            got=sorted(batch) if isinstance(batch, Mapping) else f'{type(batch).__name__} of {np.shape(batch)}',
+            got=sorted(batch) if isinstance(batch, Mapping) else _described(batch),
             remedy='a batch to train on has a label; a batch without one is for predict',
         )
     return tuple(batch[:-1]), {}, batch[-1]
+
+
+def _described(batch) -> str:
+    if isinstance(batch, tuple | list):
+        return f'a {type(batch).__name__} of {len(batch)}'
+    return f'{type(batch).__name__} of shape {batch.shape}' if hasattr(batch, 'shape') else repr(batch)
 
 
 def pure_metrics(metrics: Sequence[Any]) -> dict[str, Definition]:

@@ -115,7 +115,7 @@ class Trainer:
         return value
 
     def _make_step(self, picture: Picture) -> Step:
-        cells = dict(zip(picture.names, picture.cells, strict=True))
+        cells = {leaf.name: cell for leaf, cell in picture.entries if leaf.param.trainable}
         rates = {name: cell.lr_mult for name, cell in cells.items() if cell.lr_mult != 1}
         decays = {name: cell.wd_mult for name, cell in cells.items() if cell.wd_mult != 1}
         optimizer = _with_multipliers(self.optimizer, rates, decays) if rates or decays else self.optimizer
@@ -228,7 +228,8 @@ class Trainer:
             raise ArgumentError(
                 'this Trainer keeps no average', remedy='Trainer(..., average=0.999); it begins with the first step'
             )
-        return nest({**flatten(state.params), **flatten(state.average)})
+        values = {**flatten(state.params), **flatten(state.average)}
+        return nest({name: values[name] for name in self.net._now().names})
 
 
 class _Program:
