@@ -302,6 +302,118 @@ def _torch_init():
     return init
 
 
+# A training step of an MLP: softmax cross-entropy, and SGD (rate 0.01) or Adam (0.001).
+
+
+def optax_of(name):
+    import optax
+
+    return optax.sgd(0.01) if name == 'sgd' else optax.adam(0.001)
+
+
+def cross_entropy(y, labels):
+    import optax
+
+    return optax.softmax_cross_entropy_with_integer_labels(y, labels).mean()
+
+
+def holding(step, *held, **options):
+    """A function of a batch that runs `step(*held, *batch)` and holds all that it gives but the last, the loss."""
+    compiled, held = jax.jit(step, **options), list(jax.tree.map(jax.numpy.copy, held))
+
+    def run(*batch):
+        *held[:], value = compiled(*held, *batch)
+        return value
+
+    return run
+
+
+def pure_step(apply, params, name, **options):
+    """A step of `apply(params, x)`, as one writes it by hand with optax."""
+    import optax
+
+    optimizer = optax_of(name)
+
+    def step(params, state, x, labels):
+        value, gradient = jax.value_and_grad(lambda p: cross_entropy(apply(p, x), labels))(params)
+        updates, state = optimizer.update(gradient, state, params)
+        return optax.apply_updates(params, updates), state, value
+
+    return holding(step, params, optimizer.init(params), **options)
+
+
+def _named_step(make):
+    """The step of a library whose models are functions of params: not donated, as its guides have it."""
+
+    def make_step(inputs, widths, x, name):
+        _, names = make(inputs, widths, x)
+        return pure_step(names['f'], names['params'], name)
+
+    return make_step
+
+
+def _equinox_step(inputs, widths, x, name):
+    import equinox as eqx
+
+    optimizer, model = optax_of(name), _equinox_mlp(inputs, widths, x)[1]['model']
+    held = [model, optimizer.init(eqx.filter(model, eqx.is_array))]
+
+    @eqx.filter_jit
+    def step(model, state, x, labels):
+        value, gradient = eqx.filter_value_and_grad(lambda m: cross_entropy(jax.vmap(m)(x), labels))(model)
+        updates, state = optimizer.update(gradient, state, eqx.filter(model, eqx.is_array))
+        return eqx.apply_updates(model, updates), state, value
+
+    def run(x, labels):
+        held[0], held[1], value = step(*held, x, labels)
+        return value
+
+    return run
+
+
+def _nnx_step(inputs, widths, x, name):
+    from flax import nnx
+
+    model = _nnx_mlp(inputs, widths, x)[1]['model']
+    optimizer = nnx.Optimizer(model, optax_of(name), wrt=nnx.Param)
+
+    @nnx.jit
+    def step(model, optimizer, x, labels):
+        value, gradient = nnx.value_and_grad(lambda m: cross_entropy(m(x), labels))(model)
+        optimizer.update(model, gradient)
+        return value
+
+    return lambda x, labels: step(model, optimizer, x, labels)
+
+
+def _keras_step(inputs, widths, x, name):
+    import keras
+
+    model = _keras_mlp(inputs, widths, x)[1]['f']
+    optimizer = keras.optimizers.SGD(0.01) if name == 'sgd' else keras.optimizers.Adam(0.001)
+    model.compile(optimizer, keras.losses.SparseCategoricalCrossentropy(from_logits=True), jit_compile=True)
+    return model.train_on_batch
+
+
+def _torch_step(inputs, widths, x, name):
+    import numpy as np
+    import torch
+
+    model = _torch_mlp(inputs, widths, x)[1]['f']
+    torch.set_grad_enabled(True)
+    optimizer = torch.optim.SGD(model.parameters(), 0.01) if name == 'sgd' else torch.optim.Adam(model.parameters())
+
+    def run(x, labels):
+        optimizer.zero_grad()
+        value = torch.nn.functional.cross_entropy(model(x), labels)
+        value.backward()
+        optimizer.step()
+        return value.detach()
+
+    data = torch.tensor(np.asarray(x)), torch.arange(len(x))
+    return lambda x, labels: run(*data)
+
+
 # What the benchmarks ask for: a statement and its names; a function to lower and its arguments; a function of a seed.
 
 CALLS = {
@@ -321,4 +433,12 @@ INITS = {
     'keras (JAX)': _keras_init,
     'equinox': _equinox_init,
     'PyTorch': _torch_init,
+}
+STEPS = {
+    'flax linen': _named_step(_linen_mlp),
+    'flax nnx.jit': _nnx_step,
+    'haiku': _named_step(_haiku_mlp),
+    'equinox filter_jit': _equinox_step,
+    'keras (JAX)': _keras_step,
+    'PyTorch, eager': _torch_step,
 }
