@@ -1,8 +1,8 @@
 """What does `trainer.step` cost, beside a hand-written, donated `jax.jit` step with optax and beside other libraries?
 
-Forward, softmax cross-entropy, gradient and update: an MLP 20-256-10 and 24 layers of width 64 at batch 2, where much of
-a step is Python, and LeNet on 64 images. Then `fit` beside the bare loop of `step`. Each step waits for its result; with
-the argument `async` dispatch is asynchronous, and only the last of a hundred steps is waited for. Name what to run:
+Forward, softmax cross-entropy, gradient and update: an MLP 20-256-10 and 24 layers of width 64 at batch 2, where much
+of a step is Python, and LeNet on 64 images. Then `fit` beside the bare loop of `step`. Each step waits for its result;
+with the argument `async` dispatch is asynchronous, and only the last of a hundred is waited for. Name what to run:
 mlp, deep, deep-adam, lenet, fit.
 """
 
@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from _models import mlp, mlp_by_hand
 from _timing import available, report, time_each, time_statements
-from _training import NETWORKS, losses
+from _training import NETWORKS
 
 from gluonjax import Trainer, loss, nn
 

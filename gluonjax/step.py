@@ -126,7 +126,7 @@ class Step:
         gradients, forward = jax.grad(scaled, has_aux=True)(trained)
         gradients = gradients if state.scale is None else jax.tree.map(lambda g: g / scale, gradients)
         updates, optimizer = self.optimizer.update(gradients, state.optimizer, trained)
-        moved = optax.apply_updates(trained, updates)
+        moved: Any = optax.apply_updates(trained, updates)
         metrics = self._measured(state.metrics, batch, forward.output, mask)
         news = state._replace(
             params=nest({**flatten(moved), **flatten(rest), **forward.recorded}),
@@ -135,7 +135,7 @@ class Step:
             key=following if forward.drew else state.key,
             metrics=metrics,
         )
-        if self.average is not None:
+        if self.average is not None and state.average is not None:
             news = news._replace(average=optax.incremental_update(moved, state.average, 1 - self.average))
         if self.guarded or state.scale is not None:
             news = _if_finite((forward.value, gradients), news, state)

@@ -31,16 +31,16 @@ def assert_close(got, expected, **tolerance):
 
 def by_hand(layer, optimizer, params, key, batches):
     """What a user would write: losses, the last params."""
+
+    def objective(trained, rest, x, y, key):
+        out, news = layer.apply_train(merge(trained, rest), x, key=key)
+        return optax.softmax_cross_entropy_with_integer_labels(out, y).mean(), news
+
     state, losses = optimizer.init(layer.partition(params)[0]), []
     for x, y in batches:
         key, now = jax.random.split(key)
         trained, rest = layer.partition(params)
-
-        def objective(trained, rest=rest, x=x, y=y, now=now):
-            out, news = layer.apply_train(merge(trained, rest), x, key=now)
-            return optax.softmax_cross_entropy_with_integer_labels(out, y).mean(), news
-
-        (value, news), gradient = jax.value_and_grad(objective, has_aux=True)(trained)
+        (value, news), gradient = jax.value_and_grad(objective, has_aux=True)(trained, rest, x, y, now)
         updates, state = optimizer.update(gradient, state, trained)
         params = merge(optax.apply_updates(trained, updates), layer.partition(news)[1])
         losses.append(float(value))
@@ -238,7 +238,7 @@ def test_tied_parameters_have_one_update():
 def test_metrics_add_up_over_steps():
     layer, batches = mlp(), [batch_of(seed=seed) for seed in range(3)]
     step = make_step(layer, CE, optax.sgd(0.0), metrics=[metric.Accuracy(), metric.TopKAccuracy(2, name='top')])
-    state = step.init(0, batches[0], init='xavier')
+    state, metrics = step.init(0, batches[0], init='xavier'), {}
     for batch in batches:
         state, metrics = step(state, batch)
     outputs = np.concatenate([layer.apply(state.params, x) for x, _ in batches])

@@ -281,7 +281,8 @@ def test_factors_of_parameters_on_the_rate_and_the_decay():
         net[0].weight.lr_mult = 0.0
         net[1].weight.lr_mult = 2.0
         twin = mlp()
-        net(BATCH[0]), twin(BATCH[0])
+        for one in (net, twin):
+            one(BATCH[0])
         before = net.params
         given = {} if optimizer != 'sgd' else {'optimizer_params': {'learning_rate': 0.1}}
         Trainer(net, CE, optimizer, key=1, **given).step(*BATCH)
