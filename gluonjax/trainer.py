@@ -13,8 +13,9 @@ import optax
 
 from gluonjax import optimizer as optimizers
 from gluonjax.block import Block
-from gluonjax.errors import ArgumentError, BatchMaskError
+from gluonjax.errors import ArgumentError, BatchMaskError, CheckpointError
 from gluonjax.feed import padded, rows_of
+from gluonjax.io import checkpoint
 from gluonjax.layer import Layer
 from gluonjax.parameter import LOCK, ParameterDict, key_or_next
 from gluonjax.picture import Picture
@@ -70,6 +71,9 @@ class Trainer:
         self._learning_rate: float | None = None  # what was set before there was a state
         self._program: _Program | None = None  # what was made of the network as it was at the last step
         self._state: State | None = None  # None before the first step, and while the program holds it
+        self._rows = 0  # of the largest batch before this Trainer was restored
+        self.steps = 0  # how many were done
+        self.progress: dict[str, Any] = {}  # of whoever drives the Trainer; what JSON can say, saved with the rest
 
     def __repr__(self) -> str:
         return f'Trainer({type(self.net).__name__}, {self.loss!r}, {self.optimizer!r})'
@@ -89,11 +93,13 @@ class Trainer:
         with LOCK:
             program = self._program
             if program is None or not program.lent or program.picture is not self.net._picture:
-                return self._begin(_as_batch(batch))
-            if batch and getattr(batch[0], 'shape', None) == program.shape:
+                value = self._begin(_as_batch(batch))
+            elif batch and getattr(batch[0], 'shape', None) == program.shape:
                 program.moving, value = program.run(program.moving, program.fixed, batch)
-                return value
-            return program.step_of_any_size(_as_batch(batch), self.last_batch != 'keep')
+            else:
+                value = program.step_of_any_size(_as_batch(batch), self.last_batch != 'keep')
+            self.steps += 1
+            return value
 
     def _begin(self, batch) -> jax.Array:
         """The first step after the network was made, looked at or changed."""
@@ -104,6 +110,7 @@ class Trainer:
         program = self._program
         if program is None or program.picture is not picture:
             program = _Program(picture, self._make_step(picture))
+            program.rows = self._rows
         state = self._state_of(program.step, params, batch)
         program.take(_copied(state), batch)
         value = program.step_of_any_size(batch, self.last_batch != 'keep')
@@ -143,6 +150,83 @@ class Trainer:
             values = flatten(self._state.params)
             for name, cell in zip(program.picture.names, program.picture.cells, strict=True):
                 cell._hold(values[name], None)
+
+    # Checkpoints.
+
+    def save(self, path, *, keep: int | None = 1) -> None:
+        """Saves everything that training goes on from; returns when it is on disk.
+
+        That is `state`, with the values that the network has now, `steps` and `progress`. At no moment, whatever is
+        killed, is there no whole checkpoint once there was one.
+
+        Args:
+            path: a folder; every save is a folder in it, of its own.
+            keep: how many saves stay, this one among them; the others are removed when this one is whole. None for all.
+
+        Raises:
+            CheckpointError: before the first step.
+            ArgumentError: if `keep` is less than 1, or JSON cannot say what is in `progress`.
+            MissingExtraError: without orbax.
+
+        >>> import tempfile
+        >>> from gluonjax import loss, nn
+        >>> def trainer(seed):
+        ...     net = nn.Sequential(nn.Dense(3))
+        ...     net.initialize(key=seed)
+        ...     return Trainer(net, loss.L2Loss(), 'adam', key=seed)
+        >>> x, y, before, after = jnp.ones((4, 2)), jnp.ones((4, 3)), trainer(0), trainer(1)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     value = before.step(x, y)
+        ...     before.save(folder)
+        ...     after.restore(folder)
+        >>> after.steps, bool(before.step(x, y) == after.step(x, y))
+        (1, True)
+        """
+        with LOCK:
+            state, program = self.state, self._program
+            if state is None:
+                raise CheckpointError('there is nothing to save before the first step', remedy='trainer.step(x, y)')
+            state = state._replace(params=self.net.params)
+            rows = self._rows if program is None else program.rows
+            snapshot = checkpoint.Snapshot(state, self.steps, rows, self.progress)
+        checkpoint.save(path, snapshot, keep)
+
+    def restore(self, path, step: int | None = None) -> None:
+        """Goes on from a checkpoint: the steps that follow are, bit for bit, those that would have followed there.
+
+        The network may be initialized or not, and its shapes unknown. Arrays go to where those of this Trainer are.
+        Metrics that this Trainer has go on adding up; others in the checkpoint are passed over.
+
+        Args:
+            path: the folder that `save` wrote to.
+            step: the number of steps after which it was saved; by default the newest save.
+
+        Raises:
+            CheckpointError: if there is no such checkpoint, or names, shapes or dtypes of parameters or of the
+                optimizer's state differ; every difference is named. Nothing is changed.
+            MissingExtraError: without orbax.
+        """
+        with LOCK:
+            old, picture, program = self.state, self.net._now(), self._program
+            declared = {
+                name: checkpoint.Entry(cell.shape, str(jax.dtypes.canonicalize_dtype(cell.dtype)))
+                for name, cell in zip(picture.names, picture.cells, strict=True)
+            }
+            goes_on = program is not None and program.picture is picture
+            pure = program.step if program is not None and goes_on else self._make_step(picture)
+            state, steps, rows, progress = checkpoint.restore(path, step, pure, declared, self._placements())
+            picture.commit(flatten(state.params))
+            self._state = state if old is None else state._replace(metrics=_continued(old, state).metrics)
+            self._key, self._learning_rate = state.key, None
+            self._rows, self.steps, self.progress = rows, steps, progress
+            if program is not None:
+                program.rows = rows
+
+    def _placements(self) -> dict[str, jax.sharding.Sharding]:
+        """Where the leaves of the state are now, by name, as far as somebody decided."""
+        cells = {name: cell._array for name, cell in self.net.collect_params().items()}
+        leaves = checkpoint.leaves_by_name({'params': cells} if self._state is None else self._state)
+        return {name: leaf.sharding for name, leaf in leaves.items() if leaf.committed}
 
     # The state.
 
@@ -356,14 +440,15 @@ def _as_batch(arguments):
 
 def _continued(fresh: State, old: State) -> State:
     """The fresh state, with whatever of the old one stands at the same place in the same shape, except for params."""
-    known = {jax.tree_util.keystr(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(old)}
+    known = checkpoint.leaves_by_name(old)
 
-    def pick(path, leaf):
-        before = known.get(jax.tree_util.keystr(path))
+    def pick(name, leaf):
+        before = known.get(name)
         fits = before is not None and (before.shape, before.dtype) == (leaf.shape, leaf.dtype)
         return before if fits else leaf
 
-    return jax.tree_util.tree_map_with_path(pick, fresh)._replace(params=fresh.params)
+    leaves = [pick(name, leaf) for name, leaf in checkpoint.leaves_by_name(fresh).items()]
+    return jax.tree.unflatten(jax.tree.structure(fresh), leaves)._replace(params=fresh.params)
 
 
 @jax.jit
