@@ -14,6 +14,7 @@ from gluonjax.block import Block
 from gluonjax.draw import as_key
 from gluonjax.errors import ArgumentError, ShapeError
 from gluonjax.layer import Layer
+from gluonjax.loss import Loss
 from gluonjax.metric.definition import Definition
 from gluonjax.metric.eval_metric import EvalMetric
 from gluonjax.nn import checks
@@ -140,6 +141,30 @@ class Step:
         if self.guarded or state.scale is not None:
             news = _if_finite((forward.value, gradients), news, state)
         return news, {'loss': forward.value, **self._values(metrics, batch, forward.output)}
+
+    def infer(self, values: Mapping[str, Any], inputs, named) -> Any:
+        """The output in inference, from the params by name: computed in the step's precision, given in float32."""
+        if self.precision is not None:
+            values, inputs, named = _cast((values, inputs, named), self.precision)
+        return _cast(self.layer.run(values, inputs, named)[0], jnp.float32)
+
+    @property
+    def checks_labels(self) -> bool:
+        """Whether the loss can say which labels it takes."""
+        return isinstance(self.loss, Loss) and type(self.loss).check_labels is not Loss.check_labels
+
+    def check_labels(self, output, label) -> None:
+        """Refuses labels that the loss does not take.
+
+        Args:
+            output: the network's output, or its shapes.
+            label: the labels, on the host or on the device; if they are there, this waits for them.
+
+        Raises:
+            DataError: naming one such label.
+        """
+        if self.checks_labels and hasattr(output, 'shape') and hasattr(label, 'shape'):
+            self.loss.check_labels(output.shape, label)  # pyright: ignore[reportFunctionMemberAccess]
 
     def _forward(self, trained, rest, key, batch, mask) -> '_Forward':
         inputs, named, label = parts(batch)
@@ -269,7 +294,7 @@ def parts(batch) -> tuple[tuple[Any, ...], dict[str, Any], Any]:
             'this is no batch',
             expected="(*inputs, label), or a dict with 'label' and inputs by name",
             got=sorted(batch) if isinstance(batch, Mapping) else _described(batch),
-            remedy='a batch to train on has a label; a batch without one is for predict',
+            remedy='trainer.step(x, y): a step takes the data itself, and computes loss and gradients too',
         )
     return tuple(batch[:-1]), {}, batch[-1]
 
