@@ -4,7 +4,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from gluonjax import autograd, errors, init, loss, lr_scheduler, metric, nn, optimizer, rnn
+    from gluonjax import autograd, callback, errors, feed, init, loss, lr_scheduler, metric, nn, optimizer, rnn
     from gluonjax.binding import Param
     from gluonjax.block import Block, HybridBlock
     from gluonjax.draw import seed
@@ -25,7 +25,9 @@ __all__ = [
     'ParameterDict',
     'Trainer',
     'autograd',
+    'callback',
     'errors',
+    'feed',
     'init',
     'loss',
     'lr_scheduler',

@@ -22,10 +22,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from gluonjax.describe import constructor_call
-from gluonjax.errors import ArgumentError, DTypeError, FrozenError, GluonError, ShapeError
+from gluonjax.errors import ArgumentError, DataError, DTypeError, FrozenError, GluonError, ShapeError
 from gluonjax.nn import checks
 
 __all__ = [
@@ -111,6 +112,17 @@ class Loss(metaclass=_Configuration):
             return self.forward(*map(_wide, arrays), **{name: _wide(x) for name, x in others.items()}).astype(dtype)
         except GluonError as error:
             raise type(error)(f'{self}: {error}') from None
+
+    def check_labels(self, pred_shape: tuple[int, ...], label) -> None:
+        """Refuses labels that this loss is not defined for, where it can tell; values are looked at on the host.
+
+        Args:
+            pred_shape: the shape of the prediction.
+            label: the labels, in an array.
+
+        Raises:
+            DataError: naming the first such label, and what is allowed.
+        """
 
     def weighted(self, loss, sample_weight=None):
         """`loss * sample_weight * weight`, in the shape of `loss`."""
@@ -276,6 +288,10 @@ class SigmoidBinaryCrossEntropyLoss(Loss):
         super().__init__(weight, batch_axis)
         self.from_sigmoid = from_sigmoid
 
+    def check_labels(self, pred_shape, label):
+        label = np.asarray(label)
+        _refuse_labels(self, label, ~((label >= 0) & (label <= 1)), 'numbers from 0 to 1')
+
     def forward(self, pred, label, sample_weight=None, pos_weight=None):
         if self.from_sigmoid:
             rest = lax.optimization_barrier(1 - pred)  # or XLA may add 1 and 1e-12 first, which makes 1
@@ -307,6 +323,10 @@ class LogisticLoss(Loss):
     def __init__(self, weight=None, batch_axis=0, label_format='signed'):
         super().__init__(weight, batch_axis)
         self.label_format = _choice('label_format', label_format, 'signed', 'binary')
+
+    def check_labels(self, pred_shape, label):
+        label, allowed = np.asarray(label), (-1, 1) if self.label_format == 'signed' else (0, 1)
+        _refuse_labels(self, label, ~np.isin(label, allowed), f'{allowed[0]} and {allowed[1]}')
 
     def forward(self, pred, label, sample_weight=None):
         label = _like(label, pred)
@@ -347,6 +367,12 @@ class SoftmaxCrossEntropyLoss(Loss):
         super().__init__(weight, batch_axis)
         self.axis = checks.size('axis', axis, least=None)
         self.sparse_label, self.from_logits = sparse_label, from_logits
+
+    def check_labels(self, pred_shape, label):
+        if self.sparse_label and -len(pred_shape) <= self.axis < len(pred_shape):
+            label, classes = np.asarray(label), pred_shape[self.axis]
+            is_class = (label >= 0) & (label < classes) & (label == np.trunc(label))
+            _refuse_labels(self, label, ~is_class, f'whole numbers from 0 to {classes - 1}, for {classes} classes')
 
     def forward(self, pred, label, sample_weight=None):
         axis = _axis('axis', self.axis, pred)
@@ -679,6 +705,17 @@ def _choice(name: str, value, *known: str) -> str:
     if value not in known:
         raise ArgumentError(f'{name} is unknown', expected=f'one of {known}', got=repr(value))
     return value
+
+
+def _refuse_labels(loss: Loss, label: np.ndarray, wrong: np.ndarray, allowed: str) -> None:
+    """The error for the first of the labels that are wrong, if one is."""
+    if wrong.any():
+        place = np.argwhere(wrong)[0].tolist()
+        raise DataError(
+            f'{loss}: {label[tuple(place)]} is no label ({wrong.sum()} of {label.size} are none)',
+            expected=allowed,
+            got=f'{label[tuple(place)]} at {place} of labels of shape {label.shape}',
+        )
 
 
 def _classes(label, pred, axis: int):

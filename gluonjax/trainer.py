@@ -4,22 +4,26 @@ The step is the pure one of `gluonjax.step`. From one step to the next the Train
 lie in one flat tuple that the program takes and donates. Whoever reads a Parameter makes the Trainer give them back.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
+import jax.core
 import jax.numpy as jnp
 import optax
 
 from gluonjax import optimizer as optimizers
 from gluonjax.block import Block
-from gluonjax.errors import ArgumentError, BatchMaskError, CheckpointError
+from gluonjax.callback import Callback
+from gluonjax.errors import ArgumentError, BatchMaskError, CheckpointError, TransformationError
 from gluonjax.feed import padded, rows_of
+from gluonjax.fit import Inference, evaluate, fit, predict
+from gluonjax.history import History, Progress
 from gluonjax.io import checkpoint
 from gluonjax.layer import Layer
 from gluonjax.parameter import LOCK, ParameterDict, key_or_next
 from gluonjax.picture import Picture
-from gluonjax.step import State, Step, make_step, parts
+from gluonjax.step import State, Step, make_step, parts, pure_metrics
 from gluonjax.tree import flatten, matches, nest, no_match
 
 
@@ -73,7 +77,8 @@ class Trainer:
         self._state: State | None = None  # None before the first step, and while the program holds it
         self._rows = 0  # of the largest batch before this Trainer was restored
         self.steps = 0  # how many were done
-        self.progress: dict[str, Any] = {}  # of whoever drives the Trainer; what JSON can say, saved with the rest
+        self._progress = Progress()
+        self._inferences: dict[Any, Inference] = {}  # by what they were made of; those of the last picture
 
     def __repr__(self) -> str:
         return f'Trainer({type(self.net).__name__}, {self.loss!r}, {self.optimizer!r})'
@@ -95,7 +100,7 @@ class Trainer:
             if program is None or not program.lent or program.picture is not self.net._picture:
                 value = self._begin(_as_batch(batch))
             elif batch and getattr(batch[0], 'shape', None) == program.shape:
-                program.moving, value = program.run(program.moving, program.fixed, batch)
+                value = program.advance(batch)
             else:
                 value = program.step_of_any_size(_as_batch(batch), self.last_batch != 'keep')
             self.steps += 1
@@ -111,6 +116,7 @@ class Trainer:
         if program is None or program.picture is not picture:
             program = _Program(picture, self._make_step(picture))
             program.rows = self._rows
+            program.look_at(params, batch)
         state = self._state_of(program.step, params, batch)
         program.take(_copied(state), batch)
         value = program.step_of_any_size(batch, self.last_batch != 'keep')
@@ -150,6 +156,177 @@ class Trainer:
             values = flatten(self._state.params)
             for name, cell in zip(program.picture.names, program.picture.cells, strict=True):
                 cell._hold(values[name], None)
+
+    # Many batches.
+
+    def fit(
+        self,
+        train,
+        validation=None,
+        epochs: int = 1,
+        *,
+        metrics=None,
+        callbacks: Sequence[Callback] = (),
+        steps_per_epoch: int | None = None,
+        progress: bool = True,
+        prefetch: int = 2,
+        resume: bool = False,
+    ) -> History:
+        """Trains on all batches of `train`, `epochs` times; nothing waits for the device between two steps.
+
+        A batch is `(*inputs, label)` or a dict with 'label', in arrays of NumPy, JAX or PyTorch.
+
+        Args:
+            train: an iterable of batches, such as a list or a loader; or a function of the epoch's number (from 0)
+                that returns one, so that an order can be repeated. `gluonjax.feed.batches(x, y, batch_size=32)` is one.
+            validation: batches to evaluate after each epoch; the same kinds.
+            epochs: how many epochs more.
+            metrics: those of `gluonjax.metric`, from now on; None leaves those that the Trainer has.
+            callbacks: those of `gluonjax.callback`.
+            steps_per_epoch: how many steps an epoch has. One iterator then goes on over the epochs; a function is asked
+                for each epoch.
+            progress: whether to show a bar (with rich, in a terminal) or a line for each epoch.
+            prefetch: how many batches are put on the device before their turn; on CPU there is no need.
+            resume: goes on after an interruption, or with what `restore` brought, and ends where that call of `fit`,
+                with as many epochs, would have ended. Batches that were trained on in the epoch are drawn and left out,
+                so `train` begins anew. If nothing was interrupted, it is a first call.
+
+        Returns:
+            The history of all epochs of this Trainer: `history['loss']` is the mean over the samples of each epoch.
+
+        Raises:
+            DataError: for batches that cannot be trained on or end too early, or labels that the loss does not take.
+            NonFiniteError: after an epoch whose mean loss is not finite; not with skip_nonfinite, where the mean is
+                that of the finite ones.
+            ArgumentError: if `train` is not a set of batches, or an argument has no such value.
+
+        The network has the values after the last completed step, also if an exception or Ctrl-C is the end.
+
+        >>> from gluonjax import feed, loss, metric, nn
+        >>> net = nn.Sequential(nn.Dense(3))
+        >>> net.initialize(key=0)
+        >>> trainer = Trainer(net, loss.SoftmaxCrossEntropyLoss(), 'sgd', {'learning_rate': 1.0}, key=0)
+        >>> batches = feed.batches(jnp.eye(3), jnp.arange(3), batch_size=2, shuffle=0)
+        >>> history = trainer.fit(batches, epochs=20, metrics=[metric.Accuracy()], progress=False)
+        >>> history['accuracy'][-1]
+        1.0
+        """
+        return fit(
+            self,
+            train,
+            validation,
+            epochs,
+            metrics=metrics,
+            callbacks=callbacks,
+            steps_per_epoch=steps_per_epoch,
+            progress=progress,
+            prefetch=prefetch,
+            resume=resume,
+        )
+
+    def evaluate(self, data, metrics=None) -> dict[str, Any]:
+        """The mean loss and the metrics over all samples of some batches, in inference; nothing is changed.
+
+        Batches smaller than those before are filled up with samples that do not count, so one program does it.
+
+        Args:
+            data: batches, as for `fit`.
+            metrics: those of `gluonjax.metric`; None for the Trainer's.
+
+        Returns:
+            'loss', and a value for each metric.
+
+        Raises:
+            DataError: if there are no batches, or labels that the loss does not take.
+        """
+        return evaluate(self, data, metrics)
+
+    def predict(self, data, batch_size: int = 256) -> Any:
+        """The outputs for many inputs, in inference.
+
+        Args:
+            data: an array, which is cut into batches; or an iterable of batches of inputs: arrays, tuples of them, or
+                dicts by name.
+            batch_size: the number of rows of a batch that an array is cut into.
+
+        Returns:
+            What the network returns, in NumPy arrays, all batches one after the other.
+
+        Raises:
+            DataError: if there are no inputs.
+        """
+        return predict(self, data, batch_size)
+
+    @property
+    def history(self) -> History:
+        """The records of the epochs that `fit` has completed."""
+        return self._progress.history
+
+    @property
+    def progress(self) -> dict[str, Any]:
+        """How far `fit` is, as JSON can say it; `restore` sets it. Reading it waits for the device."""
+        return self._progress.to_dict()
+
+    @progress.setter
+    def progress(self, saved: Mapping[str, Any]) -> None:
+        self._progress = Progress.from_dict(saved) if saved else Progress()
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """The values of the metrics since they were reset; `fit` resets them in each epoch. It waits for the device."""
+        with LOCK:
+            state, program = self._peek(), self._program
+            if state is None or program is None:
+                return {}
+            states = jax.device_get(state.metrics)
+            return {name: metric.result(states[name]) for name, metric in program.metrics.items()}
+
+    def reset_metrics(self) -> None:
+        """Lets the metrics begin anew."""
+        with LOCK:
+            state, program = self._peek(), self._program
+            if state is None or program is None or not program.metrics:
+                return
+            fresh = {name: metric.init() for name, metric in program.metrics.items()}
+            fresh = jax.tree.map(_placed_as, fresh, state.metrics)
+            if program.lent:
+                program.change(lambda state: state._replace(metrics=fresh))
+            else:
+                self._state = state._replace(metrics=fresh)
+
+    def _peek(self) -> State | None:
+        """The state as it is now, whose arrays the next step may donate."""
+        lent = self._program is not None and self._program.lent
+        return self._program.state() if self._program is not None and lent else self._state
+
+    def _change_options(self, **options) -> None:
+        """Changes options of `make_step`; the program is made anew if they are others than before."""
+        with LOCK:
+            changed = make_step(self.net, self.loss, self.optimizer, **{**self.options, **options})
+            before = make_step(self.net, self.loss, self.optimizer, **self.options)
+            self.options = {**self.options, **options}
+            if (changed.metrics, changed.guarded) != (before.metrics, before.guarded):
+                self._give_back()
+                self._program = None
+
+    def _inference(self, metrics) -> Inference:
+        """The compiled inference of the network as it is now."""
+        picture = self.net._now()
+        chosen = self.options.get('metrics', ()) if metrics is None else metrics
+        key = picture.definition, tuple(pure_metrics(chosen).items())
+        if key not in self._inferences:
+            kept = {known: made for known, made in self._inferences.items() if known[0] is picture.definition}
+            self._inferences = {**kept, key: Inference(self._make_step(picture), chosen)}
+        return self._inferences[key]
+
+    def _values(self, inputs, named) -> dict[str, Any]:
+        """The network's values of now, which a Trainer may go on holding; the inputs complete its shapes."""
+        with LOCK:
+            picture, program = self.net._now(), self._program
+            if program is not None and program.lent and program.picture is picture:
+                return flatten(program.state().params)
+            picture.commit(picture.draw_missing(inputs, named))
+            return dict(zip(picture.names, picture.values(), strict=True))
 
     # Checkpoints.
 
@@ -253,8 +430,7 @@ class Trainer:
         with LOCK:
             if self._learning_rate is not None:
                 return self._learning_rate
-            lent = self._program is not None and self._program.lent
-            state = self._program.state() if self._program is not None and lent else self._state
+            state = self._peek()
             return float(optimizers.find_learning_rate(state.optimizer if state else self.optimizer.init({})))
 
     def set_learning_rate(self, value: float) -> None:
@@ -265,10 +441,9 @@ class Trainer:
         """
         with LOCK:
             if self._program is not None and self._program.lent:
-                self._program.change(lambda state: optimizers.with_learning_rate(state, value))
+                self._program.change(lambda state: _with_rate(state, value))
             elif self._state is not None:
-                changed = optimizers.with_learning_rate(self._state.optimizer, value)
-                self._state = self._state._replace(optimizer=changed)
+                self._state = _with_rate(self._state, value)
             else:
                 optimizers.with_learning_rate(self.optimizer.init({}), value)  # refuses what cannot be set
                 self._learning_rate = float(value)
@@ -345,21 +520,45 @@ class _Program:
         state = self.tree.unflatten(self._joined(self.moving, self.fixed))
         return state._replace(key=jax.random.wrap_key_data(state.key, impl=self.impl))
 
-    def change(self, optimizer: Callable) -> None:
-        """Puts `optimizer(its state)` in place of the optimizer's state that it holds."""
-        state = self.tree.unflatten(self._joined(self.moving, self.fixed))
-        self._hold(jax.tree.leaves(state._replace(optimizer=optimizer(state.optimizer))))
+    def change(self, changed: Callable[[State], State]) -> None:
+        """Puts what `changed` makes of the state in its place."""
+        self._hold(jax.tree.leaves(changed(self.tree.unflatten(self._joined(self.moving, self.fixed)))))
+
+    def look_at(self, params, batch) -> None:
+        """Completes the metrics by a first batch, and checks its labels, where somebody asks for that."""
+        self.metrics, self.output = {}, None
+        if self.step.metrics or self.step.checks_labels:
+            inputs, named, label = parts(batch)
+            self.output = jax.eval_shape(self.step.infer, flatten(params), inputs, named)
+            self.metrics = {name: metric.complete(label, self.output) for name, metric in self.step.metrics.items()}
+        self.check_labels(batch)
+
+    def check_labels(self, batch) -> None:
+        """Refuses labels that the loss does not take."""
+        if self.output is not None:
+            self.step.check_labels(self.output, parts(batch)[2])
+
+    def advance(self, *batch) -> jax.Array:
+        """One step on a batch, and maybe its mask."""
+        moving, value = self.run(self.moving, self.fixed, *batch)
+        if isinstance(value, jax.core.Tracer):
+            raise TransformationError(
+                'trainer.step keeps what it computes, and cannot inside a transformation (jit, grad, vmap, ...)',
+                remedy='make_step(net, loss, optimizer) is the pure step(state, batch) -> (state, metrics)',
+            )
+        self.moving = moving
+        return value
 
     def step_of_any_size(self, batch, pad: bool) -> jax.Array:
         """One step on a batch that may be smaller than those before."""
+        parts(batch)  # refuses what is no batch
         rows = rows_of(batch) or 0
         if pad and self.maskable and 0 < rows < self.rows:
             try:
-                self.moving, value = self.run(self.moving, self.fixed, *padded(batch, self.rows))
-                return value
+                return self.advance(*padded(batch, self.rows))
             except BatchMaskError:
                 self.maskable = False
-        self.moving, value = self.run(self.moving, self.fixed, batch)
+        value = self.advance(batch)
         if rows >= self.rows:
             self.rows, self.shape = rows, jax.tree.leaves(batch)[0].shape
         return value
@@ -431,6 +630,15 @@ def _network(net) -> Block:
             remedy='nn.Sequential(layer)' if isinstance(net, Layer) else None,
         )
     return net
+
+
+def _with_rate(state: State, value) -> State:
+    return state._replace(optimizer=optimizers.with_learning_rate(state.optimizer, value))
+
+
+def _placed_as(new: jax.Array, old: jax.Array) -> jax.Array:
+    """The array where another is, so that programs take it in its place."""
+    return jax.device_put(new, old.sharding) if old.committed else new
 
 
 def _as_batch(arguments):

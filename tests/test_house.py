@@ -52,7 +52,13 @@ ORDER = [
 ]
 RANK = {name: rank for rank, names in enumerate(ORDER) for name in names}
 # Start-up is why these are imported where they are used.
-LAZY = {('binding', 'jax.extend.core'), ('io.checkpoint', 'orbax.checkpoint'), ('loss', 'optax')}
+LAZY = {
+    ('callback', 'rich.progress'),
+    ('history', 'matplotlib.figure'),
+    ('binding', 'jax.extend.core'),
+    ('io.checkpoint', 'orbax.checkpoint'),
+    ('loss', 'optax'),
+}
 
 
 def name_of(path):
