@@ -48,7 +48,7 @@ class LRScheduler(Frozen):
     array([0.25, 0.5 , 0.5 , 0.25])
     """
 
-    def __init__(self, base_lr=0.01, warmup_steps=0, warmup_begin_lr=0, warmup_mode='linear'):
+    def __init__(self, base_lr=0.01, warmup_steps=0, warmup_begin_lr=0.0, warmup_mode='linear'):
         self.base_lr = checks.number('base_lr', base_lr)
         self.warmup_steps = checks.size('warmup_steps', warmup_steps, least=0)
         self.warmup_begin_lr = checks.number('warmup_begin_lr', warmup_begin_lr, most=self.base_lr)
@@ -102,11 +102,11 @@ class FactorScheduler(LRScheduler):
     def __init__(
         self,
         step,
-        factor=1,
+        factor=1.0,
         stop_factor_lr=1e-8,
         base_lr=0.01,
         warmup_steps=0,
-        warmup_begin_lr=0,
+        warmup_begin_lr=0.0,
         warmup_mode='linear',
     ):
         super().__init__(base_lr, warmup_steps, warmup_begin_lr, warmup_mode)
@@ -130,7 +130,7 @@ class MultiFactorScheduler(LRScheduler):
     """
 
     def __init__(
-        self, step: Sequence[int], factor=1, base_lr=0.01, warmup_steps=0, warmup_begin_lr=0, warmup_mode='linear'
+        self, step: Sequence[int], factor=1.0, base_lr=0.01, warmup_steps=0, warmup_begin_lr=0.0, warmup_mode='linear'
     ):
         super().__init__(base_lr, warmup_steps, warmup_begin_lr, warmup_mode)
         if not isinstance(step, list | tuple) or not step or sorted(set(step)) != list(step):
@@ -177,7 +177,7 @@ class PolyScheduler(_Descent):
     """
 
     def __init__(
-        self, max_update, base_lr=0.01, pwr=2, final_lr=0, warmup_steps=0, warmup_begin_lr=0, warmup_mode='linear'
+        self, max_update, base_lr=0.01, pwr=2.0, final_lr=0.0, warmup_steps=0, warmup_begin_lr=0.0, warmup_mode='linear'
     ):
         super().__init__(max_update, base_lr, final_lr, warmup_steps, warmup_begin_lr, warmup_mode)
         self.pwr = checks.number('pwr', pwr, 0)
@@ -198,7 +198,9 @@ class CosineScheduler(_Descent):
         warmup_steps, warmup_begin_lr, warmup_mode: see `LRScheduler`.
     """
 
-    def __init__(self, max_update, base_lr=0.01, final_lr=0, warmup_steps=0, warmup_begin_lr=0, warmup_mode='linear'):
+    def __init__(
+        self, max_update, base_lr=0.01, final_lr=0.0, warmup_steps=0, warmup_begin_lr=0.0, warmup_mode='linear'
+    ):
         super().__init__(max_update, base_lr, final_lr, warmup_steps, warmup_begin_lr, warmup_mode)
 
     def share(self, way, xp):

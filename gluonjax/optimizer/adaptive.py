@@ -395,7 +395,7 @@ class Ftrl(Optimizer):
         **options: see `Optimizer`; wd is L2 regularization.
     """
 
-    def __init__(self, lamda1=0.01, learning_rate=0.1, beta=1, **options):
+    def __init__(self, lamda1=0.01, learning_rate=0.1, beta=1.0, **options):
         super().__init__(learning_rate=None if options.get('lr_scheduler') else learning_rate, **options)
         self.lamda1, self.beta = checks.number('lamda1', lamda1, 0), checks.number('beta', beta, 0)
 

@@ -1,6 +1,8 @@
 """Optimizer: MXNet's options around a chain of optax transformations; and optimizers by name."""
 
+import copy
 import inspect
+import re
 from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any, TypeVar
@@ -109,6 +111,15 @@ class Optimizer(Frozen):
         A subclass says it. It is asked for anew whenever it is needed.
         """
         raise ArgumentError(f'{type(self).__name__} says no rule', remedy='override rule(self)')
+
+    def with_multipliers(self, lr_mult: Mapping[str, float], wd_mult: Mapping[str, float]) -> 'Optimizer':
+        """A copy in which these factors, of whole names, come before those that it has."""
+        twin = copy.copy(self)
+        vars(twin).update(
+            lr_mult=FrozenDict({**_of_whole_names(lr_mult), **(self.lr_mult or {})}),
+            wd_mult=FrozenDict({**_of_whole_names(wd_mult), **(self.wd_mult or {})}),
+        )
+        return twin
 
     def init(self, params: Any) -> OptimizerState:
         """The state before the first update."""
@@ -250,6 +261,10 @@ def _factors(name: str, factors: Mapping[str, float] | None) -> FrozenDict | Non
     if not isinstance(factors, Mapping):
         raise ArgumentError(f'{name} cannot be this', expected="a dict such as {'.*bias': 0}", got=repr(factors))
     return FrozenDict({pattern: checks.number(name, factor) for pattern, factor in factors.items()})
+
+
+def _of_whole_names(factors: Mapping[str, float]) -> dict[str, float]:
+    return {f'{re.escape(name)}$': factor for name, factor in factors.items()}
 
 
 def _factor(factors: Mapping[str, float] | None, name: str) -> float:

@@ -153,7 +153,7 @@ class LARS(Optimizer):
         **options: see `Optimizer`.
     """
 
-    def __init__(self, momentum=0.0, lazy_update=True, eta=0.001, eps=0, momentum_correction=True, **options):
+    def __init__(self, momentum=0.0, lazy_update=True, eta=0.001, eps=0.0, momentum_correction=True, **options):
         super().__init__(**options)
         self.momentum, self.lazy_update = share('momentum', momentum), lazy_update
         self.eta, self.eps = checks.number('eta', eta), checks.number('eps', eps, 0)
