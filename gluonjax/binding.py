@@ -134,7 +134,10 @@ def _without_naming(construct: Callable) -> Callable:
 
 
 class _Constructor(type):
-    """Runs `_constructed` after the constructor; `params=` and `prefix=` are understood by every class."""
+    """Runs `_constructed` after the constructor; `params=` and `prefix=` are understood by every class.
+
+    Errors of the constructor say which class it was: the innermost, for layers that make layers.
+    """
 
     @property
     def __signature__(cls) -> inspect.Signature:
@@ -145,8 +148,12 @@ class _Constructor(type):
         return inspect.Signature([*(parameter for parameter in own if parameter not in rest), shared, *rest])
 
     def __call__(cls, *args, params: SharedParameters | None = None, prefix: str | None = None, **kwargs):
-        instance = super().__call__(*args, **kwargs)
-        instance._constructed(params)
+        try:
+            instance = super().__call__(*args, **kwargs)
+            instance._constructed(params)
+        except GluonError as error:
+            _add_place(error, f'in the constructor of {cls.__name__}')
+            raise
         return instance
 
 
@@ -528,12 +535,15 @@ def _shapes(values) -> str:
 
 def _locate(error: GluonError, run: Run, layer: Bindable, inputs) -> None:
     """Adds, once, where in the network an error arose and the shapes on the way there."""
-    if error.located:
-        return
-    error.located = True
     flow = [f'{_where(c.path)} ({c.kind}): {c.inputs} -> {c.output}' for c in run.history if c.leaf][-8:]
     here = f'in {_where(layer._path)} ({type(layer).__name__}), input {_shapes(inputs)}'
-    error.args = ('\n  '.join([str(error), here, *(['after'] if flow else []), *('  ' + line for line in flow)]),)
+    _add_place(error, here, *(['after'] if flow else []), *('  ' + line for line in flow))
+
+
+def _add_place(error: GluonError, *lines: str) -> None:
+    """Adds lines that say where an error arose, to an error that does not say it yet."""
+    if not error.located:
+        error.located, error.args = True, ('\n  '.join([str(error), *lines]),)
 
 
 def transformed_shape(transform, shape) -> tuple[int, ...]:

@@ -80,6 +80,9 @@ class Concatenate(Sequential):
 
     Without layers it joins its inputs.
 
+    Raises:
+        ShapeError: in a run, if the outputs lack the axis, or differ along another one.
+
     >>> from gluonjax import nn
     >>> net = nn.Concatenate(nn.Dense(2), nn.Dense(3))
     >>> net.initialize()
@@ -92,7 +95,21 @@ class Concatenate(Sequential):
         super().__init__(*layers)
 
     def forward(self, *inputs):
-        return jnp.concatenate([layer(*inputs) for layer in self] or inputs, axis=self.axis)
+        return _joined([layer(*inputs) for layer in self] or inputs, self.axis)
+
+
+def _joined(outputs, axis: int):
+    """Arrays as one, along an axis of all of them."""
+    shapes, rank = [y.shape for y in outputs], outputs[0].ndim
+    if not -rank <= axis < rank:
+        raise ShapeError(f'the outputs lack the axis {axis}', expected=f'an axis below {rank}', got=shapes)
+    if len({shape[: axis % rank] + shape[axis % rank + 1 :] for shape in shapes}) > 1:
+        raise ShapeError(
+            f'the outputs differ in other axes than {axis}, along which they are joined',
+            expected='equal sizes along the others',
+            got=shapes,
+        )
+    return jnp.concatenate(outputs, axis)
 
 
 class Residual(Sequential):

@@ -669,8 +669,22 @@ def test_wrong_width_in_apply():
     ],
 )
 def test_wrong_arguments(call):
-    with pytest.raises(errors.ArgumentError):
+    with pytest.raises(errors.ArgumentError, match=r'expected: (.|\n)*in the constructor of [A-Z]\w+$'):
         call()
+
+
+def test_the_layer_that_cannot_be_made_is_named():
+    with pytest.raises(errors.ArgumentError, match=r'from 1 on\n  got: -3\n  in the constructor of Conv2D$'):
+        nn.Conv2D(-3, 3)
+    with pytest.raises(errors.ArgumentError, match=r'rate cannot be this\n(.*\n)*  in the constructor of Dropout$'):
+        nn.MultiHeadAttention(8, 2, dropout=3)  # the innermost
+
+
+@pytest.mark.parametrize(('axis', 'message'), [(0, 'differ in other axes than 0'), (5, 'lack the axis 5')])
+def test_outputs_that_cannot_be_joined(axis, message):
+    layer = definition_of(nn.Concatenate(nn.Dense(2), nn.Dense(3), axis=axis))
+    with pytest.raises(errors.ShapeError, match=rf'{message}(.|\n)*\[\(4, 2\), \(4, 3\)\](.|\n)*layer 0 \(Dense\)'):
+        layer.init(0, image(4, 5))
 
 
 # Single layers.
