@@ -402,6 +402,28 @@ def test_the_first_pattern_that_matches_counts():
     assert_close(updates['0']['bias'], -rate * 2 * 3 * PARAMS['0']['bias'])
 
 
+def test_with_multipliers():
+    """Of whole names, and before the patterns that an optimizer has."""
+    plain = optimizer.SGD(lr_mult={'.*': 2}, wd=1, learning_rate=0.1)
+    rule = plain.with_multipliers({'0.bias': 5}, {'0.weight': 0, '0.bias': 1})
+    updates, _ = rule.update(jax.tree.map(jnp.ones_like, GRADIENTS), rule.init(PARAMS), PARAMS)
+    assert_close(updates['0'], {'weight': jnp.full((2, 2), -0.2), 'bias': -0.5 * (1 + PARAMS['0']['bias'])})
+    assert repr(plain) == "SGD(learning_rate=0.1, wd=1.0, lr_mult={'.*': 2.0})"
+    with pytest.raises(errors.PatternError):
+        plain.with_multipliers({'0.b': 2}, {}).init(PARAMS)
+    delta = optimizer.AdaDelta(wd=1).with_multipliers({'0.bias': 1}, {'0.bias': 0})
+    np.testing.assert_array_equal(
+        walk(delta, 1, gradients=jax.tree.map(jnp.zeros_like, PARAMS))[0]['0']['bias'], PARAMS['0']['bias']
+    )
+    with pytest.raises(errors.ArgumentError, match='AdaDelta has no learning rate'):
+        delta.with_multipliers({'0.bias': 0}, {})
+
+
+def test_no_parameters_at_all():
+    """As the Trainer asks, which wants to know the rate before it knows the parameters."""
+    assert optimizer.find_learning_rate(optimizer.Adam(0.5, lr_mult={'0': 2}).init({})) == 0.5
+
+
 # Where ours is not MXNet's.
 
 
@@ -482,6 +504,7 @@ def test_noise_of_sgld_is_a_function_of_seed_name_and_number():
     def noise(count=1, params=zeros, **options):
         rule = optimizer.SGLD(**options)
         state = rule.init(params)
+        updates = None
         for _ in range(count):
             updates, state = rule.update(params, state, params)
         return updates

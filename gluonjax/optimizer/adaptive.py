@@ -87,9 +87,12 @@ class AdaDelta(Optimizer):
         super().__init__(**options)
         self.rho, self.epsilon = share('rho', rho), checks.number('epsilon', epsilon, 0)
         if self.lr_mult or self.lr_scheduler is not None:
-            raise ArgumentError(
-                'AdaDelta has no learning rate', got='lr_mult or lr_scheduler', remedy='leave it out, or take Adam'
-            )
+            raise _no_rate()
+
+    def with_multipliers(self, lr_mult, wd_mult):
+        if any(factor != 1 for factor in lr_mult.values()):
+            raise _no_rate()
+        return super().with_multipliers({}, wd_mult)
 
     def rule(self):
         scaled = optax.scale_by_adadelta(self.rho, self.epsilon)
@@ -419,6 +422,12 @@ def _still_without_rate(function):
         return jnp.where(moving, update, 0), {slot: jnp.where(moving, new[slot], kept[slot]) for slot in kept}
 
     return guarded
+
+
+def _no_rate() -> ArgumentError:
+    return ArgumentError(
+        'AdaDelta has no learning rate, which a factor or a scheduler could change', remedy='leave it out, or take Adam'
+    )
 
 
 def _row_zeros(weight: jax.Array) -> jax.Array:

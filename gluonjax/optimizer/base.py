@@ -125,7 +125,7 @@ class Optimizer(Frozen):
         """The state before the first update."""
         names = jax.tree.leaves(_names(params))
         for pattern in {**(self.lr_mult or {}), **(self.wd_mult or {})}:
-            if not matches(pattern, names):
+            if names and not matches(pattern, names):  # of no parameters at all, any pattern may speak
                 raise no_match(pattern, [SimpleNamespace(names=names)])
         if self.multi_precision and any(jnp.result_type(leaf).itemsize < 4 for leaf in jax.tree.leaves(params)):
             raise ArgumentError(
