@@ -376,3 +376,18 @@ def test_what_does_not_move_is_not_donated():
 def test_metrics_in_the_step():
     trainer = trained(3, metrics=[metric.Accuracy()])
     assert float(trainer.state.metrics['accuracy']['seen'].sum()) == 24
+
+
+def test_a_step_inside_a_transformation_is_refused_and_changes_nothing():
+    for trainer in (trained(0), trained(2)):
+        with pytest.raises(errors.TransformationError, match=r'(?s)make_step\(net, loss, optimizer\)'):
+            jax.jit(lambda x, trainer=trainer: trainer.step(x, BATCH[1]))(BATCH[0])
+        with pytest.raises(errors.TransformationError, match='make_step'):
+            jax.jit(lambda x, trainer=trainer: x + trainer.step(*BATCH))(1.0)
+        trainer.step(*BATCH)
+    assert_same(trainer.net.params, trained(3).net.params)
+
+
+def test_the_habit_of_gluon_is_told_the_way():
+    with pytest.raises(errors.ArgumentError, match=r'(?s)got: 64.*trainer\.step\(x, y\)'):
+        trained(1).step(64)
