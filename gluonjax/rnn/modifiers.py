@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from gluonjax.errors import ArgumentError
+from gluonjax.errors import ArgumentError, ShapeError
 from gluonjax.nn import checks
 from gluonjax.nn.dropout import Dropout
 from gluonjax.nn.sequential import Sequential
@@ -144,6 +144,9 @@ class ModifierCell(RecurrentCell):
 class ResidualCell(ModifierCell):
     """Adds the input to the cell's output (Wu et al., 2016).
 
+    Raises:
+        ShapeError: in a run, if they differ in shape.
+
     >>> from gluonjax import rnn
     >>> cell = ResidualCell(rnn.RNNCell(2, i2h_weight_initializer='zeros', input_size=2))
     >>> cell.apply(cell.init(0), jnp.ones((1, 2)), cell.begin_state(1))[0]
@@ -152,14 +155,25 @@ class ResidualCell(ModifierCell):
 
     def step(self, inputs, states, memory=None):
         output, states, memory = self.base_cell.step(inputs, states, memory)
-        return output + inputs, states, memory
+        return _sum(output, inputs), states, memory
 
     def sequence(self, inputs, states, valid_length=None):
         outputs, states = self.base_cell.sequence(inputs, states, valid_length)
-        return outputs + steps.masked(inputs, valid_length), states
+        return _sum(outputs, steps.masked(inputs, valid_length)), states
 
     def merges(self, merged, masked):
         return self.base_cell.merges(merged, masked)
+
+
+def _sum(output, inputs) -> jax.Array:
+    if output.shape != inputs.shape:
+        raise ShapeError(
+            'the cell in a ResidualCell changes the shape',
+            expected=f'{inputs.shape}, as the input has',
+            got=output.shape,
+            remedy='a cell whose output is as wide as its input',
+        )
+    return output + inputs
 
 
 class ZoneoutCell(ModifierCell):

@@ -349,6 +349,14 @@ class Fixed(nn.Layer):
         (Fixed(rnn.GRUCell(3)), [shape(2, 3, 4), None, shape(3)], errors.ShapeError, 'one valid length'),
         (Fixed(rnn.GRUCell(3), layout='TCN'), [shape(3, 2, 4)], errors.ArgumentError, 'layout is unknown'),
         (Fixed(rnn.Conv1DRNNCell((2, 5), 3, 3, 3)), [shape(2, 3, 2, 6)], errors.ShapeError, 'input_shape'),
+        # One that would broadcast.
+        (rnn.ResidualCell(rnn.GRUCell(1)), [shape(2, 4), [shape(2, 1)]], errors.ShapeError, r'\(2, 4\)[\s\S]*\(2, 1\)'),
+        (
+            Fixed(rnn.ResidualCell(rnn.GRUCell(1))),
+            [shape(2, 3, 4)],
+            errors.ShapeError,
+            'ResidualCell changes the shape',
+        ),
         (rnn.Unroll(rnn.GRUCell(3)), [shape(2, 0, 4)], errors.ShapeError, 'one step or more'),
         (rnn.Unroll(rnn.LSTMCell(3, input_size=5)), [shape(2, 3, 4)], errors.ShapeError, r'layer cell \(LSTMCell\)'),
     ],
