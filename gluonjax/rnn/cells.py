@@ -44,6 +44,9 @@ class Steps(Stateful):
 
     __slots__ = ()
 
+    def reset(self) -> None:
+        """Does nothing, as Gluon programs call it before each sequence: a cell keeps nothing from one to the next."""
+
     def step(self, inputs, states: States, memory=None) -> tuple[jax.Array, States, Any]:
         """In `forward`: one step of a sequence.
 

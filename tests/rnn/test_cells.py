@@ -275,6 +275,22 @@ def test_activations_of_cells():
 # Errors.
 
 
+def test_reset_is_understood():
+    class Steps(nn.Block):
+        def __init__(self):
+            self.cell = rnn.ZoneoutCell(rnn.RNNCell(2), 0.5)
+
+        def forward(self, x):
+            self.cell.reset()  # as Gluon programs do before each sequence
+            return self.cell(x, self.cell.begin_state(len(x)))[0]
+
+    net = Steps()
+    net.initialize()
+    net.cell.reset()
+    first = net(np.ones((1, 3), 'float32'))
+    np.testing.assert_array_equal(net(np.ones((1, 3), 'float32')), first)
+
+
 def test_unroll_outside_of_forward():
     for cell in (rnn.LSTMCell(3), rnn.SequentialRNNCell(), nn.Sequential(rnn.GRUCell(3))[0]):
         with pytest.raises(errors.BareLayerError, match=r'cannot be unrolled[\s\S]*rnn.Unroll\(cell\)'):
