@@ -155,6 +155,14 @@ def test_scikit_learn(random):
     np.testing.assert_allclose(fed(mine, labels, preds[..., 1]), np.mean(labels == (preds[..., 1] > 0.7)))
 
 
+def test_pcc_counts_every_entry_of_a_row():
+    # MXNet counts the pair (0, 0) of the first row once.
+    labels, guess = np.array([[0, 0, 0], [1, 2, 1]]), np.array([[0, 0, 1], [1, 2, 0]])
+    preds = np.moveaxis(np.eye(3)[guess], -1, 1)
+    expected = sklearn.matthews_corrcoef(labels.ravel(), guess.ravel())
+    np.testing.assert_allclose(fed(metric.PCC(), labels, preds), expected, rtol=1e-12)
+
+
 @pytest.mark.parametrize('average', ['macro', 'micro', None])
 def test_scikit_learn_on_more_classes(random, average):
     sklearn = pytest.importorskip('sklearn.metrics')

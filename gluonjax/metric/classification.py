@@ -407,7 +407,9 @@ class _Confusion(Definition):
 class PCC(DeviceMetric):
     """The correlation coefficient of Matthews for any number of classes (Gorodkin, 2004): MXNet's `PCC`.
 
-    Labels are classes. Predictions of the same shape are classes, too, and otherwise have an axis 1 of classes.
+    Labels are classes. Predictions of the same shape are classes, too, and otherwise have an axis 1 of classes. With
+    labels of several axes MXNet counts a pair of classes once for each row, however often it is there; here every
+    entry counts.
 
     Args:
         name, output_names, label_names: see `EvalMetric`.
