@@ -159,8 +159,9 @@ def test_pcc_counts_every_entry_of_a_row():
     # MXNet counts the pair (0, 0) of the first row once.
     labels, guess = np.array([[0, 0, 0], [1, 2, 1]]), np.array([[0, 0, 1], [1, 2, 0]])
     preds = np.moveaxis(np.eye(3)[guess], -1, 1)
+    sklearn = pytest.importorskip('sklearn.metrics')
     expected = sklearn.matthews_corrcoef(labels.ravel(), guess.ravel())
-    np.testing.assert_allclose(fed(metric.PCC(), labels, preds), expected, rtol=1e-12)
+    np.testing.assert_allclose(fed(metric.PCC(), [labels], [preds]), expected, rtol=1e-12)
 
 
 @pytest.mark.parametrize('average', ['macro', 'micro', None])
