@@ -24,7 +24,7 @@ def make_trainer(key=0, **options):
         loss.SoftmaxCELoss(),
         optimizer.Adam(lr_scheduler=schedule),
         key=key,
-        metrics=[metric.Accuracy(), metric.F1(average='macro')],
+        metrics=[metric.Accuracy()],
         **options,
     )
 
