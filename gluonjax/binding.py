@@ -276,6 +276,7 @@ class Run:
         self.sliced: dict[str, int] = {}  # leaf -> how many of its axes of copies the scans around have taken off
         self.recordable = {place.leaf.name for place in places.values() if not place.leaf.param.trainable}
         self.trace = _trace_state() if self.recordable else None
+        self.observe: Callable[[Path, Bindable, Any], None] | None = None  # sees each layer's output, inner ones first
 
     def __call__(self, definition, inputs, named):
         for name in RESERVED_INPUTS:
@@ -395,6 +396,8 @@ class Run:
             for attribute, needed in layer.infer_shape(*inputs, **named).items():
                 self.fit((*path, attribute), tuple(needed), inputs)
             output = forward(*inputs, **named)
+            if self.observe is not None:
+                self.observe(path, layer, output)
         except GluonError as error:
             _locate(error, self, layer, inputs)
             raise

@@ -1,12 +1,19 @@
 """Callbacks: what `fit` calls before, between and after epochs and steps."""
 
+import csv
+import inspect
+import math
+import pathlib
 import sys
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import jax
 
+from gluonjax.errors import ArgumentError, MissingExtraError, NonFiniteError
 from gluonjax.history import Progress, Record, shown
+from gluonjax.nn import checks
 
 if TYPE_CHECKING:
     from gluonjax.trainer import Trainer
@@ -47,6 +54,231 @@ class Callback:
 
     def on_fit_end(self, trainer: 'Trainer', progress: Progress) -> None:
         """At the end, also if an exception is the end."""
+
+
+class EarlyStopping(Callback):
+    """Ends the fit when a value has not become better for some epochs in a row.
+
+    Args:
+        monitor: the name of the value in the records.
+        patience: how many epochs in a row without a better value end the fit.
+        min_delta: what a value must be better by than the best one so far.
+        mode: 'min' or 'max'; by default 'min' for losses, errors and perplexity, 'max' for all other metrics.
+        restore_best: whether the network then has the values of the best epoch, also if the epochs come to their end.
+            The best of epochs before an interruption are not at hand; `Checkpoint` keeps them.
+
+    Raises:
+        ArgumentError: if an argument has no such value, or the records no such name.
+    """
+
+    def __init__(self, monitor='val_loss', patience=3, min_delta=0.0, mode=None, restore_best=True):
+        self.monitor, self.mode, self.restore_best = monitor, _mode(monitor, mode), restore_best
+        self.patience = checks.size('patience', patience)
+        self.min_delta = checks.number('min_delta', min_delta, least=0)
+
+    def on_fit_begin(self, trainer, progress):
+        self._best, self._waited, self._params = _Best(self.monitor, self.mode, self.min_delta), 0, None
+        for record in progress.records:
+            self._take(progress, record)
+
+    def on_epoch_end(self, trainer, progress, record):
+        if self._take(progress, record) and self.restore_best:
+            self._params = trainer.net.params
+
+    def on_fit_end(self, trainer, progress):
+        if progress.finished and self._waited and self._params is not None:
+            trainer.net.params = self._params
+        self._params = None
+
+    def _take(self, progress: Progress, record: Record) -> bool:
+        better = self._best.take(record)
+        self._waited = 0 if better else self._waited + 1
+        if self._waited >= self.patience:
+            progress.stop()
+        return better
+
+
+class Checkpoint(Callback):
+    """Saves the Trainer: after each epoch, after each best epoch, or after so many steps.
+
+    A run that was killed goes on with `trainer.restore(path)` and `trainer.fit(..., resume=True)`.
+
+    Args:
+        path: the folder, as for `trainer.save`.
+        monitor: the name of a value in the records; given, only epochs with a better one than all before are saved.
+        mode: as for `EarlyStopping`.
+        every_steps: saves after steps of which this is a divisor, in place of epochs.
+        keep: how many saves stay; None for all.
+
+    Raises:
+        ArgumentError: if an argument has no such value, or the records no such name.
+    """
+
+    def __init__(self, path, monitor=None, mode=None, every_steps=None, keep=1):
+        self.path, self.monitor, self.keep = path, monitor, keep
+        self.mode = None if monitor is None else _mode(monitor, mode)
+        self.every_steps = None if every_steps is None else checks.size('every_steps', every_steps)
+        if monitor is not None and every_steps is not None:
+            raise ArgumentError(
+                'a Checkpoint saves the best epochs or every so many steps',
+                got=f'monitor={monitor!r}, every_steps={every_steps}',
+                remedy='two Checkpoints, in two folders',
+            )
+
+    def on_fit_begin(self, trainer, progress):
+        self._best = None
+        if self.monitor is not None:
+            self._best = _Best(self.monitor, self.mode)
+            for record in progress.records:
+                self._best.take(record)
+
+    def on_step(self, trainer, progress, batch, loss):
+        if self.every_steps is not None and trainer.steps % self.every_steps == 0:
+            trainer.save(self.path, keep=self.keep)
+
+    def on_epoch_end(self, trainer, progress, record):
+        if self.every_steps is None and (self._best is None or self._best.take(record)):
+            trainer.save(self.path, keep=self.keep)
+
+
+class CSVLogger(Callback):
+    """Writes the history to a file of comma-separated values: a line for each epoch, the names in the first line.
+
+    Args:
+        path: the file. It has the whole history after each epoch, those before an interruption too.
+    """
+
+    def __init__(self, path):
+        self.path = pathlib.Path(path)
+
+    def on_epoch_end(self, trainer, progress, record):
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.path.open('w', newline='') as file:
+            writer = csv.DictWriter(file, progress.history.names)
+            writer.writeheader()
+            writer.writerows(progress.history)
+
+
+class TensorBoard(Callback):
+    """Writes what the records hold for TensorBoard, by epoch.
+
+    Args:
+        logdir: the folder for the events.
+
+    Raises:
+        MissingExtraError: at the beginning of the fit, if tensorboardX is not there.
+    """
+
+    def __init__(self, logdir):
+        self.logdir, self._writer = str(logdir), None
+
+    def on_fit_begin(self, trainer, progress):
+        try:
+            from tensorboardX import SummaryWriter
+        except ImportError:
+            raise MissingExtraError(
+                'the TensorBoard callback writes with tensorboardX', remedy="pip install 'gluonjax[train]'"
+            ) from None
+        self._writer = SummaryWriter(self.logdir)
+
+    def on_epoch_end(self, trainer, progress, record):
+        writer: Any = self._writer
+        for name, value in record.items():
+            if name != 'epoch' and isinstance(value, int | float):
+                writer.add_scalar(name, value, record['epoch'])
+        writer.flush()
+
+    def on_fit_end(self, trainer, progress):
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+
+
+class LearningRateSchedule(Callback):
+    """Sets the learning rate before each epoch; nothing compiles anew.
+
+    Args:
+        schedule: `f(epoch)`, or `f(epoch, rate)` with the rate of the epoch before, gives the rate.
+
+    Raises:
+        ArgumentError: if the optimizer keeps no rate that can be set.
+    """
+
+    def __init__(self, schedule: Callable[..., float]):
+        self.schedule = schedule
+
+    def on_epoch_begin(self, trainer, progress):
+        required = [
+            parameter
+            for parameter in inspect.signature(self.schedule).parameters.values()
+            if parameter.default is parameter.empty and parameter.kind is not parameter.VAR_KEYWORD
+        ]
+        arguments = (progress.epoch, trainer.learning_rate) if len(required) == 2 else (progress.epoch,)
+        trainer.set_learning_rate(self.schedule(*arguments))
+
+
+class NaNGuard(Callback):
+    """Stops at the first step whose loss or gradient is not finite, and names the first layer whose output is not.
+
+    The network is left after the last good step, as the Trainer's option skip_nonfinite is on from the fit's beginning;
+    it stays on. Each step is waited for, so this is for finding a fault, not for every day.
+
+    Raises:
+        NonFiniteError: in `fit`, naming the step, and the input, parameter, layer or gradient.
+    """
+
+    def on_fit_begin(self, trainer, progress):
+        trainer._change_options(skip_nonfinite=True)
+        self._skipped = _skipped(trainer)
+
+    def on_step(self, trainer, progress, batch, loss):
+        value = float(loss)
+        if math.isfinite(value) and _skipped(trainer) == self._skipped:
+            return
+        place = trainer._find_nonfinite(batch)
+        raise NonFiniteError(
+            f'step {progress.batch - 1} of epoch {progress.epoch} is not finite, first of all {place or "its update"}',
+            got=f'loss {value}',
+            remedy='the network is as it was before this step; look at the batch, lower the learning rate, or clip the '
+            'gradient with clip_global_norm=',
+        )
+
+
+def _skipped(trainer: 'Trainer') -> int:
+    """How many steps were passed over; with float16 some are while the loss scale adapts, and are not counted."""
+    state = trainer._peek()
+    counts = state is not None and state.skipped is not None and state.scale is None
+    return int(state.skipped) if counts else 0  # pyright: ignore[reportOptionalMemberAccess, reportArgumentType]
+
+
+class _Best:
+    """The best of the values that were seen. A value that is not finite is never better."""
+
+    def __init__(self, monitor: str, mode: str | None, min_delta: float = 0.0):
+        self.monitor, self.sign, self.min_delta = monitor, -1 if mode == 'max' else 1, min_delta
+        self.value = math.inf
+
+    def take(self, record: Record) -> bool:
+        """Whether this record is better than all before."""
+        if self.monitor not in record:
+            raise ArgumentError(
+                f'there is no {self.monitor!r} to monitor',
+                expected=f'one of {list(record)}',
+                remedy='fit(train, validation, ...) has val_loss' if self.monitor.startswith('val_') else None,
+            )
+        value = self.sign * record[self.monitor]
+        better = math.isfinite(value) and value < self.value - (self.min_delta if math.isfinite(self.value) else 0)
+        self.value = value if better else self.value
+        return better
+
+
+_LESS_IS_BETTER = ('loss', 'error', 'mae', 'mse', 'rmse', 'perplexity', 'cross-entropy', 'distance')
+
+
+def _mode(monitor: str, mode: str | None) -> str:
+    if mode not in (None, 'min', 'max'):
+        raise ArgumentError('the mode is unknown', expected="'min' or 'max'", got=repr(mode))
+    return mode or ('min' if monitor.endswith(_LESS_IS_BETTER) else 'max')
 
 
 class ProgressBar(Callback):

@@ -77,6 +77,7 @@ def fit(
                     remedy='callbacks=[gluonjax.callback.NaNGuard()] stops at the first such step and names the layer; '
                     'often a lower learning rate, or Trainer(..., clip_global_norm=1.0), helps',
                 )
+        now.finished = True
     return now.history
 
 
@@ -92,7 +93,7 @@ def _callbacks(callbacks) -> list[Callback]:
 def _begun(trainer: 'Trainer', resume: bool) -> Progress:
     """The progress of a fit that begins, or goes on."""
     now = trainer._progress
-    now.stopping = False
+    now.stopping = now.finished = False
     if not resume or now.began is None:
         now.began, now.batch, now.seconds, now.losses = now.epoch, 0, 0.0, Losses()
     return now
@@ -107,19 +108,22 @@ def _epoch(trainer: 'Trainer', feed: '_Feed', now: Progress, watchers: list[Call
             watcher.on_epoch_begin(trainer, now)
     began, before = time.perf_counter(), now.seconds
     step, add = trainer.step, now.losses.add
-    for batch, rows in feed.epoch():
-        hold.busy = True
-        value = step(*batch)
-        add(value, rows)
-        now.batch += 1
+    try:
+        for batch, rows in feed.epoch():
+            hold.busy = True
+            value = step(*batch)
+            add(value, rows)
+            now.batch += 1
+            hold.busy = False
+            if hold.waiting:
+                hold.release()
+            for call in on_step:
+                now.seconds = before + time.perf_counter() - began
+                call(trainer, now, batch, value)
+        now.losses.read()
+    finally:
         hold.busy = False
-        if hold.waiting:
-            hold.release()
-        for call in on_step:
-            now.seconds = before + time.perf_counter() - began
-            call(trainer, now, batch, value)
-    now.losses.read()
-    now.seconds = before + time.perf_counter() - began
+        now.seconds = before + time.perf_counter() - began
 
 
 def _record(trainer: 'Trainer', now: Progress) -> Record:
@@ -150,8 +154,8 @@ class _Feed:
     def __init__(self, trainer: 'Trainer', train, steps: int | None, prefetch: int, now: Progress):
         self.trainer, self.train, self.steps, self.now = trainer, train, steps, now
         self.discard = trainer.last_batch == 'discard'
-        # On CPU a step takes NumPy's arrays as fast as JAX's.
-        self.prefetch = 0 if jax.default_backend() == 'cpu' else prefetch
+        # On CPU a step takes NumPy's arrays as fast as JAX's; over a mesh it is the step that knows where they belong.
+        self.prefetch = 0 if jax.default_backend() == 'cpu' or trainer._placement is not None else prefetch
         self.checked = False
         self.endless: Iterator | None = None  # what goes on over epochs
         if steps is not None and not is_function(train):
@@ -186,8 +190,14 @@ class _Feed:
                 yield batch, rows
 
     def _skip(self, batches: Iterator, count: int) -> None:
-        if sum(1 for _ in itertools.islice(batches, count)) < count:
-            raise self._ended_early(f'{count} batches that were trained on before the interruption')
+        skipped = None
+        for _ in range(count):
+            skipped = next(batches, None)
+            if skipped is None:
+                raise self._ended_early(f'{count} batches that were trained on before the interruption')
+        if skipped is not None:  # perhaps it was the last of the epoch, and there is no step that makes the program
+            (batch, _) = skipped
+            self.trainer._prepare(batch[0] if len(batch) == 1 else batch)
 
     def _ended_early(self, expected: str) -> DataError:
         return DataError(
@@ -266,9 +276,9 @@ def evaluate(trainer: 'Trainer', data, metrics, *, epoch: int = 0, name: str = '
         rows = rows_of(batch)
         mask = None
         if rows and trainer.last_batch != 'keep':
-            most = max(most, rows)
+            most = max(most, trainer._dividing(rows))
             batch, mask = padded(batch, most) if rows < most else (batch, np.ones(rows, bool))
-        state = inference.measure(values, state, batch, mask)
+        state = inference.measure(values, state, *trainer._placed((batch, mask)))
     if state is None:
         used_up = iter_once(data) and epoch > 0
         raise DataError(
@@ -287,9 +297,9 @@ def predict(trainer: 'Trainer', data, batch_size: int) -> Any:
         values = trainer._values(inputs, named)
         rows = rows_of((inputs, named))
         if rows and trainer.last_batch != 'keep':
-            most = max(most, rows)
+            most = max(most, trainer._dividing(rows))
             (inputs, named), _ = padded((inputs, named), most) if rows < most else ((inputs, named), None)
-        output = inference.output(values, inputs, named)
+        output = trainer._own(inference.output(values, *trainer._placed((inputs, named))))
         outputs.append((output, rows))
         if len(outputs) > 2:  # those before are computed by now, and leave the device
             outputs[-3] = _cut(*outputs[-3]), None

@@ -171,6 +171,7 @@ class Progress:
         losses: the sum of this epoch's losses.
         history: the records of the epochs that are done.
         stopping: whether the fit ends after this epoch.
+        finished: whether the fit has come to its end, rather than to an exception.
         total: the number of batches of an epoch, where it is known.
     """
 
@@ -181,6 +182,7 @@ class Progress:
     losses: Losses = dataclasses.field(default_factory=Losses)
     history: History = dataclasses.field(default_factory=History)
     stopping: bool = False
+    finished: bool = False
     total: int | None = None
 
     def stop(self) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
+import jax.core
 import jax.numpy as jnp
 import optax
 
@@ -55,6 +56,7 @@ class State(NamedTuple):
         metrics: the states of the metrics, by name.
         average: the moving average of the trainable params; None without one.
         scale: the loss scale of float16; None without one.
+        skipped: how many steps changed nothing, as they were not finite; None without skip_nonfinite.
     """
 
     params: dict[str, Any]
@@ -63,6 +65,7 @@ class State(NamedTuple):
     metrics: dict[str, Any] = {}  # noqa: RUF012  (never changed in place)
     average: dict[str, Any] | None = None
     scale: LossScale | None = None
+    skipped: jax.Array | None = None
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -90,7 +93,7 @@ class Step:
         inputs, named, label = parts(batch)
         values = self.layer.init(key, *inputs, init=init, **named) if params is None else params
         trained, _ = self.layer.partition(values)
-        preds = jax.eval_shape(lambda: self.layer.run(flatten(values), inputs, named)[0]) if self.metrics else None
+        preds = jax.eval_shape(self.infer, flatten(values), inputs, named) if self.metrics else None
         states = {name: metric.complete(label, preds).init() for name, metric in self.metrics.items()}
         return State(
             params=dict(values),
@@ -99,6 +102,7 @@ class Step:
             metrics=states,
             average=None if self.average is None else jax.tree.map(jnp.copy, trained),
             scale=LossScale(jnp.float32(2**15), jnp.int32(0)) if self.precision == 'float16' else None,
+            skipped=jnp.int32(0) if self.guarded else None,
         )
 
     def __call__(self, state: State, batch, mask=None) -> tuple[State, dict[str, jax.Array]]:
@@ -166,7 +170,33 @@ class Step:
         if self.checks_labels and hasattr(output, 'shape') and hasattr(label, 'shape'):
             self.loss.check_labels(output.shape, label)  # pyright: ignore[reportFunctionMemberAccess]
 
-    def _forward(self, trained, rest, key, batch, mask) -> '_Forward':
+    def find_nonfinite(self, state: State, batch) -> str | None:
+        """Where the step from this state meets the first number that is not finite; None if it meets none.
+
+        The forward pass runs op by op. Layers inside a scan, as in `nn.Repeat`, are passed over; that around it is not.
+        """
+        plain = dataclasses.replace(self, checkpoint=_checkpoint(False))
+        (trained, rest), now = self.layer.partition(state.params), jax.random.split(state.key)[1]
+        given = {'the input': parts(batch)[:2], 'the label': parts(batch)[2]}
+        given |= {f'parameter {name!r}': value for name, value in flatten(state.params).items()}
+        found = [name for name, value in given.items() if not _is_finite(value)]
+
+        def observe(path, layer, output):
+            if not _is_finite(output):
+                found.append(f'the output of layer {".".join(path) or "itself"!r} ({type(layer).__name__})')
+
+        if not found:
+            value = plain._forward(trained, rest, now, batch, None, observe).value
+            found += [] if _is_finite(value) else ['the loss, though the output is finite']
+        if not found:
+            gradients = jax.grad(lambda trained: plain._forward(trained, rest, now, batch, None).value)(trained)
+            gradients = flatten(gradients)
+            ordered = [leaf.name for leaf in self.layer.leaves() if leaf.name in gradients]
+            names = [name for name in ordered if not _is_finite(gradients[name])]
+            found += [f'the gradient of parameter {name!r}' for name in names]
+        return next(iter(found), None)
+
+    def _forward(self, trained, rest, key, batch, mask, observe=None) -> '_Forward':
         inputs, named, label = parts(batch)
         drew = []
 
@@ -174,6 +204,7 @@ class Step:
             if self.precision is not None:
                 trained, inputs, named = _cast((trained, inputs, named), self.precision)
             run = self.layer.begin({**flatten(trained), **flatten(rest)}, training=True, key=key, mask=mask)
+            run.observe = observe
             output = run(self.layer, inputs, named)
             drew.append(bool(run.keys_drawn))
             return output, run.recorded
@@ -356,4 +387,13 @@ def _if_finite(watched, news: State, state: State) -> State:
     finite = math.prod(jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(watched))
     finite = jnp.asarray(finite, bool)
     kept = jax.tree.map(lambda new, old: new if new is old else jnp.where(finite, new, old), news, state)
+    if state.skipped is not None:
+        kept = kept._replace(skipped=state.skipped + ~finite)
     return kept if state.scale is None else kept._replace(scale=state.scale.after(finite))
+
+
+def _is_finite(tree) -> bool:
+    """Whether all numbers that can be seen are finite."""
+    numbers = [leaf for leaf in jax.tree.leaves(tree) if not isinstance(leaf, jax.core.Tracer)]
+    floating = [leaf for leaf in numbers if jnp.issubdtype(jnp.result_type(leaf), jnp.inexact)]
+    return all(bool(jnp.isfinite(leaf).all()) for leaf in floating)
