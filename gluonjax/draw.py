@@ -10,7 +10,7 @@ import functools
 import hashlib
 import math
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -77,13 +77,17 @@ def _check_base(law: Law) -> None:
 
 
 class Request(NamedTuple):
-    """One tensor to draw: `law` is a Law, or an initializer's own code `f(key, shape, dtype)`."""
+    """One tensor to draw: `law` is a Law, or an initializer's own code `f(key, shape, dtype)`.
+
+    With a `sharding` it is drawn there, outside a transformation; inside one, `out_shardings` decide.
+    """
 
     key: jax.Array
     name: str
     shape: tuple[int, ...]
     dtype: Any
     law: Any
+    sharding: Any = None
 
     @property
     def size(self) -> int:
@@ -172,17 +176,20 @@ def draw(requests: Sequence[Request], together: bool = False) -> list[jax.Array]
 
     Outside a transformation, tensors of float32 with a law go through the compiled sampler. Inside one, each is drawn
     by itself, so that under sharded `out_shardings` a device makes only its own part; `together=True` makes one draw
-    instead, which compiles faster. All ways give the same bits.
+    instead, which compiles faster. A tensor with a sharding is drawn so outside a transformation too. All ways give the
+    same bits.
     """
     keys = {id(request.key): request.key for request in requests}
     traced = any(isinstance(jax.random.key_data(key), jax.core.Tracer) for key in keys.values())
     threefry = {identity for identity, key in keys.items() if _is_threefry(key)}
+    placed = [i for i, request in enumerate(requests) if request.sharding is not None and not traced]
     rows = [
         i
         for i, request in enumerate(requests)
-        if _is_float32_law(request) and id(request.key) in threefry and (together or not traced)
+        if _is_float32_law(request) and id(request.key) in threefry and (together or not traced) and i not in placed
     ]
     arrays = dict(zip(rows, _draw_rows([requests[i] for i in rows], traced), strict=True))
+    arrays |= dict(zip(placed, _draw_placed([requests[i] for i in placed]), strict=True))
     rest = [request for i, request in enumerate(requests) if i not in arrays]
     named = iter(named_keys([request.key for request in rest], [request.name for request in rest]))
     return [arrays[i] if i in arrays else _draw_one(next(named), request) for i, request in enumerate(requests)]
@@ -192,6 +199,29 @@ def _draw_one(key, request: Request) -> jax.Array:
     if isinstance(request.law, Law):
         return request.law.sample(key, request.shape, request.dtype)
     return request.law(key, request.shape, request.dtype)
+
+
+def _draw_placed(requests: Sequence[Request]) -> list[jax.Array]:
+    """Each tensor under its sharding. A device makes only its own part of one with a law.
+
+    An initializer's own code, and random bits of another kind than threefry, make all of it before it is cut.
+    """
+    programs: dict[Request, Callable] = {}  # tensors that differ in key and name only share one
+    keys = named_keys([request.key for request in requests], [request.name for request in requests])
+    arrays = []
+    for key, request in zip(keys, requests, strict=True):
+        if not (isinstance(request.law, Law) and _is_threefry(key)):
+            arrays.append(jax.device_put(_draw_one(key, request), request.sharding))
+            continue
+        alike = request._replace(key=None, name='')
+        if alike not in programs:
+            programs[alike] = jax.jit(functools.partial(_sample_alike, alike), out_shardings=request.sharding)
+        arrays.append(programs[alike](np.asarray(jax.random.key_data(key))))
+    return arrays
+
+
+def _sample_alike(request: Request, words) -> jax.Array:
+    return _draw_one(jax.random.wrap_key_data(words, impl='threefry2x32'), request)
 
 
 def _is_float32_law(request: Request) -> bool:

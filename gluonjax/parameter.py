@@ -5,6 +5,7 @@ import dataclasses
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
@@ -359,10 +360,14 @@ def refuse_traced(values, what: str, remedy: str = 'use the pure functions there
         raise TransformationError(what, got='a tracer, inside a transformation (jit, grad, vmap, ...)', remedy=remedy)
 
 
-def fulfil(wishes: Mapping[Parameter, tuple[Any, Any]]) -> dict[Parameter, jax.Array]:
-    """Draws cells with their wishes and complete shapes; sets nothing."""
+def fulfil(
+    wishes: Mapping[Parameter, tuple[Any, Any]], shardings: Mapping[Parameter, Any] = MappingProxyType({})
+) -> dict[Parameter, jax.Array]:
+    """Draws cells with their wishes and complete shapes, and with their shardings if they have any; sets nothing."""
     requests = [
-        request(wish.key, wish.name, Spec(shape, cell.dtype, wish.initializer, copies=cell._declared.copies))
+        request(wish.key, wish.name, Spec(shape, cell.dtype, wish.initializer, copies=cell._declared.copies))._replace(
+            sharding=shardings.get(cell)
+        )
         for cell, (wish, shape) in wishes.items()
     ]
     with jax.ensure_compile_time_eval():

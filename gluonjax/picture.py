@@ -39,8 +39,11 @@ class Picture(NamedTuple):
         """The cells' values, or what was drawn for them and is not committed yet."""
         return tuple(drawn.get(cell, cell._array) for cell in self.cells)
 
-    def draw_missing(self, inputs, named) -> dict[Parameter, jax.Array]:
-        """Completes shapes from the inputs, and draws the cells without values; sets nothing."""
+    def draw_missing(self, inputs, named, place: Callable | None = None) -> dict[Parameter, jax.Array]:
+        """Completes shapes from the inputs, and draws the cells without values; sets nothing.
+
+        `place` says where: given the leaves with their shapes, it returns shardings by name.
+        """
         missing = [(leaf, cell) for leaf, cell in self.entries if cell._array is None]
         if not missing:
             return {}
@@ -49,7 +52,12 @@ class Picture(NamedTuple):
                 raise cell._missing()
         known = {leaf.name: cell.shape for leaf, cell in self.entries}
         shapes = self.definition.complete(inputs, named, known)
-        return fulfil({cell: (cell._wish, shapes[leaf.name]) for leaf, cell in missing})
+        leaves = [leaf._replace(shape=shapes[leaf.name]) for leaf, _ in self.entries]
+        shardings = {} if place is None else place(leaves)
+        return fulfil(
+            {cell: (cell._wish, shapes[leaf.name]) for leaf, cell in missing},
+            {cell: shardings[leaf.name] for leaf, cell in missing if leaf.name in shardings},
+        )
 
     def checked(self, tree: Mapping[str, Any]) -> dict[str, jax.Array]:
         """The arrays of a params tree by name, if it fits the cells in names, shapes and dtypes.

@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import jax.core
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from gluonjax import optimizer as optimizers
@@ -21,8 +22,10 @@ from gluonjax.fit import Inference, evaluate, fit, predict
 from gluonjax.history import History, Progress
 from gluonjax.io import checkpoint
 from gluonjax.layer import Layer
+from gluonjax.optimizer.state import parameter_of
 from gluonjax.parameter import LOCK, ParameterDict, key_or_next
 from gluonjax.picture import Picture
+from gluonjax.sharding import Placement, Rules, moved
 from gluonjax.step import State, Step, make_step, parts, pure_metrics
 from gluonjax.tree import flatten, matches, nest, no_match
 
@@ -38,11 +41,19 @@ class Trainer:
         key: a JAX key or an int for dropout and the like; by default the next of the library's stream.
         last_batch: what becomes of a batch smaller than the one before: 'pad' fills it up with samples that do not
             count, so that nothing compiles anew for its size; 'keep' compiles for it; 'discard' makes `fit` drop it.
+        mesh: a `jax.sharding.Mesh` (`jax.make_mesh`) of several devices to train on. Loss, gradients, BatchNorm's
+            statistics and metrics are those of the whole batch: what one device computes, to rounding.
+        data_axis: the axis of the mesh over which batches are cut, or a tuple of axes.
+        sharding: rules for parameters, from patterns to `PartitionSpec`; see `gluonjax.sharding`. What no rule matches
+            is on every device. What is not drawn yet (its shape waits for the first batch) is drawn in its parts, and
+            no device ever holds the whole; what is drawn already is moved there in the first step.
         **options: those of `make_step`: metrics, clip_global_norm, accumulate, precision, average, remat,
             skip_nonfinite.
 
     Raises:
         ArgumentError: if an argument has no such value.
+        PatternError: for a rule that matches no parameter.
+        ShapeError: for a rule that does not fit a shape; where that is unknown yet, the first step says so.
 
     >>> from gluonjax import loss, nn
     >>> net = nn.Sequential(nn.Dense(8, activation='relu'), nn.Dense(3))
@@ -63,6 +74,9 @@ class Trainer:
         *,
         key=None,
         last_batch: str = 'pad',
+        mesh: jax.sharding.Mesh | None = None,
+        data_axis: str | tuple[str, ...] = 'data',
+        sharding: Rules | None = None,
         **options,
     ):
         if last_batch not in ('pad', 'keep', 'discard'):
@@ -70,6 +84,7 @@ class Trainer:
         self.net, self.loss, self.last_batch, self.options = _network(net), loss, last_batch, options
         self.optimizer = optimizers.create(optimizer, **(optimizer_params or {}))
         make_step(net, loss, self.optimizer, **options)  # refuses now what it would refuse at the first step
+        self._placement = _placement(net, mesh, data_axis, sharding)
         with key_or_next(key) as key:
             self._key = key
         self._learning_rate: float | None = None  # what was set before there was a state
@@ -110,15 +125,15 @@ class Trainer:
         """The first step after the network was made, looked at or changed."""
         self._give_back()
         picture, (inputs, named, _) = self.net._now(), parts(batch)
-        drawn = picture.draw_missing(inputs, named)
+        drawn = self._draw_missing(picture, inputs, named)
         params = nest(dict(zip(picture.names, picture.values(drawn), strict=True)))
         program = self._program
         if program is None or program.picture is not picture:
-            program = _Program(picture, self._make_step(picture))
+            program = self._make_program(picture)
             program.rows = self._rows
             program.look_at(params, batch)
-        state = self._state_of(program.step, params, batch)
-        program.take(_copied(state), batch)
+        state = self._state_of(program, params, batch)
+        program.take(program.copied(state), batch)
         value = program.step_of_any_size(batch, self.last_batch != 'keep')
         picture.commit(drawn)  # completes shapes, fulfils wishes
         program.lent = True
@@ -127,6 +142,25 @@ class Trainer:
             cell._hold(None, self._give_back)
         return value
 
+    def _prepare(self, batch) -> None:
+        """Makes the program for such batches, if there is none, without a step."""
+        with LOCK:
+            if self._program is None:
+                picture, (inputs, named, _) = self.net._now(), parts(batch)
+                params = nest(self._values(inputs, named))
+                program = self._make_program(picture)
+                program.rows = self._rows
+                program.look_at(params, batch)
+                self._state = None if self._state is None else self._state_of(program, params, batch)
+                self._program = program
+
+    def _draw_missing(self, picture: Picture, inputs, named) -> dict[Any, jax.Array]:
+        return picture.draw_missing(inputs, named, None if self._placement is None else self._placement.params)
+
+    def _make_program(self, picture: Picture) -> '_Program':
+        step = self._make_step(picture)
+        return _Program(picture, step) if self._placement is None else _Sharded(picture, step, self._placement)
+
     def _make_step(self, picture: Picture) -> Step:
         cells = {leaf.name: cell for leaf, cell in picture.entries if leaf.param.trainable}
         rates = {name: cell.lr_mult for name, cell in cells.items() if cell.lr_mult != 1}
@@ -134,12 +168,12 @@ class Trainer:
         optimizer = _with_multipliers(self.optimizer, rates, decays) if rates or decays else self.optimizer
         return make_step(picture.definition, self.loss, optimizer, **self.options)
 
-    def _state_of(self, step: Step, params, batch) -> State:
+    def _state_of(self, program: '_Program', params, batch) -> State:
         """The state as it goes on: with the network's values of now, and whatever of the rest still fits."""
-        old, program = self._state, self._program
-        if old is not None and program is not None and program.step is step:
+        old = self._state
+        if old is not None and program is self._program:
             return old._replace(params=params)
-        fresh = step.init(self._key, batch, params=params)
+        fresh = program.fresh(self._key, params, batch)
         if old is not None:
             return _continued(fresh, old)
         if self._learning_rate is None:
@@ -285,7 +319,10 @@ class Trainer:
         """Lets the metrics begin anew."""
         with LOCK:
             state, program = self._peek(), self._program
-            if state is None or program is None or not program.metrics:
+            if state is None:
+                return
+            if program is None:  # the next one makes them
+                self._state = state._replace(metrics={})
                 return
             fresh = {name: metric.init() for name, metric in program.metrics.items()}
             fresh = jax.tree.map(_placed_as, fresh, state.metrics)
@@ -298,6 +335,11 @@ class Trainer:
         """The state as it is now, whose arrays the next step may donate."""
         lent = self._program is not None and self._program.lent
         return self._program.state() if self._program is not None and lent else self._state
+
+    def _find_nonfinite(self, batch) -> str | None:
+        """Where a step on this batch would meet what is not finite."""
+        state, program = self._peek(), self._program
+        return None if state is None or program is None else program.step.find_nonfinite(state, _as_batch(batch))
 
     def _change_options(self, **options) -> None:
         """Changes options of `make_step`; the program is made anew if they are others than before."""
@@ -325,8 +367,26 @@ class Trainer:
             picture, program = self.net._now(), self._program
             if program is not None and program.lent and program.picture is picture:
                 return flatten(program.state().params)
-            picture.commit(picture.draw_missing(inputs, named))
-            return dict(zip(picture.names, picture.values(), strict=True))
+            picture.commit(self._draw_missing(picture, inputs, named))
+            values = dict(zip(picture.names, picture.values(), strict=True))
+            if self._placement is not None:
+                placed = moved(values, self._placement.params(picture.definition.leaves()))
+                picture.commit({name: value for name, value in placed.items() if value is not values[name]})
+                return placed
+            return values
+
+    # A batch in inference, over a mesh if there is one.
+
+    def _placed(self, batch):
+        return batch if self._placement is None else self._placement.batch(batch)
+
+    def _dividing(self, rows: int) -> int:
+        """How many rows a batch is filled up to, so that it divides."""
+        return rows if self._placement is None else -(-rows // self._placement.parts) * self._placement.parts
+
+    def _own(self, output):
+        """The output for the rows that this process passed."""
+        return output if self._placement is None else self._placement.own_rows(output)
 
     # Checkpoints.
 
@@ -502,6 +562,14 @@ class _Program:
         self.fixed: tuple[jax.Array, ...] = ()
         self.run = jax.jit(self._flat, donate_argnums=0)
 
+    def fresh(self, key, params, batch) -> State:
+        """The first state, on these params."""
+        return self.step.init(key, batch, params=params)
+
+    def copied(self, state: State) -> State:
+        """The state in arrays of its own, so that nobody else's are donated."""
+        return _copied(state)
+
     def take(self, state: State, batch) -> None:
         """Holds a state, whose arrays are nobody else's."""
         self.impl = jax.random.key_impl(state.key)
@@ -591,11 +659,59 @@ class _Program:
         return [next(moving if i in places else fixed) for i in range(self.tree.num_leaves)]
 
 
-def parameter_of(path, names) -> str | None:
-    """The parameter that a leaf of an optimizer's state belongs to: the one whose name ends its path."""
-    keys = '.'.join(str(entry.key) for entry in path if isinstance(entry, jax.tree_util.DictKey))
-    found = [name for name in names if keys == name or keys.endswith(f'.{name}')]
-    return max(found, key=len, default=None)
+class _Sharded(_Program):
+    """The step over the devices of a mesh: the state stays where it belongs, batches are brought there."""
+
+    def __init__(self, picture: Picture, step: Step, placement: Placement):
+        super().__init__(picture, step)
+        self.placement = placement
+        self.where: list[Any] | None = None  # of each leaf, once there is a state
+
+    def fresh(self, key, params, batch) -> State:
+        """The first state, made where it belongs."""
+        shapes = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(np.shape(leaf), jnp.result_type(leaf)), batch)
+
+        def begin(key, params):
+            return self.step.init(key, shapes, params=params)
+
+        where = self._places(jax.eval_shape(begin, key, params))
+        params = moved(params, where.params)
+        rest = jax.jit(lambda *args: begin(*args)._replace(params={}), out_shardings=where._replace(params={}))
+        return rest(key, params)._replace(params=params)
+
+    def copied(self, state: State) -> State:
+        """The state in arrays of its own, where they belong."""
+        where = self._places(state)
+        return jax.jit(_copy, out_shardings=where)(moved(state, where))
+
+    def _hold(self, leaves) -> None:
+        """Where the leaves were at first, there the steps leave them, and there they stay."""
+        if self.where is None:
+            self.where = [leaf.sharding for leaf in leaves]
+            moving = tuple(self.where[i] for i in self.moves or ())
+            self.run = jax.jit(self._flat, donate_argnums=0, out_shardings=(moving, self.placement.everywhere))
+        super()._hold(moved(leaves, self.where))
+
+    def advance(self, *batch) -> jax.Array:
+        """One step on a batch, which is cut along its first axis."""
+        return super().advance(*self.placement.batch(batch))
+
+    def _places(self, state: State) -> State:
+        return self.placement.state(state, self.picture.definition.leaves())
+
+
+def _placement(net: Block, mesh, data_axis, rules) -> Placement | None:
+    """Where arrays belong; rules that do not fit what is known of the network are refused now."""
+    if mesh is None and rules is None:
+        return None
+    if mesh is None:
+        raise ArgumentError(
+            'rules of sharding need a mesh', remedy='Trainer(..., mesh=jax.make_mesh(...), sharding={...})'
+        )
+    placement = Placement(mesh, data_axis, rules)
+    if leaves := net.definition.leaves():
+        placement.params(leaves)
+    return placement
 
 
 def _with_multipliers(optimizer, rates: Mapping[str, float], decays: Mapping[str, float]):
@@ -659,7 +775,9 @@ def _continued(fresh: State, old: State) -> State:
     return jax.tree.unflatten(jax.tree.structure(fresh), leaves)._replace(params=fresh.params)
 
 
-@jax.jit
-def _copied(state):
+def _copy(state):
     """The state in arrays of its own, without weak types, so that nobody else's are donated."""
     return jax.tree.map(lambda leaf: jax.lax.convert_element_type(jnp.copy(leaf), leaf.dtype), state)
+
+
+_copied = jax.jit(_copy)

@@ -1,5 +1,6 @@
 """The state of an optimizer, and the learning rate in it."""
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import jax
@@ -68,6 +69,13 @@ def with_learning_rate(state: Any, value: Any) -> Any:
     else:
         changed = holder._replace(hyperparams={**holder.hyperparams, 'learning_rate': rate})
     return jax.tree.map(lambda node: changed if node is holder else node, state, is_leaf=_holds_rate)
+
+
+def parameter_of(path, names: Iterable[str]) -> str | None:
+    """The parameter that a leaf of an optimizer's state belongs to: the one whose name ends its path."""
+    keys = '.'.join(str(entry.key) for entry in path if isinstance(entry, jax.tree_util.DictKey))
+    found = [name for name in names if keys == name or keys.endswith(f'.{name}')]
+    return max(found, key=len, default=None)
 
 
 def _holds_rate(node: Any) -> bool:

@@ -1,0 +1,257 @@
+"""Where arrays live when there are several devices: batches cut along a mesh, parameters by rules on their names.
+
+Rules are a dict from patterns (`re.match` on any name of a parameter, the first that matches wins) to
+`jax.sharding.PartitionSpec`: `{'.*weight': P('model', None)}`. What no rule matches is on every device.
+
+`Trainer(..., mesh=mesh, sharding=rules)` does all of this. For a loop of your own, `named` and `state` say where the
+arrays of `layer.init` and of `make_step(...).init` belong, and `batch` puts batches there. Parameters are then drawn
+where they belong: a device makes only its own part, and the numbers are those that one device would draw.
+
+Several processes (`jax.distributed`) each run the same program, and each passes its own part of every batch, all of
+them as many rows. They draw the same parameters, because they have the same keys: give the same `key=` everywhere, or
+the same `gluonjax.seed`.
+"""
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+from gluonjax.binding import Leaf, Param
+from gluonjax.errors import ArgumentError, DataError, ShapeError
+from gluonjax.optimizer.state import parameter_of
+from gluonjax.tree import flatten, matches, nest, no_match, text
+
+Rules = Mapping[str, PartitionSpec]
+
+
+def named(params, rules: Rules | None, mesh: Mesh) -> dict[str, Any]:
+    """Where parameters belong: a tree like params, for `jax.jit(layer.init, out_shardings=...)`.
+
+    Args:
+        params: params, the shapes of params, or `layer.specs(x)`. Of tied parameters they have the first name only.
+        rules: patterns and the `PartitionSpec` of what they match.
+        mesh: the devices, with names for the axes.
+
+    Returns:
+        A nested dict of `NamedSharding`, over a mesh whose axes are all `AxisType.Auto`.
+
+    Raises:
+        PatternError: for a pattern that matches nothing.
+        ArgumentError: for what is no `PartitionSpec`, or names an axis that the mesh lacks.
+        ShapeError: for a spec of more axes than the parameter has, or one that does not divide a size.
+
+    >>> import jax, jax.numpy as jnp
+    >>> from gluonjax import nn
+    >>> mesh = jax.make_mesh((jax.device_count(),), ('model',))
+    >>> layer, x = nn.Dense(16), jnp.ones((2, 3))
+    >>> where = named(layer.specs(x), {'.*weight': PartitionSpec('model')}, mesh)
+    >>> params = jax.jit(layer.init, out_shardings=where)(0, x)
+    >>> params['weight'].addressable_shards[0].data.shape[0] == 16 // jax.device_count()
+    True
+    >>> bool((params['weight'] == layer.init(0, x)['weight']).all())
+    True
+    """
+    leaves = [Leaf(name, (name,), leaf.shape, Param()) for name, leaf in flatten(params).items()]
+    return nest(_shardings(leaves, rules or {}, auto(mesh)))
+
+
+def state(state, rules: Rules | None, mesh: Mesh):
+    """Where the leaves of a training state belong: what an optimizer keeps for a parameter is where that is.
+
+    Args:
+        state: a `gluonjax.step.State`, or its shapes.
+        rules: as for `named`.
+        mesh: as for `named`.
+
+    Returns:
+        The state with a `NamedSharding` in place of each leaf.
+
+    Raises:
+        GluonError: as `named` does.
+
+    >>> import jax, jax.numpy as jnp
+    >>> from gluonjax import loss, make_step, nn
+    >>> mesh = jax.make_mesh((jax.device_count(),), ('data',))
+    >>> step = make_step(nn.Dense(16), loss.L2Loss(), 'adam')
+    >>> data = batch((jnp.ones((8, 3)), jnp.ones((8, 16))), mesh)
+    >>> where = state(jax.eval_shape(step.init, 0, data), {'weight': PartitionSpec('data')}, mesh)
+    >>> now = jax.jit(step.init, out_shardings=where)(0, data)
+    >>> now, metrics = jax.jit(step, donate_argnums=0, out_shardings=(where, None))(now, data)
+    >>> now.params['weight'].addressable_shards[0].data.shape[0] == 16 // jax.device_count()
+    True
+    """
+    return _state(state, flatten(named(state.params, rules, mesh)), auto(mesh))
+
+
+def batch(batch, mesh: Mesh, data_axis: str | tuple[str, ...] = 'data'):
+    """A batch on the devices of a mesh: each array is cut along its first axis.
+
+    With several processes, each passes its part and gets the global arrays.
+
+    Args:
+        batch: a pytree of arrays. What is global already is left where it is; numbers without axes go everywhere.
+        mesh: as for `named`.
+        data_axis: the name of the axis of the mesh, or the names of several.
+
+    Raises:
+        ArgumentError: for an axis that the mesh lacks.
+        DataError: for a first axis that does not divide.
+    """
+    return Placement(mesh, data_axis).batch(batch)
+
+
+def auto(mesh: Mesh) -> Mesh:
+    """The mesh with axes over which XLA decides how to compute; `jax.make_mesh` may have made explicit ones."""
+    if not isinstance(mesh, Mesh):
+        raise ArgumentError(
+            'this is no mesh', expected="a jax.sharding.Mesh, such as jax.make_mesh((8,), ('data',))", got=repr(mesh)
+        )
+    if all(kind == AxisType.Auto for kind in mesh.axis_types):
+        return mesh
+    return Mesh(mesh.devices, mesh.axis_names)
+
+
+class Placement:
+    """A mesh, the axis that batches are cut along, and rules for parameters: what a Trainer knows of its devices.
+
+    Args:
+        mesh: the devices.
+        data_axis: the name of an axis of the mesh, or names of several.
+        rules: as for `named`.
+
+    Raises:
+        ArgumentError: for an axis that the mesh lacks.
+    """
+
+    def __init__(self, mesh: Mesh, data_axis: str | tuple[str, ...] = 'data', rules: Rules | None = None):
+        self.mesh, self.rules = auto(mesh), dict(rules or {})
+        axes = (data_axis,) if isinstance(data_axis, str) else tuple(data_axis)
+        for axis in axes:
+            if axis not in self.mesh.shape:
+                raise ArgumentError(
+                    f'the mesh has no axis {axis!r} for batches',
+                    expected=f'one or more of {self.mesh.axis_names}',
+                    got=f'data_axis={data_axis!r}',
+                    remedy=f'Trainer(..., data_axis={self.mesh.axis_names[0]!r})',
+                )
+        self.everywhere = NamedSharding(self.mesh, PartitionSpec())
+        self.cut = NamedSharding(self.mesh, PartitionSpec(axes))
+        local = self.mesh.local_mesh.shape
+        self.parts = math.prod(local[axis] for axis in axes)  # that this process passes of a batch
+
+    def params(self, leaves) -> dict[str, NamedSharding]:
+        """Where the leaves of a definition belong, by name; shapes may be incomplete, and are then checked so far."""
+        return _shardings(leaves, self.rules, self.mesh)
+
+    def state(self, state, leaves):
+        """Where the leaves of a state belong; its params have the shapes of the leaves of this definition."""
+        shapes = {name: leaf.shape for name, leaf in flatten(state.params).items()}
+        return _state(state, self.params([leaf._replace(shape=shapes[leaf.name]) for leaf in leaves]), self.mesh)
+
+    def batch(self, batch):
+        """A batch, cut along its first axis."""
+        return jax.tree.map(self._cut, batch)
+
+    def own_rows(self, tree):
+        """Of arrays over the batch, the rows of this process; all of them, as they are, if there is no other."""
+        return tree if jax.process_count() == 1 else jax.tree.map(self._own_rows, tree)
+
+    def _own_rows(self, array: jax.Array) -> np.ndarray:
+        shards = jax.device_put(array, self.cut).addressable_shards
+        parts = {shard.index[0].start or 0: shard.data for shard in shards}
+        return np.concatenate([np.asarray(parts[start]) for start in sorted(parts)])
+
+    def _cut(self, array):
+        if isinstance(array, jax.Array) and not array.is_fully_addressable:
+            return array
+        shape = np.shape(array)
+        if not shape:
+            return jax.device_put(array, self.everywhere)
+        if shape[0] % self.parts:
+            raise DataError(
+                f'a batch of {shape[0]} does not divide over {self.parts} devices',
+                expected=f'a multiple of {self.parts}, for {self.cut.spec} of {_text(self.mesh)}',
+                got=f'an array of shape {text(shape)}',
+                remedy='another batch_size; smaller batches that follow a whole one are filled up, '
+                "unless last_batch='keep'",
+            )
+        if jax.process_count() == 1:
+            return jax.device_put(array, self.cut)
+        return jax.make_array_from_process_local_data(self.cut, np.asarray(array))
+
+
+def moved(tree, shardings):
+    """Arrays where they belong; those that are there already are the same objects."""
+    return jax.tree.map(_moved, tree, shardings)
+
+
+def _moved(array, sharding: NamedSharding):
+    return array if getattr(array, 'sharding', None) == sharding else jax.device_put(array, sharding)
+
+
+def _state(state, where: Mapping[str, NamedSharding], mesh: Mesh):
+    shapes = {name: leaf.shape for name, leaf in flatten(state.params).items()}
+    everywhere = NamedSharding(mesh, PartitionSpec())
+
+    def place(path, leaf) -> NamedSharding:
+        name = parameter_of(path, shapes)
+        return where[name] if name is not None and leaf.shape == shapes[name] else everywhere
+
+    placed = {
+        field: jax.tree_util.tree_map_with_path(place, getattr(state, field))
+        for field in ('params', 'optimizer', 'average')
+    }
+    return jax.tree.map(lambda leaf: everywhere, state)._replace(**placed)
+
+
+def _shardings(leaves: Sequence[Leaf], rules: Rules, mesh: Mesh) -> dict[str, NamedSharding]:
+    for pattern, spec in rules.items():
+        if not isinstance(spec, PartitionSpec):
+            raise ArgumentError(
+                f'the rule for {pattern!r} is no PartitionSpec',
+                expected="one such as jax.sharding.PartitionSpec('model', None)",
+                got=repr(spec),
+            )
+        if not any(matches(pattern, leaf.names) for leaf in leaves):
+            raise no_match(pattern, leaves)
+    specs = {leaf.name: _spec_of(leaf, rules) for leaf in leaves}
+    for leaf in leaves:
+        _check(leaf, specs[leaf.name], mesh)
+    return {name: NamedSharding(mesh, spec) for name, spec in specs.items()}
+
+
+def _spec_of(leaf: Leaf, rules: Rules) -> PartitionSpec:
+    return next((spec for pattern, spec in rules.items() if matches(pattern, leaf.names)), PartitionSpec())
+
+
+def _check(leaf: Leaf, spec: PartitionSpec, mesh: Mesh) -> None:
+    """Refuses a spec that does not fit the mesh, or what is known of the shape."""
+    axes = [axis for entry in spec for axis in _axes(entry)]
+    wrong = f'{leaf.name!r} of shape {text(leaf.shape)} cannot be cut by {spec} over {_text(mesh)}'
+    if not all(axis in mesh.shape for axis in axes) or len(set(axes)) < len(axes):
+        raise ArgumentError(wrong, expected=f'axes of the mesh, {mesh.axis_names}, each once', got=axes)
+    parts = [math.prod(mesh.shape[axis] for axis in _axes(entry)) for entry in spec]
+    sizes = [None] * len(parts) if leaf.shape is None else leaf.shape
+    if len(parts) > len(sizes) or any(size and size % part for size, part in zip(sizes, parts, strict=False)):
+        raise ShapeError(
+            wrong,
+            expected=f'{len(parts)} axes or more, of sizes that divide by {parts}',
+            got=text(leaf.shape),
+            remedy=f'a rule for this parameter before the others: {{{re.escape(leaf.name)!r}: PartitionSpec()}}',
+        )
+
+
+def _axes(entry) -> tuple[Any, ...]:
+    """The axes of the mesh in one entry of a spec."""
+    if entry is None:
+        return ()
+    return entry if isinstance(entry, tuple) else (entry,)
+
+
+def _text(mesh: Mesh) -> str:
+    return f'Mesh({", ".join(f"{name}={size}" for name, size in mesh.shape.items())})'
