@@ -164,7 +164,14 @@ def test_dtypes_round_once(case, dtype):
     (Ways(input=by_patches, weight=by_patches), (8, 512, 4, 4), (512, 512, 3, 3), geometry('NCHW', 1, 1)),
     (Ways(input=by_patches, weight=by_patches), (8, 4, 4, 512), (512, 3, 3, 512), geometry('NHWC', 1, 1)),
     (Ways(input=by_patches, weight=by_patches), (8, 256, 8, 8), (512, 256, 3, 3), geometry('NCHW', 2, 1)),
-    (Ways(), (9, 256, 16, 16), (512, 256, 3, 3), geometry('NCHW', 2, 1)),
+    (Ways(input=by_patches, weight=by_patches_channels_last), (9, 256, 16, 16), (512, 256, 3, 3),
+     geometry('NCHW', 2, 1)),
+    (Ways(input=by_patches, weight=by_patches_channels_last), (8, 256, 8, 8), (256, 256, 3, 3), geometry('NCHW', 1, 1)),
+    (Ways(weight=by_patches_channels_last), (8, 128, 16, 16), (128, 128, 3, 3), geometry('NCHW', 1, 1)),
+    (Ways(weight=by_patches_channels_last), (8, 64, 32, 32), (128, 64, 1, 1), geometry('NCHW', 2)),
+    (Ways(weight=by_patches), (8, 3, 32, 32), (64, 3, 3, 3), geometry('NCHW', 1, 1)),
+    (Ways(), (8, 4, 32, 32), (64, 4, 3, 3), geometry('NCHW', 1, 1)),
+    (Ways(), (16, 32, 28, 28), (32, 32, 3, 3), geometry('NCHW', 1, 1)),
     (Ways(input=by_patches_channels_last), (64, 20, 12, 12), (50, 20, 5, 5), geometry('NCHW')),
     (Ways(), (64, 20, 12, 12), (50, 20, 5, 5), geometry('NCHW', 1, 2)),
     (Ways(), (64, 20, 12, 12), (50, 20, 5, 5), geometry('NCHW', 2)),
@@ -176,7 +183,7 @@ def test_dtypes_round_once(case, dtype):
 ])  # fmt: skip
 def test_what_is_chosen(ways, x, weight, where):
     assert fastest(x, weight, where) == ways
-    if ways.input is by_patches_channels_last:
+    if by_patches_channels_last in ways and ways.input is not by_patches:
         images = PATCHES // math.prod(weight[1:]) + 1
         assert fastest((images, *x[1:]), weight, where) == Ways()
 
@@ -185,7 +192,7 @@ SMALL = {
     'patches': ((1, 2, 3, 3), (9, 2, 3, 3), ((1, 1), (1, 1), (1, 1), 1, 'NCHW')),
     'channels last': ((4, 2, 6, 6), (3, 2, 3, 3), ((1, 1), (0, 0), (1, 1), 1, 'NCHW')),
     'shifts': ((4, 2, 6, 6), (2, 1, 3, 3), ((2, 2), (1, 1), (1, 1), 2, 'NCHW')),
-    'xla': ((4, 2, 6, 6), (3, 2, 3, 3), ((2, 2), (1, 1), (1, 1), 1, 'NCHW')),
+    'xla': ((4, 4, 6, 6), (3, 4, 3, 3), ((2, 2), (1, 1), (1, 1), 1, 'NCHW')),
 }
 
 
@@ -246,11 +253,13 @@ def by_reduce_window(x, sizes, strides, padding):
     return lax.reduce_window(x, np.array(-np.inf, x.dtype), lax.max, sizes, strides, padding)
 
 
+@pytest.mark.parametrize('side_by_side', [False, True])
 @settings(max_examples=8, deadline=None, derandomize=True)
-@given(st.data())
-def test_the_maximum_and_its_gradient_are_those_of_xla_with_ties(data):
+@given(data=st.data())
+def test_the_maximum_and_its_gradient_are_those_of_xla_with_ties(side_by_side, data):
     rank = data.draw(st.integers(1, 3))
     sizes, strides = (data.draw(st.lists(st.integers(1, 3), min_size=rank, max_size=rank)) for _ in range(2))
+    strides = sizes if side_by_side else strides
     padding = [(data.draw(st.integers(0, size - 1)), data.draw(st.integers(0, size - 1))) for size in sizes]
     shape = [size + data.draw(st.integers(0, 5)) for size in sizes]
     x = jnp.array(np.random.default_rng(0).integers(0, 3, shape), 'float32')
