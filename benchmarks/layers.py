@@ -19,7 +19,7 @@ from _models import agree  # noqa: E402
 from _timing import print_table, time_statements  # noqa: E402
 from jax import lax  # noqa: E402
 
-from gluonjax import init, nn  # noqa: E402
+from gluonjax import Layer, init, loss, nn, rnn  # noqa: E402
 
 KEY = jax.random.key(1)
 ROUNDS = 20
@@ -86,17 +86,24 @@ def rmsnorm(p, x):
 def conv(strides=1, padding=0):
     def by_hand(p, x):
         rank = x.ndim - 2
-        dims = ('NCHW', 'OIHW', 'NCHW') if rank == 2 else ('NCW', 'OIW', 'NCW') if rank == 1 else None
-        y = lax.conv_general_dilated(
-            x, p['weight'], (strides,) * rank, [(padding, padding)] * rank, dimension_numbers=dims
-        )
+        y = lax.conv_general_dilated(x, p['weight'], (strides,) * rank, [(padding, padding)] * rank)
         return y + column(p, 'bias', x)
 
     return by_hand
 
 
+def conv_transposed(p, x):
+    """4x4, stride 2, padding 1."""
+    weight = jnp.flip(p['weight'], (2, 3)).swapaxes(0, 1)
+    return lax.conv_general_dilated(x, weight, (1, 1), [(2, 2)] * 2, lhs_dilation=(2, 2)) + column(p, 'bias', x)
+
+
 def maxpool(_, x):
     return lax.reduce_window(x, -jnp.inf, lax.max, (1, 1, 2, 2), (1, 1, 2, 2), 'VALID')
+
+
+def maxpool_overlapping(_, x):
+    return lax.reduce_window(x, -jnp.inf, lax.max, (1, 1, 3, 3), (1, 1, 2, 2), [(0, 0), (0, 0), (1, 1), (1, 1)])
 
 
 def avgpool(_, x):
@@ -116,14 +123,78 @@ def attention(p, x):
     return project('out', jax.nn.dot_product_attention(q, k, v).reshape(x.shape))
 
 
+def pixel_shuffle(_, x):
+    images, channels, height, width = x.shape
+    x = x.reshape(images, channels // 4, 2, 2, height, width).transpose(0, 1, 4, 2, 5, 3)
+    return x.reshape(images, channels // 4, 2 * height, 2 * width)
+
+
+def batchnorm_relu(p, x):
+    y, news = batchnorm(p, x)
+    return jax.nn.relu(y), news
+
+
+def recurrent(step, states):
+    """One layer over sequences; `step` makes the states of the products with the input and with the last output."""
+
+    def by_hand(p, x):
+        products = x @ p['l0_i2h_weight'].T + p['l0_i2h_bias'][None, None]
+
+        def body(state, product):
+            state = step(product, state[0] @ p['l0_h2h_weight'].T + p['l0_h2h_bias'][None], *state)
+            return state, state[0]
+
+        units = p['l0_h2h_weight'].shape[1]
+        return lax.scan(body, (jnp.zeros((x.shape[1], units)),) * states, products)[1]
+
+    return by_hand
+
+
+def lstm_step(wx, wh, _, c):
+    i, f, g, o = jnp.split(wx + wh, 4, -1)
+    c = jax.nn.sigmoid(f) * c + jax.nn.sigmoid(i) * jnp.tanh(g)
+    return jax.nn.sigmoid(o) * jnp.tanh(c), c
+
+
+def gru_step(wx, wh, h):
+    (rx, zx, nx), (rh, zh, nh) = jnp.split(wx, 3, -1), jnp.split(wh, 3, -1)
+    z, n = jax.nn.sigmoid(zx + zh), jnp.tanh(nx + jax.nn.sigmoid(rx + rh) * nh)
+    return ((1 - z) * n + z * h,)
+
+
+def rnn_step(wx, wh, _):
+    return (jnp.tanh(wx + wh),)
+
+
+class Lossy(Layer):
+    """A loss as a layer, of a prediction and labels that do not change."""
+
+    def __init__(self, loss, label):
+        self.loss, self.label = loss, label
+
+    def forward(self, x):
+        return self.loss(x, self.label)
+
+
+def cross_entropy(_, x):
+    return -jnp.take_along_axis(jax.nn.log_softmax(x), CLASSES[:, None], 1)[:, 0]
+
+
+def huber(_, x):
+    return jnp.where(jnp.abs(x) > 1, jnp.abs(x) - 0.5, x**2 / 2).mean(1)
+
+
 def pointwise(function):
     return lambda _, x: function(x)
 
 
-MAP, ROWS_OF = (16, 32, 28, 28), (256, 512)
+MAP, ROWS_OF, SEQUENCE = (16, 32, 28, 28), (256, 512), (35, 32, 128)
+CLASSES = np.arange(256)
 ROWS = [
     Row('Dense 512-256', nn.Dense(256), ROWS_OF, dense),
     Row('Embedding 1000x64', nn.Embedding(1000, 64), (64, 32), lambda p, x: p['weight'][x], None, 999),
+    Row('relu', nn.Activation('relu'), MAP, pointwise(jax.nn.relu)),
+    Row('tanh', nn.Activation('tanh'), MAP, pointwise(jnp.tanh)),
     Row('LeakyReLU', nn.LeakyReLU(0.1), MAP, pointwise(lambda x: jnp.where(x > 0, x, 0.1 * x))),
     Row('PReLU', nn.PReLU(), MAP, lambda p, x: jnp.where(x > 0, x, p['alpha'].reshape(1, 1, 1, 1) * x)),
     Row('ELU', nn.ELU(), MAP, pointwise(jax.nn.elu)),
@@ -131,6 +202,8 @@ ROWS = [
     Row('GELU', nn.GELU(), MAP, pointwise(lambda x: jax.nn.gelu(x, approximate=False))),
     Row('Swish', nn.Swish(), MAP, pointwise(jax.nn.swish)),
     Row('BatchNorm', nn.BatchNorm(), MAP, batchnorm, batchnorm_inference),
+    Row('SyncBatchNorm', nn.SyncBatchNorm(), MAP, batchnorm, batchnorm_inference),
+    Row('BatchNormReLU', nn.BatchNormReLU(), MAP, batchnorm_relu, lambda p, x: jax.nn.relu(batchnorm_inference(p, x))),
     Row('LayerNorm', nn.LayerNorm(), ROWS_OF, layernorm),
     Row('GroupNorm(4)', nn.GroupNorm(4), MAP, groupnorm),
     Row('InstanceNorm', nn.InstanceNorm(), MAP, instancenorm),
@@ -139,9 +212,20 @@ ROWS = [
     Row('Conv1D 32, 3', nn.Conv1D(32, 3, padding=1), (16, 32, 256), conv(1, 1)),
     Row('Conv2D 32, 3x3', nn.Conv2D(32, 3, padding=1), MAP, conv(1, 1)),
     Row('Conv2D 64, 1x1 / 2', nn.Conv2D(64, 1, strides=2), MAP, conv(2)),
+    Row('Conv3D 16, 3x3x3', nn.Conv3D(16, 3, padding=1), (4, 8, 8, 16, 16), conv(1, 1)),
+    Row('Conv2DTranspose 16, 4x4 / 2', nn.Conv2DTranspose(16, 4, 2, 1), (16, 32, 14, 14), conv_transposed),
+    Row('MaxPool2D 3x3 / 2', nn.MaxPool2D(3, 2, 1), MAP, maxpool_overlapping),
     Row('MaxPool2D', nn.MaxPool2D(), MAP, maxpool),
     Row('AvgPool2D', nn.AvgPool2D(), MAP, avgpool),
     Row('GlobalAvgPool2D', nn.GlobalAvgPool2D(), MAP, lambda _, x: x.mean((2, 3), keepdims=True)),
+    Row('GlobalMaxPool2D', nn.GlobalMaxPool2D(), MAP, lambda _, x: x.max((2, 3), keepdims=True)),
+    Row('PixelShuffle2D(2)', nn.PixelShuffle2D(2), MAP, pixel_shuffle),
+    Row('LSTM 128', rnn.LSTM(128), SEQUENCE, recurrent(lstm_step, 2)),
+    Row('GRU 128', rnn.GRU(128), SEQUENCE, recurrent(gru_step, 1)),
+    Row('RNN 128', rnn.RNN(128, activation='tanh'), SEQUENCE, recurrent(rnn_step, 1)),
+    Row('SoftmaxCELoss', Lossy(loss.SoftmaxCELoss(), CLASSES), ROWS_OF, cross_entropy),
+    Row('L2Loss', Lossy(loss.L2Loss(), np.zeros(ROWS_OF, 'float32')), ROWS_OF, lambda _, x: (x**2 / 2).mean(1)),
+    Row('HuberLoss', Lossy(loss.HuberLoss(), np.zeros(ROWS_OF, 'float32')), ROWS_OF, huber),
     Row('MultiHeadAttention(4)', nn.MultiHeadAttention(128, 4), (8, 64, 128), attention),
 ]
 
