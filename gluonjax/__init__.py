@@ -4,7 +4,20 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from gluonjax import autograd, callback, errors, feed, init, loss, lr_scheduler, metric, nn, optimizer, rnn
+    from gluonjax import (
+        autograd,
+        callback,
+        errors,
+        feed,
+        init,
+        loss,
+        lr_scheduler,
+        metric,
+        nn,
+        optimizer,
+        rnn,
+        sharding,
+    )
     from gluonjax.binding import Param
     from gluonjax.block import Block, HybridBlock
     from gluonjax.draw import seed
@@ -38,6 +51,7 @@ __all__ = [
     'optimizer',
     'rnn',
     'seed',
+    'sharding',
 ]
 
 _HOMES = {

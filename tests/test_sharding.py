@@ -43,6 +43,12 @@ def trainer_of(net=None, optimizer='adam', **options):
     return Trainer(net or mlp(), CE, optimizer, {'learning_rate': 0.05}, key=1, **options)
 
 
+def plain(key=0):
+    net = nn.Sequential(nn.Dense(8, activation='relu'), nn.Dense(4))
+    net.initialize(init.Xavier(), key=key)
+    return net
+
+
 def on_mesh(net=None, rules=RULES, **options):
     return trainer_of(net, mesh=mesh_of(), sharding=rules, **options)
 
@@ -218,19 +224,36 @@ def test_smaller_batches_are_filled_up_and_divide():
 def test_fit_evaluate_and_predict():
     x, y = batch_of(52)
     batches = [(x[i : i + 16], y[i : i + 16]) for i in range(0, 52, 16)]
-    spread, alone = on_mesh(), trainer_of()
+    alone, spread, fresh = (
+        Trainer(plain(), CE, optax.sgd(0.1), mesh=mesh, sharding=mesh and {'0.weight': P('model')}, key=1)
+        for mesh in (None, mesh_of(), mesh_of())
+    )
+    assert fresh.evaluate([(x[:3], y[:3])])['loss'] == pytest.approx(alone.evaluate([(x[:3], y[:3])])['loss'], rel=1e-5)
+    assert specs_of(fresh.net.params)['0.weight'] == P('model')
     for trainer in (spread, alone):
         trainer.fit(batches, batches[1:], epochs=2, metrics=[metric.Accuracy()], progress=False)
     for name in ('loss', 'accuracy', 'val_loss', 'val_accuracy'):
         np.testing.assert_allclose(spread.history[name], alone.history[name], rtol=1e-4)
     np.testing.assert_allclose(spread.predict(x, batch_size=15), alone.predict(x, batch_size=15), rtol=1e-3, atol=1e-4)
-    fresh = on_mesh()
-    assert np.isfinite(fresh.evaluate([(x[:3], y[:3])])['loss'])
-    assert specs_of(fresh.net.params)['0.weight'] == P('model', None)
+
+
+def test_a_restored_training_goes_on_where_it_was(tmp_path):
+    def begun(key):
+        return Trainer(plain(key), CE, 'adam', key=key, mesh=mesh_of(), sharding={'0.weight': P('model')})
+
+    before, after = begun(0), begun(1)
+    before.step(*batch_of())
+    before.save(tmp_path)
+    after.restore(tmp_path)
+    assert float(before.step(*batch_of())) == float(after.step(*batch_of()))
+    assert_same(after.net.params, before.net.params)
+    assert specs_of(after.net.params) == specs_of(before.net.params)
 
 
 def test_batches_over_all_axes():
-    spread, alone = trainer_of(mesh=mesh_of(), data_axis=('data', 'model')), trainer_of()
+    spread, alone = (
+        Trainer(plain(), CE, optax.sgd(0.1), data_axis=('data', 'model'), mesh=mesh) for mesh in (mesh_of(), None)
+    )
     for _ in range(2):
         np.testing.assert_allclose(spread.step(*batch_of()), alone.step(*batch_of()), rtol=1e-5)
     assert spread._placement.batch(batch_of())[0].addressable_shards[0].data.shape == (2, 12)
@@ -253,8 +276,9 @@ def test_heads_of_repeated_attention_over_devices():
     rules = {r'1.copies.attention.(query|key|value)': P(None, 'model'), r'.*out.weight': P(None, None, 'model')}
     x = np.random.RandomState(0).standard_normal((8, 5, 12)).astype('float32')
     batch = x, np.arange(8) % 4
-    spread, alone = on_mesh(network(), rules), trainer_of(network())
-    for _ in range(3):
+    spread = Trainer(network(), CE, optax.sgd(0.1), mesh=mesh_of(), sharding=rules)
+    alone = Trainer(network(), CE, optax.sgd(0.1))
+    for _ in range(2):
         np.testing.assert_allclose(spread.step(*batch), alone.step(*batch), rtol=1e-4)
     query = spread.net.params['1']['copies']['attention']['query']['weight']
     assert {shard.data.shape for shard in query.addressable_shards} == {(3, 8, 16)}
@@ -264,22 +288,17 @@ def test_heads_of_repeated_attention_over_devices():
 
 
 def test_a_batch_that_does_not_divide():
-    trainer = on_mesh(last_batch='keep')
+    alone, spread = (Trainer(plain(), CE, optax.sgd(0.1), last_batch='keep', mesh=mesh) for mesh in (None, mesh_of()))
     with pytest.raises(errors.DataError, match=r'batch of 10 does not divide over 4(.|\n)*\(10, 12\)'):
-        trainer.step(*batch_of(10))
-    assert trainer.steps == 0
+        spread.step(*batch_of(10))
+    assert spread.steps == 0
     with pytest.raises(errors.DeferredInitializationError):
-        trainer.net[0].weight.data()
-    trainer.step(*batch_of())
+        spread.net[0].weight.data()
+    alone.step(*batch_of())
+    spread.step(*batch_of())
     with pytest.raises(errors.DataError, match="unless last_batch='keep'"):
-        trainer.step(*batch_of(10))
-    np.testing.assert_allclose(trainer.step(*batch_of(12)), _after_one_step().step(*batch_of(12)), rtol=1e-5)
-
-
-def _after_one_step():
-    trainer = trainer_of(last_batch='keep')
-    trainer.step(*batch_of())
-    return trainer
+        spread.step(*batch_of(10))
+    np.testing.assert_allclose(spread.step(*batch_of(12)), alone.step(*batch_of(12)), rtol=1e-5)
 
 
 @pytest.mark.parametrize(
