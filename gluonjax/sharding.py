@@ -7,9 +7,14 @@ Rules are a dict from patterns (`re.match` on any name of a parameter, the first
 arrays of `layer.init` and of `make_step(...).init` belong, and `batch` puts batches there. Parameters are then drawn
 where they belong: a device makes only its own part, and the numbers are those that one device would draw.
 
-Several processes (`jax.distributed`) each run the same program, and each passes its own part of every batch, all of
-them as many rows. They draw the same parameters, because they have the same keys: give the same `key=` everywhere, or
-the same `gluonjax.seed`.
+Several processes (`jax.distributed.initialize`) each run the same program, and each passes its own part of every
+batch, all of them as many rows, to `step`, `fit` and `evaluate`; `predict` returns the rows of the process. They draw
+the same parameters because they have the same keys: give the same `key=` everywhere, or the same `gluonjax.seed`.
+Parameters and state are global arrays then; `process_allgather(net.params, tiled=True)` of
+`jax.experimental.multihost_utils` brings them to each process.
+
+A parameter whose shape is known before the first batch is drawn by `net.initialize()` at once, on one device. Who has
+no room for that leaves `in_units=` and the like to the first batch.
 """
 
 import math
@@ -116,6 +121,14 @@ def auto(mesh: Mesh) -> Mesh:
     return Mesh(mesh.devices, mesh.axis_names)
 
 
+def _refuse_explicit_context() -> None:
+    if AxisType.Explicit in jax.sharding.get_abstract_mesh().axis_types:
+        raise ArgumentError(
+            'jax.set_mesh has set a mesh of explicit axes here, and layers leave it to XLA how to compute over devices',
+            remedy='leave the block of jax.set_mesh: the mesh that is given is enough',
+        )
+
+
 class Placement:
     """A mesh, the axis that batches are cut along, and rules for parameters: what a Trainer knows of its devices.
 
@@ -146,6 +159,7 @@ class Placement:
 
     def params(self, leaves) -> dict[str, NamedSharding]:
         """Where the leaves of a definition belong, by name; shapes may be incomplete, and are then checked so far."""
+        _refuse_explicit_context()
         return _shardings(leaves, self.rules, self.mesh)
 
     def state(self, state, leaves):
@@ -155,6 +169,7 @@ class Placement:
 
     def batch(self, batch):
         """A batch, cut along its first axis."""
+        _refuse_explicit_context()
         return jax.tree.map(self._cut, batch)
 
     def own_rows(self, tree):

@@ -345,9 +345,18 @@ def test_explicit_axes_become_automatic():
     assert sharding.auto(automatic) is automatic
 
 
+def test_a_context_of_explicit_axes_is_refused():
+    trainer = Trainer(plain(), CE, optax.sgd(0.1), mesh=mesh_of())
+    with jax.set_mesh(mesh_of()), pytest.raises(errors.ArgumentError, match=r'leave the block of jax\.set_mesh'):
+        trainer.step(*batch_of())
+    with jax.set_mesh(sharding.auto(mesh_of())):
+        assert np.isfinite(trainer.step(*batch_of()))
+
+
 # Several processes.
 
 
+@pytest.mark.slow
 def test_two_processes_train_as_one():
     alone, first, second = _run_processes(1, 8)[0], *_run_processes(2, 4)
     np.testing.assert_allclose(first['losses'], alone['losses'], rtol=1e-4)
@@ -379,10 +388,11 @@ def _run_processes(count, devices):
         for number in range(count)
     ]
     try:
-        outputs = [process.communicate(timeout=120)[0] for process in processes]
+        outputs = [process.communicate(timeout=100)[0] for process in processes]
     finally:
         for process in processes:
             process.kill()
+            process.wait()
     for process, output in zip(processes, outputs, strict=True):
         assert process.returncode == 0, output
     return [json.loads(re.findall(r'^\{.*\}$', output, re.MULTILINE)[-1]) for output in outputs]
