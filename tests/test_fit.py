@@ -1,5 +1,6 @@
 """fit, evaluate and predict: against loops written by hand, over interruptions, and what they say of mistakes."""
 
+import functools
 import json
 import os
 import pathlib
@@ -39,7 +40,7 @@ def flat(net):
     return np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(net.params)])
 
 
-def measured(history, *less):
+def measured(history):
     """The records without times."""
     times = {'seconds', 'samples_per_second'}
     return [{name: value for name, value in record.items() if name not in times} for record in history]
@@ -253,28 +254,41 @@ def failing(batches, after):
     return epoch
 
 
+OPTIONS = dict(epochs=3, metrics=[metric.Accuracy()], progress=False)
+
+
+def dropping(seed=0, rate=0.1):
+    net = nn.Sequential(nn.Dense(5), nn.Dropout(0.5), nn.BatchNorm(), nn.Dense(3))
+    net.initialize('xavier', key=seed)
+    return Trainer(net, CE, 'sgd', {'learning_rate': rate, 'momentum': 0.9}, key=seed)
+
+
+@functools.cache
+def uninterrupted(steps):
+    trainer = dropping()
+    history = trainer.fit(BATCHES, BATCHES, steps_per_epoch=steps, **OPTIONS)
+    return flat(trainer.net), measured(history), trainer.steps
+
+
 @pytest.mark.parametrize(
     ('after', 'steps'), [((0, 0), None), ((0, 1), None), ((1, 2), None), ((2, 0), None), ((1, 1), 2)]
 )
 def test_an_interrupted_fit_goes_on_to_the_same_numbers(tmp_path, after, steps):
-    options = dict(epochs=3, metrics=[metric.Accuracy()], progress=False, steps_per_epoch=steps)
-    whole = trainer_of(nn.Dropout(0.5), nn.BatchNorm(), optimizer='adam', rate=0.05)
-    expected = whole.fit(BATCHES, BATCHES, **options)
-    broken = trainer_of(nn.Dropout(0.5), nn.BatchNorm(), optimizer='adam', rate=0.05)
+    broken, options = dropping(), dict(OPTIONS, steps_per_epoch=steps)
     with pytest.raises(Stop):
         broken.fit(failing(BATCHES, after), BATCHES, **options)
     if after == (0, 0):
         resumed = broken
     else:
         broken.save(tmp_path)
-        resumed = Trainer(network(nn.Dropout(0.5), nn.BatchNorm(), seed=9), CE, 'adam', {'learning_rate': 0.9}, key=9)
+        resumed = dropping(seed=9, rate=0.9)
         resumed.restore(tmp_path)
     history = resumed.fit(BATCHES, BATCHES, resume=True, **options)
-    np.testing.assert_array_equal(flat(resumed.net), flat(whole.net))
-    assert measured(history) == measured(expected)
-    assert resumed.steps == whole.steps
+    values, records, done = uninterrupted(steps)
+    np.testing.assert_array_equal(flat(resumed.net), values)
+    assert measured(history) == records
     resumed.fit(BATCHES, BATCHES, resume=True, **options)  # it is done
-    assert resumed.steps == whole.steps
+    assert resumed.steps == done
 
 
 def test_one_iterator_goes_on_over_epochs_and_over_an_interruption():
