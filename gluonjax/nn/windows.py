@@ -45,15 +45,35 @@ class Geometry(NamedTuple):
 def by_xla(x, weight, geometry):
     """XLA's convolution."""
     layout = geometry.layout
+    x, weight, padding = _without_needless_padding(x, weight, geometry)
     return lax.conv_general_dilated(
         x,
         weight,
         geometry.strides,
-        [(places, places) for places in geometry.padding],
+        padding,
         rhs_dilation=geometry.dilation,
         dimension_numbers=(layout, layout.replace('N', 'O').replace('C', 'I'), layout),
         feature_group_count=geometry.groups,
     )
+
+
+def _without_needless_padding(x, weight, geometry):
+    """Cuts the kernel to what lies over the input, along axes with a single window.
+
+    XLA's simplifier aborts the process at some gradients of such convolutions.
+    """
+    pads = []
+    for axis, stride, pad, step in zip(
+        geometry.spatial, geometry.strides, geometry.padding, geometry.dilation, strict=True
+    ):
+        size, kernel = x.shape[axis], weight.shape[axis]
+        first, last = -(-pad // step), min(kernel - 1, (size - 1 + pad) // step)
+        if pad and 0 <= size + 2 * pad - (kernel - 1) * step - 1 < stride and first <= last:
+            weight = lax.slice_in_dim(weight, first, last + 1, axis=axis)
+            x = lax.slice_in_dim(x, first * step - pad, last * step - pad + 1, axis=axis)
+            pad = 0
+        pads.append((pad, pad))
+    return x, weight, pads
 
 
 def by_patches(x, weight, geometry):
