@@ -8,16 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
-import jax.core
-import jax.numpy as jnp
-import numpy as np
-import optax
 
 from gluonjax import optimizer as optimizers
 from gluonjax.block import Block
 from gluonjax.callback import Callback
-from gluonjax.errors import ArgumentError, BatchMaskError, CheckpointError, TransformationError
-from gluonjax.feed import padded, rows_of
+from gluonjax.errors import ArgumentError, CheckpointError
 from gluonjax.fit import Inference, evaluate, fit, predict
 from gluonjax.history import History, Progress
 from gluonjax.io import checkpoint
@@ -25,6 +20,7 @@ from gluonjax.layer import Layer
 from gluonjax.optimizer.state import parameter_of
 from gluonjax.parameter import LOCK, ParameterDict, key_or_next
 from gluonjax.picture import Picture
+from gluonjax.program import Program, ShardedProgram
 from gluonjax.sharding import Placement, Rules, moved
 from gluonjax.step import State, Step, make_step, parts, pure_metrics
 from gluonjax.tree import flatten, matches, nest, no_match
@@ -55,6 +51,7 @@ class Trainer:
         PatternError: for a rule that matches no parameter.
         ShapeError: for a rule that does not fit a shape; where that is unknown yet, the first step says so.
 
+    >>> import jax.numpy as jnp
     >>> from gluonjax import loss, nn
     >>> net = nn.Sequential(nn.Dense(8, activation='relu'), nn.Dense(3))
     >>> net.initialize(key=0)
@@ -88,7 +85,7 @@ class Trainer:
         with key_or_next(key) as key:
             self._key = key
         self._learning_rate: float | None = None  # what was set before there was a state
-        self._program: _Program | None = None  # what was made of the network as it was at the last step
+        self._program: Program | None = None  # what was made of the network as it was at the last step
         self._state: State | None = None  # None before the first step, and while the program holds it
         self._rows = 0  # of the largest batch before this Trainer was restored
         self.steps = 0  # how many were done
@@ -157,18 +154,18 @@ class Trainer:
     def _draw_missing(self, picture: Picture, inputs, named) -> dict[Any, jax.Array]:
         return picture.draw_missing(inputs, named, None if self._placement is None else self._placement.params)
 
-    def _make_program(self, picture: Picture) -> '_Program':
+    def _make_program(self, picture: Picture) -> Program:
         step = self._make_step(picture)
-        return _Program(picture, step) if self._placement is None else _Sharded(picture, step, self._placement)
+        return Program(picture, step) if self._placement is None else ShardedProgram(picture, step, self._placement)
 
     def _make_step(self, picture: Picture) -> Step:
         cells = {leaf.name: cell for leaf, cell in picture.entries if leaf.param.trainable}
         rates = {name: cell.lr_mult for name, cell in cells.items() if cell.lr_mult != 1}
         decays = {name: cell.wd_mult for name, cell in cells.items() if cell.wd_mult != 1}
-        optimizer = _with_multipliers(self.optimizer, rates, decays) if rates or decays else self.optimizer
+        optimizer = optimizers.with_multipliers(self.optimizer, rates, decays) if rates or decays else self.optimizer
         return make_step(picture.definition, self.loss, optimizer, **self.options)
 
-    def _state_of(self, program: '_Program', params, batch) -> State:
+    def _state_of(self, program: Program, params, batch) -> State:
         """The state as it goes on: with the network's values of now, and whatever of the rest still fits."""
         old = self._state
         if old is not None and program is self._program:
@@ -236,6 +233,7 @@ class Trainer:
 
         The network has the values after the last completed step, also if an exception or Ctrl-C is the end.
 
+        >>> import jax.numpy as jnp
         >>> from gluonjax import feed, loss, metric, nn
         >>> net = nn.Sequential(nn.Dense(3))
         >>> net.initialize(key=0)
@@ -406,6 +404,7 @@ class Trainer:
             MissingExtraError: without orbax.
 
         >>> import tempfile
+        >>> import jax.numpy as jnp
         >>> from gluonjax import loss, nn
         >>> def trainer(seed):
         ...     net = nn.Sequential(nn.Dense(3))
@@ -551,155 +550,6 @@ class Trainer:
         return nest({name: values[name] for name in self.net._now().names})
 
 
-class _Program:
-    """The step of one network, compiled, on flat leaves: what moves is donated, what is only read is not returned."""
-
-    def __init__(self, picture: Picture, step: Step):
-        self.picture, self.step, self.lent = picture, step, False
-        self.shape, self.rows, self.maskable = None, 0, True  # of the first input, of the batch
-        self.moves: list[int] | None = None
-        self.moving: tuple[jax.Array, ...] = ()
-        self.fixed: tuple[jax.Array, ...] = ()
-        self.run = jax.jit(self._flat, donate_argnums=0)
-
-    def fresh(self, key, params, batch) -> State:
-        """The first state, on these params."""
-        return self.step.init(key, batch, params=params)
-
-    def copied(self, state: State) -> State:
-        """The state in arrays of its own, so that nobody else's are donated."""
-        return _copied(state)
-
-    def take(self, state: State, batch) -> None:
-        """Holds a state, whose arrays are nobody else's."""
-        self.impl = jax.random.key_impl(state.key)
-        leaves, self.tree = jax.tree.flatten(state._replace(key=jax.random.key_data(state.key)))
-        if self.moves is None:
-            self.moves = self._moves(leaves, batch)
-        self._hold(leaves)
-
-    def _hold(self, leaves) -> None:
-        moves = set(self.moves or ())
-        self.moving = tuple(leaf for i, leaf in enumerate(leaves) if i in moves)
-        self.fixed = tuple(leaf for i, leaf in enumerate(leaves) if i not in moves)
-
-    def state(self) -> State:
-        """The state that it holds."""
-        state = self.tree.unflatten(self._joined(self.moving, self.fixed))
-        return state._replace(key=jax.random.wrap_key_data(state.key, impl=self.impl))
-
-    def change(self, changed: Callable[[State], State]) -> None:
-        """Puts what `changed` makes of the state in its place."""
-        self._hold(jax.tree.leaves(changed(self.tree.unflatten(self._joined(self.moving, self.fixed)))))
-
-    def look_at(self, params, batch) -> None:
-        """Completes the metrics by a first batch, and checks its labels, where somebody asks for that."""
-        self.metrics, self.output = {}, None
-        if self.step.metrics or self.step.checks_labels:
-            inputs, named, label = parts(batch)
-            self.output = jax.eval_shape(self.step.infer, flatten(params), inputs, named)
-            self.metrics = {name: metric.complete(label, self.output) for name, metric in self.step.metrics.items()}
-        self.check_labels(batch)
-
-    def check_labels(self, batch) -> None:
-        """Refuses labels that the loss does not take."""
-        if self.output is not None:
-            self.step.check_labels(self.output, parts(batch)[2])
-
-    def advance(self, *batch) -> jax.Array:
-        """One step on a batch, and maybe its mask."""
-        moving, value = self.run(self.moving, self.fixed, *batch)
-        if isinstance(value, jax.core.Tracer):
-            raise TransformationError(
-                'trainer.step keeps what it computes, and cannot inside a transformation (jit, grad, vmap, ...)',
-                remedy='make_step(net, loss, optimizer) is the pure step(state, batch) -> (state, metrics)',
-            )
-        self.moving = moving
-        return value
-
-    def step_of_any_size(self, batch, pad: bool) -> jax.Array:
-        """One step on a batch that may be smaller than those before."""
-        parts(batch)  # refuses what is no batch
-        rows = rows_of(batch) or 0
-        if pad and self.maskable and 0 < rows < self.rows:
-            try:
-                return self.advance(*padded(batch, self.rows))
-            except BatchMaskError:
-                self.maskable = False
-        value = self.advance(batch)
-        if rows >= self.rows:
-            self.rows, self.shape = rows, jax.tree.leaves(batch)[0].shape
-        return value
-
-    def _flat(self, moving, fixed, batch, mask=None):
-        leaves = self._joined(moving, fixed)
-        news, value = self._next(leaves, batch, mask)
-        return tuple(jax.lax.convert_element_type(news[i], leaves[i].dtype) for i in self.moves or ()), value
-
-    def _next(self, leaves, batch, mask=None):
-        old = self.tree.unflatten(leaves)
-        key = jax.random.wrap_key_data(old.key, impl=self.impl)
-        new, metrics = self.step(old._replace(key=key), batch, mask)
-        new = new._replace(key=old.key if new.key is key else jax.random.key_data(new.key))
-        return jax.tree.leaves(new), metrics['loss']
-
-    def _moves(self, leaves, batch) -> list[int]:
-        moves: list[int] = []
-
-        def probe(leaves, batch):
-            news, value = self._next(leaves, batch)
-            moves.extend(i for i, (new, old) in enumerate(zip(news, leaves, strict=True)) if new is not old)
-            return value
-
-        jax.eval_shape(probe, leaves, batch)
-        return moves
-
-    def _joined(self, moving, fixed) -> list[Any]:
-        places, moving, fixed = set(self.moves or ()), iter(moving), iter(fixed)
-        return [next(moving if i in places else fixed) for i in range(self.tree.num_leaves)]
-
-
-class _Sharded(_Program):
-    """The step over the devices of a mesh: the state stays where it belongs, batches are brought there."""
-
-    def __init__(self, picture: Picture, step: Step, placement: Placement):
-        super().__init__(picture, step)
-        self.placement = placement
-        self.where: list[Any] | None = None  # of each leaf, once there is a state
-
-    def fresh(self, key, params, batch) -> State:
-        """The first state, made where it belongs."""
-        shapes = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(np.shape(leaf), jnp.result_type(leaf)), batch)
-
-        def begin(key, params):
-            return self.step.init(key, shapes, params=params)
-
-        where = self._places(jax.eval_shape(begin, key, params))
-        params = moved(params, where.params)
-        rest = jax.jit(lambda *args: begin(*args)._replace(params={}), out_shardings=where._replace(params={}))
-        return rest(key, params)._replace(params=params)
-
-    def copied(self, state: State) -> State:
-        """The state in arrays of its own, where they belong."""
-        where = self._places(state)
-        return jax.jit(_copy, out_shardings=where)(moved(state, where))
-
-    def _hold(self, leaves) -> None:
-        """Where the leaves were at first, there the steps leave them, and there they stay."""
-        if self.where is None:
-            self.where = [leaf.sharding for leaf in leaves]
-            moving = tuple(self.where[i] for i in self.moves or ())
-            self.run = jax.jit(self._flat, donate_argnums=0, out_shardings=(moving, self.placement.everywhere))
-        super()._hold(moved(leaves, self.where))
-
-    def advance(self, *batch) -> jax.Array:
-        """One step on a batch, which is cut along its first axis."""
-        return super().advance(*self.placement.batch(batch))
-
-    def _places(self, state: State) -> State:
-        return self.placement.state(state, self.picture.definition.leaves())
-
-
 def _placement(net: Block, mesh, data_axis, rules) -> Placement | None:
     """Where arrays belong; rules that do not fit what is known of the network are refused now."""
     if mesh is None and rules is None:
@@ -712,23 +562,6 @@ def _placement(net: Block, mesh, data_axis, rules) -> Placement | None:
     if leaves := net.definition.leaves():
         placement.params(leaves)
     return placement
-
-
-def _with_multipliers(optimizer, rates: Mapping[str, float], decays: Mapping[str, float]):
-    """The optimizer with factors on the rate and the weight decay of parameters, by name."""
-    if isinstance(optimizer, optimizers.Optimizer):
-        return optimizer.with_multipliers(rates, decays)
-    if decays:
-        raise ArgumentError(
-            f'an optax transformation takes no wd_mult, and {sorted(decays)} have one',
-            remedy="an optimizer by name, such as 'adamw'; or optax.masked(optax.add_decayed_weights(...), mask)",
-        )
-
-    def scale(updates, state, params=None):
-        flat = flatten(updates)
-        return nest({name: update * rates.get(name, 1) for name, update in flat.items()}), state
-
-    return optax.chain(optimizer, optax.GradientTransformation(lambda params: optax.EmptyState(), scale))
 
 
 def _network(net) -> Block:
@@ -773,11 +606,3 @@ def _continued(fresh: State, old: State) -> State:
 
     leaves = [pick(name, leaf) for name, leaf in checkpoint.leaves_by_name(fresh).items()]
     return jax.tree.unflatten(jax.tree.structure(fresh), leaves)._replace(params=fresh.params)
-
-
-def _copy(state):
-    """The state in arrays of its own, without weak types, so that nobody else's are donated."""
-    return jax.tree.map(lambda leaf: jax.lax.convert_element_type(jnp.copy(leaf), leaf.dtype), state)
-
-
-_copied = jax.jit(_copy)

@@ -43,7 +43,7 @@ ORDER = [
     ['rnn', 'metric', 'optimizer'],
     ['feed', 'sharding'],
     ['history', 'step'],
-    ['io'],
+    ['io', 'program'],
     ['callback'],
     ['fit'],
     ['trainer'],

@@ -25,7 +25,7 @@ from gluonjax.optimizer.adaptive import (
     Nadam,
     RMSProp,
 )
-from gluonjax.optimizer.base import Optimizer, create, register
+from gluonjax.optimizer.base import Optimizer, create, register, with_multipliers
 from gluonjax.optimizer.descent import DCASGD, LARS, NAG, SGD, SGLD, Signum
 from gluonjax.optimizer.state import OptimizerState, ScheduledState, find_learning_rate, with_learning_rate
 
@@ -54,4 +54,5 @@ __all__ = [
     'find_learning_rate',
     'register',
     'with_learning_rate',
+    'with_multipliers',
 ]

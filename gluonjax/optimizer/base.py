@@ -18,7 +18,7 @@ from gluonjax.lr_scheduler import LRScheduler
 from gluonjax.nn import checks
 from gluonjax.optimizer.pieces import Step, Terms
 from gluonjax.optimizer.state import OptimizerState, ScheduledState
-from gluonjax.tree import FrozenDict, matches, no_match
+from gluonjax.tree import FrozenDict, flatten, matches, nest, no_match
 
 _Class = TypeVar('_Class', bound=type)
 _REGISTRY: dict[str, Any] = {}
@@ -215,6 +215,32 @@ def create(optimizer: Any, **options) -> Any:
             'an optimizer that exists takes no options', got=sorted(options), remedy='give them where it is made'
         )
     return optimizer
+
+
+def with_multipliers(optimizer: Any, rates: Mapping[str, float], decays: Mapping[str, float]) -> Any:
+    """An optimizer, or an optax transformation, with factors on the rate and the weight decay of parameters.
+
+    Args:
+        optimizer: either of them.
+        rates: whole name of a parameter -> what its learning rate is multiplied with.
+        decays: the same for weight decay.
+
+    Raises:
+        ArgumentError: if an optax transformation is to take decays.
+    """
+    if isinstance(optimizer, Optimizer):
+        return optimizer.with_multipliers(rates, decays)
+    if decays:
+        raise ArgumentError(
+            f'an optax transformation takes no wd_mult, and {sorted(decays)} have one',
+            remedy="an optimizer by name, such as 'adamw'; or optax.masked(optax.add_decayed_weights(...), mask)",
+        )
+
+    def scale(updates, state, params=None):
+        flat = flatten(updates)
+        return nest({name: update * rates.get(name, 1) for name, update in flat.items()}), state
+
+    return optax.chain(optimizer, optax.GradientTransformation(lambda params: optax.EmptyState(), scale))
 
 
 def positive(name: str, value: Any) -> float | None:
