@@ -107,15 +107,15 @@ def as_arrays(batch) -> tuple[Any, ...]:
     >>> as_arrays([np.ones(2), np.zeros(2)])
     (array([1., 1.]), array([0., 0.]))
     """
-    if type(batch) is tuple and all(map(_is_array, map(type, batch))):
+    if type(batch) is tuple and _are_arrays(*map(type, batch)):
         return batch
     batch = jax.tree.map(_as_array, batch)
     return tuple(batch) if isinstance(batch, tuple | list) else (batch,)
 
 
 @functools.cache
-def _is_array(cls: type) -> bool:
-    return issubclass(cls, np.ndarray | jax.Array)
+def _are_arrays(*kinds: type) -> bool:
+    return all(issubclass(kind, np.ndarray | jax.Array) for kind in kinds)
 
 
 def _as_array(leaf):

@@ -216,9 +216,10 @@ def iter_once(data) -> bool:
 
 def _rows(batch: tuple[Any, ...]) -> int:
     """The number of samples, as the label has it."""
-    shape = getattr(batch[-1], 'shape', None)
-    if shape:
-        return shape[0]
+    try:
+        return batch[-1].shape[0]
+    except (AttributeError, IndexError):  # no array, or a scalar
+        pass
     label = batch[0].get('label') if isinstance(batch[0], dict) else batch[-1]
     return next((np.shape(leaf)[0] for leaf in jax.tree.leaves(label) if np.ndim(leaf)), 1)
 
