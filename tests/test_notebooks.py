@@ -65,7 +65,8 @@ def pictures(notebook):
 
 
 def test_there_are_notebooks():
-    assert {path.stem for path in NOTEBOOKS} >= {'initialization', 'training'}
+    names = {path.stem for path in NOTEBOOKS}
+    assert names >= {'initialization', 'training', 'lenet', 'language_model', 'fine_tuning', 'gan'}
 
 
 @pytest.mark.parametrize('path', NOTEBOOKS, ids=lambda path: path.stem)
