@@ -1,6 +1,8 @@
 """What a Trainer has been through: History, a record of each epoch, and Progress, how far it is."""
 
 import dataclasses
+import functools
+import io
 import math
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -93,7 +95,9 @@ class History:
                 if column in self.names:
                     values = [math.nan if value is None else value for value in self[column]]
                     axes.plot(self['epoch'], values, marker='.', label=label)
+            axes.xaxis.get_major_locator().set_params(integer=True)
             axes.legend()
+        vars(figure)['_repr_png_'] = functools.partial(_as_png, figure)  # a notebook shows it without pyplot too
         return figure
 
     def _is_measured(self, name: str) -> bool:
@@ -101,6 +105,12 @@ class History:
         others = ('epoch', 'steps', 'learning_rate', 'seconds', 'samples_per_second')
         numbers = all(isinstance(value, int | float | None) for value in self[name])
         return numbers and name not in others and name.removeprefix('val_') not in set(self.names) - {name}
+
+
+def _as_png(figure) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format='png')
+    return buffer.getvalue()
 
 
 def shown(value) -> Any:

@@ -506,6 +506,8 @@ def test_the_plot_draws_what_was_measured():
     figure = History(records).plot()
     drawn = {axes.get_title(): [list(line.get_ydata()) for line in axes.lines] for axes in figure.axes}
     assert drawn == {'loss': [[1, 0.5, 1 / 3], [2, 2, 2]], 'acc': [[0, 0.25, 0.5]], 'val_mcc': [[0.1] * 3]}
+    assert figure._repr_png_().startswith(b'\x89PNG')
+    assert all(tick == int(tick) for tick in figure.axes[0].get_xticks())
 
 
 def test_a_plot_without_matplotlib_names_the_extra(monkeypatch):
