@@ -95,7 +95,8 @@ class History:
                 if column in self.names:
                     values = [math.nan if value is None else value for value in self[column]]
                     axes.plot(self['epoch'], values, marker='.', label=label)
-            axes.xaxis.get_major_locator().set_params(integer=True)
+            locator: Any = axes.xaxis.get_major_locator()
+            locator.set_params(integer=True)
             axes.legend()
         vars(figure)['_repr_png_'] = functools.partial(_as_png, figure)  # a notebook shows it without pyplot too
         return figure
