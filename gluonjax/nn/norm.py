@@ -137,22 +137,23 @@ class BatchNorm(_CenteredNorm):
 
     def _mean(self, x, over):
         """Over the samples that count."""
-        if self.batch_mask is None:
+        mask = self.batch_mask
+        if mask is None:
             return self._synchronized(super()._mean(x, over))
-        counted = self._counted(x)
+        counted = self._counted(x, mask)
         places = math.prod(x.shape[i] for i in over if i)
         total = jnp.where(counted, x, 0).sum(over, keepdims=True)
         return self._synchronized(total) / self._synchronized(counted.sum(keepdims=True) * places)
 
-    def _counted(self, x):
-        if self._axis(x) == 0 or len(x) != len(self.batch_mask):
+    def _counted(self, x, mask):
+        if self._axis(x) == 0 or len(x) != len(mask):
             raise BatchMaskError(
                 'a batch with padding came in another shape, and the samples that count cannot be told',
-                expected=f'samples along the first axis, {len(self.batch_mask)} of them',
+                expected=f'samples along the first axis, {len(mask)} of them',
                 got=f'{x.shape} with channels along axis {self._axis(x)}',
                 remedy="last_batch='keep' trains on the last batch without padding",
             )
-        return _along(0, self.batch_mask, x.ndim)
+        return _along(0, mask, x.ndim)
 
     def _synchronized(self, mean):
         return mean
