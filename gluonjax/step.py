@@ -130,7 +130,15 @@ class Step:
 
         gradients, forward = jax.grad(scaled, has_aux=True)(trained)
         gradients = gradients if state.scale is None else jax.tree.map(lambda g: g / scale, gradients)
-        updates, optimizer = self.optimizer.update(gradients, state.optimizer, trained)
+        # what optax's transformations with extra arguments ask for, such as line searches; others are not handed it
+        updates, optimizer = optax.with_extra_args_support(self.optimizer).update(
+            gradients,
+            state.optimizer,
+            trained,
+            value=forward.value,
+            grad=gradients,
+            value_fn=lambda trained: self._forward(trained, rest, now, batch, mask).value,
+        )
         moved: Any = optax.apply_updates(trained, updates)
         metrics = self._measured(state.metrics, batch, forward.output, mask)
         news = state._replace(
@@ -283,6 +291,10 @@ def make_step(
         raise ArgumentError('a step trains a layer or a network', got=type(layer).__name__)
     if not callable(loss):
         raise ArgumentError('the loss cannot be called', expected='loss(output, label)', got=repr(loss))
+    if isinstance(loss, type):
+        raise ArgumentError(
+            'this is the class of a loss', got=loss.__name__, remedy=f'an object of it: {loss.__name__}()'
+        )
     if precision not in (None, *PRECISIONS):
         raise ArgumentError('the precision is unknown', expected=f'None or one of {PRECISIONS}', got=repr(precision))
     transformation = optimizers.create(optimizer, **(optimizer_params or {}))
@@ -290,7 +302,8 @@ def make_step(
         limit = checks.number('clip_global_norm', clip_global_norm, least=0)
         transformation = optax.chain(optax.clip_by_global_norm(limit), transformation)
     if checks.size('accumulate', accumulate) > 1:
-        transformation = optax.MultiSteps(transformation, accumulate)
+        steps: Any = optax.MultiSteps(transformation, accumulate)
+        transformation = optax.GradientTransformationExtraArgs(steps.init, steps.update)
     return Step(
         layer=definition,
         loss=loss,

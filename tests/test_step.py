@@ -164,6 +164,38 @@ def test_gradients_are_clipped_together():
     np.testing.assert_allclose(length, 1e-3, rtol=1e-3)
 
 
+def test_optimizers_that_ask_for_the_loss_search_along_it():
+    layer, (x, y) = mlp(), batch_of()
+    optimizer = optax.lbfgs()
+    step = make_step(layer, CE, optimizer)
+    state = step.init(0, (x, y), init='xavier')
+
+    def objective(params):
+        return optax.softmax_cross_entropy_with_integer_labels(layer.apply(params, x), y).mean()
+
+    params, kept, compiled = state.params, optimizer.init(state.params), jax.jit(step)
+    for _ in range(3):
+        value, gradient = jax.value_and_grad(objective)(params)
+        updates, kept = optimizer.update(gradient, kept, params, value=value, grad=gradient, value_fn=objective)
+        params = optax.apply_updates(params, updates)
+        state, metrics = compiled(state, (x, y))
+        np.testing.assert_allclose(metrics['loss'], value, rtol=1e-5)
+    assert_close(state.params, params, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize('options', [{}, {'accumulate': 2}, {'clip_global_norm': 1.0}])
+def test_optimizers_that_ask_for_the_loss_get_it_through_options(options):
+    optimizer = optax.chain(optax.sgd(0.0), optax.contrib.reduce_on_plateau(factor=0.5, patience=1))
+    step, batch = make_step(mlp(), CE, optimizer, **options), batch_of()
+    state, metrics = step.init(0, batch), {}
+    for _ in range(6):
+        state, metrics = step(state, batch)
+    (best,) = [
+        leaf for path, leaf in jax.tree.leaves_with_path(state.optimizer) if 'best_value' in jax.tree_util.keystr(path)
+    ]
+    np.testing.assert_allclose(best, metrics['loss'], rtol=1e-6)
+
+
 def test_the_moving_average():
     layer, batch = mlp(nn.BatchNorm()), batch_of()
     step = make_step(layer, CE, optax.sgd(0.1), average=0.75)
@@ -295,6 +327,7 @@ def test_no_batch(batch):
     [
         ((3, CE), 'trains a layer or a network'),
         ((nn.Dense(1), 'l2'), 'loss cannot be called'),
+        ((nn.Dense(1), loss.L2Loss), r'class of a loss(.|\n)*L2Loss\(\)'),
         ((nn.Dense(1), CE, 'sgdd'), 'no optimizer has this name'),
     ],
 )
