@@ -101,6 +101,8 @@ class EarlyStopping(Callback):
 class Checkpoint(Callback):
     """Saves the Trainer: after each epoch, after each best epoch, or after so many steps.
 
+    An epoch whose loss is not finite is not saved: it would take the place of a good one.
+
     A run that was killed goes on with `trainer.restore(path)` and `trainer.fit(..., resume=True)`.
 
     Args:
@@ -137,7 +139,9 @@ class Checkpoint(Callback):
             trainer.save(self.path, keep=self.keep)
 
     def on_epoch_end(self, trainer, progress, record):
-        if self.every_steps is None and (self._best is None or self._best.take(record)):
+        if self.every_steps is not None or not math.isfinite(record['loss']):
+            return
+        if self._best is None or self._best.take(record):
             trainer.save(self.path, keep=self.keep)
 
 

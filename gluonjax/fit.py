@@ -39,7 +39,7 @@ def fit(
     epochs: int,
     *,
     metrics,
-    callbacks: Sequence[Callback],
+    callbacks: Sequence[Callback] | Callback,
     steps_per_epoch: int | None,
     progress: bool,
     prefetch: int,
@@ -82,6 +82,7 @@ def fit(
 
 
 def _callbacks(callbacks) -> list[Callback]:
+    callbacks = callbacks if isinstance(callbacks, list | tuple) else [callbacks]
     for callback in callbacks:
         if not isinstance(callback, Callback):
             raise ArgumentError(

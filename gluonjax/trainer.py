@@ -197,7 +197,7 @@ class Trainer:
         epochs: int = 1,
         *,
         metrics=None,
-        callbacks: Sequence[Callback] = (),
+        callbacks: Sequence[Callback] | Callback = (),
         steps_per_epoch: int | None = None,
         progress: bool = True,
         prefetch: int = 2,
@@ -213,7 +213,7 @@ class Trainer:
             validation: batches to evaluate after each epoch; the same kinds.
             epochs: how many epochs more.
             metrics: those of `gluonjax.metric`, from now on; None leaves those that the Trainer has.
-            callbacks: those of `gluonjax.callback`.
+            callbacks: those of `gluonjax.callback`, in a list; or one.
             steps_per_epoch: how many steps an epoch has. One iterator then goes on over the epochs; a function is asked
                 for each epoch.
             progress: whether to show a bar (with rich, in a terminal) or a line for each epoch.

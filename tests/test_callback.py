@@ -375,3 +375,20 @@ def test_shuffles_and_callbacks_go_on_after_a_restore(tmp_path):
     assert history['loss'] == expected['loss']
     assert history['learning_rate'] == expected['learning_rate']
     np.testing.assert_array_equal(resumed.net[0].weight.data(), whole.net[0].weight.data())
+
+
+def test_a_checkpoint_is_not_replaced_by_an_epoch_that_is_not_finite(tmp_path):
+    trainer, wrong = trainer_of(), [(X[:4] * np.nan, Y[:4])]
+    with pytest.raises(errors.NonFiniteError):
+        fit(trainer, callback.Checkpoint(tmp_path), data=lambda epoch: iter(wrong if epoch == 1 else DATA))
+    twin = trainer_of()
+    fit(twin, epochs=1)
+    trainer.restore(tmp_path)
+    assert trainer.steps == len(DATA)
+    jax.tree.map(np.testing.assert_array_equal, trainer.net.params, twin.net.params)
+
+
+def test_one_callback_needs_no_list():
+    recorder = Recorder()
+    trainer_of().fit(DATA, callbacks=recorder, progress=False)
+    assert recorder.calls[-1] == ('done', True)
