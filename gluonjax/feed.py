@@ -2,6 +2,7 @@
 
 import collections
 import functools
+import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
@@ -77,6 +78,8 @@ def opened(data: Any, epoch: int, name: str = 'data') -> Iterator:
             got=jax.tree.map(np.shape, data),
             remedy='gluonjax.feed.batches(x, y, batch_size=32, shuffle=0) cuts arrays; [batch] is a single batch',
         )
+    if is_function(data):
+        _refuse_other_arguments(data, name)
     batches = data(epoch) if is_function(data) else data  # pyright: ignore[reportCallIssue]
     try:
         return iter(batches)
@@ -85,6 +88,22 @@ def opened(data: Any, epoch: int, name: str = 'data') -> Iterator:
             f'{name} is no set of batches',
             expected='an iterable of batches, or a function of the epoch that returns one',
             got=type(batches).__name__,
+        ) from None
+
+
+def _refuse_other_arguments(function: Any, name: str) -> None:
+    try:
+        signature = inspect.signature(function)
+    except ValueError:  # something built in, which does not say
+        return
+    try:
+        signature.bind(0)
+    except TypeError:
+        raise ArgumentError(
+            f'{name} cannot be called with the number of an epoch',
+            expected='a function of the epoch that returns batches',
+            got=f'a function of {signature}',
+            remedy='lambda epoch: batches() calls what needs no number',
         ) from None
 
 

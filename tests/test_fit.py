@@ -345,8 +345,11 @@ def test_mistakes_are_named_and_change_nothing():
         trainer.fit(X, Y, progress=False)
     with pytest.raises(errors.ArgumentError, match='this is no batch'):
         trainer.fit(iter([X]), progress=False)
-    with pytest.raises(errors.ArgumentError, match='this is no callback'):
-        trainer.fit(BATCHES, callbacks=[print], progress=False)
+    for wrong in ([print], print):
+        with pytest.raises(errors.ArgumentError, match='this is no callback'):
+            trainer.fit(BATCHES, callbacks=wrong, progress=False)
+    with pytest.raises(errors.ArgumentError, match=r'(?s)train cannot be called with.*lambda epoch: batches\(\)'):
+        trainer.fit(lambda: BATCHES(0), progress=False)
     for wrong in (dict(epochs=-1), dict(epochs=1.5), dict(steps_per_epoch=0), dict(prefetch=-1), dict(metrics=['a'])):
         with pytest.raises(errors.ArgumentError):
             trainer.fit(BATCHES, progress=False, **wrong)
