@@ -8,7 +8,7 @@ import jax.core
 import jax.numpy as jnp
 import numpy as np
 
-from gluonjax.errors import BatchMaskError, TransformationError
+from gluonjax.errors import BatchMaskError, DataError, TransformationError
 from gluonjax.feed import padded, rows_of
 from gluonjax.picture import Picture
 from gluonjax.sharding import Placement, moved
@@ -85,7 +85,10 @@ class Program:
     def step_of_any_size(self, batch, pad: bool) -> jax.Array:
         """One step on a batch that may be smaller than those before."""
         parts(batch)  # refuses what is no batch
-        rows = rows_of(batch) or 0
+        rows = rows_of(batch)
+        if rows == 0:
+            raise DataError('a batch without samples', expected='one or more', got=jax.tree.map(np.shape, batch))
+        rows = rows or 0  # of arrays whose first axes differ nothing is known
         if pad and self.maskable and 0 < rows < self.rows:
             try:
                 return self.advance(*padded(batch, self.rows))

@@ -124,6 +124,19 @@ def test_a_failed_step_changes_nothing():
     assert abs(expected['0']['weight'] - before['0']['weight']).max() > 0
 
 
+def test_a_batch_without_samples_is_refused_and_changes_nothing():
+    net, (x, y) = mlp(), batch_of()
+    trainer = Trainer(net, CE, 'sgd', {'wd': 0.1}, key=0)
+    for steps in (0, 1):
+        before = net.params if steps else None
+        with pytest.raises(errors.DataError, match='a batch without samples'):
+            trainer.step(x[:0], y[:0])
+        assert trainer.steps == steps
+        if steps:
+            jax.tree.map(np.testing.assert_array_equal, net.params, before)
+        trainer.step(x, y)
+
+
 def test_a_wrong_batch_between_steps_changes_nothing():
     trainer, twin = trained(2), trained(3)
     for wrong in [(np.ones((8, 7), 'float32'), BATCH[1]), (BATCH[0], np.zeros((8, 2), int)), (BATCH[0],), ()]:
