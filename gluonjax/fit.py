@@ -7,6 +7,7 @@ more, does not train on them, and goes on.
 """
 
 import contextlib
+import inspect
 import itertools
 import math
 import signal
@@ -23,6 +24,7 @@ from gluonjax.callback import Callback, ProgressBar
 from gluonjax.errors import ArgumentError, DataError, NonFiniteError
 from gluonjax.feed import ahead, as_arrays, is_function, length_of, opened, padded, rows_of
 from gluonjax.history import History, Losses, Progress, Record
+from gluonjax.layer import Layer
 from gluonjax.metric import sums
 from gluonjax.metric.definition import Definition
 from gluonjax.nn import checks
@@ -295,7 +297,7 @@ def predict(trainer: 'Trainer', data, batch_size: int) -> Any:
     """What `Trainer.predict` documents."""
     checks.size('batch_size', batch_size)
     inference, outputs, most = trainer._inference(None), [], 0
-    for inputs, named in _inputs(data, batch_size):
+    for inputs, named in _inputs(data, batch_size, trainer._number_of_inputs()):
         values = trainer._values(inputs, named)
         rows = rows_of((inputs, named))
         if rows and trainer.last_batch != 'keep':
@@ -311,8 +313,8 @@ def predict(trainer: 'Trainer', data, batch_size: int) -> Any:
     return jax.tree.map(lambda *leaves: np.concatenate(leaves), *pieces)
 
 
-def _inputs(data, batch_size: int) -> Iterator[tuple[tuple[Any, ...], dict[str, Any]]]:
-    """Inputs by position and by name, batch by batch."""
+def _inputs(data, batch_size: int, count: int | None) -> Iterator[tuple[tuple[Any, ...], dict[str, Any]]]:
+    """Inputs by position and by name, batch by batch; labels are left out."""
     if hasattr(data, 'shape'):
         (data,) = as_arrays((data,))
         data = [data[start : start + batch_size] for start in range(0, len(data), batch_size)]
@@ -321,7 +323,16 @@ def _inputs(data, batch_size: int) -> Iterator[tuple[tuple[Any, ...], dict[str, 
         if isinstance(batch[0], dict):
             yield (), {name: value for name, value in batch[0].items() if name != 'label'}
         else:
-            yield batch, {}
+            yield batch[:-1] if count is not None and len(batch) == count + 1 else batch, {}
+
+
+def number_of_inputs(definition: Layer) -> int | None:
+    """How many inputs `forward` takes, if that is one number; containers take those of their first layer."""
+    arguments = list(inspect.signature(definition._class.forward).parameters.values())[1:]
+    if any(argument.kind is argument.VAR_POSITIONAL for argument in arguments):
+        first = next((value for value in vars(definition).values() if isinstance(value, Layer)), None)
+        return None if first is None else number_of_inputs(first)
+    return len(arguments) if all(argument.default is argument.empty for argument in arguments) else None
 
 
 def opened_inputs(data) -> Iterator:

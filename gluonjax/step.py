@@ -16,6 +16,7 @@ from gluonjax.draw import as_key
 from gluonjax.errors import ArgumentError, ShapeError
 from gluonjax.layer import Layer
 from gluonjax.loss import Loss
+from gluonjax.metric import create as create_metric
 from gluonjax.metric.definition import Definition
 from gluonjax.metric.eval_metric import EvalMetric
 from gluonjax.nn import checks
@@ -265,7 +266,7 @@ def make_step(
         loss: `loss(output, label)` gives one number for each sample: one of `gluonjax.loss`, or any function.
         optimizer: a name of MXNet's, one of `gluonjax.optimizer`, or any `optax.GradientTransformation`.
         optimizer_params: arguments of an optimizer given by name.
-        metrics: metrics with a pure form; the state adds them up.
+        metrics: metrics with a pure form, or their names in MXNet; the state adds them up.
         clip_global_norm: gradients longer than this, all together, are scaled to this length.
         accumulate: the optimizer moves after so many steps, by their mean gradient (`optax.MultiSteps`).
         precision: 'bfloat16' or 'float16' computes the forward and backward pass in it; parameters, statistics, loss
@@ -353,8 +354,9 @@ def pure_metrics(metrics: Sequence[Any]) -> dict[str, Definition]:
     """The definitions of metrics, by name; of a composite one, those in it."""
     found: dict[str, Definition] = {}
     for metric in metrics if isinstance(metrics, list | tuple) else [metrics]:
+        metric = create_metric(metric) if isinstance(metric, str) else metric
         if not isinstance(metric, EvalMetric | Definition):
-            raise ArgumentError('this is no metric', expected='one of gluonjax.metric', got=repr(metric))
+            raise ArgumentError('this is no metric', expected='one of gluonjax.metric, or its name', got=repr(metric))
         name = metric.name if isinstance(metric, EvalMetric) else type(metric).__name__.lower()
         if name in found or name == 'loss':
             raise ArgumentError(f'two metrics are called {name!r}', remedy='give one of them another name=')

@@ -13,10 +13,11 @@ from gluonjax import optimizer as optimizers
 from gluonjax.block import Block
 from gluonjax.callback import Callback
 from gluonjax.errors import ArgumentError, CheckpointError
-from gluonjax.fit import Inference, evaluate, fit, predict
+from gluonjax.fit import Inference, evaluate, fit, number_of_inputs, predict
 from gluonjax.history import History, Progress
 from gluonjax.io import checkpoint
 from gluonjax.layer import Layer
+from gluonjax.nn import checks
 from gluonjax.optimizer.state import parameter_of
 from gluonjax.parameter import LOCK, ParameterDict, key_or_next
 from gluonjax.picture import Picture
@@ -88,6 +89,7 @@ class Trainer:
         self._program: Program | None = None  # what was made of the network as it was at the last step
         self._state: State | None = None  # None before the first step, and while the program holds it
         self._rows = 0  # of the largest batch before this Trainer was restored
+        self._inputs: int | None = None  # by position, in the steps that were done
         self.steps = 0  # how many were done
         self._progress = Progress()
         self._inferences: dict[Any, Inference] = {}  # by what they were made of; those of the last picture
@@ -133,7 +135,7 @@ class Trainer:
         program.take(program.copied(state), batch)
         value = program.step_of_any_size(batch, self.last_batch != 'keep')
         picture.commit(drawn)  # completes shapes, fulfils wishes
-        program.lent = True
+        program.lent, self._inputs = True, len(inputs)
         self._program, self._state, self._learning_rate = program, None, None
         for cell in picture.cells:
             cell._hold(None, self._give_back)
@@ -278,7 +280,7 @@ class Trainer:
 
         Args:
             data: an array, which is cut into batches; or an iterable of batches of inputs: arrays, tuples of them, or
-                dicts by name.
+                dicts by name. Batches as for `fit` will do: their labels are left out.
             batch_size: the number of rows of a batch that an array is cut into.
 
         Returns:
@@ -358,6 +360,10 @@ class Trainer:
             kept = {known: made for known, made in self._inferences.items() if known[0] is picture.definition}
             self._inferences = {**kept, key: Inference(self._make_step(picture), chosen)}
         return self._inferences[key]
+
+    def _number_of_inputs(self) -> int | None:
+        """How many inputs by position the network takes, as far as steps or its definition tell."""
+        return number_of_inputs(self.net.definition) if self._inputs is None else self._inputs
 
     def _values(self, inputs, named) -> dict[str, Any]:
         """The network's values of now, which a Trainer may go on holding; the inputs complete its shapes."""
@@ -496,8 +502,9 @@ class Trainer:
         """Sets the learning rate from the next step on; nothing compiles anew.
 
         Raises:
-            ArgumentError: if a schedule sets it, or the optimizer keeps none in its state.
+            ArgumentError: if a schedule sets it, the optimizer keeps none in its state, or it is no number from 0 on.
         """
+        checks.number('the learning rate', value, least=0)
         with LOCK:
             if self._program is not None and self._program.lent:
                 self._program.change(lambda state: _with_rate(state, value))

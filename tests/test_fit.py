@@ -17,7 +17,7 @@ import optax
 import pytest
 
 from gluonjax import Trainer, errors, feed, loss, make_step, metric, nn
-from gluonjax.fit import Inference
+from gluonjax.fit import Inference, number_of_inputs
 from gluonjax.history import History, Losses, Progress
 
 CE = loss.SoftmaxCELoss()
@@ -170,6 +170,20 @@ def test_predict_takes_arrays_and_batches_of_inputs():
     outputs = Trainer(net, CE).predict([(X[:9], X[:9]), {'z': X[9:], 'x': X[9:], 'label': Y[9:]}])
     np.testing.assert_array_equal(outputs['input'], X)
     np.testing.assert_allclose(outputs['sum'], net(X, X)['sum'], rtol=1e-5, atol=1e-6)
+
+
+def test_predict_leaves_labels_out():
+    net = nn.Sequential(nn.Dense(3))
+    net.initialize(key=0)
+    trainer = Trainer(net, CE)
+    batches = [(X[:9], Y[:9]), (X[9:], Y[9:])]
+    expected = trainer.net(X)
+    np.testing.assert_allclose(trainer.predict(batches), expected, rtol=1e-5, atol=1e-6)
+    trainer.step(X, Y)
+    np.testing.assert_allclose(trainer.predict(batches), trainer.net(X), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(trainer.predict([(X,)]), trainer.net(X), rtol=1e-5, atol=1e-6)
+    assert number_of_inputs(nn.BatchNorm()) == 1
+    assert number_of_inputs(nn.Sequential().definition) is None
 
 
 def test_what_there_is_nothing_to_evaluate_or_predict_of():

@@ -281,6 +281,14 @@ def test_metrics_add_up_over_steps():
     np.testing.assert_allclose(metrics[top], (outputs[np.arange(24), labels] >= second).mean(), rtol=1e-6)
 
 
+def test_metrics_by_name():
+    batch = batch_of()
+    named, given = (make_step(mlp(), CE, optax.sgd(0.1), metrics=[one]) for one in ('acc', metric.Accuracy()))
+    assert named.metrics == given.metrics
+    state = named.init(0, batch, init='xavier')
+    assert named(state, batch)[1]['accuracy'] == given(state, batch)[1]['accuracy']
+
+
 def test_several_inputs_and_inputs_by_name():
     class Add(Layer):
         def __init__(self):
@@ -343,7 +351,7 @@ def test_arguments_that_cannot_be(arguments, message):
         {'accumulate': 0},
         {'average': 2},
         {'clip_global_norm': -1},
-        {'metrics': ['accuracy']},
+        {'metrics': ['accurate']},
         {'metrics': [metric.Accuracy(), metric.Accuracy()]},
     ],
 )

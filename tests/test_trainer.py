@@ -181,6 +181,19 @@ def test_a_learning_rate_that_cannot_be_set():
             trainer.set_learning_rate(0.5)
 
 
+def test_a_batch_that_is_a_dict():
+    by_name, by_place = trained(0), trained(2)
+    for _ in range(2):
+        by_name.step({'image': BATCH[0], 'label': BATCH[1]})
+    assert_same(by_name.net.params, by_place.net.params)
+
+
+@pytest.mark.parametrize('value', ['fast', -1.0, None])
+def test_learning_rates_that_cannot_be(value):
+    with pytest.raises(errors.ArgumentError, match='the learning rate cannot be this'):
+        Trainer(mlp(), CE, 'sgd').set_learning_rate(value)
+
+
 def test_smaller_batches_share_one_more_program_and_count_exactly():
     trainer, exact = trained(1, mlp(nn.BatchNorm())), trained(1, mlp(nn.BatchNorm()), last_batch='keep')
     for rows in (3, 5, 8, 7, 1):

@@ -217,16 +217,16 @@ def _as_json(progress: Mapping[str, Any]) -> Any:
 def _checked(place, step: Step, declared: Mapping[str, Entry], entries: Mapping[str, Entry]) -> State:
     """The state that a step needs, in shapes, if the entries of a checkpoint are those of it."""
     known = {name: _completed(entry, entries.get(f'params.{name}')) for name, entry in declared.items()}
-    needed, kinds = {f'params.{name}': entry for name, entry in declared.items()}, ['params']
-    state = None
-    if all(is_complete(entry.shape) for entry in known.values()):
-        state = _expected(step, known)
-        needed = {name: Entry(leaf.shape, str(leaf.dtype)) for name, leaf in leaves_by_name(state).items()} | needed
-        kinds += ['optimizer', 'average', 'scale']
+    state = _expected(step, known)
+    needed = {name: Entry(leaf.shape, str(leaf.dtype)) for name, leaf in leaves_by_name(state).items()}
+    unknown = tuple(f'.{name}' for name, entry in known.items() if not is_complete(entry.shape))
+    needed = {name: entry._replace(shape=None) if name.endswith(unknown) else entry for name, entry in needed.items()}
+    needed |= {f'params.{name}': entry for name, entry in declared.items()}
+    kinds = ['params', 'optimizer', 'average', 'scale']
     # the key may be of another implementation, and metrics are the business of whoever looks at them
     needed, saved = ({n: e for n, e in all.items() if n.split('.')[0] in kinds} for all in (needed, entries))
     differences = _differences(needed, saved)
-    if differences or state is None:
+    if differences:
         raise CheckpointError(
             f'the checkpoint {str(place)!r} is not one of this network and this optimizer:\n  '
             + '\n  '.join(differences),
@@ -240,8 +240,12 @@ def _completed(entry: Entry, saved: Entry | None) -> Entry:
 
 
 def _expected(step: Step, params: Mapping[str, Entry]) -> State:
-    """Shapes and dtypes of a step's state; without metrics, for which one would have to know the batches."""
-    leaves = {name: jax.ShapeDtypeStruct(entry.shape, entry.dtype) for name, entry in params.items()}
+    """Shapes and dtypes of a step's state; without metrics, for which one would have to know the batches.
+
+    A size that is unknown counts as 1.
+    """
+    shapes = {name: tuple(size or 1 for size in entry.shape or ()) for name, entry in params.items()}
+    leaves = {name: jax.ShapeDtypeStruct(shapes[name], entry.dtype) for name, entry in params.items()}
     bare = dataclasses.replace(step, metrics={})
     return jax.eval_shape(lambda leaves: bare.init(0, (None, None), params=nest(leaves)), leaves)
 

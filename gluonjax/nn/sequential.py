@@ -51,7 +51,8 @@ class Sequential(Block):
                 )
         self._set_all({str(i): layer for i, layer in enumerate(layers, len(self))})
 
-    def forward(self, *inputs):
+    def forward(self, *inputs, **named):
+        inputs = (*inputs, *_unnamed(inputs, named))
         for layer in self:
             output = layer(*inputs)
             inputs = tuple(output) if isinstance(output, tuple | list) else (output,)
@@ -73,6 +74,15 @@ class Sequential(Block):
             return getattr(self, str(range(len(self))[index]))
         except IndexError:
             raise IndexError(f'layer {index} of a network of {len(self)} layers') from None
+
+
+def _unnamed(inputs, named) -> tuple[Any, ...]:
+    """A single input may have any name, as in a batch that is a dict; more of them have no order."""
+    if len(inputs) + len(named) > 1 and named:
+        raise ArgumentError(
+            'a Sequential takes its inputs by position', got=f'inputs named {sorted(named)}', remedy='net(x, y)'
+        )
+    return tuple(named.values())
 
 
 class Concatenate(Sequential):

@@ -436,8 +436,11 @@ def test_another_network_every_difference_is_named(tmp_path):
 def test_a_network_whose_shapes_are_unknown_is_compared_as_far_as_they_are_known(tmp_path):
     saved(tmp_path, momentum(nn.Dense(5), nn.Dense(3)))
     assert refused(tmp_path, momentum(nn.Dense(6), nn.Dense(3), nn.Dense(3))) == [
+        'missing: optimizer.0.trace.2.bias (3,) float32',
+        'missing: optimizer.0.trace.2.weight unknown float32',
         'missing: params.2.bias (3,) float32',
         'missing: params.2.weight (3, None) float32',
+        'shape of optimizer.0.trace.0.bias: expected (6,), got (5,)',
         'shape of params.0.bias: expected (6,), got (5,)',
         'shape of params.0.weight: expected (6, None), got (5, 4)',
     ]

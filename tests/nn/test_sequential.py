@@ -260,3 +260,14 @@ def test_a_network_is_a_subclass_too():
     assert net(X).shape == (2, 3)
     assert net.classes == 3
     assert isinstance(net[:1], Net)
+
+
+def test_a_single_input_may_have_any_name():
+    net = nn.Sequential(nn.Dense(2), nn.Dense(3))
+    net.initialize(key=0)
+    x = jnp.ones((4, 5))
+    np.testing.assert_array_equal(net(image=x), net(x))
+    with pytest.raises(ArgumentError, match=r"by position\n  got: inputs named \['a', 'b'\]"):
+        net(a=x, b=x)
+    with pytest.raises(ArgumentError, match='by position'):
+        net(x, b=x)
