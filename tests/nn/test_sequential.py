@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gluonjax import Block, init, nn
-from gluonjax.errors import ArgumentError, UninitializedError
+from gluonjax.errors import ArgumentError, ShapeError, UninitializedError
 
 X = jnp.ones((2, 20))
 
@@ -217,7 +217,7 @@ def test_several_inputs_go_through_dense_layers():
 
 def test_concatenate_gives_every_layer_the_same_input():
     net = nn.Concatenate(nn.Dense(2), nn.Dense(3), axis=0)
-    with pytest.raises(TypeError, match='shape'):
+    with pytest.raises(ShapeError, match='differ in other axes than 0'):
         net.apply(net.init(0, X), X)
     net = nn.HybridConcatenate(nn.Dense(2), nn.Identity())
     net.initialize()
