@@ -80,9 +80,9 @@ def compare_lenet(is_async):
     time_steps(f'LeNet, {shape}, sgd', runs, batch, is_async)
 
 
-def compare_fit():
+def compare_fit(which):
     """An epoch of `fit` and the same steps in a loop."""
-    inputs, widths, name = MLPS['mlp']
+    inputs, widths, name = MLPS[which]
     random = np.random.RandomState(0)
     batches = [(random.standard_normal((2, inputs)).astype('float32'), np.arange(2)) for _ in range(EPOCH)]
     looped, fitted, shown = (trainer(widths, batches[0][0], name, RATES[name]) for _ in range(3))
@@ -105,9 +105,9 @@ def compare_fit():
 
     for run in measurements.values():
         run()
-    samples = time_each({name: functools.partial(seconds, run) for name, run in measurements.items()}, ROUNDS // 2)
+    samples = time_each({name: functools.partial(seconds, run) for name, run in measurements.items()}, ROUNDS // 3)
     samples['the bare loop of step'] = samples.pop(BY_HAND)
-    report(f'fit, {EPOCH} steps of the MLP an epoch', samples, base='the bare loop of step')
+    report(f'fit of {which}, {EPOCH} steps an epoch', samples, base='the bare loop of step')
 
 
 if __name__ == '__main__':
@@ -121,4 +121,5 @@ if __name__ == '__main__':
     if 'lenet' in chosen:
         compare_lenet(is_async)
     if 'fit' in chosen:
-        compare_fit()
+        compare_fit('mlp')
+        compare_fit('deep')

@@ -181,16 +181,23 @@ class _Feed:
 
     def _kept(self, batches: Iterator) -> Iterator[tuple[tuple[Any, ...], int]]:
         """Batches as the step takes them, with their numbers of samples, less those that last_batch discards."""
-        most = 0
-        for given in batches:
-            batch = as_arrays(given)
-            rows = _rows(batch)
+        most, plain = 0, None  # plain: the kinds of arrays of a batch that needs no conversion
+        for batch in batches:
+            if type(batch) is not tuple or list(map(type, batch)) != plain:
+                given, batch = batch, as_arrays(batch)
+                plain = list(map(type, batch)) if given is batch else None
+            try:
+                rows = batch[-1].shape[0]
+            except (AttributeError, IndexError):  # no array, or a scalar
+                rows = _rows(batch)
             if not self.checked:
                 self.checked = True
                 check_labels(self.trainer, batch)
-            if rows >= most or not self.discard:
+            if self.discard:
                 most = max(rows, most)
-                yield batch, rows
+                if rows < most:
+                    continue
+            yield batch, rows
 
     def _skip(self, batches: Iterator, count: int) -> None:
         skipped = None
@@ -219,10 +226,6 @@ def iter_once(data) -> bool:
 
 def _rows(batch: tuple[Any, ...]) -> int:
     """The number of samples, as the label has it."""
-    try:
-        return batch[-1].shape[0]
-    except (AttributeError, IndexError):  # no array, or a scalar
-        pass
     label = batch[0].get('label') if isinstance(batch[0], dict) else batch[-1]
     return next((np.shape(leaf)[0] for leaf in jax.tree.leaves(label) if np.ndim(leaf)), 1)
 
