@@ -158,7 +158,9 @@ class Step:
     def infer(self, values: Mapping[str, Any], inputs, named) -> Any:
         """The output in inference, from the params by name: computed in the step's precision, given in float32."""
         if self.precision is not None:
-            values, inputs, named = _cast((values, inputs, named), self.precision)
+            trained = {leaf.name: values[leaf.name] for leaf in self.layer.leaves() if leaf.param.trainable}
+            trained, inputs, named = _cast((trained, inputs, named), self.precision)
+            values = {**values, **trained}  # running statistics stay as they are, as in training
         return _cast(self.layer.run(values, inputs, named)[0], jnp.float32)
 
     @property

@@ -119,6 +119,14 @@ def test_bfloat16_computes_in_half_and_keeps_parameters_whole():
     assert rough_metrics['loss'] != exact_metrics['loss']
 
 
+def test_inference_in_half_precision_keeps_running_statistics_whole():
+    x = np.ones((2, 1), 'float32')
+    step = make_step(nn.BatchNorm(epsilon=0), loss.L2Loss(), precision='bfloat16')
+    params = {'gamma': [1.0], 'beta': [0.0], 'running_mean': [1.001], 'running_var': [1e-6]}  # 1.001 is 1 in bfloat16
+    out = step.infer({name: jnp.array(value) for name, value in params.items()}, (x,), {})
+    np.testing.assert_allclose(out, [[-1], [-1]], rtol=1e-2)
+
+
 def test_float16_scales_the_loss_and_passes_over_what_overflows():
     x, y = np.ones((2, 1), 'float32'), np.zeros((2, 1), 'float32')
     step = make_step(nn.Dense(1, use_bias=False), loss.L2Loss(), optax.sgd(0.5), precision='float16')
