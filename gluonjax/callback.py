@@ -285,40 +285,44 @@ def _mode(monitor: str, mode: str | None) -> str:
     return mode or ('min' if monitor.endswith(_LESS_IS_BETTER) else 'max')
 
 
-class ProgressBar(Callback):
-    """Shows epoch, steps, loss, metrics and samples per second; `fit(progress=True)` has one.
+class ProgressLines(Callback):
+    """Prints a line for each epoch: steps, seconds, loss, metrics and samples per second."""
 
-    In a terminal it is a bar of rich, if that is there; anywhere else one line for each epoch.
+    def on_epoch_end(self, trainer, progress, record):
+        print(f'epoch {record["epoch"]}: {record["steps"]} steps, {record["seconds"]:.1f} s, {_text(_values(record))}')
+
+
+class ProgressBar(Callback):
+    """Shows epoch, steps, loss, metrics and samples per second while the steps run, with rich.
 
     Args:
         interval: the seconds between two looks at the numbers, each of which waits for the device.
+
+    Raises:
+        MissingExtraError: at the beginning of the fit, if rich is not there.
     """
 
     def __init__(self, interval: float = 0.25):
         self.interval, self._bar, self._next = interval, None, 0.0
 
     def on_fit_begin(self, trainer, progress):
-        self._bar = _rich_bar() if sys.stdout.isatty() else None
-        if self._bar is not None:
-            self._bar.start()
+        self._bar = _rich_bar()
+        if self._bar is None:
+            raise MissingExtraError('the ProgressBar is drawn by rich', remedy="pip install 'gluonjax[train]'")
+        self._bar.start()
 
     def on_epoch_begin(self, trainer, progress):
         self._next = time.perf_counter() + self.interval
 
     def on_step(self, trainer, progress, batch, loss):
-        if self._bar is not None and time.perf_counter() >= self._next:
-            samples = progress.losses.read()[1]
-            values = {'loss': progress.losses.mean, **trainer.metrics, 'samples/s': samples / progress.seconds}
+        if time.perf_counter() >= self._next:
+            totals = trainer._totals()
+            values = {'loss': totals.mean, **trainer.metrics, 'samples/s': totals.samples / progress.seconds}
             self._show(progress, progress.epoch, progress.batch, progress.total, values)
             self._next = time.perf_counter() + self.interval
 
     def on_epoch_end(self, trainer, progress, record):
-        values = {name: value for name, value in record.items() if name not in ('epoch', 'steps', 'seconds')}
-        values['samples/s'] = values.pop('samples_per_second')
-        if self._bar is None:
-            print(f'epoch {record["epoch"]}: {record["steps"]} steps, {record["seconds"]:.1f} s, {_text(values)}')
-        else:
-            self._show(progress, record['epoch'], record['steps'], record['steps'], values)
+        self._show(progress, record['epoch'], record['steps'], record['steps'], _values(record))
 
     def on_fit_end(self, trainer, progress):
         if self._bar is not None:
@@ -331,6 +335,18 @@ class ProgressBar(Callback):
         task = tasks[epoch] if epoch in tasks else bar.add_task('', epoch=epoch, values='')
         bar.update(task, completed=done, total=total, values=_text(values))
         bar.refresh()
+
+
+def progress_display() -> Callback:
+    """What `fit(progress=True)` shows: in a terminal a bar, if rich is there; anywhere else lines."""
+    return ProgressBar() if sys.stdout.isatty() and _rich_bar() is not None else ProgressLines()
+
+
+def _values(record: Record) -> Record:
+    """What a record says of an epoch beside its number, steps and time."""
+    values = {name: value for name, value in record.items() if name not in ('epoch', 'steps', 'seconds')}
+    values['samples/s'] = values.pop('samples_per_second')
+    return values
 
 
 def _text(values) -> str:

@@ -1,9 +1,9 @@
 """What a Trainer does with many batches: fit, evaluate and predict.
 
 What `fit` must know to go on in the middle of an epoch, beside the Trainer's `state`, is its `Progress`: the number of
-the epoch, the batches taken from the data in it, the sum of its losses and the samples, its seconds, the epoch at which
-this call began, and the history. `Progress.to_dict` is JSON. `fit(resume=True)` draws the batches that were taken once
-more, does not train on them, and goes on.
+the epoch, the batches taken from the data in it, its seconds, the epoch at which this call began, and the history.
+`Progress.to_dict` is JSON. `fit(resume=True)` draws the batches that were taken once more, does not train on them, and
+goes on.
 """
 
 import contextlib
@@ -20,10 +20,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gluonjax.callback import Callback, ProgressBar
+from gluonjax.callback import Callback, progress_display
 from gluonjax.errors import ArgumentError, DataError, NonFiniteError
 from gluonjax.feed import ahead, as_arrays, is_function, length_of, opened, padded, rows_of
-from gluonjax.history import History, Losses, Progress, Record
+from gluonjax.history import History, Progress, Record
 from gluonjax.layer import Layer
 from gluonjax.metric import sums
 from gluonjax.metric.definition import Definition
@@ -52,7 +52,7 @@ def fit(
     checks.size('prefetch', prefetch, least=0)
     if steps_per_epoch is not None:
         checks.size('steps_per_epoch', steps_per_epoch)
-    watchers = [*_callbacks(callbacks), *([ProgressBar()] if progress else [])]
+    watchers = [*_callbacks(callbacks), *([progress_display()] if progress else [])]
     if metrics is not None:
         trainer._change_options(metrics=metrics)
     now = _begun(trainer, resume)
@@ -63,7 +63,6 @@ def fit(
         for watcher in watchers:
             stack.callback(watcher.on_fit_end, trainer, now)
             watcher.on_fit_begin(trainer, now)
-        now.losses.finite_only = bool(trainer.options.get('skip_nonfinite'))
         while now.epoch < last and not now.stopping:
             _epoch(trainer, feed, now, watchers, hold)
             record = _record(trainer, now)
@@ -73,7 +72,8 @@ def fit(
             _finish(now, record)
             for watcher in watchers:
                 watcher.on_epoch_end(trainer, now, record)
-            if not math.isfinite(record['loss']) and record['steps'] and not now.losses.finite_only:
+            if not math.isfinite(record['loss']) and record['steps'] and not trainer.options.get('skip_nonfinite'):
+                _refuse_labels(trainer, train, record['epoch'])
                 raise NonFiniteError(
                     f'the loss of epoch {record["epoch"]} is {record["loss"]}',
                     remedy='callbacks=[gluonjax.callback.NaNGuard()] stops at the first such step and names the layer; '
@@ -98,7 +98,7 @@ def _begun(trainer: 'Trainer', resume: bool) -> Progress:
     now = trainer._progress
     now.stopping = now.finished = False
     if not resume or now.began is None:
-        now.began, now.batch, now.seconds, now.losses = now.epoch, 0, 0.0, Losses()
+        now.began, now.batch, now.seconds = now.epoch, 0, 0.0
     return now
 
 
@@ -110,12 +110,11 @@ def _epoch(trainer: 'Trainer', feed: '_Feed', now: Progress, watchers: list[Call
         for watcher in watchers:
             watcher.on_epoch_begin(trainer, now)
     began, before = time.perf_counter(), now.seconds
-    step, add = trainer.step, now.losses.add
+    step = trainer.step
     try:
-        for batch, rows in feed.epoch():
+        for batch in feed.epoch():
             hold.busy = True
             value = step(*batch)
-            add(value, rows)
             now.batch += 1
             hold.busy = False
             if hold.waiting:
@@ -123,27 +122,35 @@ def _epoch(trainer: 'Trainer', feed: '_Feed', now: Progress, watchers: list[Call
             for call in on_step:
                 now.seconds = before + time.perf_counter() - began
                 call(trainer, now, batch, value)
-        now.losses.read()
+        trainer._totals()  # waits, so that the seconds are those of the steps
     finally:
         hold.busy = False
         now.seconds = before + time.perf_counter() - began
 
 
 def _record(trainer: 'Trainer', now: Progress) -> Record:
-    samples = now.losses.read()[1]
-    record = {'epoch': now.epoch, 'steps': now.batch, 'loss': now.losses.mean}
+    totals = trainer._totals()
+    record = {'epoch': now.epoch, 'steps': now.batch, 'loss': totals.mean}
     record |= {name: _plain(value) for name, value in trainer.metrics.items()}
     with contextlib.suppress(ArgumentError):  # some optimizers have none that can be read
         record['learning_rate'] = trainer.learning_rate
-    rate = samples / now.seconds if now.seconds else 0.0
+    rate = totals.samples / now.seconds if now.seconds else 0.0
     return record | {'seconds': now.seconds, 'samples_per_second': rate}
+
+
+def _refuse_labels(trainer: 'Trainer', train, epoch: int) -> None:
+    """Looks for labels that the loss does not take, which make it nan, where the batches can be had once more."""
+    for i, batch in enumerate([] if iter_once(train) else opened(train, epoch, 'train')):
+        try:
+            check_labels(trainer, as_arrays(batch))
+        except DataError as error:
+            raise DataError(f'in batch {i} of epoch {epoch}, {error}') from None
 
 
 def _finish(now: Progress, record: Record) -> None:
     """Turns to the next epoch."""
     now.history.records.append(record)
     now.epoch, now.batch, now.seconds = now.epoch + 1, 0, 0.0
-    now.losses = Losses(finite_only=now.losses.finite_only)
 
 
 def _plain(value) -> Any:
@@ -152,52 +159,51 @@ def _plain(value) -> Any:
 
 
 class _Feed:
-    """The batches of a fit, epoch by epoch, in arrays and with their numbers of samples."""
+    """The batches of a fit, epoch by epoch, in arrays."""
 
     def __init__(self, trainer: 'Trainer', train, steps: int | None, prefetch: int, now: Progress):
         self.trainer, self.train, self.steps, self.now = trainer, train, steps, now
-        self.discard = trainer.last_batch == 'discard'
         # On CPU a step takes NumPy's arrays as fast as JAX's; over a mesh it is the step that knows where they belong.
         self.prefetch = 0 if jax.default_backend() == 'cpu' or trainer._placement is not None else prefetch
-        self.checked = False
         self.endless: Iterator | None = None  # what goes on over epochs
         if steps is not None and not is_function(train):
             self.endless = self._kept(opened(train, now.epoch, 'train'))
             self._skip(self.endless, (now.epoch - (now.began or 0)) * steps)
 
-    def epoch(self) -> Iterator[tuple[tuple[Any, ...], int]]:
+    def epoch(self) -> Iterator[tuple[Any, ...]]:
         """The batches of the epoch that are not done yet."""
         batches = self.endless or self._kept(opened(self.train, self.now.epoch, 'train'))
         self._skip(batches, self.now.batch)
         if self.steps is not None:
             batches = itertools.islice(batches, self.steps - self.now.batch)
-        if self.prefetch:
-            batches = ahead(batches, self.prefetch, lambda item: (jax.device_put(item[0]), item[1]))
-        yield from batches
+        yield from ahead(batches, self.prefetch, jax.device_put) if self.prefetch else batches
         if self.steps is not None and self.now.batch < self.steps:
             raise self._ended_early(f'{self.steps} steps, as steps_per_epoch asks')
         if not self.now.batch:
             raise self._ended_early('batches in each epoch')
 
-    def _kept(self, batches: Iterator) -> Iterator[tuple[tuple[Any, ...], int]]:
-        """Batches as the step takes them, with their numbers of samples, less those that last_batch discards."""
-        most, plain = 0, None  # plain: the kinds of arrays of a batch that needs no conversion
+    def _kept(self, batches: Iterator) -> Iterator[tuple[Any, ...]]:
+        """Batches as the step takes them, less those that last_batch discards."""
+        batches = self._converted(batches)
+        return self._whole(batches) if self.trainer.last_batch == 'discard' else batches
+
+    def _converted(self, batches: Iterator) -> Iterator[tuple[Any, ...]]:
+        plain = None  # whether batches are tuples of arrays, as the first one is or is not
         for batch in batches:
-            if type(batch) is not tuple or list(map(type, batch)) != plain:
+            if not plain or type(batch) is not tuple:
                 given, batch = batch, as_arrays(batch)
-                plain = list(map(type, batch)) if given is batch else None
-            try:
-                rows = batch[-1].shape[0]
-            except (AttributeError, IndexError):  # no array, or a scalar
-                rows = _rows(batch)
-            if not self.checked:
-                self.checked = True
-                check_labels(self.trainer, batch)
-            if self.discard:
-                most = max(rows, most)
-                if rows < most:
-                    continue
-            yield batch, rows
+                if plain is None:
+                    plain = batch is given
+                    check_labels(self.trainer, batch)
+            yield batch
+
+    def _whole(self, batches: Iterator) -> Iterator[tuple[Any, ...]]:
+        most = 0
+        for batch in batches:
+            rows = _rows(batch)
+            most = max(rows, most)
+            if rows == most:
+                yield batch
 
     def _skip(self, batches: Iterator, count: int) -> None:
         skipped = None
@@ -206,8 +212,7 @@ class _Feed:
             if skipped is None:
                 raise self._ended_early(f'{count} batches that were trained on before the interruption')
         if skipped is not None:  # perhaps it was the last of the epoch, and there is no step that makes the program
-            (batch, _) = skipped
-            self.trainer._prepare(batch[0] if len(batch) == 1 else batch)
+            self.trainer._prepare(skipped[0] if len(skipped) == 1 else skipped)
 
     def _ended_early(self, expected: str) -> DataError:
         return DataError(

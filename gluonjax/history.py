@@ -7,16 +7,10 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import jax
-import jax.numpy as jnp
-import numpy as np
-
 from gluonjax.describe import table
 from gluonjax.errors import ArgumentError, MissingExtraError
 
 Record = dict[str, Any]
-
-CHUNK = 64  # losses that are read together
 
 
 class History:
@@ -121,55 +115,6 @@ def shown(value) -> Any:
     return f'{value:.4g}' if isinstance(value, float) else value
 
 
-class Losses:
-    """The sum of the losses of an epoch. Values are read some steps after they were computed, so nothing waits.
-
-    They are added up one after the other in float64, so that the sum is the same however often it is read.
-    """
-
-    def __init__(self, total: float = 0.0, samples: int = 0, finite_only: bool = False):
-        self.total, self.samples, self.finite_only = total, samples, finite_only
-        self._values: list[jax.Array] = []
-        self._rows: list[int] = []
-        self._chunks: list[tuple[jax.Array, list[int]]] = []
-
-    def add(self, value: jax.Array, rows: int) -> None:
-        """Adds the mean loss of so many samples."""
-        self._values.append(value)
-        self._rows.append(rows)
-        if len(self._values) == CHUNK:
-            self._chunks.append((_stacked(*self._values), self._rows))
-            self._values, self._rows = [], []
-            if len(self._chunks) > 2:
-                self._take(self._chunks[:1], self._chunks[1:])
-
-    def read(self) -> tuple[float, int]:
-        """The sum over the samples, and their number; waits for the device."""
-        self._take([*self._chunks, (jax.device_get(self._values), self._rows)], [])
-        self._values, self._rows = [], []
-        return self.total, self.samples
-
-    def _take(self, chunks, rest) -> None:
-        """Reads chunks. What changes, changes at once, in case that the reading is interrupted."""
-        total, samples = self.total, self.samples
-        for values, rows in chunks:
-            for value, count in zip(np.asarray(values, 'float64').tolist(), rows, strict=True):
-                if not self.finite_only or math.isfinite(value):
-                    total, samples = total + value * count, samples + count
-        self.total, self.samples, self._chunks = total, samples, rest
-
-    @property
-    def mean(self) -> float:
-        """The mean over the samples; nan of none. It waits for the device."""
-        total, samples = self.read()
-        return total / samples if samples else math.nan
-
-
-@jax.jit
-def _stacked(*values):
-    return jnp.stack(values)
-
-
 @dataclasses.dataclass
 class Progress:
     """How far the training is: what is needed, beside the Trainer's state, to go on in the middle of an epoch.
@@ -179,7 +124,6 @@ class Progress:
         batch: the batches that were taken from the data in this epoch.
         began: the epoch at which this call of `fit` began; None before the first.
         seconds: the time that this epoch has taken.
-        losses: the sum of this epoch's losses.
         history: the records of the epochs that are done.
         stopping: whether the fit ends after this epoch.
         finished: whether the fit has come to its end, rather than to an exception.
@@ -190,7 +134,6 @@ class Progress:
     batch: int = 0
     began: int | None = None
     seconds: float = 0.0
-    losses: Losses = dataclasses.field(default_factory=Losses)
     history: History = dataclasses.field(default_factory=History)
     stopping: bool = False
     finished: bool = False
@@ -206,14 +149,13 @@ class Progress:
         return [record for record in self.history if record['epoch'] >= (self.began or 0)]
 
     def to_dict(self) -> dict[str, Any]:
-        """What JSON can hold; waits for the losses that are still being computed."""
-        total, samples = self.losses.read()
-        plain = {name: getattr(self, name) for name in ('epoch', 'batch', 'began', 'seconds')}
-        return {**plain, 'loss': total, 'samples': samples, 'history': self.history.to_dict()}
+        """What JSON can hold."""
+        return {**{name: getattr(self, name) for name in _SAVED}, 'history': self.history.to_dict()}
 
     @classmethod
     def from_dict(cls, saved: Mapping[str, Any]) -> 'Progress':
         """The progress that `to_dict` saved."""
-        plain = {name: saved[name] for name in ('epoch', 'batch', 'began', 'seconds')}
-        losses, history = Losses(saved['loss'], saved['samples']), History.from_dict(saved['history'])
-        return cls(**plain, losses=losses, history=history)
+        return cls(**{name: saved[name] for name in _SAVED}, history=History.from_dict(saved['history']))
+
+
+_SAVED = ('epoch', 'batch', 'began', 'seconds')  # beside the history

@@ -50,12 +50,16 @@ class Program:
 
     def state(self) -> State:
         """The state that it holds."""
-        state = self.tree.unflatten(self._joined(self.moving, self.fixed))
+        state = self.peek()
         return state._replace(key=jax.random.wrap_key_data(state.key, impl=self.impl))
+
+    def peek(self) -> State:
+        """The state that it holds, with the key in numbers."""
+        return self.tree.unflatten(self._joined(self.moving, self.fixed))
 
     def change(self, changed: Callable[[State], State]) -> None:
         """Puts what `changed` makes of the state in its place."""
-        self._hold(jax.tree.leaves(changed(self.tree.unflatten(self._joined(self.moving, self.fixed)))))
+        self._hold(jax.tree.leaves(changed(self.peek())))
 
     def look_at(self, params, batch) -> None:
         """Completes the metrics by a first batch, and checks its labels, where somebody asks for that."""

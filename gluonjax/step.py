@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.core
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from gluonjax import optimizer as optimizers
@@ -17,6 +18,7 @@ from gluonjax.errors import ArgumentError, ShapeError
 from gluonjax.layer import Layer
 from gluonjax.loss import Loss
 from gluonjax.metric import create as create_metric
+from gluonjax.metric import sums
 from gluonjax.metric.definition import Definition
 from gluonjax.metric.eval_metric import EvalMetric
 from gluonjax.nn import checks
@@ -58,6 +60,8 @@ class State(NamedTuple):
         average: the moving average of the trainable params; None without one.
         scale: the loss scale of float16; None without one.
         skipped: how many steps changed nothing, as they were not finite; None without skip_nonfinite.
+        totals: the sum of the losses and the number of the samples since the metrics were reset, as `Totals` reads
+            them; of steps that changed something.
     """
 
     params: dict[str, Any]
@@ -67,6 +71,29 @@ class State(NamedTuple):
     average: dict[str, Any] | None = None
     scale: LossScale | None = None
     skipped: jax.Array | None = None
+    totals: jax.Array | None = None
+
+
+class Totals(NamedTuple):
+    """What was added up over steps: the losses of samples, and their number."""
+
+    loss: float = 0.0
+    samples: float = 0.0
+
+    @classmethod
+    def zero(cls) -> jax.Array:
+        """Those of no step, as a state has them."""
+        return sums.zero((2,))
+
+    @classmethod
+    def of(cls, state: State) -> 'Totals':
+        """Those of a state; this waits for the device."""
+        return cls() if state.totals is None else cls(*sums.value(np.asarray(state.totals)).tolist())
+
+    @property
+    def mean(self) -> float:
+        """The mean loss of the samples; nan of none."""
+        return self.loss / self.samples if self.samples else math.nan
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -104,6 +131,7 @@ class Step:
             average=None if self.average is None else jax.tree.map(jnp.copy, trained),
             scale=LossScale(jnp.float32(2**15), jnp.int32(0)) if self.precision == 'float16' else None,
             skipped=jnp.int32(0) if self.guarded else None,
+            totals=Totals.zero(),
         )
 
     def __call__(self, state: State, batch, mask=None) -> tuple[State, dict[str, jax.Array]]:
@@ -117,6 +145,7 @@ class Step:
 
         Returns:
             The next state, and 'loss' (the mean over the samples, a float32 scalar) with the metrics' values so far.
+            The loss is nan if a sample has a label that the loss does not take; that sample has no gradient.
 
         Raises:
             ShapeError: if the loss is not one number for each sample.
@@ -148,6 +177,7 @@ class Step:
             # a key that nothing was drawn with stays: a program then neither computes nor returns it
             key=following if forward.drew else state.key,
             metrics=metrics,
+            totals=None if state.totals is None else sums.add(state.totals, sums.of(forward.totals)),
         )
         if self.average is not None and state.average is not None:
             news = news._replace(average=optax.incremental_update(moved, state.average, 1 - self.average))
@@ -166,7 +196,7 @@ class Step:
     @property
     def checks_labels(self) -> bool:
         """Whether the loss can say which labels it takes."""
-        return isinstance(self.loss, Loss) and type(self.loss).check_labels is not Loss.check_labels
+        return isinstance(self.loss, Loss) and type(self.loss).allowed_labels is not Loss.allowed_labels
 
     def check_labels(self, output, label) -> None:
         """Refuses labels that the loss does not take.
@@ -222,8 +252,18 @@ class Step:
 
         output, recorded = self.checkpoint(forward)(trained, inputs, named)
         output = _cast(output, jnp.float32)
-        losses = per_sample(self.loss(output, label), label)
-        return _Forward(mean(losses, mask), output, recorded, any(drew))
+        losses, allowed = per_sample(self.loss(output, label), label), self._allowed(output, label)
+        if allowed is not None:
+            losses = jnp.where(allowed, losses, jnp.nan)
+        value, samples = mean(losses, mask), jnp.float32(len(losses)) if mask is None else mask.sum(dtype='float32')
+        return _Forward(value, jnp.stack([value * samples, samples]), output, recorded, any(drew))
+
+    def _allowed(self, output, label) -> jax.Array | None:
+        """Which samples have labels that the loss takes; None if it takes all, or cannot tell."""
+        if not (isinstance(self.loss, Loss) and hasattr(output, 'shape') and hasattr(label, 'shape')):
+            return None
+        allowed = self.loss.allowed_labels(output.shape, label)
+        return None if allowed is None else allowed[0].all(tuple(range(1, label.ndim)))
 
     def _completed(self, batch, output) -> dict[str, Definition]:
         label = parts(batch)[2]
@@ -242,6 +282,7 @@ class Step:
 @dataclasses.dataclass(frozen=True)
 class _Forward:
     value: jax.Array
+    totals: jax.Array  # what it adds to those of the state
     output: Any
     recorded: dict[str, Any]
     drew: bool = dataclasses.field(metadata={'static': True})  # whether a layer asked for randomness

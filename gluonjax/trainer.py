@@ -23,7 +23,7 @@ from gluonjax.parameter import LOCK, ParameterDict, key_or_next
 from gluonjax.picture import Picture
 from gluonjax.program import Program, ShardedProgram
 from gluonjax.sharding import Placement, Rules, moved
-from gluonjax.step import State, Step, make_step, parts, pure_metrics
+from gluonjax.step import State, Step, Totals, make_step, parts, pure_metrics
 from gluonjax.tree import flatten, matches, nest, no_match
 
 
@@ -104,6 +104,7 @@ class Trainer:
 
         Returns:
             The mean loss over the samples, before the update: a float32 scalar on the device. Nothing waits for it.
+            It is nan if a sample has a label that the loss does not take; that sample has no gradient.
 
         Raises:
             UninitializedError: if `net.initialize()` was not called.
@@ -315,31 +316,41 @@ class Trainer:
             states = jax.device_get(state.metrics)
             return {name: metric.result(states[name]) for name, metric in program.metrics.items()}
 
+    def _totals(self) -> Totals:
+        """The sums of losses and samples since the metrics were reset. It waits for the device."""
+        with LOCK:
+            state = self._peek()
+            return Totals() if state is None else Totals.of(state)
+
     def reset_metrics(self) -> None:
-        """Lets the metrics begin anew."""
+        """Lets the metrics begin anew, and the sum of the losses that `fit` shows."""
         with LOCK:
             state, program = self._peek(), self._program
             if state is None:
                 return
             if program is None:  # the next one makes them
-                self._state = state._replace(metrics={})
+                self._state = state._replace(metrics={}, totals=Totals.zero())
                 return
-            fresh = {name: metric.init() for name, metric in program.metrics.items()}
-            fresh = jax.tree.map(_placed_as, fresh, state.metrics)
+            fresh = {name: metric.init() for name, metric in program.metrics.items()}, Totals.zero()
+            metrics, totals = jax.tree.map(_placed_as, fresh, (state.metrics, state.totals))
             if program.lent:
-                program.change(lambda state: state._replace(metrics=fresh))
+                program.change(lambda state: state._replace(metrics=metrics, totals=totals))
             else:
-                self._state = state._replace(metrics=fresh)
+                self._state = state._replace(metrics=metrics, totals=totals)
 
     def _peek(self) -> State | None:
-        """The state as it is now, whose arrays the next step may donate."""
+        """The state as it is now, whose arrays the next step may donate; its key may be in numbers."""
         lent = self._program is not None and self._program.lent
-        return self._program.state() if self._program is not None and lent else self._state
+        return self._program.peek() if self._program is not None and lent else self._state
 
     def _find_nonfinite(self, batch) -> str | None:
-        """Where a step on this batch would meet what is not finite."""
-        state, program = self._peek(), self._program
-        return None if state is None or program is None else program.step.find_nonfinite(state, _as_batch(batch))
+        """Where a step on this batch would meet what is not finite; labels that the loss does not take are refused."""
+        program, batch = self._program, _as_batch(batch)
+        state = program.state() if program is not None and program.lent else self._state
+        if state is None or program is None:
+            return None
+        program.check_labels(batch)
+        return program.step.find_nonfinite(state, batch)
 
     def _change_options(self, **options) -> None:
         """Changes options of `make_step`; the program is made anew if they are others than before."""
@@ -483,7 +494,7 @@ class Trainer:
     def state(self, state: State) -> None:
         with LOCK:
             self.net.params = state.params
-            self._state = state
+            self._state = state._replace(totals=Totals.zero()) if state.totals is None else state
 
     @property
     def learning_rate(self) -> float:

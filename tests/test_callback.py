@@ -340,12 +340,28 @@ def test_a_bar_in_a_terminal(monkeypatch, rich):
     if not rich:
         monkeypatch.setitem(sys.modules, 'rich.progress', None)
     monkeypatch.setattr(sys, 'stdout', terminal := Terminal())
-    trainer, bar = trainer_of(), callback.ProgressBar(interval=0)
-    fit(trainer, bar, metrics=[metric.Accuracy()], epochs=2)
+    trainer_of().fit(DATA, progress=True, metrics=[metric.Accuracy()], epochs=2)
     text = terminal.getvalue()
     assert ('2/2' in text) == rich
     assert ('\x1b' in text) == rich
     assert all(name in text for name in ('epoch 1', 'loss', 'accuracy', 'samples/s'))
+
+
+def test_a_bar_shows_numbers_between_steps(monkeypatch):
+    monkeypatch.setattr(sys, 'stdout', terminal := Terminal())
+    seen = []
+    bar = callback.ProgressBar(interval=0)
+    monkeypatch.setattr(bar, '_show', lambda progress, epoch, done, total, values: seen.append((epoch, done, values)))
+    fit(trainer_of(), bar, epochs=1)
+    assert [done for _, done, _ in seen] == [1, 2, 2]
+    assert seen[1][2]['loss'] == seen[2][2]['loss']
+    assert '\x1b' in terminal.getvalue()
+
+
+def test_a_bar_without_rich_names_the_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, 'rich.progress', None)
+    with pytest.raises(errors.MissingExtraError, match=r'gluonjax\[train\]'):
+        fit(trainer_of(), callback.ProgressBar())
 
 
 def test_the_bar_changes_nothing():

@@ -8,6 +8,7 @@ import pytest
 
 from gluonjax import Layer, Param, errors, loss, make_step, metric, nn
 from gluonjax.feed import padded
+from gluonjax.step import Totals
 from gluonjax.tree import flatten, merge
 
 CE = loss.SoftmaxCELoss()
@@ -247,6 +248,58 @@ class Frozen(Layer):
 
     def forward(self, x):
         return x * self.scale[None]
+
+
+@pytest.mark.parametrize(
+    ('objective', 'good', 'bad'),
+    [
+        (CE, [0, 2, 1], [0, 3, 1]),
+        (CE, [0, 2, 1], [0, 2, -1]),
+        (CE, [0.0, 2.0, 1.0], [0.5, 2.0, 1.0]),
+        (loss.SigmoidBCELoss(), np.full((3, 3), 0.5), np.eye(3) * 1.5),
+        (loss.LogisticLoss(), np.ones((3, 3)), np.eye(3)),
+        (loss.LogisticLoss(label_format='binary'), np.eye(3), -np.eye(3)),
+    ],
+)
+def test_labels_that_the_loss_does_not_take(objective, good, bad):
+    step = make_step(mlp(), objective, 'sgd', {'learning_rate': 1.0})
+    x, good, bad = np.eye(3, 4, dtype='float32'), np.asarray(good), np.asarray(bad)
+    state = step.init(0, (x, good), init='xavier')
+    assert np.isfinite(jax.jit(step)(state, (x, good))[1]['loss'])
+    moved, metrics = jax.jit(step)(state, (x, bad))
+    assert np.isnan(metrics['loss'])
+    # those samples move nothing, and as padding they do not matter
+    mask = np.all(good == bad, axis=tuple(range(1, bad.ndim)))
+    alone, metrics = jax.jit(step)(state, (x, bad), mask)
+    if mask.any():
+        expected, _ = jax.jit(step)(state, (x[mask], good[mask]))
+        assert_close(alone.params, expected.params)
+        part = jax.tree.map(lambda new, old: (new - old) / mask.mean() + old, moved.params, state.params)
+        assert_close(part, expected.params)
+    else:
+        assert_close(moved.params, state.params, rtol=0, atol=0)
+
+
+def test_totals_are_sums_over_samples():
+    step = make_step(mlp(), CE, 'sgd', {'learning_rate': 0.1})
+    batches = [batch_of(rows, seed=rows) for rows in (1, 5, 3)]
+    state, values = step.init(0, batches[0], init='xavier'), []
+    for batch in batches:
+        state, metrics = step(state, batch)
+        values.append(float(metrics['loss']))
+    totals = Totals.of(state)
+    np.testing.assert_allclose(totals.mean, np.average(values, weights=[1, 5, 3]), rtol=1e-6)
+    assert totals.samples == 9
+
+
+def test_totals_lose_nothing_over_many_steps():
+    step, x = make_step(mlp(), lambda out, label: label, 'sgd', {'learning_rate': 0.0}), np.ones((1, 4), 'float32')
+    values = np.random.RandomState(0).uniform(0, 1, (20000, 1)).astype('float32')
+    state = step.init(0, (x, values[0]))
+    state, _ = jax.jit(lambda state: jax.lax.scan(lambda s, y: (step(s, (x, y))[0], None), state, values))(state)
+    totals = Totals.of(state)
+    np.testing.assert_allclose(totals.loss, values.astype('float64').sum(), rtol=1e-12)
+    assert totals.samples == 20000
 
 
 def test_what_is_not_trained_has_no_state_and_stays():

@@ -394,9 +394,9 @@ def test_options_that_cannot_be():
 def test_what_does_not_move_is_not_donated():
     trainer = trained(1, optimizer=optax.sgd(0.1))
     program = trainer._program
-    assert (len(program.moving), len(program.fixed)) == (4, 1)  # nothing draws from the key
+    assert (len(program.moving), len(program.fixed)) == (5, 1)  # nothing draws from the key
     trainer = trained(1, mlp(nn.Dropout(0.5)), optimizer=optax.sgd(0.1))
-    assert (len(trainer._program.moving), len(trainer._program.fixed)) == (5, 0)
+    assert (len(trainer._program.moving), len(trainer._program.fixed)) == (6, 0)
 
 
 def test_metrics_in_the_step():
