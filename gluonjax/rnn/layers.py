@@ -359,7 +359,7 @@ class GRU(RecurrentLayer):
         )
 
     def inputs(self, i2h, h2h_bias):
-        return i2h, jnp.broadcast_to(h2h_bias, i2h.shape)
+        return i2h, h2h_bias[None, None]
 
     def equations(self, states, i2h, h2h):
         return steps.gru(i2h, h2h, states)

@@ -101,18 +101,21 @@ def plain_recur(equations: Callable, inputs, states: States, weight, rest=(), va
 
     Args:
         equations: `states, *inputs, *rest -> states`, for one step.
-        inputs: sequences; the last one lacks the products of the outputs before.
+        inputs: sequences; the last one lacks the products of the outputs before, and may have one step for all.
         states: the first ones.
         weight: what the output of the step before is multiplied with.
         rest: more arrays for the equations.
         valid_length: as for `in_a_row`.
     """
 
+    sequences = [x for x in inputs if len(x) == len(inputs[0])]
+    for_all = [x[0] for x in inputs[len(sequences) :]]
+
     def step(inputs, states):
-        *others, last = inputs
+        *others, last = *inputs, *for_all
         return equations(states, *others, last + _times(states[0], weight), *rest)
 
-    return run(lax.scan, step, inputs, states, valid_length)
+    return run(lax.scan, step, sequences, states, valid_length)
 
 
 recur = jax.custom_jvp(plain_recur, nondiff_argnums=(0,))
@@ -123,6 +126,7 @@ def _recur_jvp(equations, primals, tangents):
     """The weight's part is one product over all steps, not a sum with a product a step: gradients take less time."""
     inputs, states, weight, rest, valid_length = primals
     inputs_tangent, states_tangent, weight_tangent, rest_tangent, _ = tangents
+    inputs, inputs_tangent = (tuple(jnp.broadcast_arrays(*arrays)) for arrays in (inputs, inputs_tangent))
 
     def with_this_weight(inputs, states, rest):
         return plain_recur(equations, inputs, states, weight, rest, valid_length)
