@@ -107,7 +107,6 @@ def plain_recur(equations: Callable, inputs, states: States, weight, rest=(), va
         rest: more arrays for the equations.
         valid_length: as for `in_a_row`.
     """
-
     sequences = [x for x in inputs if len(x) == len(inputs[0])]
     for_all = [x[0] for x in inputs[len(sequences) :]]
 
