@@ -289,10 +289,10 @@ def _max_by_axis(x, lowest, sizes, strides, padding):
 
     On CPU the gradient of XLA's maximum is a scatter with indices made for the purpose.
     """
-    x = lax.pad(x, lowest, [(before, behind, 0) for before, behind in padding])
     for axis in reversed(range(x.ndim)):
-        if sizes[axis] > 1 or strides[axis] > 1:
+        if sizes[axis] > 1 or strides[axis] > 1 or any(padding[axis]):
             window, steps = ([numbers[axis] if i == axis else 1 for i in range(x.ndim)] for numbers in (sizes, strides))
+            x = lax.pad(x, lowest, [(*(padding[axis] if i == axis else (0, 0)), 0) for i in range(x.ndim)])
             x = first_max(*_in_windows(x, window, steps, [1] * x.ndim))
     return x
 
@@ -309,4 +309,5 @@ def _first_max_jvp(arrays, tangents):
     *earlier, tangent = tangents
     for array, other in zip(reversed(arrays[:-1]), reversed(earlier), strict=True):
         tangent = jnp.where(array == y, other, tangent)
-    return y, tangent
+    # XLA would compute the gradient of the output anew for each of the arrays.
+    return y, lax.optimization_barrier(tangent)
