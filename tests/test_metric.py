@@ -349,6 +349,12 @@ def test_any_split_in_any_order_gives_the_same(parts, order):
     assert_equal_results(results(merged), of_the_whole())
 
 
+@jax.jit
+def all_updated(states, inputs, mask):
+    table = MANY | PER_BATCH
+    return {name: table[name][0].update(state, *inputs[name], mask) for name, state in states.items()}
+
+
 @pytest.mark.parametrize('seed', [0, 1])
 def test_a_mask_leaves_samples_out(seed):
     """Whatever they are."""
@@ -356,15 +362,17 @@ def test_a_mask_leaves_samples_out(seed):
     table = MANY | PER_BATCH
 
     def spoiled(x):
-        broken = x.at[~mask].set(99 if jnp.issubdtype(x.dtype, jnp.integer) else jnp.nan)
-        return x if x.dtype == bool else broken
+        return x if x.dtype == bool else np.where(mask.reshape(-1, *[1] * (x.ndim - 1)), x, broken(x.dtype))
 
-    masked, without = {}, {}
-    for name, (definition, labels, preds) in table.items():
-        masked[name] = jax.jit(definition.update)(definition.init(), spoiled(labels), spoiled(preds), mask)
-        without[name] = _update(definition, definition.init(), labels[mask], preds[mask], None)
-        nothing = _update(definition, masked[name], labels, preds, np.zeros(COUNT, bool))
-        jax.tree.map(np.testing.assert_array_equal, nothing, masked[name])
+    def broken(dtype):
+        return np.array(99 if np.issubdtype(dtype, np.integer) else np.nan, dtype)
+
+    fresh = {name: definition.init() for name, (definition, *_) in table.items()}
+    whole = {name: jax.tree.map(np.asarray, inputs) for name, (_, *inputs) in table.items()}
+    masked = all_updated(fresh, jax.tree.map(spoiled, whole), mask)
+    nothing = all_updated(masked, whole, np.zeros(COUNT, bool))
+    jax.tree.map(np.testing.assert_array_equal, nothing, masked)
+    without = all_updated(fresh, jax.tree.map(lambda x: x[mask], whole), None)
     assert_equal_results(results(masked, table), results(without, table))
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from plain import plainly
 
 from gluonjax import errors, nn
 
@@ -90,7 +91,7 @@ def test_sums_written_out(transposed, last):
         weight = random.standard_normal(plain.specs(jax.ShapeDtypeStruct(shape, 'float32'))['weight'].shape)
         x = random.standard_normal(shape)
         with jax.enable_x64(True):
-            y = layer.cast('float64').apply({'weight': jnp.asarray(moved(weight, last))}, moved(x, last))
+            y = plainly(layer.cast('float64').apply)({'weight': jnp.asarray(moved(weight, last))}, moved(x, last))
         kernel, channels = np.array(args[1]), args[0]
         strides, padding, dilation = (np.array(options[name]) for name in ('strides', 'padding', 'dilation'))
         if transposed:
@@ -120,9 +121,9 @@ def test_a_transposed_convolution_is_the_adjoint_of_the_convolution(case, seed):
         transposed, convolution = transposed.cast('float64'), convolution.cast('float64')
         weight = random.standard_normal(transposed.specs(y)['weight'].shape)
         params = {'weight': jnp.asarray(weight)}
-        image = transposed.apply(params, y)
-        x = random.standard_normal(image.shape)
-        back = convolution.apply(params, x)  # the weights have the same shape
+        x = random.standard_normal(jax.eval_shape(transposed.apply, params, y).shape)
+        # The weights have the same shape.
+        image, back = plainly(lambda p, x, y: (transposed.apply(p, y), convolution.apply(p, x)))(params, x, y)
     assert back.shape == y.shape
     np.testing.assert_allclose(np.vdot(image, x), np.vdot(back, y), rtol=1e-9, atol=1e-9)
 

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from golden.cases import LAYERS
 from layer_cases import CASES, definition_of, golden_arrays, golden_facts, golden_layer
+from plain import plainly
 
 from gluonjax import errors, init, merge, nn
 from gluonjax.tree import flatten, nest
@@ -202,7 +203,7 @@ def in_one_program(function):
     @functools.cache
     def compiled():
         arguments = {case.name: made(case.name)[1:] for case in CASES}
-        return jax.jit(lambda a: {name: function(made(name)[0], *a[name]) for name in a})(arguments)
+        return plainly(lambda a: {name: function(made(name)[0], *a[name]) for name in a})(arguments)
 
     return compiled
 
@@ -323,7 +324,7 @@ def in_double():
                 }
             return answers
 
-        return jax.tree.map(np.asarray, jax.jit(everything)(arguments))
+        return jax.tree.map(np.asarray, plainly(everything)(arguments))
 
 
 @by_case
@@ -374,7 +375,7 @@ def in_half(dtype):
             answers[case.name] = (layer.apply(params, x), gradient)
         return answers
 
-    return jax.jit(everything)(arguments)
+    return plainly(everything)(arguments)
 
 
 @pytest.mark.parametrize('dtype', ['bfloat16', 'float16'])
@@ -430,7 +431,7 @@ def on_nothing():
             answers[name] = (layer.apply(params, x), layer.apply_train(params, x, key=KEY), gradient)
         return answers
 
-    return jax.jit(everything)(arguments)
+    return plainly(everything)(arguments)
 
 
 @by_case

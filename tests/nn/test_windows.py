@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jax import lax
+from plain import plainly
 
 from gluonjax.nn.windows import (
     PATCHES,
@@ -73,7 +74,7 @@ def everything(f, x, weight):
 
 def check(ways, where, x, weight):
     ours, theirs = (
-        jax.jit(functools.partial(everything, f))(x, weight)
+        plainly(functools.partial(everything, f))(x, weight)
         for f in (lambda x, weight: convolve_by(ways, where, x, weight), lambda x, weight: by_xla(x, weight, where))
     )
     close(ours, theirs)
@@ -278,24 +279,24 @@ def test_the_maximum_and_its_gradient_are_those_of_xla_with_ties(side_by_side, d
     shape = [size + data.draw(st.integers(0, 5)) for size in sizes]
     x = jnp.array(np.random.default_rng(0).integers(0, 3, shape), 'float32')
 
-    @functools.partial(jax.jit, static_argnums=0)
     def gradient(f, x):
         y, transposed = jax.vjp(lambda x: f(x, sizes, strides, padding), x)
         cotangent = jnp.cos(jnp.arange(y.size, dtype='float32')).reshape(y.shape)
         return y, cotangent, *transposed(cotangent)
 
-    close(gradient(max_in_windows, x), gradient(by_reduce_window, x))
-
-    @jax.jit
-    def derivatives(x):
+    @plainly
+    def answers(x):
         forward = jax.jvp(lambda x: max_in_windows(x, sizes, strides, padding), (x,), (jnp.flip(x),))[1]
-        return forward, jax.vmap(lambda x: gradient(max_in_windows, x))(jnp.stack([x, -x]))
+        ours, negated = gradient(max_in_windows, x), gradient(max_in_windows, -x)
+        mapped = jax.vmap(lambda x: gradient(max_in_windows, x))(jnp.stack([x, -x]))
+        return ours, gradient(by_reduce_window, x), negated, forward, mapped
 
-    forward, mapped = derivatives(x)
-    _, cotangent, backward = gradient(max_in_windows, x)
+    ours, theirs, negated, forward, mapped = answers(x)
+    close(ours, theirs)
+    _, cotangent, backward = ours
     np.testing.assert_allclose((forward * cotangent).sum(), (jnp.flip(x) * backward).sum(), rtol=1e-4, atol=1e-4)
-    for i, sign in enumerate((1, -1)):
-        close([array[i] for array in mapped], gradient(max_in_windows, sign * x))
+    for i, expected in enumerate((ours, negated)):
+        close([array[i] for array in mapped], expected)
 
 
 def test_the_maximum_of_integers_halves_and_empty_windows():

@@ -349,10 +349,16 @@ def test_derivatives_of_the_scan(cls):
         def reverse(step):
             return jax.grad(f)(step)
 
+        def forward(step):
+            return jax.jvp(f, (step,), (1.0,))[1]
+
+        def second(step):
+            return jax.grad(reverse)(step), jax.jvp(reverse, (step,), (1.0,))[1], jax.hessian(f)(step)
+
         h = 1e-5
-        slope = (f(h) - f(-h)) / (2 * h)
-        bend = (reverse(h) - reverse(-h)) / (2 * h)
-        for got in (jax.grad(f)(0.0), jax.jvp(f, (0.0,), (1.0,))[1]):
-            np.testing.assert_allclose(got, slope, rtol=1e-7)
-        for got in (jax.grad(reverse)(0.0), jax.jvp(reverse, (0.0,), (1.0,))[1], jax.hessian(f)(0.0)):
-            np.testing.assert_allclose(got, bend, rtol=1e-6)
+        values, slopes = jax.jit(jax.vmap(lambda step: (f(step), reverse(step))))(jnp.array([h, -h]))
+        first, seconds = jax.jit(lambda step: ((reverse(step), forward(step)), second(step)))(0.0)
+        for got in first:
+            np.testing.assert_allclose(got, (values[0] - values[1]) / (2 * h), rtol=1e-7)
+        for got in seconds:
+            np.testing.assert_allclose(got, (slopes[0] - slopes[1]) / (2 * h), rtol=1e-6)
