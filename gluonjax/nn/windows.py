@@ -77,15 +77,15 @@ def _without_needless_padding(x, weight, geometry):
 
 
 def by_patches(x, weight, geometry):
-    """One matrix product, of the patches that lie under the kernel with the weight as it is; for one group."""
+    """One matrix product, of the weight as it is with the patches that lie under the kernel; for one group."""
     channel = geometry.layout.index('C')
     patches = jnp.stack(_under_kernel(x, weight, geometry), 2 if channel == 1 else channel)
     weight = weight.reshape(
         [len(weight), weight.shape[1], -1] if channel == 1 else [len(weight), -1, weight.shape[channel]]
     )
     contracted = (1, 2) if channel == 1 else (patches.ndim - 2, patches.ndim - 1)
-    y = lax.dot_general(patches, weight, ((contracted, (1, 2)), ((), ())))
-    return jnp.moveaxis(y, -1, channel)
+    y = lax.dot_general(weight, patches, (((1, 2), contracted), ((), ())))
+    return jnp.moveaxis(y, 0, channel)
 
 
 def by_patches_channels_last(x, weight, geometry):
@@ -156,10 +156,10 @@ def fastest(x_shape, weight_shape, geometry: Geometry) -> Ways:
     small = places * taps <= PATCHES
     shrinks = any(width - 1 > 2 * padding for width, padding in zip(covered, geometry.padding, strict=True))
     unit = all(stride == 1 for stride in geometry.strides)
-    gradient_of_input = gradient_of_weight = by_xla
+    output = gradient_of_input = gradient_of_weight = by_xla
     if places <= 4 * outputs:
-        # The patches are not much larger than the weight, which XLA would transpose: 1.1 to 1.7 times.
-        gradient_of_input = by_patches
+        # The patches are not much larger than the weight, which XLA would transpose: 1.1 to 2 times.
+        output = gradient_of_input = by_patches
     elif shrinks and unit and channels < 32 and small:
         # XLA has no fast kernel for a convolution that makes an image larger, and is slowest with few channels: 1.5
         # to 6 times.
@@ -170,7 +170,7 @@ def fastest(x_shape, weight_shape, geometry: Geometry) -> Ways:
     elif channels >= 64 and small:
         # The same, where slices of many channels make the patches fast: 1.3 to 3 times.
         gradient_of_weight = by_patches_channels_last
-    return Ways(by_xla, gradient_of_input, gradient_of_weight)
+    return Ways(output, gradient_of_input, gradient_of_weight)
 
 
 def convolve(x, weight, strides, padding, dilation, groups, layout):
