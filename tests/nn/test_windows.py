@@ -162,12 +162,12 @@ def test_dtypes_round_once(case, dtype):
 
 @pytest.mark.parametrize(('ways', 'x', 'weight', 'where'), [
     (Ways(), (8, 64, 32, 32), (64, 64, 3, 3), geometry('NCHW', 1, 1)),
-    (Ways(input=by_patches, weight=by_patches), (8, 512, 4, 4), (512, 512, 3, 3), geometry('NCHW', 1, 1)),
-    (Ways(input=by_patches, weight=by_patches), (8, 4, 4, 512), (512, 3, 3, 512), geometry('NHWC', 1, 1)),
-    (Ways(input=by_patches, weight=by_patches), (8, 256, 8, 8), (512, 256, 3, 3), geometry('NCHW', 2, 1)),
-    (Ways(input=by_patches, weight=by_patches_channels_last), (9, 256, 16, 16), (512, 256, 3, 3),
+    (Ways(by_patches, by_patches, by_patches), (8, 512, 4, 4), (512, 512, 3, 3), geometry('NCHW', 1, 1)),
+    (Ways(by_patches, by_patches, by_patches), (8, 4, 4, 512), (512, 3, 3, 512), geometry('NHWC', 1, 1)),
+    (Ways(by_patches, by_patches, by_patches), (8, 256, 8, 8), (512, 256, 3, 3), geometry('NCHW', 2, 1)),
+    (Ways(by_patches, by_patches, by_patches_channels_last), (9, 256, 16, 16), (512, 256, 3, 3),
      geometry('NCHW', 2, 1)),
-    (Ways(input=by_patches, weight=by_patches_channels_last), (8, 256, 8, 8), (256, 256, 3, 3), geometry('NCHW', 1, 1)),
+    (Ways(by_patches, by_patches, by_patches_channels_last), (8, 256, 8, 8), (256, 256, 3, 3), geometry('NCHW', 1, 1)),
     (Ways(weight=by_patches_channels_last), (8, 128, 16, 16), (128, 128, 3, 3), geometry('NCHW', 1, 1)),
     (Ways(weight=by_patches_channels_last), (8, 64, 32, 32), (128, 64, 1, 1), geometry('NCHW', 2)),
     (Ways(weight=by_patches), (8, 3, 32, 32), (64, 3, 3, 3), geometry('NCHW', 1, 1)),
