@@ -152,7 +152,7 @@ class _Constructor(type):
             instance = super().__call__(*args, **kwargs)
             instance._constructed(params)
         except GluonError as error:
-            _add_place(error, f'in the constructor of {cls.__name__}')
+            error.locate(f'in the constructor of {cls.__name__}')
             raise
         return instance
 
@@ -402,6 +402,14 @@ class Run:
             _locate(error, self, layer, inputs)
             raise
         except Exception as error:
+            if isinstance(error, TypeError) and not _takes(forward, inputs, named):
+                refusal = ArgumentError(
+                    f'{type(layer).__name__} takes other inputs',
+                    expected=f'{type(layer).__name__}{inspect.signature(forward)}',
+                    got=', '.join([*map(_shapes, inputs), *(f'{name}={_shapes(x)}' for name, x in named.items())]),
+                )
+                _locate(refusal, self, layer, inputs)
+                raise refusal from None
             if not getattr(error, '__notes__', None):
                 error.add_note(f'in {_where(path)} ({type(layer).__name__}) with input {_shapes(inputs)}')
                 if isinstance(error, AttributeError) and error.name == 'data':
@@ -536,17 +544,20 @@ def _shapes(values) -> str:
     return text(leaves[0]) if len(leaves) == 1 else f'[{", ".join(map(text, leaves))}]'
 
 
+def _takes(forward: Callable, inputs, named) -> bool:
+    """Whether a function can be called with such arguments."""
+    try:
+        inspect.signature(forward).bind(*inputs, **named)
+    except TypeError:
+        return False
+    return True
+
+
 def _locate(error: GluonError, run: Run, layer: Bindable, inputs) -> None:
     """Adds, once, where in the network an error arose and the shapes on the way there."""
     flow = [f'{_where(c.path)} ({c.kind}): {c.inputs} -> {c.output}' for c in run.history if c.leaf][-8:]
     here = f'in {_where(layer._path)} ({type(layer).__name__}), input {_shapes(inputs)}'
-    _add_place(error, here, *(['after'] if flow else []), *('  ' + line for line in flow))
-
-
-def _add_place(error: GluonError, *lines: str) -> None:
-    """Adds lines that say where an error arose, to an error that does not say it yet."""
-    if not error.located:
-        error.located, error.args = True, ('\n  '.join([str(error), *lines]),)
+    error.locate(here, *(['after'] if flow else []), *('  ' + line for line in flow))
 
 
 def transformed_shape(transform, shape) -> tuple[int, ...]:

@@ -26,6 +26,11 @@ class GluonError(Exception):
     def __str__(self) -> str:
         return str(self.args[0])
 
+    def locate(self, *lines: str) -> None:
+        """Adds lines that say where it arose, if it does not say so yet."""
+        if not self.located:
+            self.located, self.args = True, ('\n  '.join([str(self), *lines]),)
+
 
 class ArgumentError(GluonError, ValueError):
     """An argument has a value that the layer, the initializer or the method does not take."""

@@ -3,10 +3,21 @@
 from typing import Any
 
 from gluonjax.describe import constructor_call
-from gluonjax.errors import FrozenError
+from gluonjax.errors import FrozenError, GluonError
 
 
-class _Freezing(type):
+class Naming(type):
+    """Errors of the constructor say which class it was."""
+
+    def __call__(cls, *args, **kwargs):
+        try:
+            return super().__call__(*args, **kwargs)
+        except GluonError as error:
+            error.locate(f'in the constructor of {cls.__name__}')
+            raise
+
+
+class _Freezing(Naming):
     """Freezes what was constructed, when the constructor of the last subclass is through."""
 
     def __call__(cls, *args, **kwargs):

@@ -27,6 +27,7 @@ from jax import lax
 
 from gluonjax.describe import constructor_call
 from gluonjax.errors import ArgumentError, DataError, DTypeError, FrozenError, GluonError, ShapeError
+from gluonjax.frozen import Naming
 from gluonjax.nn import checks
 
 __all__ = [
@@ -52,7 +53,7 @@ __all__ = [
 _NEVER = -1e30  # the logarithm of a probability of zero, finite so that gradients are
 
 
-class _Configuration(type):
+class _Configuration(Naming):
     """Freezes what was constructed; Gluon's `prefix=` and `params=` are accepted and say nothing here."""
 
     @property

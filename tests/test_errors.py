@@ -4,9 +4,10 @@ import inspect
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
-from gluonjax import Layer, Param, errors, nn
+from gluonjax import Layer, Param, errors, loss, metric, nn, optimizer
 
 X = jnp.ones((2, 3))
 
@@ -261,3 +262,24 @@ def test_every_error_is_typed_for_those_who_catch_pythons_own():
         assert kind.__doc__
         if kind is not errors.GluonError:
             assert len(kind.__mro__) > len(errors.GluonError.__mro__) + 1
+
+
+def test_another_number_of_inputs_is_refused_where_it_is():
+    x = np.ones((2, 3), 'float32')
+    for run in (lambda: nn.Dense(2).init(0, x, x), lambda: nn.Sequential(nn.Dense(2)).definition.init(0, x, x)):
+        with pytest.raises(errors.ArgumentError, match=r'Dense takes other inputs\n.*Dense\(x\)\n.*\(2, 3\), \(2, 3\)'):
+            run()
+
+
+@pytest.mark.parametrize(
+    ('make', 'name'),
+    [
+        (lambda: loss.HuberLoss(rho=-1), 'HuberLoss'),
+        (lambda: metric.TopKAccuracy(top_k=0), 'TopKAccuracy'),
+        (lambda: optimizer.SGD(wd='a'), 'SGD'),
+        (lambda: nn.Dense(-1), 'Dense'),
+    ],
+)
+def test_errors_of_constructors_name_the_class(make, name):
+    with pytest.raises(errors.GluonError, match=rf'in the constructor of {name}$'):
+        make()

@@ -8,13 +8,14 @@ from jax.core import Tracer
 
 from gluonjax.describe import constructor_call
 from gluonjax.errors import ArgumentError, TransformationError
+from gluonjax.frozen import Naming
 from gluonjax.metric.definition import Definition
 
 _Class = TypeVar('_Class', bound=type)
 _REGISTRY: dict[str, type] = {}
 
 
-class EvalMetric:
+class EvalMetric(metaclass=Naming):
     """The base of all metrics, and of your own that run in Python, as in MXNet.
 
     Such a metric adds to `sum_metric` and to `num_inst` in its `update`, and runs on the host. One that runs on the

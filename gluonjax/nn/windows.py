@@ -292,7 +292,8 @@ def _max_by_axis(x, lowest, sizes, strides, padding):
     for axis in reversed(range(x.ndim)):
         if sizes[axis] > 1 or strides[axis] > 1 or any(padding[axis]):
             window, steps = ([numbers[axis] if i == axis else 1 for i in range(x.ndim)] for numbers in (sizes, strides))
-            x = lax.pad(x, lowest, [(*(padding[axis] if i == axis else (0, 0)), 0) for i in range(x.ndim)])
+            before, behind = padding[axis]
+            x = lax.pad(x, lowest, [(before, behind, 0) if i == axis else (0, 0, 0) for i in range(x.ndim)])
             x = first_max(*_in_windows(x, window, steps, [1] * x.ndim))
     return x
 
