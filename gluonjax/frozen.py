@@ -1,5 +1,6 @@
 """Configurations that stay as they were constructed."""
 
+import inspect
 from typing import Any
 
 from gluonjax.describe import constructor_call
@@ -8,6 +9,10 @@ from gluonjax.errors import FrozenError, GluonError
 
 class Naming(type):
     """Errors of the constructor say which class it was."""
+
+    @property
+    def __signature__(cls) -> inspect.Signature:
+        return inspect.Signature(list(inspect.signature(cls.__init__).parameters.values())[1:])
 
     def __call__(cls, *args, **kwargs):
         try:

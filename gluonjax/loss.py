@@ -56,10 +56,6 @@ _NEVER = -1e30  # the logarithm of a probability of zero, finite so that gradien
 class _Configuration(Naming):
     """Freezes what was constructed; Gluon's `prefix=` and `params=` are accepted and say nothing here."""
 
-    @property
-    def __signature__(cls) -> inspect.Signature:
-        return inspect.Signature(list(inspect.signature(cls.__init__).parameters.values())[1:])
-
     def __call__(cls, *args, prefix: str | None = None, params: object = None, **kwargs):
         loss = super().__call__(*args, **kwargs)
         vars(loss)['_frozen'] = True
