@@ -1,5 +1,7 @@
 """The networks of training.py: as a user of gluonjax writes them, by hand on the same params, and in PyTorch."""
 
+import os
+
 import jax
 import jax.numpy as jnp
 from jax import lax
@@ -119,7 +121,7 @@ def torch_step(name, shape, rate):
     import torch
     from torch import nn as torch_nn
 
-    torch.set_num_threads(2)
+    torch.set_num_threads(len(os.sched_getaffinity(0)))
 
     def conv_norm(inputs, channels, kernel, stride):
         return torch_nn.Sequential(

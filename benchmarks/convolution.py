@@ -5,6 +5,7 @@ in programs of its own for the output and each gradient; PyTorch where it is ins
 chooses. Name shapes as arguments to run only these.
 """
 
+import os
 import sys
 
 import jax
@@ -33,6 +34,15 @@ SHAPES = {
     '256 to 512': (8, 256, 8, 512, 3, 2, 1, 1),
     '1x1, 64 to 128': (8, 64, 32, 128, 1, 2, 0, 1),
     '1x1, 256 to 512': (8, 256, 8, 512, 1, 2, 0, 1),
+    'ImageNet stem': (4, 3, 224, 64, 7, 2, 3, 1),
+    '64 at 56': (4, 64, 56, 64, 3, 1, 1, 1),
+    '256 at 14': (4, 256, 14, 256, 3, 1, 1, 1),
+    '1x1, 64 to 256': (4, 64, 56, 256, 1, 1, 0, 1),
+    'one image': (1, 64, 32, 64, 3, 1, 1, 1),
+    '16 at 32': (32, 16, 32, 16, 3, 1, 1, 1),
+    '8 to 4': (16, 8, 28, 4, 3, 1, 1, 1),
+    'LeNet 3x3': (64, 32, 14, 64, 3, 1, 1, 1),
+    'AlexNet 2': (4, 64, 27, 192, 5, 1, 2, 1),
     'no padding': (8, 64, 32, 64, 3, 1, 0, 1),
     'depthwise': (8, 64, 32, 64, 3, 1, 1, 64),
     'depthwise, stride 2': (8, 128, 16, 128, 3, 2, 1, 128),
@@ -40,7 +50,7 @@ SHAPES = {
 
 
 def ways(groups):
-    dense = windows.by_patches, windows.by_patches_channels_last
+    dense = windows.by_patches, windows.by_rows
     return {way.__name__: way for way in (windows.by_xla, *(dense if groups == 1 else [windows.by_shifts]))}
 
 
@@ -58,7 +68,7 @@ def programs(way, geometry, x, weight):
 def torch_programs(x, weight, dy, stride, padding, groups):
     import torch
 
-    torch.set_num_threads(2)
+    torch.set_num_threads(len(os.sched_getaffinity(0)))
     x, weight, dy = (torch.tensor(np.asarray(array)) for array in (x, weight, dy))
     numbers = ([stride] * 2, [padding] * 2, [1, 1], False, [0, 0], groups)
 

@@ -88,12 +88,37 @@ def by_patches(x, weight, geometry):
     return jnp.moveaxis(y, 0, channel)
 
 
-def by_patches_channels_last(x, weight, geometry):
-    """`by_patches` with channels last inside, where the slices that patches are made of are contiguous."""
-    channel = geometry.layout.index('C')
-    inside = geometry._replace(layout=geometry.layout.replace('C', '') + 'C')
-    y = by_patches(jnp.moveaxis(x, channel, -1), jnp.moveaxis(weight, channel, -1), inside)
-    return jnp.moveaxis(y, -1, channel)
+def by_rows(x, weight, geometry):
+    """XLA's convolution along all spatial axes but the last; places along it become images, its taps channels."""
+    layout = geometry.layout
+    *others, last = (name for name in layout if name not in 'NC')
+    rest = ''.join(others)
+    only_last = [1] * len(others)
+    taps = jnp.stack(
+        _in_windows(
+            _padded(x, geometry),
+            *(
+                geometry.per_axis([*only_last, numbers[-1]], 1)
+                for numbers in (_kernel(weight, geometry), geometry.strides, geometry.dilation)
+            ),
+        )
+    )
+    images = _ordered(taps, f'T{layout}', f'N{last}{rest}TC')
+    kernel = _ordered(weight, layout.replace('N', 'O'), f'{rest}{last}CO')
+    y = lax.conv_general_dilated(
+        images.reshape(-1, *images.shape[2:-2], kernel.shape[-3] * kernel.shape[-2]),
+        kernel.reshape(*kernel.shape[: len(others)], -1, kernel.shape[-1]),
+        geometry.strides[:-1],
+        [(0, 0)] * len(others),
+        rhs_dilation=geometry.dilation[:-1],
+        dimension_numbers=(f'N{rest}C', f'{rest}IO', f'N{rest}C'),
+    )
+    return _ordered(y.reshape(*images.shape[:2], *y.shape[1:]), f'N{last}{rest}C', layout)
+
+
+def _ordered(array, names, others):
+    """The array whose axes have these names with its axes in the other order."""
+    return array.transpose([names.index(name) for name in others])
 
 
 def by_shifts(x, weight, geometry):
@@ -106,10 +131,17 @@ def by_shifts(x, weight, geometry):
 
 def _under_kernel(x, weight, geometry):
     """For each place in the kernel, the inputs that lie under it."""
-    kernel = [weight.shape[axis] for axis in geometry.spatial]
+    of_windows = _kernel(weight, geometry), geometry.strides, geometry.dilation
+    return _in_windows(_padded(x, geometry), *(geometry.per_axis(numbers, 1) for numbers in of_windows))
+
+
+def _kernel(weight, geometry):
+    return [weight.shape[axis] for axis in geometry.spatial]
+
+
+def _padded(x, geometry):
     padding = geometry.per_axis(geometry.padding, 0)
-    x = lax.pad(x, np.zeros((), x.dtype), [(places, places, 0) for places in padding])
-    return _in_windows(x, *(geometry.per_axis(numbers, 1) for numbers in (kernel, geometry.strides, geometry.dilation)))
+    return lax.pad(x, np.zeros((), x.dtype), [(places, places, 0) for places in padding])
 
 
 def _in_windows(x, sizes, strides, dilation):
@@ -127,7 +159,8 @@ def _in_windows(x, sizes, strides, dilation):
 # The choice.
 
 Way = Callable[..., jax.Array]
-PATCHES = 2**22  # elements that patches beside a small weight may have: 16 MB in float32
+# A way traces an operation for each place it slices at; with more of them XLA's way stays.
+MOST_PATCHES, MOST_ROWS = 64, 16
 
 
 class Ways(NamedTuple):
@@ -140,11 +173,14 @@ class Ways(NamedTuple):
 
 def fastest(x_shape, weight_shape, geometry: Geometry) -> Ways:
     """The ways that were faster on CPU than XLA's own."""
-    channels = x_shape[geometry.layout.index('C')]
-    outputs, kernel = weight_shape[0], [weight_shape[axis] for axis in geometry.spatial]
+    channels, outputs = x_shape[geometry.layout.index('C')], weight_shape[0]
+    kernel = [weight_shape[axis] for axis in geometry.spatial]
+    patches = by_patches if math.prod(kernel) <= MOST_PATCHES else by_xla
+    rows = by_rows if kernel[-1] <= MOST_ROWS else by_xla
     if geometry.groups > 1:
         # XLA's takes 10 to 100 times as long.
-        return Ways(by_shifts, by_shifts, by_shifts) if channels == outputs == geometry.groups else Ways()
+        by_shift = by_shifts if channels == outputs == geometry.groups and patches is by_patches else by_xla
+        return Ways(by_shift, by_shift, by_shift)
     covered = [(size - 1) * step + 1 for size, step in zip(kernel, geometry.dilation, strict=True)]
     places = x_shape[0] * math.prod(
         (x_shape[axis] + 2 * padding - width) // stride + 1
@@ -152,25 +188,16 @@ def fastest(x_shape, weight_shape, geometry: Geometry) -> Ways:
             geometry.spatial, covered, geometry.padding, geometry.strides, strict=True
         )
     )
-    taps = channels * math.prod(kernel)
-    small = places * taps <= PATCHES
     shrinks = any(width - 1 > 2 * padding for width, padding in zip(covered, geometry.padding, strict=True))
-    unit = all(stride == 1 for stride in geometry.strides)
-    output = gradient_of_input = gradient_of_weight = by_xla
-    if places <= 4 * outputs:
+    output = gradient_of_input = by_xla
+    if places <= 4 * outputs or math.prod(kernel) == 1:
         # The patches are not much larger than the weight, which XLA would transpose: 1.1 to 2 times.
-        output = gradient_of_input = by_patches
-    elif shrinks and unit and channels < 32 and small:
-        # XLA has no fast kernel for a convolution that makes an image larger, and is slowest with few channels: 1.5
-        # to 6 times.
-        gradient_of_input = by_patches_channels_last
-    if places <= outputs or (taps <= 32 and small):
-        # XLA convolves with an image for a kernel. As one product with a small side: 1.5 to 2 times.
-        gradient_of_weight = by_patches
-    elif channels >= 64 and small:
-        # The same, where slices of many channels make the patches fast: 1.3 to 3 times.
-        gradient_of_weight = by_patches_channels_last
-    return Ways(output, gradient_of_input, gradient_of_weight)
+        output = gradient_of_input = patches
+    elif shrinks:
+        # XLA has no fast kernel for a convolution that makes an image larger: 2 to 2.5 times.
+        gradient_of_input = rows
+    # For the gradient of the weight XLA convolves with an image for a kernel: 1.2 to 8 times.
+    return Ways(output, gradient_of_input, patches if places <= outputs else rows)
 
 
 def convolve(x, weight, strides, padding, dilation, groups, layout):
