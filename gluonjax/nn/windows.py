@@ -159,8 +159,8 @@ def _in_windows(x, sizes, strides, dilation):
 # The choice.
 
 Way = Callable[..., jax.Array]
-# A way traces an operation for each place it slices at; with more of them XLA's way stays.
-MOST_PATCHES, MOST_ROWS = 64, 16
+LONGEST_ROW = 16  # places in a row of the kernel, for each of which rows hold the input once
+MOST_PLACES = 64  # in a window: with more of them, an operation for each would be too many to trace and to compile
 
 
 class Ways(NamedTuple):
@@ -175,12 +175,10 @@ def fastest(x_shape, weight_shape, geometry: Geometry) -> Ways:
     """The ways that were faster on CPU than XLA's own."""
     channels, outputs = x_shape[geometry.layout.index('C')], weight_shape[0]
     kernel = [weight_shape[axis] for axis in geometry.spatial]
-    patches = by_patches if math.prod(kernel) <= MOST_PATCHES else by_xla
-    rows = by_rows if kernel[-1] <= MOST_ROWS else by_xla
+    few = math.prod(kernel) <= MOST_PLACES
     if geometry.groups > 1:
         # XLA's takes 10 to 100 times as long.
-        by_shift = by_shifts if channels == outputs == geometry.groups and patches is by_patches else by_xla
-        return Ways(by_shift, by_shift, by_shift)
+        return Ways(by_shifts, by_shifts, by_shifts) if few and channels == outputs == geometry.groups else Ways()
     covered = [(size - 1) * step + 1 for size, step in zip(kernel, geometry.dilation, strict=True)]
     places = x_shape[0] * math.prod(
         (x_shape[axis] + 2 * padding - width) // stride + 1
@@ -189,15 +187,18 @@ def fastest(x_shape, weight_shape, geometry: Geometry) -> Ways:
         )
     )
     shrinks = any(width - 1 > 2 * padding for width, padding in zip(covered, geometry.padding, strict=True))
-    output = gradient_of_input = by_xla
-    if places <= 4 * outputs or math.prod(kernel) == 1:
+    # XLA convolves with an image for a kernel to get the gradient of the weight: 1.2 to 8 times. It has no fast kernel
+    # for a convolution that makes an image larger, 2 to 2.5 times, nor for three axes, 1.5 to 4 times.
+    rows = by_rows if len(kernel) > 1 and kernel[-1] <= LONGEST_ROW else by_xla
+    volumes = len(kernel) > 2
+    output, gradient_of_input = rows if volumes else by_xla, rows if volumes or shrinks else by_xla
+    gradient_of_weight = rows
+    if few and (places <= 4 * outputs or math.prod(kernel) == 1):
         # The patches are not much larger than the weight, which XLA would transpose: 1.1 to 2 times.
-        output = gradient_of_input = patches
-    elif shrinks:
-        # XLA has no fast kernel for a convolution that makes an image larger: 2 to 2.5 times.
-        gradient_of_input = rows
-    # For the gradient of the weight XLA convolves with an image for a kernel: 1.2 to 8 times.
-    return Ways(output, gradient_of_input, patches if places <= outputs else rows)
+        output = gradient_of_input = by_patches
+        if places <= outputs or len(kernel) == 1:
+            gradient_of_weight = by_patches
+    return Ways(output, gradient_of_input, gradient_of_weight)
 
 
 def convolve(x, weight, strides, padding, dilation, groups, layout):
@@ -270,7 +271,8 @@ def max_in_windows(x, sizes, strides, padding):
     def by_xla(x):
         return lax.reduce_window(x, lowest, lax.max, sizes, strides, padding)
 
-    if max(sizes) > 4 and all(stride >= size for size, stride in zip(sizes, strides, strict=True)):
+    overlap = any(stride < size for size, stride in zip(sizes, strides, strict=True))
+    if max(sizes) > (MOST_PLACES if overlap else 4):
         return by_xla(x)  # it is good at large windows that do not overlap, and takes 7 to 20 times as long at others
 
     def on_cpu(x):

@@ -1,7 +1,6 @@
 """Windows: every way to compute a convolution or a maximum gives XLA's numbers, under every transformation."""
 
 import functools
-import math
 
 import jax
 import jax.numpy as jnp
@@ -13,11 +12,10 @@ from jax import lax
 from plain import plainly
 
 from gluonjax.nn.windows import (
-    PATCHES,
     Geometry,
     Ways,
     by_patches,
-    by_patches_channels_last,
+    by_rows,
     by_shifts,
     by_xla,
     convolve,
@@ -27,7 +25,7 @@ from gluonjax.nn.windows import (
     max_in_windows,
 )
 
-DENSE = (by_patches, by_patches_channels_last)
+DENSE = (by_patches, by_rows)
 
 
 def geometry(layout, strides=1, padding=0, dilation=1, groups=1):
@@ -100,7 +98,7 @@ def convolutions(draw, depthwise):
 
 @settings(max_examples=12, deadline=None, derandomize=True)
 @given(convolutions(depthwise=False), st.sampled_from(DENSE))
-def test_patches_give_the_numbers_of_xla(convolution, way):
+def test_patches_and_rows_give_the_numbers_of_xla(convolution, way):
     check(Ways(way, way, way), *convolution)
 
 
@@ -110,7 +108,7 @@ def test_shifts_give_the_numbers_of_xla(convolution):
     check(Ways(by_shifts, by_shifts, by_shifts), *convolution)
 
 
-@pytest.mark.parametrize('ways', [Ways(by_patches, by_xla, by_xla), Ways(by_xla, by_patches_channels_last, by_xla),
+@pytest.mark.parametrize('ways', [Ways(by_patches, by_xla, by_xla), Ways(by_xla, by_rows, by_xla),
                                   Ways(by_xla, by_xla, by_patches)])  # fmt: skip
 def test_each_derivative_has_its_own_way(ways):
     check(ways, geometry('NCHW', 2, 1), *arrays('NCHW', 2, 3, 4, (5, 6), (3, 2)))
@@ -118,7 +116,7 @@ def test_each_derivative_has_its_own_way(ways):
 
 CASES = {
     'patches': (Ways(*(by_patches,) * 3), geometry('NCHW', 2, 1), arrays('NCHW', 2, 3, 4, (5, 6), (3, 3))),
-    'channels last': (Ways(*(by_patches_channels_last,) * 3), geometry('NWC'), arrays('NWC', 2, 3, 4, (5,), (3,))),
+    'rows': (Ways(*(by_rows,) * 3), geometry('NCHW', (1, 2), 1), arrays('NCHW', 2, 3, 4, (5, 6), (3, 2))),
     'shifts': (Ways(*(by_shifts,) * 3), geometry('NCHW', 1, 1, 1, 3), arrays('NCHW', 2, 3, 3, (5, 6), (3, 3), 3)),
 }
 
@@ -160,40 +158,51 @@ def test_dtypes_round_once(case, dtype):
         close([array.astype('float64') for array in ours], exact, max(4 * float(jnp.finfo(dtype).eps), 1e-13))
 
 
+PATCHES = Ways(by_patches, by_patches, by_patches)
+SHIFTS = Ways(by_shifts, by_shifts, by_shifts)
+
+
 @pytest.mark.parametrize(('ways', 'x', 'weight', 'where'), [
-    (Ways(), (8, 64, 32, 32), (64, 64, 3, 3), geometry('NCHW', 1, 1)),
-    (Ways(by_patches, by_patches, by_patches), (8, 512, 4, 4), (512, 512, 3, 3), geometry('NCHW', 1, 1)),
-    (Ways(by_patches, by_patches, by_patches), (8, 4, 4, 512), (512, 3, 3, 512), geometry('NHWC', 1, 1)),
-    (Ways(by_patches, by_patches, by_patches), (8, 256, 8, 8), (512, 256, 3, 3), geometry('NCHW', 2, 1)),
-    (Ways(by_patches, by_patches, by_patches_channels_last), (9, 256, 16, 16), (512, 256, 3, 3),
-     geometry('NCHW', 2, 1)),
-    (Ways(by_patches, by_patches, by_patches_channels_last), (8, 256, 8, 8), (256, 256, 3, 3), geometry('NCHW', 1, 1)),
-    (Ways(weight=by_patches_channels_last), (8, 128, 16, 16), (128, 128, 3, 3), geometry('NCHW', 1, 1)),
-    (Ways(weight=by_patches_channels_last), (8, 64, 32, 32), (128, 64, 1, 1), geometry('NCHW', 2)),
-    (Ways(weight=by_patches), (8, 3, 32, 32), (64, 3, 3, 3), geometry('NCHW', 1, 1)),
-    (Ways(), (8, 4, 32, 32), (64, 4, 3, 3), geometry('NCHW', 1, 1)),
-    (Ways(), (16, 32, 28, 28), (32, 32, 3, 3), geometry('NCHW', 1, 1)),
-    (Ways(input=by_patches_channels_last), (64, 20, 12, 12), (50, 20, 5, 5), geometry('NCHW')),
-    (Ways(), (64, 20, 12, 12), (50, 20, 5, 5), geometry('NCHW', 1, 2)),
-    (Ways(), (64, 20, 12, 12), (50, 20, 5, 5), geometry('NCHW', 2)),
-    (Ways(), (64, 64, 12, 12), (50, 64, 5, 5), geometry('NCHW')),
-    (Ways(), (64, 3, 224, 224), (64, 3, 3, 3), geometry('NCHW')),
-    (Ways(by_shifts, by_shifts, by_shifts), (8, 64, 32, 32), (64, 1, 3, 3), geometry('NCHW', groups=64)),
+    (Ways(weight=by_rows), (8, 64, 32, 32), (64, 64, 3, 3), geometry('NCHW', 1, 1)),
+    (Ways(weight=by_rows), (8, 32, 32, 64), (64, 3, 3, 64), geometry('NHWC', 1, 1)),
+    (PATCHES, (8, 512, 4, 4), (512, 512, 3, 3), geometry('NCHW', 1, 1)),
+    (PATCHES, (8, 4, 4, 512), (512, 3, 3, 512), geometry('NHWC', 1, 1)),
+    (PATCHES, (8, 256, 8, 8), (512, 256, 3, 3), geometry('NCHW', 2, 1)),
+    (Ways(by_patches, by_patches, by_rows), (8, 256, 8, 8), (256, 256, 3, 3), geometry('NCHW', 1, 1)),
+    (Ways(by_patches, by_patches, by_rows), (8, 64, 32, 32), (128, 64, 1, 1), geometry('NCHW', 2)),
+    (Ways(input=by_rows, weight=by_rows), (64, 20, 12, 12), (50, 20, 5, 5), geometry('NCHW')),
+    (Ways(), (64, 20, 30), (50, 20, 5), geometry('NCW', 1, 1)),
+    (PATCHES, (64, 20, 30), (50, 20, 1), geometry('NCW', 1, 1)),
+    (Ways(by_rows, by_rows, by_rows), (4, 8, 9, 9, 9), (8, 8, 3, 3, 3), geometry('NCDHW', 1, 1)),
+    (Ways(weight=by_rows), (64, 20, 12, 12), (50, 20, 5, 5), geometry('NCHW', 1, 2)),
+    (Ways(weight=by_rows), (64, 3, 224, 224), (64, 3, 9, 9), geometry('NCHW', 1, 4)),
+    (Ways(), (64, 3, 224, 224), (64, 3, 9, 17), geometry('NCHW', 1, 8)),
+    (Ways(weight=by_rows), (1, 3, 9, 9), (64, 3, 9, 9), geometry('NCHW', 9, 4)),
+    (Ways(input=by_rows, weight=by_rows), (1, 3, 9, 9), (64, 3, 9, 9), geometry('NCHW')),
+    (SHIFTS, (8, 64, 32, 32), (64, 1, 3, 3), geometry('NCHW', groups=64)),
+    (Ways(), (8, 64, 32, 32), (64, 1, 9, 9), geometry('NCHW', groups=64)),
     (Ways(), (8, 64, 4, 4), (128, 1, 3, 3), geometry('NCHW', groups=64)),
     (Ways(), (8, 64, 4, 4), (64, 2, 3, 3), geometry('NCHW', groups=32)),
 ])  # fmt: skip
 def test_what_is_chosen(ways, x, weight, where):
     assert fastest(x, weight, where) == ways
-    if by_patches_channels_last in ways and ways.input is not by_patches:
-        images = PATCHES // math.prod(weight[1:]) + 1
-        assert fastest((images, *x[1:]), weight, where) == Ways()
+
+
+def test_the_kernel_may_be_as_large_as_it_likes():
+    def loss(x, weight):
+        y = convolve(x, weight, (1, 1), (0, 0), (1, 1), 1, 'NCHW')
+        return max_in_windows(y, (1, 1, 1, 400), (1, 1, 1, 1), [(0, 0)] * 4).sum()
+
+    x, weight = (jax.ShapeDtypeStruct(shape, 'float32') for shape in ((1, 2, 500, 900), (9, 2, 500, 400)))
+    assert len(str(jax.make_jaxpr(jax.grad(loss, (0, 1)))(x, weight))) < 10_000
 
 
 SMALL = {
     'patches': ((1, 2, 3, 3), (9, 2, 3, 3), ((1, 1), (1, 1), (1, 1), 1, 'NCHW')),
-    'channels last': ((4, 2, 6, 6), (3, 2, 3, 3), ((1, 1), (0, 0), (1, 1), 1, 'NCHW')),
+    'rows': ((4, 2, 6, 6), (3, 2, 3, 3), ((1, 1), (0, 0), (1, 1), 1, 'NCHW')),
     'shifts': ((4, 2, 6, 6), (2, 1, 3, 3), ((2, 2), (1, 1), (1, 1), 2, 'NCHW')),
     'xla': ((4, 4, 6, 6), (3, 4, 3, 3), ((2, 2), (1, 1), (1, 1), 1, 'NCHW')),
+    'a large kernel': ((2, 2, 9, 18), (3, 2, 9, 17), ((1, 1), (0, 0), (1, 1), 1, 'NCHW')),
 }
 
 
