@@ -2,8 +2,12 @@
 
 Forward, cross-entropy, gradient and an SGD update: LeNet (tanh) on 64 images of 28x28, and ResNet-18 with CIFAR's stem
 (a 3x3 convolution without stride, no pooling) on 8 of 32x32. JAX's steps are jitted and donate their parameters; the
-hand-written ones use lax's convolution and maximum. PyTorch is eager, with 2 threads. MXNet is hybridized and runs in
-the interpreter that MXNET_PYTHON names. Name networks as arguments to run only these.
+hand-written ones use lax's convolution and maximum. PyTorch is eager, with a thread for each core that the process may
+use (`taskset -c 0` leaves one). MXNet is hybridized and runs in the interpreter that MXNET_PYTHON names. Name networks
+as arguments to run only these.
+
+XLA asks for the memory of its intermediate values anew at every step, 93 MB for ResNet-18, and the kernel fills each
+page with zeros. With GLIBC_TUNABLES=glibc.malloc.hugetlb=1 in the environment these are pages of 2 MB, not of 4 kB.
 """
 
 import os
