@@ -32,6 +32,10 @@ class Geometry(NamedTuple):
         """The spatial axes, in the input as in the weight."""
         return [axis for axis, name in enumerate(self.layout) if name not in 'NC']
 
+    def kernel(self, weight_shape) -> list[int]:
+        """The sizes of the kernel along the spatial axes."""
+        return [weight_shape[axis] for axis in self.spatial]
+
     def per_axis(self, numbers, other) -> list:
         """The numbers of the spatial axes in their places, and another one in the other places."""
         found = dict(zip(self.spatial, numbers, strict=True))
@@ -79,7 +83,7 @@ def _without_needless_padding(x, weight, geometry):
 def by_patches(x, weight, geometry):
     """One matrix product, of the weight as it is with the patches that lie under the kernel; for one group."""
     channel = geometry.layout.index('C')
-    patches = jnp.stack(_under_kernel(x, weight, geometry), 2 if channel == 1 else channel)
+    patches = jnp.stack(_under_kernel(x, geometry.kernel(weight.shape), geometry), 2 if channel == 1 else channel)
     weight = weight.reshape(
         [len(weight), weight.shape[1], -1] if channel == 1 else [len(weight), -1, weight.shape[channel]]
     )
@@ -93,16 +97,9 @@ def by_rows(x, weight, geometry):
     layout = geometry.layout
     *others, last = (name for name in layout if name not in 'NC')
     rest = ''.join(others)
-    only_last = [1] * len(others)
-    taps = jnp.stack(
-        _in_windows(
-            _padded(x, geometry),
-            *(
-                geometry.per_axis([*only_last, numbers[-1]], 1)
-                for numbers in (_kernel(weight, geometry), geometry.strides, geometry.dilation)
-            ),
-        )
-    )
+    ones = (1,) * len(others)
+    row = geometry._replace(strides=(*ones, geometry.strides[-1]), dilation=(*ones, geometry.dilation[-1]))
+    taps = jnp.stack(_under_kernel(x, (*ones, geometry.kernel(weight.shape)[-1]), row))
     images = _ordered(taps, f'T{layout}', f'N{last}{rest}TC')
     kernel = _ordered(weight, layout.replace('N', 'O'), f'{rest}{last}CO')
     y = lax.conv_general_dilated(
@@ -125,23 +122,15 @@ def by_shifts(x, weight, geometry):
     """The sum of shifted inputs, each times its place in the kernel; for as many groups as inputs and outputs."""
     taps = weight.reshape(len(weight), -1).T
     shape = [len(weight) if name == 'C' else 1 for name in geometry.layout]
-    shifted = _under_kernel(x, weight, geometry)
+    shifted = _under_kernel(x, geometry.kernel(weight.shape), geometry)
     return functools.reduce(lax.add, (piece * tap.reshape(shape) for piece, tap in zip(shifted, taps, strict=True)))
 
 
-def _under_kernel(x, weight, geometry):
-    """For each place in the kernel, the inputs that lie under it."""
-    of_windows = _kernel(weight, geometry), geometry.strides, geometry.dilation
-    return _in_windows(_padded(x, geometry), *(geometry.per_axis(numbers, 1) for numbers in of_windows))
-
-
-def _kernel(weight, geometry):
-    return [weight.shape[axis] for axis in geometry.spatial]
-
-
-def _padded(x, geometry):
+def _under_kernel(x, kernel, geometry):
+    """For each place in a kernel of these sizes, the inputs that lie under it."""
     padding = geometry.per_axis(geometry.padding, 0)
-    return lax.pad(x, np.zeros((), x.dtype), [(places, places, 0) for places in padding])
+    x = lax.pad(x, np.zeros((), x.dtype), [(places, places, 0) for places in padding])
+    return _in_windows(x, *(geometry.per_axis(numbers, 1) for numbers in (kernel, geometry.strides, geometry.dilation)))
 
 
 def _in_windows(x, sizes, strides, dilation):
@@ -174,7 +163,7 @@ class Ways(NamedTuple):
 def fastest(x_shape, weight_shape, geometry: Geometry) -> Ways:
     """The ways that were faster on CPU than XLA's own."""
     channels, outputs = x_shape[geometry.layout.index('C')], weight_shape[0]
-    kernel = [weight_shape[axis] for axis in geometry.spatial]
+    kernel = geometry.kernel(weight_shape)
     few = math.prod(kernel) <= MOST_PLACES
     if geometry.groups > 1:
         # XLA's takes 10 to 100 times as long.
