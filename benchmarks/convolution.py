@@ -1,6 +1,6 @@
 """Which way of computing a convolution is fastest on this CPU: its output, the gradient of its input, of its weight?
 
-Every way of gluonjax/nn/windows.py on the shapes of LeNet and ResNet-18 (CIFAR's stem) and some others, channels first,
+Every way of gluonjax/nn/kernels.py on the shapes of LeNet and ResNet-18 (CIFAR's stem) and some others, channels first,
 in programs of its own for the output and each gradient; PyTorch where it is installed. A star marks what gluonjax
 chooses. Name shapes as arguments to run only these.
 """
@@ -17,7 +17,7 @@ import numpy as np  # noqa: E402
 from _models import agree  # noqa: E402
 from _timing import available, print_table, time_statements  # noqa: E402
 
-from gluonjax.nn import windows  # noqa: E402
+from gluonjax.nn import kernels  # noqa: E402
 
 ROUNDS = 15
 PARTS = 'output', 'input', 'weight'
@@ -50,13 +50,13 @@ SHAPES = {
 
 
 def ways(groups):
-    dense = windows.by_patches, windows.by_rows
-    return {way.__name__: way for way in (windows.by_xla, *(dense if groups == 1 else [windows.by_shifts]))}
+    dense = kernels.by_patches, kernels.by_rows
+    return {way.__name__: way for way in (kernels.by_xla, *(dense if groups == 1 else [kernels.by_shifts]))}
 
 
 def programs(way, geometry, x, weight):
     def f(x, weight):
-        return windows.convolve_by(windows.Ways(way, way, way), geometry, x, weight)
+        return kernels.convolve_by(kernels.Ways(way, way, way), geometry, x, weight)
 
     return (
         jax.jit(lambda x, weight, _: f(x, weight)),
@@ -84,13 +84,13 @@ def torch_programs(x, weight, dy, stride, padding, groups):
 
 def compare(name):
     images, channels, size, outputs, kernel, stride, padding, groups = SHAPES[name]
-    geometry = windows.Geometry((stride,) * 2, (padding,) * 2, (1, 1), groups, 'NCHW')
+    geometry = kernels.Geometry((stride,) * 2, (padding,) * 2, (1, 1), groups, 'NCHW')
     keys = jax.random.split(jax.random.key(0), 3)
     x = jax.random.normal(keys[0], (images, channels, size, size))
     weight = jax.random.normal(keys[1], (outputs, channels // groups, kernel, kernel))
-    dy = jax.random.normal(keys[2], windows.by_xla(x, weight, geometry).shape)
+    dy = jax.random.normal(keys[2], kernels.by_xla(x, weight, geometry).shape)
     names = {'x': x, 'weight': weight, 'dy': dy, 'wait': jax.block_until_ready}
-    statements, reference = {}, programs(windows.by_xla, geometry, x, weight)
+    statements, reference = {}, programs(kernels.by_xla, geometry, x, weight)
     for way, function in ways(groups).items():
         for part, program, other in zip(PARTS, programs(function, geometry, x, weight), reference, strict=True):
             agree(program(x, weight, dy), other(x, weight, dy))
@@ -99,7 +99,7 @@ def compare(name):
     for part, program in zip(PARTS, peers.get('torch', ()), strict=False):
         statements['torch', part] = 'f()', {'f': program}
     samples = time_statements(statements, ROUNDS)
-    chosen = windows.fastest(x.shape, weight.shape, geometry)
+    chosen = kernels.fastest(x.shape, weight.shape, geometry)
     rows = []
     for way in dict.fromkeys(way for way, _ in samples):
         values = [samples[way, part] for part in PARTS]

@@ -18,7 +18,7 @@ OURS = {  # name: network, what is measured, general initializer
     'ResNet-50, draws': ('ResNet-50', 'draw', None),
     'ResNet-50, draws, normal': ('ResNet-50', 'draw', 'normal'),
     'ResNet-50, shape inference and draws': ('ResNet-50', 'init', None),
-    'ResNet-50, jit(init, together=True)': ('ResNet-50', 'together', None),
+    'ResNet-50, jit(init, fused=True)': ('ResNet-50', 'together', None),
     'GPT-2 small, shape inference and draws': ('GPT-2', 'init', None),
     'GPT-2 small, the same, normal': ('GPT-2', 'init', 'normal'),
     'MLP 20-256-10, shape inference and draws': ('MLP', 'init', None),

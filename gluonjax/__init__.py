@@ -1,30 +1,18 @@
 """The Gluon API on JAX: stateless layers with pure `init` and `apply`, and networks that defer initialization."""
 
 import importlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gluonjax import (
-        autograd,
-        callback,
-        errors,
-        feed,
-        init,
-        loss,
-        lr_scheduler,
-        metric,
-        nn,
-        optimizer,
-        rnn,
-        sharding,
-    )
-    from gluonjax.binding import Param
+    from gluonjax import autograd, data, errors, init, loss, lr_scheduler, metric, nn, optimizer, rnn
     from gluonjax.block import Block, HybridBlock
-    from gluonjax.draw import seed
+    from gluonjax.keys import seed
     from gluonjax.layer import Layer
+    from gluonjax.param import Param
     from gluonjax.parameter import Parameter, ParameterDict
-    from gluonjax.step import make_step
-    from gluonjax.trainer import Trainer
+    from gluonjax.train import callback, sharding
+    from gluonjax.train.step import make_step
+    from gluonjax.train.trainer import Trainer
     from gluonjax.tree import merge
 
 __version__ = '0.1.0'
@@ -39,8 +27,8 @@ __all__ = [
     'Trainer',
     'autograd',
     'callback',
+    'data',
     'errors',
-    'feed',
     'init',
     'loss',
     'lr_scheduler',
@@ -58,22 +46,24 @@ _HOMES = {
     'Block': 'block',
     'HybridBlock': 'block',
     'Layer': 'layer',
-    'Param': 'binding',
+    'Param': 'param',
     'Parameter': 'parameter',
     'ParameterDict': 'parameter',
-    'Trainer': 'trainer',
-    'make_step': 'step',
+    'Trainer': 'train.trainer',
+    'callback': 'train.callback',
+    'make_step': 'train.step',
     'merge': 'tree',
-    'seed': 'draw',
+    'seed': 'keys',
+    'sharding': 'train.sharding',
 }
 
 
-def __getattr__(name: str):
+def __getattr__(name: str) -> Any:
     """Loads a module when it is first asked for, so that `import gluonjax` costs nothing."""
     if name not in __all__:
         raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
-    module = importlib.import_module(f'{__name__}.{_HOMES.get(name, name)}')
-    return globals().setdefault(name, getattr(module, name) if name in _HOMES else module)
+    home = importlib.import_module(f'{__name__}.{_HOMES.get(name, name)}')
+    return globals().setdefault(name, getattr(home, name, home))
 
 
 def __dir__() -> list[str]:

@@ -1,7 +1,7 @@
 """Block: the stateful shell around definitions.
 
-A Block is a tree of Blocks. Each owns the cells (Parameters) of its own parameters, and draws a picture of the whole
-below it: an immutable definition. Everything is computed by the pure functions of that picture, on the cells' arrays.
+A Block is a tree of Blocks. Each owns the cells (Parameters) of its own parameters, and draws a structure of the whole
+below it: an immutable definition. Everything is computed by the pure functions of that structure, on the cells' arrays.
 """
 
 import contextlib
@@ -10,28 +10,13 @@ import weakref
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from gluonjax.binding import Bindable, Param, SharedParameters, Token
 from gluonjax.errors import ArgumentError, FrozenError, TieError
-from gluonjax.layer import Layer, frozen_value, token_of
-from gluonjax.parameter import (
-    LOCK,
-    Asker,
-    Parameter,
-    ParameterDict,
-    initialize_cells,
-    key_or_next,
-    refuse_traced,
-)
-from gluonjax.picture import Picture
-from gluonjax.ties import check_tie, composed, winner_of
-from gluonjax.tree import (
-    FrozenDict,
-    Path,
-    check_keys,
-    matches,
-    nest,
-    no_match,
-)
+from gluonjax.layer import Layer, frozen_value, leaves_of, token_of
+from gluonjax.param import Param, SharedParameters, Token
+from gluonjax.parameter import LOCK, Asker, Parameter, ParameterDict, initialize_cells, key_or_next, refuse_traced
+from gluonjax.run import Bindable
+from gluonjax.structure import Structure, check_tie, composed, winner_of
+from gluonjax.tree import FrozenDict, Path, check_keys, matches, nest, no_match
 
 
 class _Pure:
@@ -43,8 +28,8 @@ class _Pure:
     def __get__(self, block: 'Block | None', owner=None) -> Any:
         if block is None:
             return self
-        picture = block._now()
-        return picture.made.setdefault(self.name, getattr(picture.definition, self.name))
+        structure = block._now()
+        return structure.made.setdefault(self.name, getattr(structure.definition, self.name))
 
 
 class Block(Bindable, own=True):
@@ -69,21 +54,21 @@ class Block(Bindable, own=True):
     Parameter output.bias (shape=(1,), dtype=float32)
     """
 
-    __slots__ = ('_compiled', '_declared', '_known', '_parents', '_picture', '_ready', '_static')
+    __slots__ = ('_compiled', '_declared', '_known', '_parents', '_ready', '_static', '_structure')
 
     _declared: dict[Path, Param]  # path of a slot below this Block -> the Param declared there
     _compiled: bool
     _static: bool  # whether values are frozen into the program
     _known: set[Token]  # the identities that are, or were, below this Block
     _parents: list[tuple[weakref.ref['Block'], str]]  # the Blocks that hold this one, and its name there, oldest first
-    _picture: Picture | None
+    _structure: Structure | None
     _ready: Callable | None  # a function of the inputs alone, once every cell has a value
 
     def __new__(cls, *args, **kwargs):
         block = super().__new__(cls)
         # here, so that a subclass need not call super().__init__()
         _keep(block, _token=None, _declared={}, _known=set(), _parents=[])
-        _keep(block, _compiled=True, _static=False, _picture=None, _ready=None)
+        _keep(block, _compiled=True, _static=False, _structure=None, _ready=None)
         return block
 
     def _constructed(self, params: SharedParameters | None) -> None:
@@ -185,8 +170,8 @@ class Block(Bindable, own=True):
         return () if parent is None else (*parent._names(), name)
 
     def _changed(self) -> None:
-        """Forgets the picture of this Block, and of every Block around it."""
-        _keep(self, _picture=None, _ready=None)
+        """Forgets the structure of this Block, and of every Block around it."""
+        _keep(self, _structure=None, _ready=None)
         for parent, _ in self._alive_parents():
             parent._changed()
 
@@ -218,23 +203,23 @@ class Block(Bindable, own=True):
     def _forget_program(self) -> None:
         _keep(self, _ready=None)
 
-    def _now(self) -> Picture:
-        picture = self._picture
-        if picture is None:
+    def _now(self) -> Structure:
+        structure = self._structure
+        if structure is None:
             with LOCK:
                 self._unify()
-                definition = self._draw_definition()
+                definition = self._build_definition()
                 places = {'.'.join(path): cell for path, *_, cell in self._slots()}
-                names = tuple(leaf.name for leaf in definition.leaves())
-                picture = Picture(definition, tuple(places[name] for name in names), names, {})
-                _keep(self, _picture=picture)
-        return picture
+                names = tuple(leaf.name for leaf in leaves_of(definition))
+                structure = Structure(definition, tuple(places[name] for name in names), names, {})
+                _keep(self, _structure=structure)
+        return structure
 
     def _unify(self) -> None:
         """Gives every name of a tied parameter the same cell."""
         places = {'.'.join(path): (owner, slot, cell) for path, owner, slot, cell in self._slots()}
         moves = []
-        for leaf in self._draw_definition().leaves():
+        for leaf in leaves_of(self._build_definition()):
             winner = winner_of({name: places[name][2] for name in leaf.names})
             moves += [(*places[name][:2], winner) for name in leaf.names if places[name][2] is not winner]
         for owner, slot, winner in moves:
@@ -245,18 +230,18 @@ class Block(Bindable, own=True):
         cell._holders.append((weakref.ref(self), slot))
         self._changed()
 
-    def _draw_definition(self) -> Layer:
-        fields = {name: self._depict(value, (name,)) for name, value in vars(self).items()}
+    def _build_definition(self) -> Layer:
+        fields = {name: self._define_field(value, (name,)) for name, value in vars(self).items()}
         return self._define(fields)
 
-    def _depict(self, value, path: Path):
+    def _define_field(self, value, path: Path):
         if isinstance(value, Block):
-            return value._draw_definition() if value._picture is None else value._picture.definition
+            return value._build_definition() if value._structure is None else value._structure.definition
         if isinstance(value, Parameter):
             declared, now = self._declared[path], value._declared
             changes = {k: v for k in ('dtype', 'trainable') if (v := getattr(now, k)) != getattr(declared, k)}
             return dataclasses.replace(declared, **changes) if changes else declared
-        return _map_items(value, lambda item, key: self._depict(item, (*path, key)))
+        return _map_items(value, lambda item, key: self._define_field(item, (*path, key)))
 
     def _define(self, fields: dict[str, Any]) -> Layer:
         return Definition.of(type(self), fields, self._token)
@@ -273,7 +258,7 @@ class Block(Bindable, own=True):
 
     @property
     def definition(self) -> Layer:
-        """An immutable picture of this network; a new one after its structure changes."""
+        """An immutable structure of this network; a new one after its structure changes."""
         return self._now().definition
 
     init, apply, apply_train, specs, trainable, partition, reinit = (_Pure() for _ in range(7))
@@ -285,14 +270,14 @@ class Block(Bindable, own=True):
             raise ArgumentError(
                 'a network under construction has no params', remedy='self.weight = Param(shape, init=...) declares one'
             )
-        picture = self._now()
-        return nest({name: cell.data() for name, cell in zip(picture.names, picture.cells, strict=True)})
+        structure = self._now()
+        return nest({name: cell.data() for name, cell in zip(structure.names, structure.cells, strict=True)})
 
     @params.setter
     def params(self, tree: Mapping[str, Any]) -> None:
         with LOCK:
-            picture = self._now()
-            picture.commit(picture.checked(tree))
+            structure = self._now()
+            structure.commit(structure.checked(tree))
 
     def _refuse_donated(self) -> None:
         for cell in self._cells_below():
@@ -307,10 +292,10 @@ class Block(Bindable, own=True):
         Raises:
             PatternError: if nothing matches.
         """
-        picture = self._now()
-        chosen = [entry for entry in picture.entries if select is None or matches(select, entry[0].names)]
+        structure = self._now()
+        chosen = [entry for entry in structure.entries if select is None or matches(select, entry[0].names)]
         if not chosen and select is not None:
-            raise no_match(select, picture.definition.leaves())
+            raise no_match(select, leaves_of(structure.definition))
         return ParameterDict(chosen, self._asker() if select is None else None)
 
     def initialize(self, init=None, *, force_reinit: bool = False, key=None, verbose: bool = False) -> None:
@@ -334,8 +319,8 @@ class Block(Bindable, own=True):
         """Changes the dtype of the floating-point parameters and their values."""
         with LOCK:
             self._refuse_donated()  # before anything is changed
-            picture = self._now()
-            for cell, leaf in zip(picture.cells, picture.definition.cast(dtype).leaves(), strict=True):
+            structure = self._now()
+            for cell, leaf in zip(structure.cells, leaves_of(structure.definition.cast(dtype)), strict=True):
                 if cell.dtype != leaf.param.dtype:
                     cell.cast(leaf.param.dtype)
 
@@ -349,7 +334,7 @@ class Block(Bindable, own=True):
             places = {'.'.join(path): (owner, slot, cell) for path, owner, slot, cell in self._slots()}
             for name in (target, source):
                 if name not in places:
-                    raise no_match(name, self.definition.leaves())
+                    raise no_match(name, leaves_of(self.definition))
             (owner, slot, old), (origin, origin_slot, cell) = places[target], places[source]
             if (owner, slot) == (origin, origin_slot):
                 raise TieError(f'{target!r} and {source!r} are one place', remedy='tie two different parameters')
@@ -380,33 +365,35 @@ class Block(Bindable, own=True):
             raise
 
     def _call(self, inputs, /, *, training: bool = False, key=None, **named):
-        picture = self._now()
+        structure = self._now()
         if training:
-            return self._call_training(picture, inputs, key, named)
-        if picture.is_complete():
-            ready = picture.inference(self._compiled, named=named) if named else self._ready or self._prepare(picture)
+            return self._call_training(structure, inputs, key, named)
+        if structure.is_initialized():
+            ready = (
+                structure.inference(self._compiled, named=named) if named else self._ready or self._prepare(structure)
+            )
             return ready(*inputs)
         with LOCK:
-            drawn = picture.draw_missing(inputs, named)
-            output = picture.inference(self._compiled, drawn, named)(*inputs)
-            picture.commit(drawn)
+            drawn = structure.draw_missing(inputs, named)
+            output = structure.inference(self._compiled, drawn, named)(*inputs)
+            structure.commit(drawn)
             return output
 
-    def _call_training(self, picture: Picture, inputs, key, named):
+    def _call_training(self, structure: Structure, inputs, key, named):
         refuse_traced((inputs, named), *_TRAINING)
-        with contextlib.nullcontext() if picture.is_complete() else LOCK, key_or_next(key) as key:
-            drawn = picture.draw_missing(inputs, named)
-            output, recorded = picture.training(self._compiled, drawn, key, named)(*inputs)
+        with contextlib.nullcontext() if structure.is_initialized() else LOCK, key_or_next(key) as key:
+            drawn = structure.draw_missing(inputs, named)
+            output, recorded = structure.training(self._compiled, drawn, key, named)(*inputs)
             refuse_traced((output, recorded), *_TRAINING)
-            picture.commit({**drawn, **recorded})
+            structure.commit({**drawn, **recorded})
             return output
 
-    def _prepare(self, picture: Picture) -> Callable:
+    def _prepare(self, structure: Structure) -> Callable:
         """A function of the inputs alone, with the values of now; forgotten when one of them changes."""
         with LOCK:
-            for cell in picture.cells:
+            for cell in structure.cells:
                 cell._watchers.add(self)
-            ready = picture.frozen() if self._compiled and self._static else picture.inference(self._compiled)
+            ready = structure.frozen() if self._compiled and self._static else structure.inference(self._compiled)
             _keep(self, _ready=ready)
             return ready
 
@@ -443,7 +430,7 @@ class Block(Bindable, own=True):
         return contextlib.nullcontext()
 
     def __repr__(self) -> str:
-        return repr(self._draw_definition())
+        return repr(self._build_definition())
 
     def __reduce__(self):
         slots = {name: getattr(self, name) for name in self._kept}
@@ -468,7 +455,7 @@ _TRAINING = (
 _RESERVED = frozenset(name for name in dir(Block) if not name.startswith('_'))
 
 
-class Window(Block, own=True):
+class View(Block, own=True):
     """A Layer inside a network: the layer's class to `isinstance`, its fields to read, and the network's cells."""
 
     __slots__ = ('_base',)
@@ -490,7 +477,7 @@ class Window(Block, own=True):
         raise FrozenError(f'{name!r} belongs to a definition, which is frozen', remedy='make a new layer')
 
     def __getattr__(self, name: str):
-        if name.startswith('__') or name in Window.__slots__:
+        if name.startswith('__') or name in View.__slots__:
             raise AttributeError(name)
         return getattr(self._base, name)
 
@@ -539,9 +526,9 @@ def _rebuild(cls: type[Block]) -> Block:
 
 def _materialize(layer: Layer) -> Block:
     """A network of its own from a definition: fresh cells, the same identity."""
-    cls: Any = layer._class if isinstance(layer, Definition) else Window
+    cls: Any = layer._class if isinstance(layer, Definition) else View
     block = cls.__new__(cls)
-    _keep(block, _token=layer._token, **({'_base': layer} if cls is Window else {}))
+    _keep(block, _token=layer._token, **({'_base': layer} if cls is View else {}))
     block._set_all(vars(layer))
     return block
 

@@ -1,4 +1,4 @@
-"""Initializers: Gluon's set. Each states a law, and each is also a function `f(key, shape, dtype)`.
+"""Initializers: Gluon's set. Each states a distribution, and each is also a function `f(key, shape, dtype)`.
 
 Shapes follow MXNet: the first axis counts outputs, the second inputs, the rest is the kernel.
 """
@@ -12,9 +12,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gluonjax.describe import constructor_call
-from gluonjax.draw import Law, as_key
+from gluonjax.config import constructor_call
 from gluonjax.errors import ArgumentError, ParamsError, PatternError, ShapeError
+from gluonjax.keys import as_key
+from gluonjax.sampler import Distribution
 
 _Class = TypeVar('_Class', bound=type)
 _REGISTRY: dict[str, Any] = {}
@@ -31,7 +32,7 @@ _BY_LAST_NAME = {
 
 
 class Initializer:
-    """The base of initializers. Override `init_weight` for code of your own, or `law` to state a law.
+    """The base of initializers. Override `init_weight` for code of your own, or `distribution` to state a distribution.
 
     >>> class Ramp(Initializer):
     ...     def init_weight(self, key, shape, dtype, name):
@@ -46,19 +47,19 @@ class Initializer:
         if arguments and type(self).__init__ is Initializer.__init__:
             raise TypeError(f'{type(self).__name__}() takes no arguments, got {sorted(arguments)}')
 
-    def law(self, shape: tuple[int, ...]) -> Law | None:
-        """The law of a tensor of this shape; None if `init_weight` has code of its own."""
+    def distribution(self, shape: tuple[int, ...]) -> Distribution | None:
+        """The distribution of a tensor of this shape; None if `init_weight` has code of its own."""
         return None
 
     def init_weight(self, key: Any, shape: tuple[int, ...], dtype: Any, name: str) -> jax.Array:
         """The values of the parameter `name` (its name as seen from the object that was initialized)."""
-        law = self.law(shape)
-        if law is None:
+        distribution = self.distribution(shape)
+        if distribution is None:
             raise ArgumentError(
                 f'{type(self).__name__} says no values',
-                remedy='override init_weight(self, key, shape, dtype, name), or law(self, shape)',
+                remedy='override init_weight(self, key, shape, dtype, name), or distribution(self, shape)',
             )
-        return law.sample(key, shape, dtype)
+        return distribution.sample(key, shape, dtype)
 
     def __call__(self, key: Any, shape: Sequence[int], dtype: Any = jnp.float32) -> jax.Array:
         """The signature of `jax.nn.initializers`, so that ours work in flax and wherever else it is taken."""
@@ -73,19 +74,22 @@ class Initializer:
         last = name.rpartition('.')[2]
         return next((create(known) for suffix, known in _BY_LAST_NAME.items() if last.endswith(suffix)), self)
 
-    def statement(self, name: str, shape: tuple[int, ...], copies: tuple[int, ...] = ()) -> Law | Callable:
-        """What `draw` takes: the law, or a call of this initializer's own code whose answer is checked.
+    def sampling(self, name: str, shape: tuple[int, ...], copies: tuple[int, ...] = ()) -> Distribution | Callable:
+        """What `draw` takes: the distribution, or a call of this initializer's own code whose answer is checked.
 
-        Of stacked copies (the first axes of the shape) each is drawn by itself; the numbers of a law are independent.
+        Of stacked copies (the first axes of the shape) each is drawn by itself; the numbers of a distribution are
+        independent.
         """
         shape = shape[len(copies) :]
-        nearest = next(cls for cls in type(self).__mro__ if {'law', 'init_weight', '__call__'} & vars(cls).keys())
+        nearest = next(
+            cls for cls in type(self).__mro__ if {'distribution', 'init_weight', '__call__'} & vars(cls).keys()
+        )
         try:
-            law = self.law(shape) if 'law' in vars(nearest) else None
+            distribution = self.distribution(shape) if 'distribution' in vars(nearest) else None
         except ShapeError as error:
             raise ShapeError(f'{name!r} cannot be initialized: {error}') from None
-        if law is not None:
-            return law
+        if distribution is not None:
+            return distribution
 
         def own(key, shape, dtype):
             called = '__call__' in vars(nearest) and nearest is not Initializer
@@ -110,8 +114,8 @@ def register(cls: _Class) -> _Class:
 
     >>> @register
     ... class Half(Initializer):
-    ...     def law(self, shape):
-    ...         return Law('constant', 0.5)
+    ...     def distribution(self, shape):
+    ...         return Distribution('constant', 0.5)
     >>> create('half')
     Half()
     """
@@ -177,8 +181,8 @@ class _Function(Initializer):
 class Zero(Initializer):
     """All zeros."""
 
-    def law(self, shape):
-        return Law('constant', 0.0)
+    def distribution(self, shape):
+        return Distribution('constant', 0.0)
 
 
 @register
@@ -186,8 +190,8 @@ class Zero(Initializer):
 class One(Initializer):
     """All ones."""
 
-    def law(self, shape):
-        return Law('constant', 1.0)
+    def distribution(self, shape):
+        return Distribution('constant', 1.0)
 
 
 @register
@@ -202,8 +206,8 @@ class Constant(Initializer):
     def __init__(self, value=0.0):
         self.value = value
 
-    def law(self, shape):
-        return Law('constant', float(self.value)) if isinstance(self.value, int | float | np.number) else None
+    def distribution(self, shape):
+        return Distribution('constant', float(self.value)) if isinstance(self.value, int | float | np.number) else None
 
     def init_weight(self, key, shape, dtype, name):
         try:
@@ -221,8 +225,8 @@ class Uniform(Initializer):
     def __init__(self, scale: float = 0.07):
         self.scale = scale
 
-    def law(self, shape):
-        return Law('uniform', float(self.scale))
+    def distribution(self, shape):
+        return Distribution('uniform', float(self.scale))
 
 
 @register
@@ -233,8 +237,8 @@ class Normal(Initializer):
     def __init__(self, sigma: float = 0.01):
         self.sigma = sigma
 
-    def law(self, shape):
-        return Law('normal', float(self.sigma))
+    def distribution(self, shape):
+        return Distribution('normal', float(self.sigma))
 
 
 @register
@@ -259,13 +263,13 @@ class Xavier(Initializer):
             raise ArgumentError('magnitude is under a root', expected='a number from 0 on', got=repr(magnitude))
         self.rnd_type, self.factor_type, self.magnitude = rnd_type, factor_type, magnitude
 
-    def law(self, shape):
+    def distribution(self, shape):
         _check_axes(self, shape, 2)
         kernel = float(np.prod(shape[2:]))
         fan_in, fan_out = shape[1] * kernel, shape[0] * kernel
         factor = {'avg': (fan_in + fan_out) / 2, 'in': fan_in, 'out': fan_out}[self.factor_type]
         base = 'uniform' if self.rnd_type == 'uniform' else 'normal'
-        return Law(base, float(np.sqrt(self.magnitude / factor)) if factor else 0.0)
+        return Distribution(base, float(np.sqrt(self.magnitude / factor)) if factor else 0.0)
 
 
 @register
@@ -294,7 +298,7 @@ class Orthogonal(Initializer):
 
     def init_weight(self, key, shape, dtype, name):
         _check_axes(self, shape, 2)
-        matrix = Law(self.rand_type).sample(key, (shape[0], int(np.prod(shape[1:]))), jnp.float32)
+        matrix = Distribution(self.rand_type).sample(key, (shape[0], int(np.prod(shape[1:]))), jnp.float32)
         left, _, right = jnp.linalg.svd(matrix, full_matrices=False)
         chosen = left if left.shape == matrix.shape else right
         return (self.scale * chosen).reshape(shape).astype(dtype)

@@ -11,9 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gluonjax import init as initializers
-from gluonjax.binding import Bindable, Call, Leaf, Param, Place, Run, SharedParameters, Token
-from gluonjax.describe import constructor_call, table
-from gluonjax.draw import Request, as_key, draw
+from gluonjax.config import constructor_call
 from gluonjax.errors import (
     ArgumentError,
     BareLayerError,
@@ -23,18 +21,13 @@ from gluonjax.errors import (
     ShapeError,
     TieError,
 )
-from gluonjax.tree import (
-    FrozenDict,
-    Path,
-    check_keys,
-    flatten,
-    is_complete,
-    matches,
-    merge_shapes,
-    nest,
-    no_match,
-    text,
-)
+from gluonjax.keys import as_key
+from gluonjax.param import Leaf, Param, Place, SharedParameters, Token
+from gluonjax.run import Bindable, Call, Run
+from gluonjax.sampler import Request, draw
+from gluonjax.shapes import is_known, merge_shapes, shape_text
+from gluonjax.tables import table
+from gluonjax.tree import FrozenDict, Path, check_keys, flatten, matches, nest, no_match
 
 
 class Spec(NamedTuple):
@@ -71,11 +64,11 @@ class Specs(dict[str, Spec]):
         """The memory that all numbers take."""
         return sum(spec.bytes for spec in self.values())
 
-    def draw(self, key, together: bool = False) -> dict[str, Any]:
+    def draw(self, key, fused: bool = False) -> dict[str, Any]:
         """The params of this plan: a value is a function of the key, its name, shape, dtype and initializer."""
         key = as_key(key)
         requests = [request(key, name, spec) for name, spec in self.items()]
-        return nest(dict(zip(self, draw(requests, together), strict=True)))
+        return nest(dict(zip(self, draw(requests, fused), strict=True)))
 
     def __repr__(self) -> str:
         rows = [[name, _copies_of(s), s.dtype, repr(s.initializer), s.size, s.bytes] for name, s in self.items()]
@@ -85,7 +78,7 @@ class Specs(dict[str, Spec]):
 
 def _copies_of(spec: Spec) -> str:
     """The shape as a table shows it: (3, 2), or 48 x (3, 2)."""
-    return ''.join(f'{number} x ' for number in spec.copies) + text(spec.shape[len(spec.copies) :])
+    return ''.join(f'{number} x ' for number in spec.copies) + shape_text(spec.shape[len(spec.copies) :])
 
 
 class Layer(Bindable, own=True):
@@ -208,14 +201,14 @@ class Layer(Bindable, own=True):
 
     # The pure functions.
 
-    def init(self, key, *inputs, init=None, together: bool = False, **named) -> dict[str, Any]:
+    def init(self, key, *inputs, init=None, fused: bool = False, **named) -> dict[str, Any]:
         """Draws every parameter. Runs no forward pass: the inputs give their shapes only.
 
         Args:
             key: a JAX key or an int.
             *inputs: arrays, `jax.ShapeDtypeStruct`s, or pytrees of them; none if every shape was declared.
             init: the general initializer, or a dict from patterns (`re.match` on names) to initializers.
-            together: under a transformation, one draw for all (compiles faster; a sharded result is drawn whole).
+            fused: under a transformation, one draw for all (compiles faster; a sharded result is drawn whole).
 
         Returns:
             The params: a nested dict of arrays by structural name. Tied parameters are one leaf, at their first name.
@@ -223,7 +216,7 @@ class Layer(Bindable, own=True):
         Raises:
             ShapeError: naming each parameter whose shape these inputs do not complete.
         """
-        return self.specs(*inputs, init=init, **named).draw(key, together)
+        return self.specs(*inputs, init=init, **named).draw(key, fused)
 
     def apply(self, params: Mapping[str, Any], /, *inputs, **named):
         """Inference: nothing random, nothing updated.
@@ -232,7 +225,7 @@ class Layer(Bindable, own=True):
             ParamsError: if params are not those of this definition; every difference is named.
             ShapeError: if the inputs ask for other shapes; names the layer, and the shapes up to it.
         """
-        return self.run(self._checked(params), inputs, named)[0]
+        return run_layer(self, self._checked(params), inputs, named)[0]
 
     def apply_train(self, params: Mapping[str, Any], /, *inputs, key=None, **named):
         """Training: dropout on, batch statistics used and recorded.
@@ -246,16 +239,16 @@ class Layer(Bindable, own=True):
             The output, and params with the recorded running statistics.
         """
         values = self._checked(params)
-        output, recorded = self.run(values, inputs, named, training=True, key=key)
+        output, recorded = run_layer(self, values, inputs, named, training=True, key=key)
         return output, nest({**values, **recorded})
 
     def specs(self, *inputs, init=None, **named) -> Specs:
         """The plan of every parameter, as `init` would draw it; allocates nothing. Prints as a table."""
-        shapes = self.complete(inputs, named)
-        chosen = choose(self.leaves(), init)
+        shapes = infer_shapes(self, inputs, named)
+        chosen = choose(leaves_of(self), init)
         return Specs(
             (leaf.name, Spec(shapes[leaf.name], param.dtype, chosen[leaf.name], param.trainable, param.copies))
-            for leaf in self.leaves()
+            for leaf in leaves_of(self)
             for param in [leaf.param]
         )
 
@@ -263,12 +256,12 @@ class Layer(Bindable, own=True):
         """The boolean mask that optax takes: False for running statistics. Params are not needed; given, checked."""
         if params is not None:
             self._checked(params, shapes=False)
-        return nest({leaf.name: leaf.param.trainable for leaf in self.leaves()})
+        return nest({leaf.name: leaf.param.trainable for leaf in leaves_of(self)})
 
     def partition(self, params: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         """Splits params, or a tree like them, into `(trainable, rest)`; `gluonjax.merge` joins them again."""
         values = self._checked(params, shapes=False)
-        trained = {leaf.name for leaf in self.leaves() if leaf.param.trainable}
+        trained = {leaf.name for leaf in leaves_of(self) if leaf.param.trainable}
         rest = {name: value for name, value in values.items() if name not in trained}
         return nest({name: values[name] for name in values if name in trained}), nest(rest)
 
@@ -286,9 +279,9 @@ class Layer(Bindable, own=True):
             PatternError: if nothing matches `select`.
         """
         values = self._checked(params)
-        leaves = [leaf for leaf in self.leaves() if select is None or matches(select, leaf.names)]
+        leaves = [leaf for leaf in leaves_of(self) if select is None or matches(select, leaf.names)]
         if not leaves and select is not None:
-            raise no_match(select, self.leaves())
+            raise no_match(select, leaves_of(self))
         chosen = choose(leaves, init)
         plan = Specs(
             (leaf.name, Spec(value.shape, value.dtype.name, chosen[leaf.name], copies=leaf.param.copies))
@@ -297,60 +290,12 @@ class Layer(Bindable, own=True):
         )
         return nest({**values, **flatten(plan.draw(key))})
 
-    # What the facade builds on.
-
-    def leaves(self) -> tuple[Leaf, ...]:
-        """The parameters of this definition, tied ones once, in definition order."""
-        return tuple(place.leaf for name, place in self.places().items() if name == place.leaf.name)
-
-    def places(self) -> dict[str, Place]:
-        """What stands at each name, tied ones included."""
-        places = self._places
-        if places is None:
-            places = _places_of(self)
-            object.__setattr__(self, '_places', places)
-        return places
-
-    def complete(self, inputs=(), named=None, known: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """The complete shape of every leaf, from the shapes of the inputs and shapes already `known`."""
-        shapes = {leaf.name: (known or {}).get(leaf.name, leaf.shape) for leaf in self.leaves()}
-        for training in (False, True):
-            if training and all(map(is_complete, shapes.values())):
-                return shapes
-            if not (inputs or named):
-                break
-
-            def forward(inputs, named, training=training):
-                key = jax.random.key(0) if training else None
-                return Run(self.places(), None, shapes, training, key)(self, inputs, named)
-
-            jax.eval_shape(forward, inputs, named or {})
-        unknown = {name: shape for name, shape in shapes.items() if not is_complete(shape)}
-        if not unknown:
-            return shapes
-        raise ShapeError(
-            f'the shapes of {sorted(unknown)} are still unknown',
-            got=', '.join(f'{name}: {shape}' for name, shape in unknown.items()),
-            remedy='give the inputs that reach these layers, declare the sizes (in_units=, in_channels=), '
-            'or return them from infer_shape',
-        )
-
-    def run(self, values: Mapping[str, Any], inputs, named, training: bool = False, key=None):
-        """One pass on flat values: the output, and what was recorded."""
-        run = self.begin(values, training, key)
-        return run(self, inputs, named), run.recorded
-
-    def begin(self, values: Mapping[str, Any], training: bool = False, key=None, mask=None) -> Run:
-        """A run on flat values that has not begun: `run(layer, inputs, named)` makes the pass."""
-        shapes = {name: np.shape(value) for name, value in values.items()}
-        return Run(self.places(), values, shapes, training, None if key is None else as_key(key), mask)
-
     def summary(self, *inputs, **named) -> str:
         """A table of the layers that ran, their output shapes, and how many numbers each holds; tied ones once."""
-        shapes = self.complete(inputs, named)
+        shapes = infer_shapes(self, inputs, named)
 
         def forward(inputs, named):
-            run = Run(self.places(), None, shapes)
+            run = Run(places_of(self), None, shapes)
             run(self, inputs, named)
             history.extend(run.history)
 
@@ -361,7 +306,7 @@ class Layer(Bindable, own=True):
     def _checked(self, params: Mapping[str, Any], shapes: bool = True) -> dict[str, Any]:
         """The leaves by name, if they are those of this definition. An ensemble's leaves have other shapes."""
         values = flatten(params)
-        leaves = self.leaves() if shapes else [leaf._replace(shape=None) for leaf in self.leaves()]
+        leaves = leaves_of(self) if shapes else [leaf._replace(shape=None) for leaf in leaves_of(self)]
         differences = compare(leaves, {name: np.shape(value) if shapes else () for name, value in values.items()})
         if differences:
             raise ParamsError(
@@ -371,6 +316,60 @@ class Layer(Bindable, own=True):
         return values
 
 
+# What the facade builds on.
+
+
+def leaves_of(definition: Layer) -> tuple[Leaf, ...]:
+    """The parameters of this definition, tied ones once, in definition order."""
+    return tuple(place.leaf for name, place in places_of(definition).items() if name == place.leaf.name)
+
+
+def places_of(definition: Layer) -> dict[str, Place]:
+    """What stands at each name, tied ones included."""
+    places = definition._places
+    if places is None:
+        places = _places_of(definition)
+        object.__setattr__(definition, '_places', places)
+    return places
+
+
+def infer_shapes(definition: Layer, inputs=(), named=None, known: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The complete shape of every leaf, from the shapes of the inputs and shapes already `known`."""
+    shapes = {leaf.name: (known or {}).get(leaf.name, leaf.shape) for leaf in leaves_of(definition)}
+    for training in (False, True):
+        if training and all(map(is_known, shapes.values())):
+            return shapes
+        if not (inputs or named):
+            break
+
+        def forward(inputs, named, training=training):
+            key = jax.random.key(0) if training else None
+            return Run(places_of(definition), None, shapes, training, key)(definition, inputs, named)
+
+        jax.eval_shape(forward, inputs, named or {})
+    unknown = {name: shape for name, shape in shapes.items() if not is_known(shape)}
+    if not unknown:
+        return shapes
+    raise ShapeError(
+        f'the shapes of {sorted(unknown)} are still unknown',
+        got=', '.join(f'{name}: {shape}' for name, shape in unknown.items()),
+        remedy='give the inputs that reach these layers, declare the sizes (in_units=, in_channels=), '
+        'or return them from infer_shape',
+    )
+
+
+def run_layer(definition: Layer, values: Mapping[str, Any], inputs, named, training: bool = False, key=None):
+    """One pass on flat values: the output, and what was recorded."""
+    run = begin_run(definition, values, training, key)
+    return run(definition, inputs, named), run.recorded
+
+
+def begin_run(definition: Layer, values: Mapping[str, Any], training: bool = False, key=None, mask=None) -> Run:
+    """A run on flat values that has not begun: `run(layer, inputs, named)` makes the pass."""
+    shapes = {name: np.shape(value) for name, value in values.items()}
+    return Run(places_of(definition), values, shapes, training, None if key is None else as_key(key), mask)
+
+
 _OF_NETWORKS = frozenset({'initialize', 'collect_params', 'hybridize', 'save_parameters', 'load_parameters'})
 _RESERVED = frozenset(name for name in dir(Layer) if not name.startswith('_'))
 
@@ -378,7 +377,7 @@ _RESERVED = frozenset(name for name in dir(Layer) if not name.startswith('_'))
 def request(key, name: str, spec: Spec) -> Request:
     """What `draw` takes, of a plan's entry."""
     dtype = jax.dtypes.canonicalize_dtype(spec.dtype)
-    return Request(key, name, spec.shape, dtype, spec.initializer.statement(name, spec.shape, spec.copies))
+    return Request(key, name, spec.shape, dtype, spec.initializer.sampling(name, spec.shape, spec.copies))
 
 
 # Names, shapes and trees.
@@ -475,8 +474,8 @@ def _leaf(group: list[tuple[str, Param]]) -> Leaf:
         if (merged is None and shape is not None) or declared.copies != param.copies:
             raise TieError(
                 f'{name!r} and {other!r} are tied, but their shapes differ',
-                expected=text(shape),
-                got=text(declared.shape),
+                expected=shape_text(shape),
+                got=shape_text(declared.shape),
                 remedy='net.tie(target, source, transform=...) ties different shapes',
             )
         shape = merged
@@ -487,14 +486,14 @@ def compare(leaves, shapes: Mapping[str, tuple[int, ...]]) -> list[str]:
     """Every difference between a definition's leaves and arrays of these shapes, one line each."""
     expected = {leaf.name: leaf for leaf in leaves}
     aliases = {name: leaf.name for leaf in leaves for name in leaf.names[1:]}
-    missing = [f'missing: {name} {text(leaf.shape)}' for name, leaf in expected.items() if name not in shapes]
+    missing = [f'missing: {name} {shape_text(leaf.shape)}' for name, leaf in expected.items() if name not in shapes]
     extra = [
-        f'extra: {name} {text(shape)}' + (f' (tied: its leaf is {aliases[name]})' if name in aliases else '')
+        f'extra: {name} {shape_text(shape)}' + (f' (tied: its leaf is {aliases[name]})' if name in aliases else '')
         for name, shape in shapes.items()
         if name not in expected
     ]
     misshapen = [
-        f'shape of {name}: expected {text(leaf.shape)}, got {text(shapes[name])}'
+        f'shape of {name}: expected {shape_text(leaf.shape)}, got {shape_text(shapes[name])}'
         for name, leaf in expected.items()
         if name in shapes and leaf.shape is not None and merge_shapes(leaf.shape, shapes[name]) is None
     ]
@@ -520,12 +519,14 @@ def choose(leaves, init=None) -> dict[str, initializers.Initializer]:
 def _summary(definition: Layer, history: list[Call], shapes: Mapping[str, tuple[int, ...]]) -> str:
     rows, seen = [], set()
     for call in history:
-        own = [leaf for leaf in definition.leaves() for name in leaf.names if tuple(name.split('.')[:-1]) == call.path]
+        own = [
+            leaf for leaf in leaves_of(definition) for name in leaf.names if tuple(name.split('.')[:-1]) == call.path
+        ]
         count = sum(math.prod(shapes[leaf.name]) for leaf in own if leaf.name not in seen)
         seen |= {leaf.name for leaf in own}
         if call.leaf or own:
             rows.append([f'{".".join(call.path)} ({call.kind})'.strip(), call.output, count])
-    counts = [(math.prod(shapes[leaf.name]), leaf.param.trainable) for leaf in definition.leaves()]
+    counts = [(math.prod(shapes[leaf.name]), leaf.param.trainable) for leaf in leaves_of(definition)]
     total, trained = sum(c for c, _ in counts), sum(c for c, t in counts if t)
     return table(
         ['layer', 'output shape', 'parameters'],

@@ -25,10 +25,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from gluonjax.describe import constructor_call
+from gluonjax import checks
+from gluonjax.config import Naming, constructor_call
 from gluonjax.errors import ArgumentError, DataError, DTypeError, FrozenError, GluonError, ShapeError
-from gluonjax.frozen import Naming
-from gluonjax.nn import checks
 
 __all__ = [
     'CTCLoss',

@@ -20,9 +20,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gluonjax import checks
+from gluonjax.config import Frozen
 from gluonjax.errors import ArgumentError
-from gluonjax.frozen import Frozen
-from gluonjax.nn import checks
 
 __all__ = ['CosineScheduler', 'FactorScheduler', 'LRScheduler', 'MultiFactorScheduler', 'PolyScheduler']
 

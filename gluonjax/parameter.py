@@ -14,8 +14,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from gluonjax import init as initializers
-from gluonjax.binding import Leaf, Param, Token
-from gluonjax.draw import as_key, draw, next_key
 from gluonjax.errors import (
     ArgumentError,
     DeferredInitializationError,
@@ -25,8 +23,12 @@ from gluonjax.errors import (
     TransformationError,
     UninitializedError,
 )
+from gluonjax.keys import as_key, next_key
 from gluonjax.layer import Spec, choose, request
-from gluonjax.tree import Path, Shape, is_complete, merge_shapes, text
+from gluonjax.param import Leaf, Param, Token
+from gluonjax.sampler import draw
+from gluonjax.shapes import Shape, is_known, merge_shapes, shape_text
+from gluonjax.tree import Path
 
 if TYPE_CHECKING:
     from gluonjax.block import Block
@@ -159,7 +161,8 @@ class Parameter:
                 f'parameter {self.name!r} has not been initialized', remedy='call net.initialize(), then net(x)'
             )
         return DeferredInitializationError(
-            f'parameter {self.name!r} is not initialized yet: its shape {text(self.shape)} waits for the first input',
+            f'parameter {self.name!r} is not initialized yet: '
+            f'its shape {shape_text(self.shape)} waits for the first input',
             remedy='call net(x) once, or declare the size (in_units=, in_channels=)',
         )
 
@@ -172,7 +175,9 @@ class Parameter:
         with LOCK:
             array = concrete(self.name, value, self.dtype)
             if self._shape is not None and merge_shapes(self._shape, array.shape) is None:
-                raise ShapeError(f'{self.name!r} cannot take this value', expected=text(self._shape), got=array.shape)
+                raise ShapeError(
+                    f'{self.name!r} cannot take this value', expected=shape_text(self._shape), got=array.shape
+                )
             self._commit(array)
 
     def initialize(self, init=None, *, force_reinit: bool = False, key=None, verbose: bool = False) -> None:
@@ -217,12 +222,14 @@ class Parameter:
         try:
             return np.broadcast_to(False, self.data().shape)[index].shape
         except IndexError as error:
-            raise IndexError(f'parameter {self.name!r} has shape {text(self.shape)}: {error}') from None
+            raise IndexError(f'parameter {self.name!r} has shape {shape_text(self.shape)}: {error}') from None
 
     def __setitem__(self, index, value) -> None:
         place = self._check_index(index)
         if place is not None and not _fits(value, place):
-            raise ShapeError(f'{self.name!r} cannot take this value there', expected=text(place), got=np.shape(value))
+            raise ShapeError(
+                f'{self.name!r} cannot take this value there', expected=shape_text(place), got=np.shape(value)
+            )
         with jax.ensure_compile_time_eval():
             changed = self.data().at[index].set(jnp.asarray(value, jax.dtypes.canonicalize_dtype(self.dtype)))
         self.set_data(changed)
@@ -232,7 +239,7 @@ class Parameter:
 
     def _describe(self, *names: str) -> str:
         also = f', also {", ".join(names[1:])}' if names[1:] else ''
-        return f'Parameter {names[0]} (shape={text(self.shape)}, dtype={self.dtype}{also})'
+        return f'Parameter {names[0]} (shape={shape_text(self.shape)}, dtype={self.dtype}{also})'
 
     @property
     def _array(self) -> jax.Array | None:
@@ -330,7 +337,7 @@ def initialize_cells(
             refuse_traced(vars(chosen[leaf.name]), f'the initializer of {leaf.name!r} holds a traced value')
         with key_or_next(key) as key:
             wishes = {cell: Wish(chosen[leaf.name], key, leaf.name, asker, verbose) for leaf, cell in mine}
-            arrays = fulfil({cell: (wish, cell.shape) for cell, wish in wishes.items() if is_complete(cell.shape)})
+            arrays = fulfil({cell: (wish, cell.shape) for cell, wish in wishes.items() if is_known(cell.shape)})
         for cell, wish in wishes.items():
             cell._wish = wish
         for cell, array in arrays.items():
@@ -376,5 +383,5 @@ def fulfil(
         refuse_traced(array, f'the initializer of {cell.name!r} gave a traced value')
     for cell, (wish, _) in wishes.items():
         if wish.verbose:
-            print(f'Initialized {wish.name} {text(arrays[cell].shape)} with {wish.initializer!r}')
+            print(f'Initialized {wish.name} {shape_text(arrays[cell].shape)} with {wish.initializer!r}')
     return arrays

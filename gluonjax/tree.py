@@ -7,7 +7,6 @@ from typing import Any, cast
 
 from gluonjax.errors import ArgumentError, FrozenError, ParamsError, PatternError
 
-Shape = tuple[int | None, ...]
 Path = tuple[str, ...]
 
 
@@ -35,25 +34,6 @@ def check_keys(owner: str, items: Mapping[Any, Any]) -> None:
         raise ArgumentError(
             f'the keys of {owner} cannot be parts of names', expected='unique, no dots', got=list(items)
         )
-
-
-def text(shape: Shape | None) -> str:
-    """A shape as text; None stands for an unknown size."""
-    return 'unknown' if shape is None else f'({", ".join(map(str, shape))}{"," if len(shape) == 1 else ""})'
-
-
-def is_complete(shape: Shape | None) -> bool:
-    """Whether every size is known."""
-    return shape is not None and None not in shape
-
-
-def merge_shapes(first: Shape | None, second: Shape | None) -> Shape | None:
-    """The shape that satisfies both, where None is unknown; None if there is none (or nothing is known)."""
-    if first is None or second is None:
-        return second if first is None else first
-    if len(first) != len(second) or any(a != b for a, b in zip(first, second, strict=True) if None not in (a, b)):
-        return None
-    return tuple(b if a is None else a for a, b in zip(first, second, strict=True))
 
 
 def flatten(params: Mapping[str, Any], path: str = '') -> dict[str, Any]:

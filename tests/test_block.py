@@ -28,6 +28,7 @@ from gluonjax.errors import (
     TransformationError,
     UninitializedError,
 )
+from gluonjax.layer import leaves_of
 
 X = jnp.ones((2, 3))
 KEY = jax.random.key(0)
@@ -301,19 +302,19 @@ def test_a_failed_training_call_draws_the_same_mask_when_tried_again():
 
 
 def test_a_printing_initializer_runs_once_per_parameter():
-    law = Counting()
+    distribution = Counting()
     net = mlp(4, 2)
-    net.initialize(law)
-    assert law.runs == []
+    net.initialize(distribution)
+    assert distribution.runs == []
     net(X)
-    assert law.runs == ['0.weight', '1.weight']
+    assert distribution.runs == ['0.weight', '1.weight']
     net(X)
     net(jnp.ones((5, 3)))
     net(X, training=True)
     net.initialize()
-    assert len(law.runs) == 2
-    net.initialize(law, force_reinit=True)
-    assert law.runs == ['0.weight', '1.weight'] * 2
+    assert len(distribution.runs) == 2
+    net.initialize(distribution, force_reinit=True)
+    assert distribution.runs == ['0.weight', '1.weight'] * 2
 
 
 def test_verbose_prints_each_parameter_when_it_is_drawn(capsys):
@@ -566,7 +567,7 @@ def test_the_definition_is_immutable_and_the_same_until_the_network_changes():
     net.add(nn.Dense(2))
     assert net.definition is not definition
     assert net.apply is not apply
-    assert len(definition.leaves()) == 2
+    assert len(leaves_of(definition)) == 2
 
 
 @pytest.mark.parametrize('name', ['init', 'apply', 'apply_train', 'specs', 'trainable', 'partition', 'reinit'])
@@ -863,9 +864,9 @@ ANYWHERE = {
 
 @pytest.mark.parametrize('where', ANYWHERE)
 def test_a_first_call_anywhere_initializes_once_with_concrete_arrays(where):
-    law = Counting()
+    distribution = Counting()
     net = nn.Sequential(nn.Dense(4), nn.BatchNorm(), nn.Dense(2))
-    net.initialize(law, key=3)
+    net.initialize(distribution, key=3)
     with jax.checking_leaks():
         ANYWHERE[where](net)
     assert concrete(net)
@@ -873,15 +874,17 @@ def test_a_first_call_anywhere_initializes_once_with_concrete_arrays(where):
     same_bits(before, net.init(3, X, init=Counting()))
     ANYWHERE[where](net)
     same_bits(net.params, before)
-    assert law.runs == ['0.weight', '2.weight']
+    assert distribution.runs == ['0.weight', '2.weight']
 
 
-@pytest.mark.parametrize('law', [init.Uniform(), init.Normal(), init.Orthogonal(), jax.nn.initializers.he_normal()])
+@pytest.mark.parametrize(
+    'distribution', [init.Uniform(), init.Normal(), init.Orthogonal(), jax.nn.initializers.he_normal()]
+)
 @pytest.mark.parametrize('where', ['jit', 'vmap', 'scan'])
-def test_a_first_call_anywhere_draws_what_a_call_outside_draws(where, law):
+def test_a_first_call_anywhere_draws_what_a_call_outside_draws(where, distribution):
     net, outside = nn.Sequential(nn.Dense(4)), nn.Sequential(nn.Dense(4))
     for each in (net, outside):
-        each.initialize(law, key=3)
+        each.initialize(distribution, key=3)
     ANYWHERE[where](net)
     outside(X)
     same_bits(net.params, outside.params)
@@ -987,9 +990,9 @@ def test_training_inside_jit_is_refused_where_the_input_is_a_constant_too():
 
 
 def test_several_threads_at_once_initialize_once():
-    law = Counting()
+    distribution = Counting()
     net = nn.Sequential(nn.Dense(4), nn.Dense(2))
-    net.initialize(law, key=3)
+    net.initialize(distribution, key=3)
     start, results = threading.Barrier(8), []
 
     def run():
@@ -999,7 +1002,7 @@ def test_several_threads_at_once_initialize_once():
     threads = [threading.Thread(target=run) for _ in range(8)]
     [thread.start() for thread in threads]
     [thread.join() for thread in threads]
-    assert law.runs == ['0.weight', '1.weight']
+    assert distribution.runs == ['0.weight', '1.weight']
     assert len(results) == 8
     assert len({result.tobytes() for result in results}) == 1
 
@@ -1229,18 +1232,18 @@ def test_donated_buffers_train_without_warnings():
 
 
 @pytest.mark.parametrize(
-    'law',
+    'distribution',
     [lambda a: {'.*weight': init.Constant(a)}, lambda a: init.Load({'0.weight': a, '1.weight': a})],
     ids=['constant', 'load'],
 )
-def test_arrays_that_an_initializer_holds_are_not_given_away_with_donated_buffers(law):
+def test_arrays_that_an_initializer_holds_are_not_given_away_with_donated_buffers(distribution):
     given = jnp.ones((3, 3))
     net = mlp(3, 3, in_units=3, use_bias=False)
-    net.initialize(law(given))
+    net.initialize(distribution(given))
     net.params = jax.jit(lambda params: jax.tree.map(lambda a: a * 2, params), donate_argnums=0)(net.params)
     assert (net[1].weight.data() == 2).all()
     assert not given.is_deleted()
-    net.initialize(law(given), force_reinit=True)
+    net.initialize(distribution(given), force_reinit=True)
 
 
 # Classes, copies, the rest.
@@ -1340,7 +1343,9 @@ def test_an_attribute_named_like_a_method_of_block_is_refused():
         net.collect_params = nn.Dense(3)
 
 
-@pytest.mark.parametrize('name', ['_hybrid', '_ready', '_picture', '_path', '_run', '_token', '_parents', '_declared'])
+@pytest.mark.parametrize(
+    'name', ['_hybrid', '_ready', '_structure', '_path', '_run', '_token', '_parents', '_declared']
+)
 def test_an_attribute_that_the_machinery_uses_is_refused_or_reads_back(name):
     class Odd(nn.Block):
         def __init__(self):

@@ -1,4 +1,4 @@
-"""Initializers: MXNet's laws and dispatch (golden/initializers.json), who wins, and other libraries' initializers."""
+"""Initializers: MXNet's distributions and dispatch (initializers.json), who wins, and other libraries' initializers."""
 
 import copy
 import inspect
@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from gluonjax import init, nn
-from gluonjax.draw import Law
 from gluonjax.errors import ArgumentError, GluonError, ParamsError, PatternError, ShapeError
+from gluonjax.sampler import Distribution
 from gluonjax.tree import flatten
 
 GOLDEN = json.loads((pathlib.Path(__file__).parent / 'golden' / 'initializers.json').read_text())
@@ -65,14 +65,14 @@ def assert_same_law(initializer, shape, golden):
         value = initializer(None, shape)
         np.testing.assert_array_equal(value, ARRAYS[golden['key']], err_msg=f'{initializer} {shape}')
         assert (value.shape, value.dtype) == (shape, 'float32')
-    elif isinstance(initializer, init.Orthogonal):  # MXNet's law is of the matrix before its SVD
+    elif isinstance(initializer, init.Orthogonal):  # MXNet's distribution is of the matrix before its SVD
         assert golden['kind'] == initializer.rand_type
     else:
-        law = initializer.law(shape)
-        assert (law.base, tuple(golden['shape'])) == (golden['kind'], shape)
-        uniform = law.base == 'uniform'
+        distribution = initializer.distribution(shape)
+        assert (distribution.base, tuple(golden['shape'])) == (golden['kind'], shape)
+        uniform = distribution.base == 'uniform'
         expected = (golden['low'], golden['high']) if uniform else (golden['mean'], golden['sigma'])
-        np.testing.assert_allclose((-law.scale if uniform else 0, law.scale), expected, rtol=1e-12)
+        np.testing.assert_allclose((-distribution.scale if uniform else 0, distribution.scale), expected, rtol=1e-12)
 
 
 def test_every_class_has_laws_to_compare():
@@ -101,9 +101,13 @@ def test_lstm_bias():
 
 def test_a_law_is_what_is_drawn():
     for initializer in (init.Uniform(0.5), init.Normal(2), init.Xavier('gaussian', 'in', 2), init.MSRAPrelu(slope=0)):
-        law = initializer.law((3, 4))
-        base = jax.random.normal(KEY, (3, 4)) if law.base == 'normal' else jax.random.uniform(KEY, (3, 4), minval=-1)
-        np.testing.assert_array_equal(initializer(KEY, (3, 4)), np.asarray(base) * np.float32(law.scale))
+        distribution = initializer.distribution((3, 4))
+        base = (
+            jax.random.normal(KEY, (3, 4))
+            if distribution.base == 'normal'
+            else jax.random.uniform(KEY, (3, 4), minval=-1)
+        )
+        np.testing.assert_array_equal(initializer(KEY, (3, 4)), np.asarray(base) * np.float32(distribution.scale))
 
 
 @pytest.mark.parametrize('dtype', ['float16', 'bfloat16', 'float32'])
@@ -134,7 +138,12 @@ def test_empty_shapes():
 
 
 def test_dispatch_of_mxnet():
-    differs = {'min': 'law', 'max': 'law', 'weight_quantize': 'law', 'bias_quantize': 'law'}  # of quantized networks
+    differs = {
+        'min': 'distribution',
+        'max': 'distribution',
+        'weight_quantize': 'distribution',
+        'bias_quantize': 'distribution',
+    }  # of quantized networks
     differs |= {'running_mean': 'zero', 'running_var': 'one', 'moving_mean': 'zero', 'moving_var': 'one'}
     general = init.Constant(42)
     for label, golden in GOLDEN['dispatch'].items():
@@ -226,8 +235,8 @@ def test_arguments_that_nobody_takes_are_refused():
             super().__init__(factor=factor)
             self.factor = factor
 
-        def law(self, shape):
-            return Law('constant', self.factor)
+        def distribution(self, shape):
+            return Distribution('constant', self.factor)
 
     np.testing.assert_array_equal(Handed(3.0)(None, (2,)), [3, 3])
     with pytest.raises(TypeError, match=r'Bilinear\(\) takes no arguments'):
@@ -261,8 +270,8 @@ def test_register_and_alias():
         def __init__(self, factor=1):
             self.factor = factor
 
-        def law(self, shape):
-            return Law('constant', 7.0 * self.factor)
+        def distribution(self, shape):
+            return Distribution('constant', 7.0 * self.factor)
 
     for name in ('seven', 'sevens', 'all_sevens', 'SEVEN'):
         assert type(init.create(name)) is Seven
@@ -382,7 +391,7 @@ def test_the_winners_are_drawn():
     np.testing.assert_array_equal(params['2.bias'], np.full(3, 3))
     np.testing.assert_array_equal(params['0.bias'], np.zeros(4))
     assert 0.3 < abs(params['0.weight']).max() < 0.5
-    # An initializer changes the law of its parameter, and the numbers of no other.
+    # An initializer changes the distribution of its parameter, and the numbers of no other.
     other = flatten(MLP.init(0, X))
     np.testing.assert_allclose(params['0.weight'] / 0.5, other['0.weight'] / 0.07, rtol=1e-5)
 
@@ -474,8 +483,8 @@ def test_own_code_wins_over_the_law_of_a_parent(parent):
 
 def test_an_unknown_law_is_refused():
     class Wrong(init.Initializer):
-        def law(self, shape):
-            return Law('gaussian', 1.0)
+        def distribution(self, shape):
+            return Distribution('gaussian', 1.0)
 
     with pytest.raises(ArgumentError, match='gaussian'):
         nn.Dense(2).init(0, X, init=Wrong())

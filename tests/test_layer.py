@@ -29,6 +29,7 @@ from gluonjax.errors import (
     TieError,
     TransformationError,
 )
+from gluonjax.layer import leaves_of, run_layer
 
 X = jnp.ones((2, 3))
 KEY = jax.random.key(0)
@@ -150,7 +151,7 @@ def test_reserved_names_of_inputs_are_refused(name):
             return x
 
     with pytest.raises(ArgumentError, match=f'cannot be named {name!r}'):
-        Odd().run({}, (X,), {name: X})
+        run_layer(Odd(), {}, (X,), {name: X})
 
 
 def test_init_takes_shapes_alone():
@@ -409,12 +410,12 @@ LAWS = [init.Uniform(), init.Normal(0.3), init.Xavier(), init.Constant(2.0), ini
     seed=st.integers(0, 2**31),
     width=st.integers(1, 40),
     more=st.lists(st.integers(1, 5), max_size=4),
-    law=st.sampled_from(LAWS),
+    distribution=st.sampled_from(LAWS),
 )
-def test_appending_layers_changes_no_other_numbers(seed, width, more, law):
+def test_appending_layers_changes_no_other_numbers(seed, width, more, distribution):
     few = Chain(nn.Dense(width), nn.Dense(2))
     many = Chain(nn.Dense(width), nn.Dense(2), *map(nn.Dense, more))
-    alone, among = few.init(seed, X, init=law), many.init(seed, X, init=law)
+    alone, among = few.init(seed, X, init=distribution), many.init(seed, X, init=distribution)
     same_bits(alone['layers'], {name: among['layers'][name] for name in alone['layers']})
 
 
@@ -444,22 +445,23 @@ def test_names_keys_and_initializers_do_matter():
 
 
 @pytest.mark.parametrize(
-    'law', [*LAWS, jax.nn.initializers.he_normal(), lambda key, shape, dtype: jax.random.cauchy(key, shape, dtype)]
+    'distribution',
+    [*LAWS, jax.nn.initializers.he_normal(), lambda key, shape, dtype: jax.random.cauchy(key, shape, dtype)],
 )
-def test_the_same_bits_jitted_or_not_together_or_not(law):
+def test_the_same_bits_jitted_or_not_fused_or_not(distribution):
     layer = Chain(nn.Dense(33), nn.Dense(5))
-    eager = layer.init(KEY, X, init=law)
-    for together in (False, True):
-        traced = jax.jit(functools.partial(layer.init, init=law, together=together))(KEY, X)
-        if law in LAWS[:4]:
+    eager = layer.init(KEY, X, init=distribution)
+    for fused in (False, True):
+        traced = jax.jit(functools.partial(layer.init, init=distribution, fused=fused))(KEY, X)
+        if distribution in LAWS[:4]:
             same_bits(traced, eager)
         else:  # code of their own is called as it is, and XLA may fuse it
             chex.assert_trees_all_close(traced, eager, atol=1e-5)
 
 
-def test_together_outside_a_transformation_gives_the_same_bits():
+def test_fused_outside_a_transformation_gives_the_same_bits():
     layer = Chain(nn.Dense(33), nn.Dense(5))
-    same_bits(layer.init(KEY, X, together=True), layer.init(KEY, X))
+    same_bits(layer.init(KEY, X, fused=True), layer.init(KEY, X))
 
 
 def test_a_vmapped_init_is_an_ensemble_of_the_same_draws():
@@ -1071,7 +1073,7 @@ def test_a_tie_to_something_else_is_refused():
 def test_a_layer_stands_for_its_parameters():
     a = nn.Dense(3, in_units=3)
     for twin in (nn.Dense(3, params=a), nn.Dense(3).share_parameters(a), a.share_parameters()):
-        assert next(leaf.names for leaf in Chain(a, twin).leaves()) == ('layers.0.weight', 'layers.1.weight')
+        assert next(leaf.names for leaf in leaves_of(Chain(a, twin))) == ('layers.0.weight', 'layers.1.weight')
 
 
 def test_an_ensemble_has_a_mask_and_parts():

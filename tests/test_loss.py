@@ -1,4 +1,4 @@
-"""Losses: MXNet's numbers, closed forms in float64, laws, and where numbers end."""
+"""Losses: MXNet's numbers, closed forms in float64, distributions, and where numbers end."""
 
 import collections
 import copy
@@ -452,7 +452,7 @@ some = settings(max_examples=15, deadline=None)
 
 
 @functools.cache
-def law(function):
+def distribution(function):
     """Jitted once for all losses and examples."""
     return jax.jit(function)
 
@@ -470,15 +470,15 @@ def all_simple(pred, label, *weights, made=lambda loss: loss):
 @given(grids, st.permutations(range(4)))
 def test_laws_of_weights_and_batches(grid, order):
     pred, label = grid
-    plain = law(all_simple)(pred, label)
-    close(law(all_simple)(pred, label, np.ones((4, 1), 'float32')), plain)
+    plain = distribution(all_simple)(pred, label)
+    close(distribution(all_simple)(pred, label, np.ones((4, 1), 'float32')), plain)
     each = np.array([0.5, 0, 2, -1], 'float32')
-    close(law(all_simple)(pred, label, each[:, None]), [loss * each for loss in plain])
+    close(distribution(all_simple)(pred, label, each[:, None]), [loss * each for loss in plain])
     order = np.array(order)
-    close(law(all_simple)(pred[order], label[order]), [loss[order] for loss in plain])
-    close(law(one_by_one)(pred, label), plain)
-    close(law(transposed)(pred, label), law(all_simple)(pred, label)[:-2])
-    close(law(heavier)(pred, label), [3 * loss for loss in plain])
+    close(distribution(all_simple)(pred[order], label[order]), [loss[order] for loss in plain])
+    close(distribution(one_by_one)(pred, label), plain)
+    close(distribution(transposed)(pred, label), distribution(all_simple)(pred, label)[:-2])
+    close(distribution(heavier)(pred, label), [3 * loss for loss in plain])
 
 
 def one_by_one(pred, label):
@@ -505,7 +505,7 @@ def with_arguments(loss, **changes):
 @given(grids, st.lists(st.integers(0, 2), min_size=4, max_size=4))
 def test_laws_of_classes(grid, classes):
     pred, other = grid
-    sparse, dense, from_logits, from_logits_dense, shifted, kl, kl_logits, one_hot_kl = law(class_losses)(
+    sparse, dense, from_logits, from_logits_dense, shifted, kl, kl_logits, one_hot_kl = distribution(class_losses)(
         pred, other, np.array(classes)
     )
     close(dense, sparse)
@@ -537,11 +537,11 @@ def test_laws_of_pairs(grid, order):
     x, y = grid
     order = np.array(order)
     sign = np.array([1, -1, 1, -1])
-    cosine, turned, longer, sdml, swapped = law(pair_losses)(x, y, sign)
+    cosine, turned, longer, sdml, swapped = distribution(pair_losses)(x, y, sign)
     close(turned, cosine)
     close(longer, cosine)
     close(swapped, sdml)
-    mixed = law(pair_losses)(x[order], y[order], sign[order])
+    mixed = distribution(pair_losses)(x[order], y[order], sign[order])
     close(mixed[0], cosine[order])
     close(mixed[3], sdml[order])
 

@@ -1,4 +1,4 @@
-"""Metrics: MXNet's numbers, other people's, and the laws of the pure form."""
+"""Metrics: MXNet's numbers, other people's, and the distributions of the pure form."""
 
 import copy
 import functools
@@ -20,7 +20,7 @@ from jax.sharding import PartitionSpec
 
 from gluonjax import metric
 from gluonjax.errors import ArgumentError, ShapeError, TransformationError
-from gluonjax.metric import sums
+from gluonjax.metric import double_float
 from gluonjax.metric.eval_metric import _update
 
 GOLDEN = json.loads((pathlib.Path(__file__).parent / 'golden' / 'metrics.json').read_text())
@@ -222,8 +222,8 @@ def test_counts_are_exact_beyond_what_float32_counts():
 
     rounds = 3500
     state = jax.jit(lambda state: jax.lax.scan(step, state, length=rounds)[0])(pure.init())
-    assert float(sums.value(np.asarray(state['seen']))) == rounds * batch > 3e7
-    assert float(sums.value(np.asarray(state['sum']))) == rounds * 3336
+    assert float(double_float.value(np.asarray(state['seen']))) == rounds * batch > 3e7
+    assert float(double_float.value(np.asarray(state['sum']))) == rounds * 3336
     assert pure.result(state) == 3336 / batch
 
 
@@ -233,7 +233,7 @@ def test_sums_are_exact_up_to_2_to_the_47():
     def pair(n):
         return jnp.asarray([np.float32(n), n - int(np.float32(n))], 'float32')
 
-    assert float(sums.value(np.asarray(jax.jit(sums.add)(pair(a), pair(b))))) == a + b
+    assert float(double_float.value(np.asarray(jax.jit(double_float.add)(pair(a), pair(b))))) == a + b
 
 
 def test_means_keep_their_digits():
@@ -290,7 +290,7 @@ def many_definitions():
     for name in ('MAE', 'MSE', 'RMSE', 'PearsonCorrelation'):
         table[name] = getattr(metric, name)(average='micro'), numbers, others
     return {
-        name: (mine.definition.complete(labels, preds), jnp.asarray(labels), jnp.asarray(preds))
+        name: (mine.definition.for_batch(labels, preds), jnp.asarray(labels), jnp.asarray(preds))
         for name, (mine, labels, preds) in table.items()
     }
 

@@ -1,4 +1,4 @@
-"""Optimizers: MXNet's trajectories, and the laws of an optax transformation."""
+"""Optimizers: MXNet's trajectories, and the distributions of an optax transformation."""
 
 import copy
 import functools

@@ -23,8 +23,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from gluonjax.errors import ArgumentError, CheckpointError, MissingExtraError
-from gluonjax.step import State, Step
-from gluonjax.tree import Shape, is_complete, merge_shapes, nest, text
+from gluonjax.shapes import Shape, is_known, merge_shapes, shape_text
+from gluonjax.train.step import State, Step
+from gluonjax.tree import nest
 
 _NAME = re.compile(r'(\d{6,})-step-(\d+)(\..*)?')  # with a dot: unfinished, or about to be removed
 
@@ -53,7 +54,7 @@ class Entry(NamedTuple):
     key: str | None = None
 
     def __str__(self) -> str:
-        return f'{text(self.shape)} {self.dtype}'
+        return f'{shape_text(self.shape)} {self.dtype}'
 
 
 class _Saved(NamedTuple):
@@ -219,7 +220,7 @@ def _checked(place, step: Step, declared: Mapping[str, Entry], entries: Mapping[
     known = {name: _completed(entry, entries.get(f'params.{name}')) for name, entry in declared.items()}
     state = _expected(step, known)
     needed = {name: Entry(leaf.shape, str(leaf.dtype)) for name, leaf in leaves_by_name(state).items()}
-    unknown = tuple(f'.{name}' for name, entry in known.items() if not is_complete(entry.shape))
+    unknown = tuple(f'.{name}' for name, entry in known.items() if not is_known(entry.shape))
     needed = {name: entry._replace(shape=None) if name.endswith(unknown) else entry for name, entry in needed.items()}
     needed |= {f'params.{name}': entry for name, entry in declared.items()}
     kinds = ['params', 'optimizer', 'average', 'scale']
@@ -256,7 +257,7 @@ def _differences(needed: Mapping[str, Entry], saved: Mapping[str, Entry]) -> lis
         *(f'missing: {name} {entry}' for name, entry in needed.items() if name not in saved),
         *(f'extra: {name} {entry}' for name, entry in saved.items() if name not in needed),
         *(
-            f'shape of {name}: expected {text(ours.shape)}, got {text(theirs.shape)}'
+            f'shape of {name}: expected {shape_text(ours.shape)}, got {shape_text(theirs.shape)}'
             for name, ours, theirs in both
             if ours.shape is not None and merge_shapes(ours.shape, theirs.shape) is None
         ),

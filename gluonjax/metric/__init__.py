@@ -19,9 +19,9 @@ not here: they are `Loss`.
 
 from gluonjax.metric.classification import F1, MCC, PCC, Accuracy, BinaryAccuracy, Fbeta, TopKAccuracy
 from gluonjax.metric.composite import CompositeEvalMetric, CustomMetric, create, np
-from gluonjax.metric.definition import Definition
 from gluonjax.metric.eval_metric import DeviceMetric, EvalMetric, alias, register
 from gluonjax.metric.likelihood import CrossEntropy, Loss, NegativeLogLikelihood, Perplexity
+from gluonjax.metric.pure import PureMetric
 from gluonjax.metric.regression import MAE, MSE, RMSE, PearsonCorrelation
 
 __all__ = [  # noqa: RUF022  (plain order)
@@ -30,7 +30,7 @@ __all__ = [  # noqa: RUF022  (plain order)
     'CompositeEvalMetric',
     'CrossEntropy',
     'CustomMetric',
-    'Definition',
+    'PureMetric',
     'DeviceMetric',
     'EvalMetric',
     'F1',

@@ -5,11 +5,11 @@ import math
 
 import jax.numpy as jnp
 
+from gluonjax.checks import optional_size, size
 from gluonjax.errors import ArgumentError
-from gluonjax.metric import sums
-from gluonjax.metric.definition import Batchwise, Definition, Mean, classes, mismatch, pairs, ratio, rows
+from gluonjax.metric import double_float
 from gluonjax.metric.eval_metric import DeviceMetric, alias, register
-from gluonjax.nn.checks import optional_size, size
+from gluonjax.metric.pure import Batchwise, Mean, PureMetric, classes, mismatch, pairs, ratio, rows
 
 
 @dataclasses.dataclass(frozen=True)
@@ -149,7 +149,7 @@ class BinaryAccuracy(DeviceMetric):
 
 
 @dataclasses.dataclass(frozen=True)
-class _Counts(Definition):
+class _Counts(PureMetric):
     """For each class how often it was predicted, how often it was the label, and how often both."""
 
     class_type: str = 'binary'
@@ -176,11 +176,11 @@ class _Counts(Definition):
         where = where.reshape(possible.shape)
         seen = where.any(1)
         return {
-            'both': sums.total(predicted & actual, where, 0),
-            'predicted': sums.total(predicted, where, 0),
-            'actual': sums.total(actual, where, 0),
-            'seen': sums.total(seen, seen),
-            'strays': sums.total(~possible, where),
+            'both': double_float.total(predicted & actual, where, 0),
+            'predicted': double_float.total(predicted, where, 0),
+            'actual': double_float.total(actual, where, 0),
+            'seen': double_float.total(seen, seen),
+            'strays': double_float.total(~possible, where),
         }
 
     # Each gives what was predicted and what is right, one row a sample and one column a class, and which labels can be.
@@ -296,7 +296,7 @@ class F1(DeviceMetric):
         self.average, self.class_type, self.threshold, self.num_classes = average, class_type, threshold, num_classes
         score = _fscore(class_type, threshold, num_classes, 1, average)
         batchwise = average == 'macro' and class_type == 'binary'
-        super().__init__(Batchwise(score, together=True) if batchwise else score, name, output_names, label_names)
+        super().__init__(Batchwise(score, fused=True) if batchwise else score, name, output_names, label_names)
 
 
 @register
@@ -359,12 +359,12 @@ class MCC(DeviceMetric):
         _one_of('average', average, ('macro', 'micro'))
         self.average = average
         score = _Matthews()
-        score = Batchwise(score, together=True) if average == 'macro' else score
+        score = Batchwise(score, fused=True) if average == 'macro' else score
         super().__init__(score, name, output_names, label_names)
 
 
 @dataclasses.dataclass(frozen=True)
-class _Confusion(Definition):
+class _Confusion(PureMetric):
     """How often each class was predicted for each label: rows are predictions, columns labels."""
 
     num_classes: int | None
@@ -391,9 +391,9 @@ class _Confusion(Definition):
         cells = jnp.where(where & possible, predicted * number + label, number * number)  # the last is out of the way
         counts = jnp.zeros(number * number, 'int32').at[cells].add(1, mode='drop')
         return {
-            'confusion': sums.of(counts.reshape(number, number)),
-            'seen': sums.total(where, where),
-            'strays': sums.total(~possible, where),
+            'confusion': double_float.of(counts.reshape(number, number)),
+            'seen': double_float.total(where, where),
+            'strays': double_float.total(~possible, where),
         }
 
     def score(self, numbers, xp):
@@ -440,6 +440,6 @@ def _known(num_classes: int | None) -> int:
         raise ArgumentError(
             'the number of classes is unknown',
             expected='num_classes=, or predictions with an axis of classes',
-            remedy='num_classes=; or definition.complete(labels, preds), which takes it from the shapes of a batch',
+            remedy='num_classes=; or definition.for_batch(labels, preds), which takes it from the shapes of a batch',
         )
     return num_classes

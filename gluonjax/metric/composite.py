@@ -6,8 +6,8 @@ from typing import Any
 import numpy
 
 from gluonjax.errors import ArgumentError
-from gluonjax.metric.definition import Composite, pairs
 from gluonjax.metric.eval_metric import EvalMetric, alias, named, register
+from gluonjax.metric.pure import Composite, pairs
 
 
 @register

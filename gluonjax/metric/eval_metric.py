@@ -6,10 +6,9 @@ from typing import Any, TypeVar
 import jax
 from jax.core import Tracer
 
-from gluonjax.describe import constructor_call
+from gluonjax.config import Naming, constructor_call
 from gluonjax.errors import ArgumentError, TransformationError
-from gluonjax.frozen import Naming
-from gluonjax.metric.definition import Definition
+from gluonjax.metric.pure import PureMetric
 
 _Class = TypeVar('_Class', bound=type)
 _REGISTRY: dict[str, type] = {}
@@ -19,7 +18,7 @@ class EvalMetric(metaclass=Naming):
     """The base of all metrics, and of your own that run in Python, as in MXNet.
 
     Such a metric adds to `sum_metric` and to `num_inst` in its `update`, and runs on the host. One that runs on the
-    device is a `Definition`.
+    device is a `PureMetric`.
 
     Args:
         name: what `get` calls it.
@@ -41,7 +40,7 @@ class EvalMetric(metaclass=Naming):
         self.reset()
 
     @property
-    def definition(self) -> Definition:
+    def definition(self) -> PureMetric:
         """The stateless metric that this one runs: pure `init`, `update`, `merge` and `compute`.
 
         Raises:
@@ -51,7 +50,7 @@ class EvalMetric(metaclass=Naming):
             f'{self.name!r} runs in Python on the host and has no pure form',
             expected='a metric that JAX can trace',
             got=type(self).__name__,
-            remedy='write it as a Definition with jax.numpy',
+            remedy='write it as a PureMetric with jax.numpy',
         )
 
     def update(self, labels, preds) -> None:
@@ -109,12 +108,12 @@ class DeviceMetric(EvalMetric):
         label_names: which labels `update_dict` takes; None for all.
     """
 
-    def __init__(self, definition: Definition, name, output_names=None, label_names=None):
+    def __init__(self, definition: PureMetric, name, output_names=None, label_names=None):
         self._definition = definition
         super().__init__(name, output_names, label_names)
 
     @property
-    def definition(self) -> Definition:
+    def definition(self) -> PureMetric:
         return self._definition
 
     @property
@@ -143,7 +142,7 @@ class DeviceMetric(EvalMetric):
             ShapeError: for shapes that do not fit, or lists of unequal lengths; nothing is taken in.
             TransformationError: inside a transformation, where `definition.update` is the way.
         """
-        definition = self._definition.complete(labels, preds)
+        definition = self._definition.for_batch(labels, preds)
         state = definition.init() if self._state is None else self._state
         self.state = _update(definition, state, labels, preds, mask)
         self._definition = definition
@@ -169,7 +168,7 @@ class DeviceMetric(EvalMetric):
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _update(definition: Definition, state, labels, preds, mask):
+def _update(definition: PureMetric, state, labels, preds, mask):
     """One program for each definition and shapes; equal definitions share it."""
     return definition.update(state, labels, preds, mask)
 

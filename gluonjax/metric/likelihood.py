@@ -5,9 +5,9 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 
-from gluonjax.metric import sums
-from gluonjax.metric.definition import Mean, ratio, rows
+from gluonjax.metric import double_float
 from gluonjax.metric.eval_metric import DeviceMetric, alias, register
+from gluonjax.metric.pure import Mean, ratio, rows
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,9 +30,9 @@ class _Surprise(Mean):
         where = where if self.ignore_label is None else where & (label != self.ignore_label)
         possible = (label >= 0) & (label < pred.shape[1])
         return {
-            'sum': sums.total(self.surprise(jnp.where(possible, label, 0), pred), where & possible),
-            'seen': sums.total(where, where),
-            'strays': sums.total(~possible, where),
+            'sum': double_float.total(self.surprise(jnp.where(possible, label, 0), pred), where & possible),
+            'seen': double_float.total(where, where),
+            'strays': double_float.total(~possible, where),
         }
 
     def surprise(self, label, pred):

@@ -5,12 +5,12 @@ import dataclasses
 import jax.numpy as jnp
 
 from gluonjax.errors import ArgumentError
-from gluonjax.metric import sums
-from gluonjax.metric.definition import Batchwise, Definition, Mean, alike
+from gluonjax.metric import double_float
 from gluonjax.metric.eval_metric import DeviceMetric, alias, register
+from gluonjax.metric.pure import Batchwise, Mean, PureMetric, alike
 
 
-def _averaged(definition: Definition, average: str) -> Definition:
+def _averaged(definition: PureMetric, average: str) -> PureMetric:
     """Of each batch and then of the batches ('macro'), or of all samples ('micro')."""
     if average not in ('macro', 'micro'):
         raise ArgumentError('average is unknown', expected="'macro' or 'micro'", got=repr(average))
@@ -107,7 +107,7 @@ class RMSE(DeviceMetric):
 
 
 @dataclasses.dataclass(frozen=True)
-class _Correlation(Definition):
+class _Correlation(PureMetric):
     """Means and centred products, joined as Chan, Golub and LeVeque (1983): sums of squares would cancel."""
 
     def shapes(self):
@@ -122,29 +122,29 @@ class _Correlation(Definition):
             first = x[jnp.argmax(where)] if x.size else jnp.zeros((), x.dtype)
             distance = jnp.where(where, x - first, 0)
             mean = distance.sum() / seen
-            return sums.add(sums.of(first), sums.of(mean)), distance - mean
+            return double_float.add(double_float.of(first), double_float.of(mean)), distance - mean
 
         (label_mean, label), (pred_mean, pred) = centred(label), centred(pred)
         return {
             'label': label_mean,
             'pred': pred_mean,
-            'label_label': sums.total(label * label, where),
-            'pred_pred': sums.total(pred * pred, where),
-            'label_pred': sums.total(label * pred, where),
-            'seen': sums.total(where, where),
+            'label_label': double_float.total(label * label, where),
+            'pred_pred': double_float.total(pred * pred, where),
+            'label_pred': double_float.total(label * pred, where),
+            'seen': double_float.total(where, where),
         }
 
     def merge(self, a, b):
-        merged = {name: sums.add(a[name], b[name]) for name in a}
-        seen, more = sums.value(a['seen']), sums.value(b['seen'])
+        merged = {name: double_float.add(a[name], b[name]) for name in a}
+        seen, more = double_float.value(a['seen']), double_float.value(b['seen'])
         share = more / jnp.maximum(seen + more, 1)
-        apart = {name: sums.add(b[name], -a[name]) for name in ('label', 'pred')}
+        apart = {name: double_float.add(b[name], -a[name]) for name in ('label', 'pred')}
         for name, distance in apart.items():
-            merged[name] = sums.add(a[name], jnp.where(more > 0, distance * share, 0))
+            merged[name] = double_float.add(a[name], jnp.where(more > 0, distance * share, 0))
         for name in ('label_label', 'pred_pred', 'label_pred'):
-            one, other = (sums.value(apart[side]) for side in name.split('_'))
+            one, other = (double_float.value(apart[side]) for side in name.split('_'))
             between = jnp.where((seen > 0) & (more > 0), one * other * seen * share, 0)
-            merged[name] = sums.add(merged[name], sums.of(between))
+            merged[name] = double_float.add(merged[name], double_float.of(between))
         return merged
 
     def score(self, numbers, xp):

@@ -1,6 +1,5 @@
 """Layers, and the networks made of them."""
 
-from gluonjax.binding import Param
 from gluonjax.block import Block, HybridBlock
 from gluonjax.layer import Layer
 from gluonjax.nn.activation import ELU, GELU, SELU, Activation, LeakyReLU, PReLU, SiLU, Swish
@@ -9,15 +8,7 @@ from gluonjax.nn.conv import Conv1D, Conv1DTranspose, Conv2D, Conv2DTranspose, C
 from gluonjax.nn.dense import Dense
 from gluonjax.nn.dropout import Dropout
 from gluonjax.nn.embedding import Embedding
-from gluonjax.nn.norm import (
-    BatchNorm,
-    BatchNormReLU,
-    GroupNorm,
-    InstanceNorm,
-    LayerNorm,
-    RMSNorm,
-    SyncBatchNorm,
-)
+from gluonjax.nn.norm import BatchNorm, BatchNormReLU, GroupNorm, InstanceNorm, LayerNorm, RMSNorm, SyncBatchNorm
 from gluonjax.nn.pool import (
     AvgPool1D,
     AvgPool2D,
@@ -53,6 +44,7 @@ from gluonjax.nn.sequential import (
     Residual,
     Sequential,
 )
+from gluonjax.param import Param
 
 HybridLambda = Lambda
 

@@ -5,11 +5,11 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from gluonjax.binding import Param
+from gluonjax.checks import floating, number, optional_size, promoted
 from gluonjax.errors import ArgumentError, ShapeError
 from gluonjax.init import Constant
 from gluonjax.layer import Layer
-from gluonjax.nn.checks import floating, number, optional_size, promoted
+from gluonjax.param import Param
 
 
 def _gelu(x, approximate: bool = False):

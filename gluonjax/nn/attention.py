@@ -6,9 +6,9 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from gluonjax.checks import floating, known, optional_size, promoted, rank, size
 from gluonjax.errors import ArgumentError, DTypeError, ShapeError
 from gluonjax.layer import Layer
-from gluonjax.nn.checks import floating, known, optional_size, promoted, rank, size
 from gluonjax.nn.dense import Dense
 from gluonjax.nn.dropout import Dropout
 

@@ -2,12 +2,12 @@
 
 from typing import ClassVar
 
-from gluonjax.binding import Param
+from gluonjax import checks
 from gluonjax.errors import ArgumentError, ShapeError
 from gluonjax.layer import Layer
 from gluonjax.nn import activation as activations
-from gluonjax.nn import checks
-from gluonjax.nn.windows import convolve, convolve_transposed
+from gluonjax.nn.kernels import convolve, convolve_transposed
+from gluonjax.param import Param
 
 
 class _Conv(Layer):

@@ -4,11 +4,11 @@ import math
 
 from jax import lax
 
-from gluonjax.binding import Param
+from gluonjax.checks import floating, optional_size, promoted, size
 from gluonjax.errors import ShapeError
 from gluonjax.layer import Layer
 from gluonjax.nn import activation as activations
-from gluonjax.nn.checks import floating, optional_size, promoted, size
+from gluonjax.param import Param
 
 
 class Dense(Layer):

@@ -3,9 +3,9 @@
 import jax
 import jax.numpy as jnp
 
+from gluonjax.checks import floating, number
 from gluonjax.errors import ArgumentError
 from gluonjax.layer import Layer
-from gluonjax.nn.checks import floating, number
 
 
 class Dropout(Layer):

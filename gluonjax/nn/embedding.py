@@ -2,10 +2,10 @@
 
 import jax.numpy as jnp
 
-from gluonjax.binding import Param
+from gluonjax.checks import size
 from gluonjax.errors import DTypeError
 from gluonjax.layer import Layer
-from gluonjax.nn.checks import size
+from gluonjax.param import Param
 
 
 class Embedding(Layer):

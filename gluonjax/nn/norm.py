@@ -6,10 +6,10 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from gluonjax.binding import Param
+from gluonjax import checks
 from gluonjax.errors import ArgumentError, BatchMaskError, ShapeError, TransformationError
 from gluonjax.layer import Layer
-from gluonjax.nn import checks
+from gluonjax.param import Param
 
 
 class _Norm(Layer):

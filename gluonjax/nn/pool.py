@@ -9,10 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from gluonjax import checks
 from gluonjax.errors import ShapeError
 from gluonjax.layer import Layer
-from gluonjax.nn import checks
-from gluonjax.nn.windows import max_in_windows
+from gluonjax.nn.kernels import max_in_windows
 
 
 class _Windows(NamedTuple):

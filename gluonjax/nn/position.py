@@ -4,10 +4,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from gluonjax.binding import Param
+from gluonjax.checks import floating, known, optional_size, rank, size
 from gluonjax.errors import ArgumentError, DTypeError, ShapeError
 from gluonjax.layer import Layer
-from gluonjax.nn.checks import floating, known, optional_size, rank, size
+from gluonjax.param import Param
 
 
 class SinusoidalPositions(Layer):

@@ -5,9 +5,9 @@ from collections.abc import Callable
 
 import jax
 
+from gluonjax.checks import size
 from gluonjax.errors import ArgumentError, ShapeError
 from gluonjax.layer import Layer, frozen_value, map_nodes
-from gluonjax.nn.checks import size
 
 
 class Repeat(Layer):

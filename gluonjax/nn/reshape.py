@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 
+from gluonjax import checks
 from gluonjax.errors import ArgumentError, ShapeError
 from gluonjax.layer import Layer
-from gluonjax.nn import checks
 
 
 class Flatten(Layer):

@@ -6,10 +6,10 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from gluonjax import checks
 from gluonjax.errors import ArgumentError, ShapeError
-from gluonjax.nn import checks
 from gluonjax.optimizer.base import Optimizer, positive, register, share
-from gluonjax.optimizer.pieces import (
+from gluonjax.optimizer.transforms import (
     bias_corrected,
     clipped,
     complement,

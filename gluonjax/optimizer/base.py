@@ -11,13 +11,12 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from gluonjax.describe import constructor_call
+from gluonjax import checks
+from gluonjax.config import Frozen, constructor_call
 from gluonjax.errors import ArgumentError, ParamsError
-from gluonjax.frozen import Frozen
 from gluonjax.lr_scheduler import LRScheduler
-from gluonjax.nn import checks
-from gluonjax.optimizer.pieces import Step, Terms
 from gluonjax.optimizer.state import OptimizerState, ScheduledState
+from gluonjax.optimizer.transforms import Step, Terms
 from gluonjax.tree import FrozenDict, flatten, matches, nest, no_match
 
 _Class = TypeVar('_Class', bound=type)

@@ -6,11 +6,11 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from gluonjax.draw import as_key, named_keys
+from gluonjax import checks
 from gluonjax.errors import ArgumentError
-from gluonjax.nn import checks
+from gluonjax.keys import as_key, named_keys
 from gluonjax.optimizer.base import Optimizer, register, share
-from gluonjax.optimizer.pieces import Terms, clipped, decayed, descent, each, keep, momentum, transformation
+from gluonjax.optimizer.transforms import Terms, clipped, decayed, descent, each, keep, momentum, transformation
 
 
 @register

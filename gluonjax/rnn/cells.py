@@ -5,11 +5,11 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 
-from gluonjax.binding import Param
+from gluonjax import checks
 from gluonjax.errors import ArgumentError, BareLayerError, ShapeError
 from gluonjax.layer import Layer
 from gluonjax.nn import activation as activations
-from gluonjax.nn import checks
+from gluonjax.param import Param
 from gluonjax.rnn import steps
 from gluonjax.rnn.steps import States
 

@@ -5,11 +5,11 @@ from typing import ClassVar
 
 import jax.numpy as jnp
 
-from gluonjax.binding import Param
+from gluonjax import checks
 from gluonjax.errors import ArgumentError, ShapeError
 from gluonjax.nn import activation as activations
-from gluonjax.nn import checks
 from gluonjax.nn.conv import convolve
+from gluonjax.param import Param
 from gluonjax.rnn import steps
 from gluonjax.rnn.cells import GatedCell
 

@@ -6,12 +6,12 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 
-from gluonjax.binding import Param
+from gluonjax import checks
 from gluonjax.errors import ArgumentError
 from gluonjax.layer import Layer
 from gluonjax.nn import activation as activations
-from gluonjax.nn import checks
 from gluonjax.nn.dropout import Dropout
+from gluonjax.param import Param
 from gluonjax.rnn import steps
 from gluonjax.rnn.cells import Stateful
 

@@ -6,8 +6,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from gluonjax import checks
 from gluonjax.errors import ArgumentError, ShapeError
-from gluonjax.nn import checks
 from gluonjax.nn.dropout import Dropout
 from gluonjax.nn.sequential import Sequential
 from gluonjax.rnn import steps

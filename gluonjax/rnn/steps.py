@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from gluonjax import checks
 from gluonjax.errors import ShapeError
-from gluonjax.nn import checks
 
 States = list[jax.Array]
 

@@ -19,6 +19,7 @@ from layer_cases import CASES, definition_of, golden_arrays, golden_facts, golde
 from plain import plainly
 
 from gluonjax import errors, init, merge, nn
+from gluonjax.layer import leaves_of
 from gluonjax.tree import flatten, nest
 
 KEY = jax.random.key(0)
@@ -139,9 +140,9 @@ def test_every_layer_takes_prefix(case):
 
 
 def test_zero_says_unknown():
-    assert nn.Dense(2, in_units=0).leaves()[0].shape == (2, None)
-    assert nn.Conv2D(2, 3, in_channels=0).leaves()[0].shape == (2, None, 3, 3)
-    assert nn.BatchNorm(in_channels=0).leaves()[0].shape == (None,)
+    assert leaves_of(nn.Dense(2, in_units=0))[0].shape == (2, None)
+    assert leaves_of(nn.Conv2D(2, 3, in_channels=0))[0].shape == (2, None, 3, 3)
+    assert leaves_of(nn.BatchNorm(in_channels=0))[0].shape == (None,)
 
 
 def test_activations_where_numbers_end():
@@ -382,8 +383,8 @@ def in_half(dtype):
 @by_case
 def test_half_precision(case, dtype):
     layer, params, _ = as_cast(case, dtype)
-    names = {leaf.name for leaf in layer.leaves()}
-    for leaf in layer.leaves():
+    names = {leaf.name for leaf in leaves_of(layer)}
+    for leaf in leaves_of(layer):
         of_batchnorm = re.sub(r'\w+$', 'running_mean', leaf.name) in names
         assert leaf.param.dtype == ('float32' if of_batchnorm else dtype)
     y, gradient = in_half(dtype)[case.name]
@@ -410,7 +411,7 @@ def test_half_precision_is_drawn():
 @pytest.mark.parametrize('case', [case for case in CASES if case.given], ids=lambda case: case.name)
 def test_deferred_or_given(case):
     deferred, given = case.layer(), case.layer(**case.given)
-    assert any(None in leaf.shape for leaf in deferred.leaves())
+    assert any(None in leaf.shape for leaf in leaves_of(deferred))
     assert_same(given.init(KEY), deferred.init(KEY, case.input()))
     assert {n: s.shape for n, s in given.specs().items()} == {
         n: s.shape for n, s in deferred.specs(case.input()).items()
@@ -800,7 +801,7 @@ def test_embedding_refuses_complex_indices():
 
 def test_batchnorm_stays_in_float32():
     layer = nn.BatchNorm().cast('float16')
-    assert {leaf.param.dtype for leaf in layer.leaves()} == {'float32'}
+    assert {leaf.param.dtype for leaf in leaves_of(layer)} == {'float32'}
     x = np.full((50, 1), 300, 'float16') + np.arange(50, dtype='float16')[:, None]  # its squares overflow
     y, news = layer.apply_train(layer.init(0, x), x)
     assert y.dtype == 'float16'

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from jax import lax
 from plain import plainly
 
-from gluonjax.nn.windows import (
+from gluonjax.nn.kernels import (
     Geometry,
     Ways,
     by_patches,

@@ -7,6 +7,7 @@ import pytest
 from rnn_golden import arrays
 
 from gluonjax import errors, init, nn, rnn
+from gluonjax.layer import leaves_of
 from gluonjax.tree import flatten
 
 F32 = 'float32'
@@ -326,7 +327,7 @@ def test_input_errors(layer, inputs, error, message):
 def test_unknown_sizes():
     with pytest.raises(errors.ShapeError, match='still unknown'):
         rnn.LSTM(3).init(0)
-    assert rnn.LSTM(3, input_size=0).leaves()[0].shape == (12, None)
+    assert leaves_of(rnn.LSTM(3, input_size=0))[0].shape == (12, None)
     assert repr(rnn.LSTM(3, 2, 'NTC', bidirectional=True)) == (
         "LSTM(3, num_layers=2, layout='NTC', bidirectional=True)"
     )

@@ -16,15 +16,15 @@ import numpy as np
 import optax
 import pytest
 
-from gluonjax import Trainer, callback, errors, feed, loss, make_step, metric, nn
-from gluonjax.fit import Inference, number_of_inputs
-from gluonjax.history import History, Progress
-from gluonjax.step import Totals
+from gluonjax import Trainer, callback, data, errors, loss, make_step, metric, nn
+from gluonjax.train.fit import Inference, number_of_inputs
+from gluonjax.train.history import History, Progress
+from gluonjax.train.step import Totals
 
 CE = loss.SoftmaxCELoss()
 X = np.random.RandomState(0).standard_normal((22, 4)).astype('float32')
 Y = np.random.RandomState(1).randint(0, 3, 22)
-BATCHES = feed.batches(X, Y, batch_size=8, shuffle=0)  # 8, 8, 6
+BATCHES = data.batches(X, Y, batch_size=8, shuffle=0)  # 8, 8, 6
 
 
 def network(*between, seed=0):
@@ -112,7 +112,7 @@ def test_metrics_read_and_begin_anew():
 
 
 def test_one_program_steps_and_one_evaluates():
-    trainer, validation = trainer_of(nn.BatchNorm()), feed.batches(X, Y, batch_size=9)
+    trainer, validation = trainer_of(nn.BatchNorm()), data.batches(X, Y, batch_size=9)
     trainer.fit(BATCHES, validation, epochs=2, metrics=[metric.Accuracy()], progress=False)
     program, (inference,) = trainer._program, trainer._inferences.values()
     infer: Any = inference.output
@@ -135,8 +135,8 @@ def test_evaluate_is_exact_over_a_partial_batch_and_changes_nothing():
     out = np.asarray(trainer.net(X), 'float64')
     expected = (np.log(np.exp(out).sum(1)) - out[np.arange(22), Y]).mean()
     before, state = flat(trainer.net), trainer.state
-    for data in ([(X, Y)], feed.batches(X, Y, batch_size=5)):
-        got = trainer.evaluate(data)
+    for batches in ([(X, Y)], data.batches(X, Y, batch_size=5)):
+        got = trainer.evaluate(batches)
         np.testing.assert_allclose(got['loss'], expected, rtol=1e-6)
         assert got['accuracy'] == (out.argmax(1) == Y).mean()
     assert list(trainer.evaluate([(X, Y)], metrics=[metric.TopKAccuracy(2, name='top')])) == ['loss', 'top_2']
@@ -162,8 +162,8 @@ def test_predict_takes_arrays_and_batches_of_inputs():
 
     trainer = trainer_of()
     expected = np.asarray(trainer.net(X))
-    for data in (X, jnp.asarray(X), [X[:9], X[9:]], [(X[:9],), (X[9:],)], iter([X[:1], X[1:22]]), lambda epoch: [X]):
-        got = trainer.predict(data, batch_size=5)
+    for inputs in (X, jnp.asarray(X), [X[:9], X[9:]], [(X[:9],), (X[9:],)], iter([X[:1], X[1:22]]), lambda epoch: [X]):
+        got = trainer.predict(inputs, batch_size=5)
         assert type(got) is np.ndarray
         np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-6)
     net = Two()
@@ -218,7 +218,7 @@ def test_growing_batches_and_single_ones():
 
 def test_a_smaller_batch_may_be_dropped():
     trainer, twin = trainer_of(last_batch='discard'), trainer_of()
-    history = trainer.fit(feed.batches(X, Y, batch_size=8), epochs=2, progress=False)
+    history = trainer.fit(data.batches(X, Y, batch_size=8), epochs=2, progress=False)
     for _ in range(2):
         for start in (0, 8):
             twin.step(X[start : start + 8], Y[start : start + 8])
@@ -407,7 +407,7 @@ def test_labels_out_of_range_in_a_later_batch():
 
 
 def test_a_loss_that_is_not_finite_ends_the_fit():
-    bad = feed.batches(np.where(np.arange(22)[:, None] == 20, np.inf, X), Y, batch_size=8)
+    bad = data.batches(np.where(np.arange(22)[:, None] == 20, np.inf, X), Y, batch_size=8)
     trainer = trainer_of()
     with pytest.raises(errors.NonFiniteError, match=r'(?s)loss of epoch 0 is nan.*NaNGuard'):
         trainer.fit(bad, epochs=2, progress=False)

@@ -10,7 +10,7 @@ import numpy as np
 import optax
 import pytest
 
-from gluonjax import Layer, Trainer, callback, errors, feed, loss, metric, nn
+from gluonjax import Layer, Trainer, callback, data, errors, loss, metric, nn
 
 CE = loss.SoftmaxCELoss()
 X = np.random.RandomState(0).standard_normal((8, 4)).astype('float32')
@@ -202,8 +202,8 @@ def test_events_for_tensorboard(tmp_path):
 
     (path,) = tmp_path.iterdir()
     written = {}
-    for data in records_of(path.read_bytes()):
-        event = event_pb2.Event.FromString(data)
+    for record in records_of(path.read_bytes()):
+        event = event_pb2.Event.FromString(record)
         for value in event.summary.value:
             written.setdefault(value.tag, []).append((event.step, value.simple_value))
     np.testing.assert_allclose(written['val_loss'], list(enumerate(history['val_loss'])), rtol=1e-6)
@@ -373,7 +373,7 @@ def test_the_bar_changes_nothing():
 
 def test_shuffles_and_callbacks_go_on_after_a_restore(tmp_path):
     x, y = np.tile(X, (4, 1)), np.tile(Y, 4)
-    batches = feed.batches(x, y, batch_size=5, shuffle=3)
+    batches = data.batches(x, y, batch_size=5, shuffle=3)
     schedule = callback.LearningRateSchedule(lambda epoch, rate: rate * 0.5)
     whole, broken = trainer_of(), trainer_of()
     expected = fit(whole, schedule, data=batches)

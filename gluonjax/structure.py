@@ -1,4 +1,4 @@
-"""Picture: what a network looks like now, and the programs that are made from it."""
+"""Structure: what a network looks like now, and the programs that are made from it."""
 
 import functools
 from collections.abc import Callable, Mapping
@@ -9,29 +9,31 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gluonjax.binding import Leaf
-from gluonjax.errors import ParamsError
-from gluonjax.layer import Layer, compare
+from gluonjax.errors import ParamsError, TieError
+from gluonjax.layer import Layer, compare, infer_shapes, leaves_of, run_layer
+from gluonjax.param import Leaf
 from gluonjax.parameter import Parameter, concrete, fulfil
+from gluonjax.run import transformed_shape
+from gluonjax.shapes import is_known, merge_shapes, shape_text
 from gluonjax.tree import flatten
 
 NOTHING: Mapping[Any, Any] = MappingProxyType({})
 
 
-class Picture(NamedTuple):
+class Structure(NamedTuple):
     """A definition, and the cell of each leaf. Programs take the values as one flat tuple."""
 
     definition: Layer
     cells: tuple[Parameter, ...]
     names: tuple[str, ...]
-    made: dict[Any, Any]  # what was made from this picture, and is valid as long: programs, pure functions, slices
+    made: dict[Any, Any]  # what was made from this structure, and is valid as long: programs, pure functions, slices
 
     @property
     def entries(self) -> list[tuple[Leaf, Parameter]]:
         """Each leaf with its cell."""
-        return list(zip(self.definition.leaves(), self.cells, strict=True))
+        return list(zip(leaves_of(self.definition), self.cells, strict=True))
 
-    def is_complete(self) -> bool:
+    def is_initialized(self) -> bool:
         """Whether every cell has a value."""
         return all(cell._array is not None for cell in self.cells)
 
@@ -51,7 +53,7 @@ class Picture(NamedTuple):
             if cell._wish is None:
                 raise cell._missing()
         known = {leaf.name: cell.shape for leaf, cell in self.entries}
-        shapes = self.definition.complete(inputs, named, known)
+        shapes = infer_shapes(self.definition, inputs, named, known)
         leaves = [leaf._replace(shape=shapes[leaf.name]) for leaf, _ in self.entries]
         shardings = {} if place is None else place(leaves)
         return fulfil(
@@ -120,13 +122,51 @@ def _infer(definition: Layer, names: tuple[str, ...]) -> Callable:
 
 def _infer_named(definition: Layer, names: tuple[str, ...]) -> Callable:
     def forward(values, named, *inputs):
-        return definition.run(dict(zip(names, values, strict=True)), inputs, named)[0]
+        return run_layer(definition, dict(zip(names, values, strict=True)), inputs, named)[0]
 
     return forward
 
 
 def _train(definition: Layer, names: tuple[str, ...]) -> Callable:
     def forward(values, key, named, *inputs):
-        return definition.run(dict(zip(names, values, strict=True)), inputs, named, training=True, key=key)
+        return run_layer(definition, dict(zip(names, values, strict=True)), inputs, named, training=True, key=key)
 
     return forward
+
+
+def winner_of(cells: Mapping[str, Parameter]) -> Parameter:
+    """Of the cells of one tied parameter, the one that stays."""
+    valued = {id(cell): name for name, cell in cells.items() if cell._array is not None}
+    if len(valued) > 1:
+        first, second, *_ = valued.values()
+        raise TieError(
+            f'{first!r} and {second!r} are one parameter here, and both have values',
+            remedy='use a copy (copy.deepcopy) of one of the layers, or initialize after putting them together',
+        )
+    return max(cells.values(), key=lambda cell: (cell._array is not None, cell._wish is not None))
+
+
+def composed(first: Callable | None, second: Callable | None) -> Callable | None:
+    """One transform after the other; None changes nothing."""
+    if first is None or second is None:
+        return first or second
+    return functools.partial(_in_turn, first, second)
+
+
+def _in_turn(first: Callable, second: Callable, value):
+    return second(first(value))
+
+
+def check_tie(target: str, shape, source: str, source_shape, transform) -> None:
+    """Refuses a tie of shapes that cannot fit."""
+    if transform is not None and is_known(source_shape):
+        source_shape = transformed_shape(transform, source_shape)
+    elif transform is not None:
+        return  # the first input will tell
+    if None not in (shape, source_shape) and merge_shapes(shape, source_shape) is None:
+        raise TieError(
+            f'{target!r} cannot be tied to {source!r}: their shapes differ',
+            expected=shape_text(shape),
+            got=shape_text(source_shape) + (' after the transform' if transform else ''),
+            remedy='give a transform=, such as jnp.transpose',
+        )

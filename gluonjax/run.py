@@ -5,7 +5,6 @@ Attributes are read through the run, so that a Param becomes its array and a chi
 """
 
 import contextlib
-import dataclasses
 import functools
 import inspect
 from collections.abc import Callable, Iterable, Mapping
@@ -16,9 +15,6 @@ import jax.core
 import jax.numpy as jnp
 import numpy as np
 
-from gluonjax import init as initializers
-from gluonjax.describe import constructor_call
-from gluonjax.draw import named_keys
 from gluonjax.errors import (
     ArgumentError,
     BareLayerError,
@@ -28,98 +24,12 @@ from gluonjax.errors import (
     ShapeError,
     TransformationError,
 )
-from gluonjax.tree import Path, Shape, is_complete, merge_shapes, text
+from gluonjax.keys import named_keys
+from gluonjax.param import Param, Place, SharedParameters, Token, _trace_state
+from gluonjax.shapes import Shape, is_known, merge_shapes, shape_text
+from gluonjax.tree import Path
 
 RESERVED_INPUTS = ('key', 'init', 'training')
-
-
-class Token:
-    """An identity that survives pickling and rebuilding. Whatever carries the same token is the same parameter(s)."""
-
-
-@dataclasses.dataclass(frozen=True)
-class SharedParameters:
-    """What `layer.params` hands on and `params=` takes: the identity of a layer's parameters."""
-
-    token: Token = dataclasses.field(repr=False)
-
-
-class _Declaration(type):
-    def __call__(cls, *args, **kwargs) -> Any:  # to a type checker, a Param is what `forward` reads
-        return super().__call__(*args, **kwargs)
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Param(metaclass=_Declaration):
-    """What a layer declares in its constructor; in `forward` the attribute reads as the array.
-
-    Args:
-        shape: an int, or a tuple with `None` (or MXNet's 0 or -1) where the input decides; `None` if it decides all.
-        dtype: the dtype of the array.
-        init: a name, an Initializer or `f(key, shape, dtype)`; None leaves it to the network's general initializer.
-        trainable: False for running statistics: no gradient, and `forward` may record new values by assignment.
-        transform: applied to the array whenever it is read (for ties between different shapes).
-        copies: how many copies the array stacks, an entry an axis; they are its first axes, and part of `shape`.
-            Each copy is drawn as if it were alone, and a `scan` over them gives `forward` one at a time.
-        token: the identity by which it can be tied; a new one by default.
-
-    Raises:
-        ArgumentError: for a shape or an initializer that cannot be.
-
-    >>> Param((3, 0), init='ones')
-    Param(shape=(3, None), init=One())
-    """
-
-    shape: Any = None
-    dtype: Any = 'float32'
-    init: Any = None
-    trainable: bool = True
-    transform: Callable | None = None
-    copies: tuple[int, ...] = ()
-    token: Token = dataclasses.field(default_factory=Token, repr=False)
-
-    def __post_init__(self):
-        object.__setattr__(self, 'shape', _declared_shape(self.shape))
-        try:
-            object.__setattr__(self, 'dtype', jnp.dtype(self.dtype).name)
-        except TypeError:
-            raise ArgumentError('this is no dtype', expected="one such as 'float32'", got=repr(self.dtype)) from None
-        if self.init is not None:
-            object.__setattr__(self, 'init', initializers.create(self.init))
-        self.__setstate__({})
-
-    def __setstate__(self, state) -> None:
-        vars(self).update(state)
-        if not self.trainable:
-            _opaque_trace_state()  # now, since loading it during a trace would make JAX forget what it compiled
-
-    def __repr__(self) -> str:
-        return constructor_call(self, hidden=('token',))
-
-
-def _declared_shape(shape) -> Shape | None:
-    if shape is None:
-        return None
-    sizes = (shape,) if isinstance(shape, int) else tuple(shape)
-    if not all(size is None or (isinstance(size, int | np.integer) and size >= -1) for size in sizes):
-        raise ArgumentError('a Param cannot have this shape', expected='sizes, or None where unknown', got=shape)
-    return tuple(int(size) if size and size > 0 else None for size in sizes)
-
-
-class Leaf(NamedTuple):
-    """One parameter of a definition: its name, all its names, and what its first declaration says."""
-
-    name: str
-    names: tuple[str, ...]
-    shape: Any  # Shape, or None if nothing is known
-    param: Param
-
-
-class Place(NamedTuple):
-    """What stands at one name: the leaf, and the Param declared there."""
-
-    leaf: Leaf
-    param: Param
 
 
 def _without_naming(construct: Callable) -> Callable:
@@ -292,13 +202,13 @@ class Run:
         if self.values is not None:
             if self.sliced.get(leaf, 0) != len(param.copies):
                 raise BareLayerError(
-                    f'{".".join(path)!r} stacks {text(param.copies)} copies, and forward takes one at a time',
+                    f'{".".join(path)!r} stacks {shape_text(param.copies)} copies, and forward takes one at a time',
                     remedy='call the layer that repeats it, or use self.scan(..., over=...)',
                 )
             value = self.current(leaf)
         elif leaf in self.recorded:
             value = self.recorded[leaf]
-        elif is_complete(self.shapes[leaf]):
+        elif is_known(self.shapes[leaf]):
             shape = self.shapes[leaf][len(param.copies) :]
             value = jnp.zeros(shape, jax.dtypes.canonicalize_dtype(param.dtype))
         else:
@@ -328,7 +238,9 @@ class Run:
         leaf, *_ = self.places[name].leaf
         shape = self.shapes[leaf] and self.shapes[leaf][len(param.copies) :]
         if merge_shapes(shape, np.shape(value)) is None:
-            raise ShapeError(f'{name!r} was recorded with another shape', expected=text(shape), got=np.shape(value))
+            raise ShapeError(
+                f'{name!r} was recorded with another shape', expected=shape_text(shape), got=np.shape(value)
+            )
         dtype = param.dtype if self.values is None else self.values[leaf].dtype
         self.recorded[leaf] = jnp.asarray(value, jax.dtypes.canonicalize_dtype(dtype))
 
@@ -436,8 +348,8 @@ class Run:
             merged = stored if _transformed(param, stored, name) == needed else None
         if merged is None:
             raise ShapeError(
-                f'{name!r} has shape {text(stored)}, but the input {_shapes(inputs)} of {_where(path[:-1])} '
-                f'needs {text(needed)}',
+                f'{name!r} has shape {shape_text(stored)}, but the input {_shapes(inputs)} of {_where(path[:-1])} '
+                f'needs {shape_text(needed)}',
                 remedy='check the widths on the way here' if self.history else 'check the width of the input',
             )
         if self.values is None:
@@ -516,17 +428,6 @@ def _resolve(value, run: Run, path: Path):
     return value
 
 
-@functools.cache
-def _opaque_trace_state() -> Callable:
-    from jax.extend.core import get_opaque_trace_state
-
-    return get_opaque_trace_state
-
-
-def _trace_state():
-    return _opaque_trace_state()(convention='gluonjax')
-
-
 def _steps(xs, length: int | None) -> int:
     leaves = jax.tree.leaves(xs)
     if length is None and not leaves:
@@ -541,7 +442,7 @@ def _where(path: Path) -> str:
 def _shapes(values) -> str:
     """The shapes of inputs or outputs, as text."""
     leaves = [np.shape(leaf) for leaf in jax.tree.leaves(values)]
-    return text(leaves[0]) if len(leaves) == 1 else f'[{", ".join(map(text, leaves))}]'
+    return shape_text(leaves[0]) if len(leaves) == 1 else f'[{", ".join(map(shape_text, leaves))}]'
 
 
 def _takes(forward: Callable, inputs, named) -> bool:
@@ -566,7 +467,7 @@ def transformed_shape(transform, shape) -> tuple[int, ...]:
 
 
 def _transformed(param: Param, stored: Shape | None, name: str) -> tuple[int, ...]:
-    if not is_complete(stored):
+    if not is_known(stored):
         raise ShapeError(
             f'{name!r} is tied through a transform to a parameter whose shape is still unknown',
             got=stored,

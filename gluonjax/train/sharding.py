@@ -26,10 +26,11 @@ import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-from gluonjax.binding import Leaf, Param
 from gluonjax.errors import ArgumentError, DataError, ShapeError
 from gluonjax.optimizer.state import parameter_of
-from gluonjax.tree import flatten, matches, nest, no_match, text
+from gluonjax.param import Leaf, Param
+from gluonjax.shapes import shape_text
+from gluonjax.tree import flatten, matches, nest, no_match
 
 Rules = Mapping[str, PartitionSpec]
 
@@ -191,7 +192,7 @@ class Placement:
             raise DataError(
                 f'a batch of {shape[0]} does not divide over {self.parts} devices',
                 expected=f'a multiple of {self.parts}, for {self.cut.spec} of {_text(self.mesh)}',
-                got=f'an array of shape {text(shape)}',
+                got=f'an array of shape {shape_text(shape)}',
                 remedy='another batch_size; smaller batches that follow a whole one are filled up, '
                 "unless last_batch='keep'",
             )
@@ -247,7 +248,7 @@ def _spec_of(leaf: Leaf, rules: Rules) -> PartitionSpec:
 def _check(leaf: Leaf, spec: PartitionSpec, mesh: Mesh) -> None:
     """Refuses a spec that does not fit the mesh, or what is known of the shape."""
     axes = [axis for entry in spec for axis in _axes(entry)]
-    wrong = f'{leaf.name!r} of shape {text(leaf.shape)} cannot be cut by {spec} over {_text(mesh)}'
+    wrong = f'{leaf.name!r} of shape {shape_text(leaf.shape)} cannot be cut by {spec} over {_text(mesh)}'
     if not all(axis in mesh.shape for axis in axes) or len(set(axes)) < len(axes):
         raise ArgumentError(wrong, expected=f'axes of the mesh, {mesh.axis_names}, each once', got=axes)
     parts = [math.prod(mesh.shape[axis] for axis in _axes(entry)) for entry in spec]
@@ -256,7 +257,7 @@ def _check(leaf: Leaf, spec: PartitionSpec, mesh: Mesh) -> None:
         raise ShapeError(
             wrong,
             expected=f'{len(parts)} axes or more, of sizes that divide by {parts}',
-            got=text(leaf.shape),
+            got=shape_text(leaf.shape),
             remedy=f'a rule for this parameter before the others: {{{re.escape(leaf.name)!r}: PartitionSpec()}}',
         )
 

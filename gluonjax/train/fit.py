@@ -20,18 +20,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gluonjax.callback import Callback, progress_display
+from gluonjax import checks
+from gluonjax.data.batching import ahead, as_arrays, is_function, length_of, opened, padded, rows_of
 from gluonjax.errors import ArgumentError, DataError, NonFiniteError
-from gluonjax.feed import ahead, as_arrays, is_function, length_of, opened, padded, rows_of
-from gluonjax.history import History, Progress, Record
 from gluonjax.layer import Layer
-from gluonjax.metric import sums
-from gluonjax.metric.definition import Definition
-from gluonjax.nn import checks
-from gluonjax.step import Step, parts, per_sample, pure_metrics
+from gluonjax.metric import double_float
+from gluonjax.metric.pure import PureMetric
+from gluonjax.train.callback import Callback, progress_display
+from gluonjax.train.history import History, Progress, Record
+from gluonjax.train.step import Step, parts, per_sample, pure_metrics
 
 if TYPE_CHECKING:
-    from gluonjax.trainer import Trainer
+    from gluonjax.train.trainer import Trainer
 
 
 def fit(
@@ -365,7 +365,7 @@ class Inference:
 
     def __init__(self, step: Step, metrics: Any):
         self.step, self.definitions = step, pure_metrics(metrics)
-        self.metrics: dict[str, Definition] = {}  # the definitions, completed by the first batch
+        self.metrics: dict[str, PureMetric] = {}  # the definitions, completed by the first batch
         self.output: Callable = jax.jit(step.infer)
         self._measure: Callable = jax.jit(self._measured, donate_argnums=1)
 
@@ -374,9 +374,9 @@ class Inference:
         inputs, named, label = parts(batch)
         output = jax.eval_shape(self.step.infer, values, inputs, named)
         self.step.check_labels(output, label)
-        self.metrics = {name: metric.complete(label, output) for name, metric in self.definitions.items()}
+        self.metrics = {name: metric.for_batch(label, output) for name, metric in self.definitions.items()}
         metrics = {name: metric.init() for name, metric in self.metrics.items()}
-        return {'loss': sums.zero(), 'samples': sums.zero(), 'metrics': metrics}
+        return {'loss': double_float.zero(), 'samples': double_float.zero(), 'metrics': metrics}
 
     def measure(self, values, state, batch, mask) -> dict[str, Any]:
         """The state after a batch."""
@@ -389,13 +389,13 @@ class Inference:
         counts = jnp.ones(losses.shape, bool) if mask is None else mask
         metrics = {name: m.update(state['metrics'][name], label, output, mask) for name, m in self.metrics.items()}
         return {
-            'loss': sums.add(state['loss'], sums.total(losses, counts)),
-            'samples': sums.add(state['samples'], sums.total(counts, counts)),
+            'loss': double_float.add(state['loss'], double_float.total(losses, counts)),
+            'samples': double_float.add(state['samples'], double_float.total(counts, counts)),
             'metrics': metrics,
         }
 
     def results(self, state) -> dict[str, Any]:
         """The numbers: the mean loss, and the metrics; waits for the device."""
         state = jax.device_get(state)
-        loss = float(sums.value(state['loss']) / sums.value(state['samples']))
+        loss = float(double_float.value(state['loss']) / double_float.value(state['samples']))
         return {'loss': loss, **{name: _plain(m.result(state['metrics'][name])) for name, m in self.metrics.items()}}

@@ -16,7 +16,7 @@ import pytest
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from gluonjax import Trainer, draw, errors, init, loss, make_step, metric, nn, sharding
+from gluonjax import Trainer, errors, init, loss, make_step, metric, nn, sampler, sharding
 from gluonjax.layer import Layer
 from gluonjax.tree import flatten
 
@@ -117,9 +117,9 @@ def test_what_is_drawn_in_parts_is_what_is_drawn_whole(monkeypatch):
     whole, drawn = network(), []
     x, y = batch_of()
     whole(x)
-    plain = draw._draw_rows
+    plain = sampler._draw_rows
     net = network()  # draws the biases, whose shapes are known
-    monkeypatch.setattr(draw, '_draw_rows', lambda asked, traced: drawn.extend(asked) or plain(asked, traced))
+    monkeypatch.setattr(sampler, '_draw_rows', lambda asked, traced: drawn.extend(asked) or plain(asked, traced))
     trainer = Trainer(net, CE, optax.sgd(0.0), mesh=mesh_of(), sharding={'.*': P('model')})
     trainer.step(x, y)
     assert drawn == []
@@ -130,14 +130,16 @@ def test_what_is_drawn_in_parts_is_what_is_drawn_whole(monkeypatch):
 
 def test_no_device_holds_the_whole_of_what_is_drawn():
     where = NamedSharding(mesh_of(), P('model', 'data'))
-    whole = draw.Request(jax.random.key(0), 'weight', (512, 256), np.dtype('float32'), draw.Law('normal', 0.1))
-    alike = functools.partial(draw._sample_alike, whole)
+    whole = sampler.Request(
+        jax.random.key(0), 'weight', (512, 256), np.dtype('float32'), sampler.Distribution('normal', 0.1)
+    )
+    alike = functools.partial(sampler._sample_alike, whole)
     for sharding_, parts in [(where, 8), (NamedSharding(mesh_of(8, 1), P()), 1)]:
         program = jax.jit(alike, out_shardings=sharding_).lower(np.zeros(2, 'uint32')).compile()
         assert program.memory_analysis().output_size_in_bytes == 4 * 512 * 256 // parts
         assert ('[512,256]' in program.as_text()) == (parts == 1)
-    (got,) = draw.draw([whole._replace(sharding=where)])
-    np.testing.assert_array_equal(got, draw.draw([whole])[0])
+    (got,) = sampler.draw([whole._replace(sharding=where)])
+    np.testing.assert_array_equal(got, sampler.draw([whole])[0])
     assert got.sharding == where
 
 

@@ -1,4 +1,4 @@
-"""Every way of drawing gives, bit for bit, what `jax.random` gives for the key of a name; and that is the law."""
+"""Every way of drawing gives, bit for bit, what `jax.random` gives for the key of a name; as it should."""
 
 import hashlib
 import math
@@ -15,12 +15,14 @@ from hypothesis import strategies as st
 from scipy import stats
 
 import gluonjax
-from gluonjax import draw as drawing
+from gluonjax import keys as random_keys
 from gluonjax import nn
-from gluonjax.draw import BLOCK, ROW, Law, Request, as_key, draw
+from gluonjax import sampler as drawing
+from gluonjax.keys import as_key
+from gluonjax.sampler import BLOCK, ROW, Distribution, Request, draw
 
 FEW = settings(max_examples=4, deadline=None, derandomize=True)
-UNIFORM, NORMAL, CONSTANT = Law('uniform', 0.3), Law('normal', 0.7), Law('constant', 2.5)
+UNIFORM, NORMAL, CONSTANT = Distribution('uniform', 0.3), Distribution('normal', 0.7), Distribution('constant', 2.5)
 SHAPES = [
     (),
     (0,),
@@ -39,7 +41,7 @@ SCALES = [1.0, 0.07, 1 / 3, 1e-20, 3.4e3]
 
 
 def next_key():
-    with drawing.next_key() as key:
+    with random_keys.next_key() as key:
         return key
 
 
@@ -53,12 +55,12 @@ def named(key, name):
 def reference(request):
     """`jax.random` for the base, and NumPy for the factor."""
     key, shape, dtype = named(request.key, request.name), request.shape, jnp.dtype(request.dtype)
-    if request.law.base == 'constant':
-        return np.full(shape, request.law.scale, dtype)
-    uniform = request.law.base == 'uniform'
+    if request.distribution.base == 'constant':
+        return np.full(shape, request.distribution.scale, dtype)
+    uniform = request.distribution.base == 'uniform'
     flat = (math.prod(shape),)  # bits must not depend on the shape; jax.random.normal's do where an axis is short
     base = jax.random.uniform(key, flat, dtype, -1, 1) if uniform else jax.random.normal(key, flat, dtype)
-    return np.asarray(base).reshape(shape) * np.asarray(request.law.scale, dtype)
+    return np.asarray(base).reshape(shape) * np.asarray(request.distribution.scale, dtype)
 
 
 def assert_same_bits(got, expected):
@@ -68,18 +70,20 @@ def assert_same_bits(got, expected):
         assert mine.tobytes() == other.tobytes()
 
 
-def traced(requests, together, **jit):
+def traced(requests, fused, **jit):
     """The requests drawn under jit, with one traced key for all of them."""
-    return jax.jit(lambda key: draw([r._replace(key=key) for r in requests], together), **jit)(requests[0].key)
+    return jax.jit(lambda key: draw([r._replace(key=key) for r in requests], fused), **jit)(requests[0].key)
 
 
 def requests_of(key, *rows, dtype='float32'):
-    return [Request(key, name, shape, dtype, law) for name, shape, law in rows]
+    return [Request(key, name, shape, dtype, distribution) for name, shape, distribution in rows]
 
 
 SIZES = (1, ROW - 1, ROW, ROW + 1, 3 * ROW + 5, BLOCK * ROW - 1, BLOCK * ROW, BLOCK * ROW + 1)
 BOUNDARIES = [  # each with a scale of its own
-    (f'{base}.{size}', (size,), Law(base, 0.3 + i)) for base in ('uniform', 'normal') for i, size in enumerate(SIZES)
+    (f'{base}.{size}', (size,), Distribution(base, 0.3 + i))
+    for base in ('uniform', 'normal')
+    for i, size in enumerate(SIZES)
 ]
 
 
@@ -89,12 +93,12 @@ def test_row_and_block_boundaries():
     assert_same_bits(draw(requests), expected)
     small = [i for i, request in enumerate(requests) if request.size <= 3 * ROW + 5]
     few = [requests[i] for i in small]
-    assert_same_bits(traced(few, together=False), [expected[i] for i in small])
-    assert_same_bits(traced(few, together=True), [expected[i] for i in small])
+    assert_same_bits(traced(few, fused=False), [expected[i] for i in small])
+    assert_same_bits(traced(few, fused=True), [expected[i] for i in small])
 
 
-laws = st.builds(Law, st.sampled_from(['uniform', 'normal', 'constant']), st.sampled_from(SCALES))
-tensors = st.tuples(st.text(max_size=12), st.sampled_from(SHAPES), laws)
+distributions = st.builds(Distribution, st.sampled_from(['uniform', 'normal', 'constant']), st.sampled_from(SCALES))
+tensors = st.tuples(st.text(max_size=12), st.sampled_from(SHAPES), distributions)
 
 
 @FEW
@@ -103,19 +107,19 @@ tensors = st.tuples(st.text(max_size=12), st.sampled_from(SHAPES), laws)
 def test_all_ways_agree(seed, rows):
     requests = requests_of(jax.random.key(seed), *rows)
     expected = [reference(request) for request in requests]
-    by_law = [r.law.sample(named(r.key, r.name), r.shape, r.dtype) for r in requests]
+    by_law = [r.distribution.sample(named(r.key, r.name), r.shape, r.dtype) for r in requests]
     assert_same_bits(by_law, expected)
     assert_same_bits(draw(requests), expected)
-    assert_same_bits(draw(requests, together=True), expected)
-    assert_same_bits(traced(requests, together=False), expected)
-    assert_same_bits(traced(requests, together=True), expected)
+    assert_same_bits(draw(requests, fused=True), expected)
+    assert_same_bits(traced(requests, fused=False), expected)
+    assert_same_bits(traced(requests, fused=True), expected)
 
 
-@pytest.mark.parametrize('together', [False, True])
-def test_vmap_over_keys(together):
+@pytest.mark.parametrize('fused', [False, True])
+def test_vmap_over_keys(fused):
     rows = [('a', (7, 5), UNIFORM), ('b', (2, ROW), NORMAL), ('c', (2,), CONSTANT)]
     keys = jax.random.split(jax.random.key(1), 3)
-    ensemble = jax.vmap(lambda key: draw(requests_of(key, *rows), together))(keys)
+    ensemble = jax.vmap(lambda key: draw(requests_of(key, *rows), fused))(keys)
     for i, key in enumerate(keys):
         expected = [reference(request) for request in requests_of(key, *rows)]
         assert_same_bits([np.broadcast_to(a, (3, *a.shape[-2:]))[i] for a in ensemble[:2]], expected[:2])
@@ -137,11 +141,11 @@ def test_each_request_has_its_own_key():
     assert_same_bits(draw(requests), [reference(request) for request in requests])
 
 
-@pytest.mark.parametrize('together', [False, True])
-def test_sharded_over_eight_devices(together):
+@pytest.mark.parametrize('fused', [False, True])
+def test_sharded_over_eight_devices(fused):
     sharding = jax.NamedSharding(jax.make_mesh((8,), ('rows',)), jax.P('rows'))
     requests = requests_of(jax.random.key(4), ('a', (64, 300), NORMAL), ('b', (16, 8), UNIFORM))
-    arrays = traced(requests, together, out_shardings=sharding)
+    arrays = traced(requests, fused, out_shardings=sharding)
     assert all(len(array.sharding.device_set) == 8 for array in arrays)
     assert_same_bits(arrays, [reference(request) for request in requests])
 
@@ -167,7 +171,7 @@ def test_a_key_from_outside_the_trace():
     requests = requests_of(jax.random.key(4), ('a', (100,), NORMAL), ('b', (5,), UNIFORM))
     expected = [reference(request) for request in requests]
     assert_same_bits(jax.jit(lambda: draw(requests))(), expected)
-    assert_same_bits(jax.jit(lambda: draw(requests, together=True))(), expected)
+    assert_same_bits(jax.jit(lambda: draw(requests, fused=True))(), expected)
     assert [(a.shape, a.dtype) for a in jax.eval_shape(lambda: draw(requests))] == [
         ((100,), 'float32'),
         ((5,), 'float32'),
@@ -187,7 +191,7 @@ def test_another_generator():
     requests = requests_of(key, ('a', (40, 3), UNIFORM), ('b', (9,), NORMAL), ('c', (2,), CONSTANT))
     expected = [reference(request) for request in requests]
     assert_same_bits(draw(requests), expected)
-    assert_same_bits(traced(requests, together=True), expected)
+    assert_same_bits(traced(requests, fused=True), expected)
     mixed = [requests[0], requests[1]._replace(key=jax.random.key(1))]
     assert_same_bits(draw(mixed), [reference(request) for request in mixed])
 
@@ -208,8 +212,8 @@ def test_half_precision(dtype):
     requests.append(Request(jax.random.key(0), 'd', (4,), 'float32', NORMAL))
     expected = [reference(request) for request in requests]
     assert_same_bits(draw(requests), expected)
-    assert_same_bits(traced(requests, together=False), expected)
-    assert_same_bits(traced(requests, together=True), expected)
+    assert_same_bits(traced(requests, fused=False), expected)
+    assert_same_bits(traced(requests, fused=True), expected)
 
 
 def test_double_precision():
@@ -219,8 +223,8 @@ def test_double_precision():
         double = [request._replace(dtype='float64') for request in requests]
         assert_same_bits(draw(double), [reference(request) for request in double])
         assert_same_bits(draw(requests), single)
-        assert_same_bits(traced(requests, together=False), single)
-        assert_same_bits(traced(requests, together=True), single)
+        assert_same_bits(traced(requests, fused=False), single)
+        assert_same_bits(traced(requests, fused=True), single)
 
 
 @pytest.mark.parametrize('base', ['uniform', 'normal'])
@@ -248,12 +252,12 @@ def test_own_code_is_called_once_as_it_is(wrap):
         return jax.random.bits(key, shape).astype(dtype)
 
     key = jax.random.key(6)
-    rows = [('first', (3,), own), ('law', (4,), NORMAL), ('second', (2, 2), own)]
-    first, law, second = wrap(lambda key: draw(requests_of(key, *rows)))(key)
+    rows = [('first', (3,), own), ('distribution', (4,), NORMAL), ('second', (2, 2), own)]
+    first, distribution, second = wrap(lambda key: draw(requests_of(key, *rows)))(key)
     assert calls == [((3,), 'float32'), ((2, 2), 'float32')]
     np.testing.assert_array_equal(first, jax.random.bits(named(key, 'first'), (3,)).astype('float32'))
     np.testing.assert_array_equal(second, jax.random.bits(named(key, 'second'), (2, 2)).astype('float32'))
-    assert_same_bits([law], [reference(Request(key, 'law', (4,), 'float32', NORMAL))])
+    assert_same_bits([distribution], [reference(Request(key, 'distribution', (4,), 'float32', NORMAL))])
 
 
 def test_nothing_to_draw():
@@ -292,7 +296,7 @@ def test_keys_differ():
 def test_statistics(base):
     scale, count = 0.3, 200_000
     distribution = stats.uniform(-scale, 2 * scale) if base == 'uniform' else stats.norm(0, scale)
-    requests = requests_of(jax.random.key(12), *[(f'{i}', (count,), Law(base, scale)) for i in range(2)])
+    requests = requests_of(jax.random.key(12), *[(f'{i}', (count,), Distribution(base, scale)) for i in range(2)])
     for numbers in map(np.asarray, draw(requests)):
         assert stats.kstest(numbers, distribution.cdf).pvalue > 1e-3
         assert abs(numbers.mean()) < 4 * distribution.std() / np.sqrt(count)
@@ -318,7 +322,7 @@ def test_a_drawn_array_stays_as_it_is():
 
 def test_unknown_base_is_refused():
     with pytest.raises(gluonjax.errors.ArgumentError, match='gauss'):
-        draw(requests_of(jax.random.key(0), ('w', (3,), Law('gauss', 1.0))))
+        draw(requests_of(jax.random.key(0), ('w', (3,), Distribution('gauss', 1.0))))
 
 
 @pytest.mark.parametrize('key', [None, 1.5, 'a'])
@@ -386,13 +390,13 @@ def test_stream_is_never_traced(transform):
     assert data(got[:1]) == expected
 
 
-@pytest.mark.parametrize('law', [Law('uniform'), Law('normal')])
+@pytest.mark.parametrize('distribution', [Distribution('uniform'), Distribution('normal')])
 @pytest.mark.parametrize('spec', [('d',), (None, 'd')])
 @pytest.mark.parametrize('shape', [(64, 48), (64, 48, 3, 3)])
-def test_a_sharded_draw_makes_only_its_own_part(law, spec, shape):
+def test_a_sharded_draw_makes_only_its_own_part(distribution, spec, shape):
     mesh = jax.make_mesh((8,), ('d',))
     sharding = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec(*spec))
-    sample = jax.jit(lambda key: law.sample(key, shape), out_shardings=sharding)
+    sample = jax.jit(lambda key: distribution.sample(key, shape), out_shardings=sharding)
     program = sample.lower(jax.random.key(0)).compile().as_text()
     sizes = [math.prod(map(int, dims.split(','))) for dims in re.findall(r'[fu]32\[([\d,]+)\]', program)]
     assert 0 < max(sizes) < math.prod(shape)

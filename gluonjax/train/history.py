@@ -7,8 +7,8 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from gluonjax.describe import table
 from gluonjax.errors import ArgumentError, MissingExtraError
+from gluonjax.tables import table
 
 Record = dict[str, Any]
 
@@ -70,7 +70,7 @@ class History:
         """Draws loss and metrics over the epochs, with those of the validation beside them.
 
         Returns:
-            A matplotlib Figure: one picture for the loss, one for each metric that is a number.
+            A matplotlib Figure: one structure for the loss, one for each metric that is a number.
 
         Raises:
             MissingExtraError: if matplotlib is not there.

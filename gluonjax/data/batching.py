@@ -10,8 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gluonjax import checks
 from gluonjax.errors import ArgumentError, DataError
-from gluonjax.nn import checks
 
 
 class Batches:
@@ -76,7 +76,7 @@ def opened(data: Any, epoch: int, name: str = 'data') -> Iterator:
             f'{name} is arrays, not batches',
             expected='an iterable of batches, or a function of the epoch that returns one',
             got=jax.tree.map(np.shape, data),
-            remedy='gluonjax.feed.batches(x, y, batch_size=32, shuffle=0) cuts arrays; [batch] is a single batch',
+            remedy='gluonjax.data.batches(x, y, batch_size=32, shuffle=0) cuts arrays; [batch] is a single batch',
         )
     if is_function(data):
         _refuse_other_arguments(data, name)

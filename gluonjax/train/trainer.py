@@ -9,21 +9,21 @@ from typing import Any
 
 import jax
 
+from gluonjax import checks
 from gluonjax import optimizer as optimizers
 from gluonjax.block import Block
-from gluonjax.callback import Callback
 from gluonjax.errors import ArgumentError, CheckpointError
-from gluonjax.fit import Inference, evaluate, fit, number_of_inputs, predict
-from gluonjax.history import History, Progress
 from gluonjax.io import checkpoint
-from gluonjax.layer import Layer
-from gluonjax.nn import checks
+from gluonjax.layer import Layer, leaves_of
 from gluonjax.optimizer.state import parameter_of
 from gluonjax.parameter import LOCK, ParameterDict, key_or_next
-from gluonjax.picture import Picture
-from gluonjax.program import Program, ShardedProgram
-from gluonjax.sharding import Placement, Rules, moved
-from gluonjax.step import State, Step, Totals, make_step, parts, pure_metrics
+from gluonjax.structure import Structure
+from gluonjax.train.callback import Callback
+from gluonjax.train.compiled import CompiledStep, ShardedStep
+from gluonjax.train.fit import Inference, evaluate, fit, number_of_inputs, predict
+from gluonjax.train.history import History, Progress
+from gluonjax.train.sharding import Placement, Rules, moved
+from gluonjax.train.step import State, Step, Totals, make_step, parts, pure_metrics
 from gluonjax.tree import flatten, matches, nest, no_match
 
 
@@ -86,13 +86,13 @@ class Trainer:
         with key_or_next(key) as key:
             self._key = key
         self._learning_rate: float | None = None  # what was set before there was a state
-        self._program: Program | None = None  # what was made of the network as it was at the last step
+        self._program: CompiledStep | None = None  # what was made of the network as it was at the last step
         self._state: State | None = None  # None before the first step, and while the program holds it
         self._rows = 0  # of the largest batch before this Trainer was restored
         self._inputs: int | None = None  # by position, in the steps that were done
         self.steps = 0  # how many were done
         self._progress = Progress()
-        self._inferences: dict[Any, Inference] = {}  # by what they were made of; those of the last picture
+        self._inferences: dict[Any, Inference] = {}  # by what they were made of; those of the last structure
 
     def __repr__(self) -> str:
         return f'Trainer({type(self.net).__name__}, {self.loss!r}, {self.optimizer!r})'
@@ -112,7 +112,7 @@ class Trainer:
         """
         with LOCK:
             program = self._program
-            if program is None or not program.lent or program.picture is not self.net._picture:
+            if program is None or not program.lent or program.structure is not self.net._structure:
                 value = self._begin(_as_batch(batch))
             elif batch and getattr(batch[0], 'shape', None) == program.shape:
                 value = program.advance(batch)
@@ -124,21 +124,21 @@ class Trainer:
     def _begin(self, batch) -> jax.Array:
         """The first step after the network was made, looked at or changed."""
         self._give_back()
-        picture, (inputs, named, _) = self.net._now(), parts(batch)
-        drawn = self._draw_missing(picture, inputs, named)
-        params = nest(dict(zip(picture.names, picture.values(drawn), strict=True)))
+        structure, (inputs, named, _) = self.net._now(), parts(batch)
+        drawn = self._draw_missing(structure, inputs, named)
+        params = nest(dict(zip(structure.names, structure.values(drawn), strict=True)))
         program = self._program
-        if program is None or program.picture is not picture:
-            program = self._make_program(picture)
+        if program is None or program.structure is not structure:
+            program = self._make_program(structure)
             program.rows = self._rows
             program.look_at(params, batch)
         state = self._state_of(program, params, batch)
         program.take(program.copied(state), batch)
         value = program.step_of_any_size(batch, self.last_batch != 'keep')
-        picture.commit(drawn)  # completes shapes, fulfils wishes
+        structure.commit(drawn)  # completes shapes, fulfils wishes
         program.lent, self._inputs = True, len(inputs)
         self._program, self._state, self._learning_rate = program, None, None
-        for cell in picture.cells:
+        for cell in structure.cells:
             cell._hold(None, self._give_back)
         return value
 
@@ -146,29 +146,31 @@ class Trainer:
         """Makes the program for such batches, if there is none, without a step."""
         with LOCK:
             if self._program is None:
-                picture, (inputs, named, _) = self.net._now(), parts(batch)
+                structure, (inputs, named, _) = self.net._now(), parts(batch)
                 params = nest(self._values(inputs, named))
-                program = self._make_program(picture)
+                program = self._make_program(structure)
                 program.rows = self._rows
                 program.look_at(params, batch)
                 self._state = None if self._state is None else self._state_of(program, params, batch)
                 self._program = program
 
-    def _draw_missing(self, picture: Picture, inputs, named) -> dict[Any, jax.Array]:
-        return picture.draw_missing(inputs, named, None if self._placement is None else self._placement.params)
+    def _draw_missing(self, structure: Structure, inputs, named) -> dict[Any, jax.Array]:
+        return structure.draw_missing(inputs, named, None if self._placement is None else self._placement.params)
 
-    def _make_program(self, picture: Picture) -> Program:
-        step = self._make_step(picture)
-        return Program(picture, step) if self._placement is None else ShardedProgram(picture, step, self._placement)
+    def _make_program(self, structure: Structure) -> CompiledStep:
+        step = self._make_step(structure)
+        return (
+            CompiledStep(structure, step) if self._placement is None else ShardedStep(structure, step, self._placement)
+        )
 
-    def _make_step(self, picture: Picture) -> Step:
-        cells = {leaf.name: cell for leaf, cell in picture.entries if leaf.param.trainable}
+    def _make_step(self, structure: Structure) -> Step:
+        cells = {leaf.name: cell for leaf, cell in structure.entries if leaf.param.trainable}
         rates = {name: cell.lr_mult for name, cell in cells.items() if cell.lr_mult != 1}
         decays = {name: cell.wd_mult for name, cell in cells.items() if cell.wd_mult != 1}
         optimizer = optimizers.with_multipliers(self.optimizer, rates, decays) if rates or decays else self.optimizer
-        return make_step(picture.definition, self.loss, optimizer, **self.options)
+        return make_step(structure.definition, self.loss, optimizer, **self.options)
 
-    def _state_of(self, program: Program, params, batch) -> State:
+    def _state_of(self, program: CompiledStep, params, batch) -> State:
         """The state as it goes on: with the network's values of now, and whatever of the rest still fits."""
         old = self._state
         if old is not None and program is self._program:
@@ -188,7 +190,7 @@ class Trainer:
                 return
             self._state, program.lent = program.state(), False
             values = flatten(self._state.params)
-            for name, cell in zip(program.picture.names, program.picture.cells, strict=True):
+            for name, cell in zip(program.structure.names, program.structure.cells, strict=True):
                 cell._hold(values[name], None)
 
     # Many batches.
@@ -212,7 +214,7 @@ class Trainer:
 
         Args:
             train: an iterable of batches, such as a list or a loader; or a function of the epoch's number (from 0)
-                that returns one, so that an order can be repeated. `gluonjax.feed.batches(x, y, batch_size=32)` is one.
+                that returns one, so that an order can be repeated. `gluonjax.data.batches(x, y, batch_size=32)` is one.
             validation: batches to evaluate after each epoch; the same kinds.
             epochs: how many epochs more.
             metrics: those of `gluonjax.metric`, from now on; None leaves those that the Trainer has.
@@ -237,11 +239,11 @@ class Trainer:
         The network has the values after the last completed step, also if an exception or Ctrl-C is the end.
 
         >>> import jax.numpy as jnp
-        >>> from gluonjax import feed, loss, metric, nn
+        >>> from gluonjax import data, loss, metric, nn
         >>> net = nn.Sequential(nn.Dense(3))
         >>> net.initialize(key=0)
         >>> trainer = Trainer(net, loss.SoftmaxCrossEntropyLoss(), 'sgd', {'learning_rate': 1.0}, key=0)
-        >>> batches = feed.batches(jnp.eye(3), jnp.arange(3), batch_size=2, shuffle=0)
+        >>> batches = data.batches(jnp.eye(3), jnp.arange(3), batch_size=2, shuffle=0)
         >>> history = trainer.fit(batches, epochs=20, metrics=[metric.Accuracy()], progress=False)
         >>> history['accuracy'][-1]
         1.0
@@ -364,12 +366,12 @@ class Trainer:
 
     def _inference(self, metrics) -> Inference:
         """The compiled inference of the network as it is now."""
-        picture = self.net._now()
+        structure = self.net._now()
         chosen = self.options.get('metrics', ()) if metrics is None else metrics
-        key = picture.definition, tuple(pure_metrics(chosen).items())
+        key = structure.definition, tuple(pure_metrics(chosen).items())
         if key not in self._inferences:
-            kept = {known: made for known, made in self._inferences.items() if known[0] is picture.definition}
-            self._inferences = {**kept, key: Inference(self._make_step(picture), chosen)}
+            kept = {known: made for known, made in self._inferences.items() if known[0] is structure.definition}
+            self._inferences = {**kept, key: Inference(self._make_step(structure), chosen)}
         return self._inferences[key]
 
     def _number_of_inputs(self) -> int | None:
@@ -379,14 +381,14 @@ class Trainer:
     def _values(self, inputs, named) -> dict[str, Any]:
         """The network's values of now, which a Trainer may go on holding; the inputs complete its shapes."""
         with LOCK:
-            picture, program = self.net._now(), self._program
-            if program is not None and program.lent and program.picture is picture:
+            structure, program = self.net._now(), self._program
+            if program is not None and program.lent and program.structure is structure:
                 return flatten(program.state().params)
-            picture.commit(self._draw_missing(picture, inputs, named))
-            values = dict(zip(picture.names, picture.values(), strict=True))
+            structure.commit(self._draw_missing(structure, inputs, named))
+            values = dict(zip(structure.names, structure.values(), strict=True))
             if self._placement is not None:
-                placed = moved(values, self._placement.params(picture.definition.leaves()))
-                picture.commit({name: value for name, value in placed.items() if value is not values[name]})
+                placed = moved(values, self._placement.params(leaves_of(structure.definition)))
+                structure.commit({name: value for name, value in placed.items() if value is not values[name]})
                 return placed
             return values
 
@@ -460,15 +462,15 @@ class Trainer:
             MissingExtraError: without orbax.
         """
         with LOCK:
-            old, picture, program = self.state, self.net._now(), self._program
+            old, structure, program = self.state, self.net._now(), self._program
             declared = {
                 name: checkpoint.Entry(cell.shape, str(jax.dtypes.canonicalize_dtype(cell.dtype)))
-                for name, cell in zip(picture.names, picture.cells, strict=True)
+                for name, cell in zip(structure.names, structure.cells, strict=True)
             }
-            goes_on = program is not None and program.picture is picture
-            pure = program.step if program is not None and goes_on else self._make_step(picture)
+            goes_on = program is not None and program.structure is structure
+            pure = program.step if program is not None and goes_on else self._make_step(structure)
             state, steps, rows, progress = checkpoint.restore(path, step, pure, declared, self._placements())
-            picture.commit(flatten(state.params))
+            structure.commit(flatten(state.params))
             self._state = state if old is None else state._replace(metrics=_continued(old, state).metrics)
             self._key, self._learning_rate = state.key, None
             self._rows, self.steps, self.progress = rows, steps, progress
@@ -540,7 +542,7 @@ class Trainer:
             state, program = self.state, self._program
             if state is None or program is None:
                 return
-            leaves = program.picture.definition.leaves()
+            leaves = leaves_of(program.structure.definition)
             chosen = {leaf.name for leaf in leaves if select is None or matches(select, leaf.names)}
             if not chosen:
                 raise no_match(str(select), leaves)
@@ -577,7 +579,7 @@ def _placement(net: Block, mesh, data_axis, rules) -> Placement | None:
             'rules of sharding need a mesh', remedy='Trainer(..., mesh=jax.make_mesh(...), sharding={...})'
         )
     placement = Placement(mesh, data_axis, rules)
-    if leaves := net.definition.leaves():
+    if leaves := leaves_of(net.definition):
         placement.params(leaves)
     return placement
 

@@ -7,8 +7,9 @@ import optax
 import pytest
 
 from gluonjax import Layer, Param, errors, loss, make_step, metric, nn
-from gluonjax.feed import padded
-from gluonjax.step import Totals
+from gluonjax.data.batching import padded
+from gluonjax.layer import begin_run
+from gluonjax.train.step import Totals
 from gluonjax.tree import flatten, merge
 
 CE = loss.SoftmaxCELoss()
@@ -101,7 +102,7 @@ def test_synchronized_statistics_leave_padding_out():
     params = layer.init(0, x[0])
 
     def part(x, mask):
-        run = layer.begin(flatten(params), training=True, mask=mask)
+        run = begin_run(layer, flatten(params), training=True, mask=mask)
         return run(layer, (x,), {}), run.recorded
 
     y, recorded = jax.vmap(part, out_axes=(0, None), axis_name='parts')(x, mask)

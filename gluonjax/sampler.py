@@ -1,16 +1,14 @@
-"""Laws and the sampler: names and keys become arrays, here and nowhere else.
+"""Distributions and the sampler: names and keys become arrays, here and nowhere else.
 
-A parameter's value is a function of (key, name, shape, dtype, law). `Law.sample` is the reference. Compiling JAX's
-threefry once per tensor takes seconds on CPU, so `draw` cuts all float32 tensors into rows of equal length and sends
-them through one small compiled sampler. Number i of a tensor depends on (key, i) alone, so the bits are the same.
+A parameter's value is a function of (key, name, shape, dtype, distribution). `Distribution.sample` is the reference.
+Compiling JAX's threefry once per tensor takes seconds on CPU, so `draw` cuts all float32 tensors into rows of equal
+length and sends them through one small compiled sampler. Number i of a tensor depends on (key, i) alone, so the bits
+are the same.
 """
 
-import contextlib
 import functools
-import hashlib
 import math
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -20,16 +18,15 @@ import numpy as np
 from jax import lax
 
 from gluonjax.errors import ArgumentError
+from gluonjax.keys import _CONFIG, _fold, _hashes, _is_threefry, _threefry, _words, named_keys
 
 ROW = 16384  # numbers a row
 BLOCK = 64  # rows a call of the compiled sampler
 FLOAT32 = np.dtype('float32')
-_CONFIG: Any = jax.config  # a type checker does not know its settings
-_ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 _LOWEST = np.nextafter(np.float32(-1), np.float32(0))  # jax.random.normal's open lower end
 
 
-class Law(NamedTuple):
+class Distribution(NamedTuple):
     """What an initializer states instead of drawing: `base * scale`.
 
     Attributes:
@@ -43,7 +40,7 @@ class Law(NamedTuple):
     def sample(self, key, shape: Sequence[int], dtype: Any = jnp.float32) -> jax.Array:
         """The reference draw of one tensor.
 
-        >>> Law('constant', 2.0).sample(None, (2,))
+        >>> Distribution('constant', 2.0).sample(None, (2,))
         Array([2., 2.], dtype=float32)
         """
         _check_base(self)
@@ -71,13 +68,15 @@ def _without_short_end(shape: Sequence[int]) -> tuple[int, ...]:
     return tuple(merged)
 
 
-def _check_base(law: Law) -> None:
-    if law.base not in ('uniform', 'normal', 'constant'):
-        raise ArgumentError('the law has an unknown base', expected="'uniform', 'normal' or 'constant'", got=law.base)
+def _check_base(distribution: Distribution) -> None:
+    if distribution.base not in ('uniform', 'normal', 'constant'):
+        raise ArgumentError(
+            'the distribution has an unknown base', expected="'uniform', 'normal' or 'constant'", got=distribution.base
+        )
 
 
 class Request(NamedTuple):
-    """One tensor to draw: `law` is a Law, or an initializer's own code `f(key, shape, dtype)`.
+    """One tensor to draw: `distribution` is a Distribution, or an initializer's own code `f(key, shape, dtype)`.
 
     With a `sharding` it is drawn there, outside a transformation; inside one, `out_shardings` decide.
     """
@@ -86,7 +85,7 @@ class Request(NamedTuple):
     name: str
     shape: tuple[int, ...]
     dtype: Any
-    law: Any
+    distribution: Any
     sharding: Any = None
 
     @property
@@ -94,90 +93,13 @@ class Request(NamedTuple):
         return math.prod(self.shape)
 
 
-class _Stream:
-    """The library-wide stream of keys, for calls that are given none. It holds integers, never a tracer."""
-
-    def __init__(self):
-        self.lock = threading.Lock()
-        self.restart(0)
-
-    def restart(self, seed: int):
-        with self.lock:
-            self.seed, self.count = int(seed), 0
-
-    @contextlib.contextmanager
-    def borrow(self) -> Iterator[jax.Array]:
-        """The next key, which goes back if the body fails and nobody drew after it."""
-        with self.lock:
-            seed, self.count = self.seed, self.count + 1
-            count = self.count
-        try:
-            with jax.ensure_compile_time_eval():
-                key = named_keys([as_key(seed)], [f'stream {count}'])[0]
-            yield key
-        except BaseException:
-            with self.lock:
-                if (self.seed, self.count) == (seed, count):
-                    self.count -= 1
-            raise
-
-
-_STREAM = _Stream()
-
-
-def seed(number: int) -> None:
-    """Restarts the library-wide stream that gives keys to calls without `key=`. It starts at `seed(0)`.
-
-    >>> import gluonjax
-    >>> gluonjax.seed(7)
-    """
-    _STREAM.restart(number)
-
-
-def next_key() -> contextlib.AbstractContextManager[jax.Array]:
-    """The next key of the library-wide stream, never a tracer, for a `with` block; a block that fails gives it back."""
-    return _STREAM.borrow()
-
-
-def as_key(key) -> jax.Array:
-    """A typed JAX key from an int, a typed key, or an old-style `uint32` key.
-
-    Raises:
-        ArgumentError: for anything else, a batch of keys among it.
-    """
-    dtype, shape = getattr(key, 'dtype', None), np.shape(key)
-    if isinstance(key, int) or (dtype is not None and jnp.issubdtype(dtype, jnp.integer) and shape == ()):
-        return jax.random.key(key)
-    if dtype is not None and jnp.issubdtype(dtype, jax.dtypes.prng_key) and shape == ():
-        return key
-    if dtype == jnp.uint32 and len(shape) == 1:
-        return jax.random.wrap_key_data(key)
-    raise ArgumentError(
-        'this is no random key',
-        expected='an int, or a key such as jax.random.key(0)',
-        got=repr(key),
-        remedy='jax.vmap maps a function over a batch of keys' if len(shape) > 0 else None,
-    )
-
-
-def named_keys(keys: Sequence[jax.Array], names: Sequence[str]) -> list[jax.Array]:
-    """The key of each name, derived from the key beside it: two `fold_in`s with the 64-bit hash of the name."""
-    hashes = _hashes(names)
-    if not all(map(_is_threefry, {id(key): key for key in keys}.values())):
-        return [
-            jax.random.fold_in(jax.random.fold_in(key, high), low)
-            for key, (high, low) in zip(keys, hashes, strict=True)
-        ]
-    return [jax.random.wrap_key_data(words, impl='threefry2x32') for words in _fold(_words(keys), hashes)]
-
-
-def draw(requests: Sequence[Request], together: bool = False) -> list[jax.Array]:
+def draw(requests: Sequence[Request], fused: bool = False) -> list[jax.Array]:
     """Draws every request; the only door to random numbers in initialization.
 
-    Outside a transformation, tensors of float32 with a law go through the compiled sampler. Inside one, each is drawn
-    by itself, so that under sharded `out_shardings` a device makes only its own part; `together=True` makes one draw
-    instead, which compiles faster. A tensor with a sharding is drawn so outside a transformation too. All ways give the
-    same bits.
+    Outside a transformation, tensors of float32 with a distribution go through the compiled sampler. Inside one, each
+    is drawn by itself, so that under sharded `out_shardings` a device makes only its own part; `fused=True` makes one
+    draw instead, which compiles faster. A tensor with a sharding is drawn so outside a transformation too. All ways
+    give the same bits.
     """
     keys = {id(request.key): request.key for request in requests}
     traced = any(isinstance(jax.random.key_data(key), jax.core.Tracer) for key in keys.values())
@@ -186,7 +108,10 @@ def draw(requests: Sequence[Request], together: bool = False) -> list[jax.Array]
     rows = [
         i
         for i, request in enumerate(requests)
-        if _is_float32_law(request) and id(request.key) in threefry and (together or not traced) and i not in placed
+        if _is_float32_distribution(request)
+        and id(request.key) in threefry
+        and (fused or not traced)
+        and i not in placed
     ]
     arrays = dict(zip(rows, _draw_rows([requests[i] for i in rows], traced), strict=True))
     arrays |= dict(zip(placed, _draw_placed([requests[i] for i in placed]), strict=True))
@@ -196,13 +121,13 @@ def draw(requests: Sequence[Request], together: bool = False) -> list[jax.Array]
 
 
 def _draw_one(key, request: Request) -> jax.Array:
-    if isinstance(request.law, Law):
-        return request.law.sample(key, request.shape, request.dtype)
-    return request.law(key, request.shape, request.dtype)
+    if isinstance(request.distribution, Distribution):
+        return request.distribution.sample(key, request.shape, request.dtype)
+    return request.distribution(key, request.shape, request.dtype)
 
 
 def _draw_placed(requests: Sequence[Request]) -> list[jax.Array]:
-    """Each tensor under its sharding. A device makes only its own part of one with a law.
+    """Each tensor under its sharding. A device makes only its own part of one with a distribution.
 
     An initializer's own code, and random bits of another kind than threefry, make all of it before it is cut.
     """
@@ -210,7 +135,7 @@ def _draw_placed(requests: Sequence[Request]) -> list[jax.Array]:
     keys = named_keys([request.key for request in requests], [request.name for request in requests])
     arrays = []
     for key, request in zip(keys, requests, strict=True):
-        if not (isinstance(request.law, Law) and _is_threefry(key)):
+        if not (isinstance(request.distribution, Distribution) and _is_threefry(key)):
             arrays.append(jax.device_put(_draw_one(key, request), request.sharding))
             continue
         alike = request._replace(key=None, name='')
@@ -224,15 +149,11 @@ def _sample_alike(request: Request, words) -> jax.Array:
     return _draw_one(jax.random.wrap_key_data(words, impl='threefry2x32'), request)
 
 
-def _is_float32_law(request: Request) -> bool:
-    if not isinstance(request.law, Law):
+def _is_float32_distribution(request: Request) -> bool:
+    if not isinstance(request.distribution, Distribution):
         return False
-    _check_base(request.law)
+    _check_base(request.distribution)
     return np.dtype(request.dtype) == FLOAT32
-
-
-def _is_threefry(key) -> bool:
-    return str(jax.random.key_impl(key)) == 'threefry2x32' and _CONFIG.jax_threefry_partitionable
 
 
 def _draw_rows(requests: Sequence[Request], traced: bool) -> list[jax.Array]:
@@ -255,11 +176,11 @@ def _through_host_buffers(requests: Sequence[Request], words) -> list[jax.Array]
     """Blocks of rows through the compiled sampler, scaled into buffers that `device_put` can alias on CPU."""
     buffers = [_aligned_buffer(request.size) for request in requests]
     for base in ('uniform', 'normal'):
-        chosen = [i for i, request in enumerate(requests) if request.law.base == base]
-        _fill(base, [buffers[i] for i in chosen], words[chosen], [requests[i].law.scale for i in chosen])
+        chosen = [i for i, request in enumerate(requests) if request.distribution.base == base]
+        _fill(base, [buffers[i] for i in chosen], words[chosen], [requests[i].distribution.scale for i in chosen])
     for request, buffer in zip(requests, buffers, strict=True):
-        if request.law.base == 'constant':
-            buffer.fill(request.law.scale)
+        if request.distribution.base == 'constant':
+            buffer.fill(request.distribution.scale)
     shaped = [buffer.reshape(request.shape) for request, buffer in zip(requests, buffers, strict=True)]
     return jax.device_put(shaped)
 
@@ -305,7 +226,7 @@ def _in_one_program(requests: Sequence[Request], words) -> list[jax.Array]:
     """One draw over all rows, for traced code and for accelerators."""
     drawn: dict[int, jax.Array] = {}
     for base in ('uniform', 'normal'):
-        chosen = [i for i, request in enumerate(requests) if request.law.base == base and request.size]
+        chosen = [i for i, request in enumerate(requests) if request.distribution.base == base and request.size]
         owner, offsets = _cut([requests[i].size for i in chosen])
         if not chosen:
             continue
@@ -314,9 +235,9 @@ def _in_one_program(requests: Sequence[Request], words) -> list[jax.Array]:
         for position, i in enumerate(chosen):
             mine = numbers[np.searchsorted(owner, position) : np.searchsorted(owner, position, 'right')]
             tensor = mine.reshape(-1)[: requests[i].size].reshape(requests[i].shape)
-            drawn[i] = tensor * np.float32(requests[i].law.scale)
+            drawn[i] = tensor * np.float32(requests[i].distribution.scale)
     return [
-        drawn[i] if i in drawn else jnp.full(request.shape, request.law.scale, request.dtype)
+        drawn[i] if i in drawn else jnp.full(request.shape, request.distribution.scale, request.dtype)
         for i, request in enumerate(requests)
     ]
 
@@ -336,40 +257,3 @@ def _rows(base: str, words, offsets) -> jax.Array:
     if base == 'uniform':
         return doubled - np.float32(1)
     return np.float32(np.sqrt(2)) * lax.erf_inv(jnp.maximum(_LOWEST, doubled + _LOWEST))
-
-
-def _hashes(names: Sequence[str]) -> np.ndarray:
-    """Two 32-bit words a name."""
-    digests = [hashlib.blake2b(name.encode(), digest_size=8).digest() for name in names]
-    return np.frombuffer(b''.join(digests), '>u4').astype(np.uint32).reshape(-1, 2)
-
-
-def _words(keys: Sequence[jax.Array]):
-    """The keys' words, shape (len(keys), 2): NumPy's where they are concrete, JAX's where they are traced."""
-    data = {identity: jax.random.key_data(key) for identity, key in {id(key): key for key in keys}.items()}
-    if any(isinstance(words, jax.core.Tracer) for words in data.values()):
-        return jnp.stack([data[id(key)] for key in keys]) if keys else jnp.zeros((0, 2), jnp.uint32)
-    host = {identity: np.asarray(words) for identity, words in data.items()}
-    return np.stack([host[id(key)] for key in keys]) if keys else np.zeros((0, 2), np.uint32)
-
-
-def _fold(words, hashes: np.ndarray):
-    """`jax.random.fold_in` of both halves of a hash, for all keys at once."""
-    for half in (hashes[:, 0], hashes[:, 1]):
-        first, second = _threefry(words[:, 0], words[:, 1], np.zeros_like(half), half)
-        words = (np if isinstance(first, np.ndarray) else jnp).stack([first, second], axis=1)
-    # The barrier keeps XLA from deriving all keys again in the program of every tensor.
-    return words if isinstance(words, np.ndarray) else lax.optimization_barrier(words)
-
-
-def _threefry(key0, key1, x0, x1):
-    """Threefry-2x32 with 20 rounds (Salmon et al., 2011), unrolled; on uint32 arrays of NumPy or JAX alike."""
-    schedule = (key0, key1, key0 ^ key1 ^ np.uint32(0x1BD11BDA))
-    x0, x1 = x0 + schedule[0], x1 + schedule[1]
-    for group in range(5):
-        for rotation in _ROTATIONS[group % 2]:
-            x0 = x0 + x1
-            x1 = ((x1 << np.uint32(rotation)) | (x1 >> np.uint32(32 - rotation))) ^ x0
-        x0 = x0 + schedule[(group + 1) % 3]
-        x1 = x1 + schedule[(group + 2) % 3] + np.uint32(group + 1)
-    return x0, x1

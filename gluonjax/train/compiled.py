@@ -1,4 +1,4 @@
-"""Program: the compiled step of one network, and the state that it holds from one step to the next."""
+"""CompiledStep: the compiled step of one network, and the state that it holds from one step to the next."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,19 +8,20 @@ import jax.core
 import jax.numpy as jnp
 import numpy as np
 
+from gluonjax.data.batching import padded, rows_of
 from gluonjax.errors import BatchMaskError, DataError, TransformationError
-from gluonjax.feed import padded, rows_of
-from gluonjax.picture import Picture
-from gluonjax.sharding import Placement, moved
-from gluonjax.step import State, Step, parts
+from gluonjax.layer import leaves_of
+from gluonjax.structure import Structure
+from gluonjax.train.sharding import Placement, moved
+from gluonjax.train.step import State, Step, parts
 from gluonjax.tree import flatten
 
 
-class Program:
+class CompiledStep:
     """The step of one network, compiled, on flat leaves: what moves is donated, what is only read is not returned."""
 
-    def __init__(self, picture: Picture, step: Step):
-        self.picture, self.step, self.lent = picture, step, False
+    def __init__(self, structure: Structure, step: Step):
+        self.structure, self.step, self.lent = structure, step, False
         self.shape, self.rows, self.maskable = None, 0, True  # of the first input, of the batch
         self.moves: list[int] | None = None
         self.moving: tuple[jax.Array, ...] = ()
@@ -67,7 +68,7 @@ class Program:
         if self.step.metrics or self.step.checks_labels:
             inputs, named, label = parts(batch)
             self.output = jax.eval_shape(self.step.infer, flatten(params), inputs, named)
-            self.metrics = {name: metric.complete(label, self.output) for name, metric in self.step.metrics.items()}
+            self.metrics = {name: metric.for_batch(label, self.output) for name, metric in self.step.metrics.items()}
         self.check_labels(batch)
 
     def check_labels(self, batch) -> None:
@@ -131,11 +132,11 @@ class Program:
         return [next(moving if i in places else fixed) for i in range(self.tree.num_leaves)]
 
 
-class ShardedProgram(Program):
+class ShardedStep(CompiledStep):
     """The step over the devices of a mesh: the state stays where it belongs, batches are brought there."""
 
-    def __init__(self, picture: Picture, step: Step, placement: Placement):
-        super().__init__(picture, step)
+    def __init__(self, structure: Structure, step: Step, placement: Placement):
+        super().__init__(structure, step)
         self.placement = placement
         self.where: list[Any] | None = None  # of each leaf, once there is a state
 
@@ -169,7 +170,7 @@ class ShardedProgram(Program):
         return super().advance(*self.placement.batch(batch))
 
     def _places(self, state: State) -> State:
-        return self.placement.state(state, self.picture.definition.leaves())
+        return self.placement.state(state, leaves_of(self.structure.definition))
 
 
 def _copy(state):

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import jax
 
+from gluonjax import checks
 from gluonjax.errors import ArgumentError, MissingExtraError, NonFiniteError
-from gluonjax.history import Progress, Record, shown
-from gluonjax.nn import checks
+from gluonjax.train.history import Progress, Record, shown
 
 if TYPE_CHECKING:
-    from gluonjax.trainer import Trainer
+    from gluonjax.train.trainer import Trainer
 
 
 class Callback:

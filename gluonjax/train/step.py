@@ -11,17 +11,17 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from gluonjax import checks
 from gluonjax import optimizer as optimizers
 from gluonjax.block import Block
-from gluonjax.draw import as_key
 from gluonjax.errors import ArgumentError, ShapeError
-from gluonjax.layer import Layer
+from gluonjax.keys import as_key
+from gluonjax.layer import Layer, begin_run, leaves_of, run_layer
 from gluonjax.loss import Loss
 from gluonjax.metric import create as create_metric
-from gluonjax.metric import sums
-from gluonjax.metric.definition import Definition
+from gluonjax.metric import double_float
 from gluonjax.metric.eval_metric import EvalMetric
-from gluonjax.nn import checks
+from gluonjax.metric.pure import PureMetric
 from gluonjax.tree import flatten, nest
 
 PRECISIONS = ('bfloat16', 'float16')
@@ -83,12 +83,12 @@ class Totals(NamedTuple):
     @classmethod
     def zero(cls) -> jax.Array:
         """Those of no step, as a state has them."""
-        return sums.zero((2,))
+        return double_float.zero((2,))
 
     @classmethod
     def of(cls, state: State) -> 'Totals':
         """Those of a state; this waits for the device."""
-        return cls() if state.totals is None else cls(*sums.value(np.asarray(state.totals)).tolist())
+        return cls() if state.totals is None else cls(*double_float.value(np.asarray(state.totals)).tolist())
 
     @property
     def mean(self) -> float:
@@ -103,7 +103,7 @@ class Step:
     layer: Layer
     loss: Callable
     optimizer: Any
-    metrics: Mapping[str, Definition]
+    metrics: Mapping[str, PureMetric]
     precision: str | None
     average: float | None
     checkpoint: Callable
@@ -122,7 +122,7 @@ class Step:
         values = self.layer.init(key, *inputs, init=init, **named) if params is None else params
         trained, _ = self.layer.partition(values)
         preds = jax.eval_shape(self.infer, flatten(values), inputs, named) if self.metrics else None
-        states = {name: metric.complete(label, preds).init() for name, metric in self.metrics.items()}
+        states = {name: metric.for_batch(label, preds).init() for name, metric in self.metrics.items()}
         return State(
             params=dict(values),
             optimizer=self.optimizer.init(trained),
@@ -177,7 +177,7 @@ class Step:
             # a key that nothing was drawn with stays: a program then neither computes nor returns it
             key=following if forward.drew else state.key,
             metrics=metrics,
-            totals=None if state.totals is None else sums.add(state.totals, sums.of(forward.totals)),
+            totals=None if state.totals is None else double_float.add(state.totals, double_float.of(forward.totals)),
         )
         if self.average is not None and state.average is not None:
             news = news._replace(average=optax.incremental_update(moved, state.average, 1 - self.average))
@@ -188,10 +188,10 @@ class Step:
     def infer(self, values: Mapping[str, Any], inputs, named) -> Any:
         """The output in inference, from the params by name: computed in the step's precision, given in float32."""
         if self.precision is not None:
-            trained = {leaf.name: values[leaf.name] for leaf in self.layer.leaves() if leaf.param.trainable}
+            trained = {leaf.name: values[leaf.name] for leaf in leaves_of(self.layer) if leaf.param.trainable}
             trained, inputs, named = _cast((trained, inputs, named), self.precision)
             values = {**values, **trained}  # running statistics stay as they are, as in training
-        return _cast(self.layer.run(values, inputs, named)[0], jnp.float32)
+        return _cast(run_layer(self.layer, values, inputs, named)[0], jnp.float32)
 
     @property
     def checks_labels(self) -> bool:
@@ -232,7 +232,7 @@ class Step:
         if not found:
             gradients = jax.grad(lambda trained: plain._forward(trained, rest, now, batch, None).value)(trained)
             gradients = flatten(gradients)
-            ordered = [leaf.name for leaf in self.layer.leaves() if leaf.name in gradients]
+            ordered = [leaf.name for leaf in leaves_of(self.layer) if leaf.name in gradients]
             names = [name for name in ordered if not _is_finite(gradients[name])]
             found += [f'the gradient of parameter {name!r}' for name in names]
         return next(iter(found), None)
@@ -244,7 +244,7 @@ class Step:
         def forward(trained, inputs, named):
             if self.precision is not None:
                 trained, inputs, named = _cast((trained, inputs, named), self.precision)
-            run = self.layer.begin({**flatten(trained), **flatten(rest)}, training=True, key=key, mask=mask)
+            run = begin_run(self.layer, {**flatten(trained), **flatten(rest)}, training=True, key=key, mask=mask)
             run.observe = observe
             output = run(self.layer, inputs, named)
             drew.append(bool(run.keys_drawn))
@@ -265,9 +265,9 @@ class Step:
         allowed = self.loss.allowed_labels(output.shape, label)
         return None if allowed is None else allowed[0].all(tuple(range(1, label.ndim)))
 
-    def _completed(self, batch, output) -> dict[str, Definition]:
+    def _completed(self, batch, output) -> dict[str, PureMetric]:
         label = parts(batch)[2]
-        return {name: metric.complete(label, output) for name, metric in self.metrics.items()}
+        return {name: metric.for_batch(label, output) for name, metric in self.metrics.items()}
 
     def _measured(self, states, batch, output, mask) -> dict[str, Any]:
         label, output = parts(batch)[2], jax.lax.stop_gradient(output)
@@ -393,12 +393,12 @@ def _described(batch) -> str:
     return f'{type(batch).__name__} of shape {batch.shape}' if hasattr(batch, 'shape') else repr(batch)
 
 
-def pure_metrics(metrics: Sequence[Any]) -> dict[str, Definition]:
+def pure_metrics(metrics: Sequence[Any]) -> dict[str, PureMetric]:
     """The definitions of metrics, by name; of a composite one, those in it."""
-    found: dict[str, Definition] = {}
+    found: dict[str, PureMetric] = {}
     for metric in metrics if isinstance(metrics, list | tuple) else [metrics]:
         metric = create_metric(metric) if isinstance(metric, str) else metric
-        if not isinstance(metric, EvalMetric | Definition):
+        if not isinstance(metric, EvalMetric | PureMetric):
             raise ArgumentError('this is no metric', expected='one of gluonjax.metric, or its name', got=repr(metric))
         name = metric.name if isinstance(metric, EvalMetric) else type(metric).__name__.lower()
         if name in found or name == 'loss':

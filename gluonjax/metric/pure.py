@@ -1,4 +1,4 @@
-"""Definition: a stateless metric. From it come pure functions; what they pass on is a pytree of sums."""
+"""PureMetric: a stateless metric. From it come pure functions; what they pass on is a pytree of sums."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -10,12 +10,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from gluonjax.errors import ArgumentError, ShapeError
-from gluonjax.metric import sums
+from gluonjax.metric import double_float
 
 State = Any
 
 
-class Definition:
+class PureMetric:
     """What a metric is, without what it has seen: immutable, hashable, equal if its fields are.
 
         state = definition.init()
@@ -26,12 +26,12 @@ class Definition:
     `DeviceMetric(definition, name)`:
 
     >>> @dataclasses.dataclass(frozen=True)
-    ... class Bias(Definition):
+    ... class Bias(PureMetric):
     ...     def shapes(self):
     ...         return {'difference': (), 'seen': ()}
     ...     def statistics(self, label, pred, where):
     ...         difference = (pred - label).ravel()
-    ...         return {'difference': sums.total(difference, where), 'seen': sums.total(where, where)}
+    ...         return {'difference': double_float.total(difference, where), 'seen': double_float.total(where, where)}
     ...     def score(self, numbers, xp):
     ...         return numbers['difference'] / numbers['seen']
     >>> bias = Bias()
@@ -46,7 +46,7 @@ class Definition:
         """The shape of each sum. 'seen' counts samples; 'strays', if there, labels that are none."""
         raise NotImplementedError
 
-    def statistics(self, label, pred, where) -> dict[str, sums.Pair]:
+    def statistics(self, label, pred, where) -> dict[str, double_float.Pair]:
         """The sums of one pair of arrays; `where`, flat, says which entries of the label count."""
         raise NotImplementedError
 
@@ -54,13 +54,13 @@ class Definition:
         """The metric's value from the sums as numbers; `xp` is NumPy or jax.numpy."""
         raise NotImplementedError
 
-    def complete(self, labels, preds) -> 'Definition':
+    def for_batch(self, labels, preds) -> 'PureMetric':
         """This definition with what it lacked, such as the number of classes, taken from the shapes of these."""
         return self
 
     def init(self) -> State:
         """The state of a metric that has seen nothing."""
-        return {name: sums.zero(shape) for name, shape in self.shapes().items()}
+        return {name: double_float.zero(shape) for name, shape in self.shapes().items()}
 
     def update(self, state: State, labels, preds, mask=None) -> State:
         """The state after these labels and predictions.
@@ -83,7 +83,7 @@ class Definition:
 
     def merge(self, a: State, b: State) -> State:
         """The state of a metric that has seen what two have seen."""
-        return {name: sums.add(a[name], b[name]) for name in a}
+        return {name: double_float.add(a[name], b[name]) for name in a}
 
     def merge_all(self, states: State) -> State:
         """The state of all that states stacked along their leading axis have seen."""
@@ -103,8 +103,8 @@ class Definition:
 
     def compute(self, state: State) -> Any:
         """The value, traceable; nan if nothing was seen, or if there was a label that cannot be."""
-        value = self.score({name: sums.value(pair) for name, pair in state.items()}, jnp)
-        return jnp.where(sums.value(state['strays']) > 0, jnp.nan, value) if 'strays' in state else value
+        value = self.score({name: double_float.value(pair) for name, pair in state.items()}, jnp)
+        return jnp.where(double_float.value(state['strays']) > 0, jnp.nan, value) if 'strays' in state else value
 
     def result(self, state: State) -> Any:
         """The value as a Python float, finished in float64 on the host. This waits for the device.
@@ -112,7 +112,7 @@ class Definition:
         Raises:
             ArgumentError: if there was a label that cannot be.
         """
-        numbers = {name: sums.value(np.asarray(pair)) for name, pair in jax.device_get(state).items()}
+        numbers = {name: double_float.value(np.asarray(pair)) for name, pair in jax.device_get(state).items()}
         if numbers.get('strays', 0) > 0:
             raise ArgumentError(
                 f'{numbers["strays"]:.0f} labels are none', expected=self.labels, remedy='mask=, or look at the labels'
@@ -123,7 +123,7 @@ class Definition:
 
 
 @dataclasses.dataclass(frozen=True)
-class Mean(Definition):
+class Mean(PureMetric):
     """The mean of a value over all samples."""
 
     def shapes(self):
@@ -134,20 +134,20 @@ class Mean(Definition):
         raise NotImplementedError
 
     def statistics(self, label, pred, where):
-        return {'sum': sums.total(self.values(label, pred), where), 'seen': sums.total(where, where)}
+        return {'sum': double_float.total(self.values(label, pred), where), 'seen': double_float.total(where, where)}
 
     def score(self, numbers, xp):
         return ratio(numbers['sum'], numbers['seen'], xp, xp.nan)
 
 
 @dataclasses.dataclass(frozen=True)
-class Batchwise(Definition):
+class Batchwise(PureMetric):
     """The mean over batches of another metric's value of each: MXNet's average='macro'.
 
     A batch in which nothing counts is no batch.
     """
 
-    of: Definition
+    of: PureMetric
     together: bool = False  # whether the arrays of a list are one batch
 
     @property
@@ -159,15 +159,15 @@ class Batchwise(Definition):
         strays = {name: shape for name, shape in self.of.shapes().items() if name == 'strays'}
         return {'score': (), 'seen': (), **strays}
 
-    def complete(self, labels, preds):
-        return dataclasses.replace(self, of=self.of.complete(labels, preds))
+    def for_batch(self, labels, preds):
+        return dataclasses.replace(self, of=self.of.for_batch(labels, preds))
 
     def update(self, state, labels, preds, mask=None):
         for label, pred in [(labels, preds)] if self.together else pairs(labels, preds):
             batch = self.of.update(self.of.init(), label, pred, mask)
-            seen = sums.value(batch['seen']) > 0
-            score = sums.total(self.of.compute(batch), seen)
-            news = batch | {'score': score, 'seen': sums.total(seen, seen)}
+            seen = double_float.value(batch['seen']) > 0
+            score = double_float.total(self.of.compute(batch), seen)
+            news = batch | {'score': score, 'seen': double_float.total(seen, seen)}
             state = self.merge(state, news)
         return state
 
@@ -176,13 +176,13 @@ class Batchwise(Definition):
 
 
 @dataclasses.dataclass(frozen=True)
-class Composite(Definition):
+class Composite(PureMetric):
     """Several metrics of the same labels and predictions; states and values are tuples."""
 
-    of: tuple[Definition, ...]
+    of: tuple[PureMetric, ...]
 
-    def complete(self, labels, preds):
-        return Composite(tuple(metric.complete(labels, preds) for metric in self.of))
+    def for_batch(self, labels, preds):
+        return Composite(tuple(metric.for_batch(labels, preds) for metric in self.of))
 
     def init(self):
         return tuple(metric.init() for metric in self.of)

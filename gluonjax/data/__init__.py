@@ -1,0 +1,5 @@
+"""Data on its way to the device."""
+
+from gluonjax.data.batching import Batches, batches
+
+__all__ = ['Batches', 'batches']

@@ -1,0 +1,138 @@
+"""Random keys: the library-wide stream of them, and keys derived by name."""
+
+import contextlib
+import hashlib
+import threading
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import jax
+import jax.core
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from gluonjax.errors import ArgumentError
+
+_CONFIG: Any = jax.config  # a type checker does not know its settings
+
+
+_ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
+
+
+class _Stream:
+    """The library-wide stream of keys, for calls that are given none. It holds integers, never a tracer."""
+
+    def __init__(self):
+        self.lock = threading.Lock()
+        self.restart(0)
+
+    def restart(self, seed: int):
+        with self.lock:
+            self.seed, self.count = int(seed), 0
+
+    @contextlib.contextmanager
+    def borrow(self) -> Iterator[jax.Array]:
+        """The next key, which goes back if the body fails and nobody drew after it."""
+        with self.lock:
+            seed, self.count = self.seed, self.count + 1
+            count = self.count
+        try:
+            with jax.ensure_compile_time_eval():
+                key = named_keys([as_key(seed)], [f'stream {count}'])[0]
+            yield key
+        except BaseException:
+            with self.lock:
+                if (self.seed, self.count) == (seed, count):
+                    self.count -= 1
+            raise
+
+
+_STREAM = _Stream()
+
+
+def seed(number: int) -> None:
+    """Restarts the library-wide stream that gives keys to calls without `key=`. It starts at `seed(0)`.
+
+    >>> import gluonjax
+    >>> gluonjax.seed(7)
+    """
+    _STREAM.restart(number)
+
+
+def next_key() -> contextlib.AbstractContextManager[jax.Array]:
+    """The next key of the library-wide stream, never a tracer, for a `with` block; a block that fails gives it back."""
+    return _STREAM.borrow()
+
+
+def as_key(key) -> jax.Array:
+    """A typed JAX key from an int, a typed key, or an old-style `uint32` key.
+
+    Raises:
+        ArgumentError: for anything else, a batch of keys among it.
+    """
+    dtype, shape = getattr(key, 'dtype', None), np.shape(key)
+    if isinstance(key, int) or (dtype is not None and jnp.issubdtype(dtype, jnp.integer) and shape == ()):
+        return jax.random.key(key)
+    if dtype is not None and jnp.issubdtype(dtype, jax.dtypes.prng_key) and shape == ():
+        return key
+    if dtype == jnp.uint32 and len(shape) == 1:
+        return jax.random.wrap_key_data(key)
+    raise ArgumentError(
+        'this is no random key',
+        expected='an int, or a key such as jax.random.key(0)',
+        got=repr(key),
+        remedy='jax.vmap maps a function over a batch of keys' if len(shape) > 0 else None,
+    )
+
+
+def named_keys(keys: Sequence[jax.Array], names: Sequence[str]) -> list[jax.Array]:
+    """The key of each name, derived from the key beside it: two `fold_in`s with the 64-bit hash of the name."""
+    hashes = _hashes(names)
+    if not all(map(_is_threefry, {id(key): key for key in keys}.values())):
+        return [
+            jax.random.fold_in(jax.random.fold_in(key, high), low)
+            for key, (high, low) in zip(keys, hashes, strict=True)
+        ]
+    return [jax.random.wrap_key_data(words, impl='threefry2x32') for words in _fold(_words(keys), hashes)]
+
+
+def _is_threefry(key) -> bool:
+    return str(jax.random.key_impl(key)) == 'threefry2x32' and _CONFIG.jax_threefry_partitionable
+
+
+def _hashes(names: Sequence[str]) -> np.ndarray:
+    """Two 32-bit words a name."""
+    digests = [hashlib.blake2b(name.encode(), digest_size=8).digest() for name in names]
+    return np.frombuffer(b''.join(digests), '>u4').astype(np.uint32).reshape(-1, 2)
+
+
+def _words(keys: Sequence[jax.Array]):
+    """The keys' words, shape (len(keys), 2): NumPy's where they are concrete, JAX's where they are traced."""
+    data = {identity: jax.random.key_data(key) for identity, key in {id(key): key for key in keys}.items()}
+    if any(isinstance(words, jax.core.Tracer) for words in data.values()):
+        return jnp.stack([data[id(key)] for key in keys]) if keys else jnp.zeros((0, 2), jnp.uint32)
+    host = {identity: np.asarray(words) for identity, words in data.items()}
+    return np.stack([host[id(key)] for key in keys]) if keys else np.zeros((0, 2), np.uint32)
+
+
+def _fold(words, hashes: np.ndarray):
+    """`jax.random.fold_in` of both halves of a hash, for all keys at once."""
+    for half in (hashes[:, 0], hashes[:, 1]):
+        first, second = _threefry(words[:, 0], words[:, 1], np.zeros_like(half), half)
+        words = (np if isinstance(first, np.ndarray) else jnp).stack([first, second], axis=1)
+    # The barrier keeps XLA from deriving all keys again in the program of every tensor.
+    return words if isinstance(words, np.ndarray) else lax.optimization_barrier(words)
+
+
+def _threefry(key0, key1, x0, x1):
+    """Threefry-2x32 with 20 rounds (Salmon et al., 2011), unrolled; on uint32 arrays of NumPy or JAX alike."""
+    schedule = (key0, key1, key0 ^ key1 ^ np.uint32(0x1BD11BDA))
+    x0, x1 = x0 + schedule[0], x1 + schedule[1]
+    for group in range(5):
+        for rotation in _ROTATIONS[group % 2]:
+            x0 = x0 + x1
+            x1 = ((x1 << np.uint32(rotation)) | (x1 >> np.uint32(32 - rotation))) ^ x0
+        x0 = x0 + schedule[(group + 1) % 3]
+        x1 = x1 + schedule[(group + 2) % 3] + np.uint32(group + 1)
+    return x0, x1

@@ -1,0 +1,114 @@
+"""Param, what a layer declares, and Leaf, one parameter of a definition."""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+
+from gluonjax import init as initializers
+from gluonjax.config import constructor_call
+from gluonjax.errors import ArgumentError
+from gluonjax.shapes import Shape
+
+
+class Token:
+    """An identity that survives pickling and rebuilding. Whatever carries the same token is the same parameter(s)."""
+
+
+@dataclasses.dataclass(frozen=True)
+class SharedParameters:
+    """What `layer.params` hands on and `params=` takes: the identity of a layer's parameters."""
+
+    token: Token = dataclasses.field(repr=False)
+
+
+class _Declaration(type):
+    def __call__(cls, *args, **kwargs) -> Any:  # to a type checker, a Param is what `forward` reads
+        return super().__call__(*args, **kwargs)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Param(metaclass=_Declaration):
+    """What a layer declares in its constructor; in `forward` the attribute reads as the array.
+
+    Args:
+        shape: an int, or a tuple with `None` (or MXNet's 0 or -1) where the input decides; `None` if it decides all.
+        dtype: the dtype of the array.
+        init: a name, an Initializer or `f(key, shape, dtype)`; None leaves it to the network's general initializer.
+        trainable: False for running statistics: no gradient, and `forward` may record new values by assignment.
+        transform: applied to the array whenever it is read (for ties between different shapes).
+        copies: how many copies the array stacks, an entry an axis; they are its first axes, and part of `shape`.
+            Each copy is drawn as if it were alone, and a `scan` over them gives `forward` one at a time.
+        token: the identity by which it can be tied; a new one by default.
+
+    Raises:
+        ArgumentError: for a shape or an initializer that cannot be.
+
+    >>> Param((3, 0), init='ones')
+    Param(shape=(3, None), init=One())
+    """
+
+    shape: Any = None
+    dtype: Any = 'float32'
+    init: Any = None
+    trainable: bool = True
+    transform: Callable | None = None
+    copies: tuple[int, ...] = ()
+    token: Token = dataclasses.field(default_factory=Token, repr=False)
+
+    def __post_init__(self):
+        object.__setattr__(self, 'shape', _declared_shape(self.shape))
+        try:
+            object.__setattr__(self, 'dtype', jnp.dtype(self.dtype).name)
+        except TypeError:
+            raise ArgumentError('this is no dtype', expected="one such as 'float32'", got=repr(self.dtype)) from None
+        if self.init is not None:
+            object.__setattr__(self, 'init', initializers.create(self.init))
+        self.__setstate__({})
+
+    def __setstate__(self, state) -> None:
+        vars(self).update(state)
+        if not self.trainable:
+            _opaque_trace_state()  # now, since loading it during a trace would make JAX forget what it compiled
+
+    def __repr__(self) -> str:
+        return constructor_call(self, hidden=('token',))
+
+
+def _declared_shape(shape) -> Shape | None:
+    if shape is None:
+        return None
+    sizes = (shape,) if isinstance(shape, int) else tuple(shape)
+    if not all(size is None or (isinstance(size, int | np.integer) and size >= -1) for size in sizes):
+        raise ArgumentError('a Param cannot have this shape', expected='sizes, or None where unknown', got=shape)
+    return tuple(int(size) if size and size > 0 else None for size in sizes)
+
+
+class Leaf(NamedTuple):
+    """One parameter of a definition: its name, all its names, and what its first declaration says."""
+
+    name: str
+    names: tuple[str, ...]
+    shape: Any  # Shape, or None if nothing is known
+    param: Param
+
+
+class Place(NamedTuple):
+    """What stands at one name: the leaf, and the Param declared there."""
+
+    leaf: Leaf
+    param: Param
+
+
+@functools.cache
+def _opaque_trace_state() -> Callable:
+    from jax.extend.core import get_opaque_trace_state
+
+    return get_opaque_trace_state
+
+
+def _trace_state():
+    return _opaque_trace_state()(convention='gluonjax')

@@ -1,0 +1,22 @@
+"""Shapes with sizes that are not known yet; `None` stands for such a size."""
+
+Shape = tuple[int | None, ...]
+
+
+def shape_text(shape: Shape | None) -> str:
+    """A shape as text; None stands for an unknown size."""
+    return 'unknown' if shape is None else f'({", ".join(map(str, shape))}{"," if len(shape) == 1 else ""})'
+
+
+def is_known(shape: Shape | None) -> bool:
+    """Whether every size is known."""
+    return shape is not None and None not in shape
+
+
+def merge_shapes(first: Shape | None, second: Shape | None) -> Shape | None:
+    """The shape that satisfies both, where None is unknown; None if there is none (or nothing is known)."""
+    if first is None or second is None:
+        return second if first is None else first
+    if len(first) != len(second) or any(a != b for a, b in zip(first, second, strict=True) if None not in (a, b)):
+        return None
+    return tuple(b if a is None else a for a, b in zip(first, second, strict=True))

@@ -1,0 +1,1 @@
+"""Training: the pure step, the Trainer that runs it, callbacks, sharding."""
