@@ -71,7 +71,7 @@ class Block(Bindable, own=True):
         _keep(block, _compiled=True, _static=False, _structure=None, _ready=None)
         return block
 
-    def _constructed(self, params: SharedParameters | None) -> None:
+    def _constructed(self, params: SharedParameters | None = None) -> None:
         _keep(self, _token=token_of(params))
         self._change(dict(vars(self)))
 

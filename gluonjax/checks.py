@@ -4,6 +4,7 @@ import math
 import numbers
 import operator
 from collections.abc import Iterable
+from typing import Any
 
 import jax
 import jax.core
@@ -14,14 +15,14 @@ from gluonjax.errors import ArgumentError, DTypeError, ShapeError
 
 
 def size(name: str, value, least: int | None = 1) -> int:
-    """A whole number of at least `least`; any whole number if that is None."""
+    """An int of at least `least`; any int if that is None."""
     try:
         number = operator.index(value)
     except TypeError:
         number = None
     if number is None or isinstance(value, bool) or (least is not None and number < least):
-        expected = 'a whole number' if least is None else f'a whole number from {least} on'
-        raise ArgumentError(f'{name} cannot be this', expected=expected, got=repr(value))
+        bound = '' if least is None else f' >= {least}'
+        raise ArgumentError(f'{name} must be an int{bound}, got {value!r}')
     return number
 
 
@@ -30,8 +31,23 @@ def number(name: str, value, least: float = -math.inf, most: float = math.inf) -
     real = isinstance(value, numbers.Real) and not isinstance(value, bool)
     number = float(value) if real else math.nan
     if not least <= number <= most:
-        raise ArgumentError(f'{name} cannot be this', expected=f'a number from {least} to {most}', got=repr(value))
+        bounds = [f'>= {least}'] * (least > -math.inf) + [f'<= {most}'] * (most < math.inf)
+        raise ArgumentError(f'{name} must be {" ".join(["a number", " and ".join(bounds)]).strip()}, got {value!r}')
     return number
+
+
+def one_of(name: str, value: Any, choices: Iterable[Any]) -> Any:
+    """One of a few values.
+
+    >>> one_of('mode', 'mix', ['min', 'max'])
+    Traceback (most recent call last):
+    ...
+    gluonjax.errors.ArgumentError: mode must be one of 'min', 'max'; got 'mix'
+    """
+    choices = list(choices)
+    if not any(value is choice or (type(value) is type(choice) and value == choice) for choice in choices):
+        raise ArgumentError(f'{name} must be one of {", ".join(map(repr, choices))}; got {value!r}')
+    return value
 
 
 def optional_size(name: str, value) -> int | None:

@@ -1,37 +1,54 @@
-"""Configurations that stay as they were constructed."""
+"""Configurations: objects shown as the call that makes them, frozen after construction, and known by name."""
 
+import abc
+import difflib
 import inspect
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, ClassVar, Generic, TypeVar
 
-from gluonjax.errors import FrozenError, GluonError
+from gluonjax.errors import ArgumentError, FrozenError, GluonError
+
+_Class = TypeVar('_Class', bound=type)
+_Base = TypeVar('_Base')
 
 
-class Naming(type):
-    """Errors of the constructor say which class it was."""
+class Constructed(abc.ABCMeta):
+    """The metaclass of configurations: it ends a construction, and errors of the constructor say which class it was.
+
+    Two kinds of arguments every subclass has without declaring them: those of `_shared_arguments` go to `_constructed`,
+    and those of `_ignored_arguments`, which Gluon programs pass, go nowhere.
+    """
+
+    __instancecheck__ = type.__instancecheck__  # those of ABCMeta are slow, and `register` is not used
+    __subclasscheck__ = type.__subclasscheck__
+
+    _shared_arguments: tuple[str, ...] = ()
+    _ignored_arguments: tuple[str, ...] = ()
 
     @property
     def __signature__(cls) -> inspect.Signature:
-        return inspect.Signature(list(inspect.signature(cls.__init__).parameters.values())[1:])
+        declared = list(inspect.signature(cls.__init__).parameters.values())[1:]
+        hidden = (*cls._shared_arguments, *cls._ignored_arguments)
+        own = [parameter for parameter in declared if parameter.name not in hidden]
+        rest = [parameter for parameter in own if parameter.kind is parameter.VAR_KEYWORD]
+        keyword = inspect.Parameter.KEYWORD_ONLY
+        shared = [inspect.Parameter(name, keyword, default=None) for name in cls._shared_arguments]
+        return inspect.Signature([*(parameter for parameter in own if parameter not in rest), *shared, *rest])
 
-    def __call__(cls, *args, **kwargs):
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        shared = {name: kwargs.pop(name) for name in cls._shared_arguments if name in kwargs}
+        for name in cls._ignored_arguments:
+            kwargs.pop(name, None)
         try:
-            return super().__call__(*args, **kwargs)
+            instance = super().__call__(*args, **kwargs)
+            instance._constructed(**shared)
         except GluonError as error:
             error.locate(f'in the constructor of {cls.__name__}')
             raise
-
-
-class _Freezing(Naming):
-    """Freezes what was constructed, when the constructor of the last subclass is through."""
-
-    def __call__(cls, *args, **kwargs):
-        instance = super().__call__(*args, **kwargs)
-        vars(instance)['_frozen'] = True
         return instance
 
 
-class Frozen(metaclass=_Freezing):
+class Frozen(metaclass=Constructed):
     """The base of what cannot be changed after construction; it shows itself as the call that makes it.
 
     >>> class Rate(Frozen):
@@ -46,20 +63,90 @@ class Frozen(metaclass=_Freezing):
       try: make a new one
     """
 
-    remedy = 'make a new one'  # what to do instead
+    __slots__ = ('__dict__', '__weakref__', '_frozen')
+
+    _remedy: ClassVar[str] = 'make a new one'  # what to do instead
+
+    def _constructed(self, **shared: Any) -> None:
+        """Ends the construction; the constructor of the last subclass is through."""
+        object.__setattr__(self, '_frozen', True)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if '_frozen' in vars(self):
-            raise FrozenError(
-                f'{type(self).__name__} is frozen: {name!r} cannot be set after construction', remedy=self.remedy
-            )
+        self._refuse_change(name, 'set')
         object.__setattr__(self, name, value)
 
     def __delattr__(self, name: str) -> None:
-        raise FrozenError(f'{type(self).__name__} is frozen: {name!r} cannot be deleted', remedy=self.remedy)
+        self._refuse_change(name, 'deleted')
+        object.__delattr__(self, name)
+
+    def _refuse_change(self, name: str, done: str) -> None:
+        if getattr(self, '_frozen', False):
+            raise FrozenError(
+                f'{type(self).__name__} is frozen: {name!r} cannot be {done} after construction', remedy=self._remedy
+            )
 
     def __repr__(self) -> str:
         return constructor_call(self)
+
+
+class Registry(Generic[_Base]):
+    """Classes of one kind by their names in lower case.
+
+    Args:
+        kind: what they are called in errors, such as 'initializer'.
+        base: their base class.
+
+    >>> class Shape(Frozen):
+    ...     pass
+    >>> shapes = Registry('shape', Shape)
+    >>> @shapes.alias('disc')
+    ... @shapes.register
+    ... class Circle(Shape):
+    ...     pass
+    >>> shapes.create('Disc')
+    Circle()
+    >>> shapes.create('circel')
+    Traceback (most recent call last):
+    ...
+    gluonjax.errors.ArgumentError: no shape is named 'circel'
+      expected: one of ['circle', 'disc']
+      try: 'circle'
+    """
+
+    def __init__(self, kind: str, base: type[_Base]):
+        self.kind, self.base = kind, base
+        self.classes: dict[str, Any] = {}
+
+    def register(self, cls: _Class) -> _Class:
+        """Class decorator: makes a class known by its name."""
+        return self.alias(cls.__name__ if isinstance(cls, type) else '')(cls)
+
+    def alias(self, *names: str) -> Callable[[_Class], _Class]:
+        """Class decorator: makes a class known by further names."""
+
+        def decorate(cls: _Class) -> _Class:
+            if not isinstance(cls, type) or not issubclass(cls, self.base):
+                expected = f'a subclass of {self.base.__name__}'
+                raise ArgumentError(f'only {self.kind}s can be registered', expected=expected, got=repr(cls))
+            self.classes.update({name.lower(): cls for name in names})
+            return cls
+
+        return decorate
+
+    def create(self, name: str, *args: Any, **kwargs: Any) -> _Base:
+        """An object of the class with this name.
+
+        Raises:
+            ArgumentError: if there is none.
+        """
+        if name.lower() not in self.classes:
+            near = difflib.get_close_matches(name.lower(), self.classes, 1)
+            raise ArgumentError(
+                f'no {self.kind} is named {name!r}',
+                expected=f'one of {sorted(self.classes)}',
+                remedy=repr(near[0]) if near else None,
+            )
+        return self.classes[name.lower()](*args, **kwargs)
 
 
 def constructor_call(instance: object, cls: type | None = None, hidden: Iterable[str] = ()) -> str:

@@ -15,7 +15,6 @@ from gluonjax.config import constructor_call
 from gluonjax.errors import (
     ArgumentError,
     BareLayerError,
-    FrozenError,
     NotANetworkError,
     ParamsError,
     ShapeError,
@@ -102,18 +101,20 @@ class Layer(Bindable, own=True):
     Array([[1., 1., 1.]], dtype=float32)
     """
 
-    __slots__ = ('_frozen', '_places')
+    __slots__ = ('_places',)
 
-    _frozen: bool
+    _remedy = (
+        'make a new layer; put state that changes into a Param(trainable=False); '
+        'a class that holds networks is an nn.Block'
+    )
     _places: dict[str, Place] | None
 
     def __new__(cls, *args, **kwargs):
         layer = super().__new__(cls)
-        object.__setattr__(layer, '_frozen', False)
         object.__setattr__(layer, '_places', None)
         return layer
 
-    def _constructed(self, params: SharedParameters | None) -> None:
+    def _constructed(self, params: SharedParameters | None = None) -> None:
         fields = {name: frozen_value(self, name, value) for name, value in vars(self).items()}
         self.__setstate__((fields, token_of(params)))
 
@@ -126,24 +127,14 @@ class Layer(Bindable, own=True):
         object.__setattr__(self, '_token', token)
         object.__setattr__(self, '_frozen', True)
 
-    def __setattr__(self, name: str, value) -> None:
-        if self._frozen:
-            raise FrozenError(
-                f'{type(self).__name__} is frozen: {name!r} cannot be set after construction',
-                remedy='make a new layer; put state that changes into a Param(trainable=False); '
-                'a class that holds networks is an nn.Block',
-            )
+    def __setattr__(self, name: str, value: Any) -> None:
         if name in _RESERVED or name in self._taken:
+            self._refuse_change(name, 'set')
             raise ArgumentError(
                 f'{type(self).__name__}.{name} would hide what Layer itself has under this name',
                 remedy=f'choose another name than {name!r}',
             )
-        object.__setattr__(self, name, value)
-
-    def __delattr__(self, name: str) -> None:
-        if self._frozen:
-            raise FrozenError(f'{type(self).__name__} is frozen: {name!r} cannot be deleted', remedy='make a new layer')
-        object.__delattr__(self, name)
+        super().__setattr__(name, value)
 
     def __call__(self, *inputs, **named):
         raise BareLayerError(

@@ -26,8 +26,8 @@ import numpy as np
 from jax import lax
 
 from gluonjax import checks
-from gluonjax.config import Naming, constructor_call
-from gluonjax.errors import ArgumentError, DataError, DTypeError, FrozenError, GluonError, ShapeError
+from gluonjax.config import Frozen
+from gluonjax.errors import ArgumentError, DataError, DTypeError, GluonError, ShapeError
 
 __all__ = [
     'CTCLoss',
@@ -52,16 +52,7 @@ __all__ = [
 _NEVER = -1e30  # the logarithm of a probability of zero, finite so that gradients are
 
 
-class _Configuration(Naming):
-    """Freezes what was constructed; Gluon's `prefix=` and `params=` are accepted and say nothing here."""
-
-    def __call__(cls, *args, prefix: str | None = None, params: object = None, **kwargs):
-        loss = super().__call__(*args, **kwargs)
-        vars(loss)['_frozen'] = True
-        return loss
-
-
-class Loss(metaclass=_Configuration):
+class Loss(Frozen):
     """The base of losses: a configuration without parameters, and `forward`, a pure function of arrays.
 
     A loss is immutable. Two are equal if they are of one class and made with equal arguments, and equal ones have
@@ -88,6 +79,9 @@ class Loss(metaclass=_Configuration):
     >>> LogCosh(weight=2)(jnp.zeros((2, 1)), jnp.array([[0.0], [1.0]]))
     Array([0.  , 0.867], dtype=float32)
     """
+
+    _ignored_arguments = ('prefix', 'params')
+    _remedy = 'make a new loss'
 
     def __init__(self, weight, batch_axis):
         if weight is not None:
@@ -159,24 +153,11 @@ class Loss(metaclass=_Configuration):
     def hybridize(self, active=True, **options):
         """Does nothing, as Gluon programs call it: a loss is a pure function, and `jax.jit` compiles it."""
 
-    def __setattr__(self, name: str, value) -> None:
-        if '_frozen' in vars(self):
-            raise FrozenError(
-                f'{type(self).__name__} is frozen: {name!r} cannot be set after construction', remedy='make a new loss'
-            )
-        object.__setattr__(self, name, value)
-
-    def __delattr__(self, name: str) -> None:
-        raise FrozenError(f'{type(self).__name__} is frozen: {name!r} cannot be deleted', remedy='make a new loss')
-
     def __eq__(self, other) -> bool:
         return type(self) is type(other) and vars(self) == vars(other)
 
     def __hash__(self) -> int:
         return hash((type(self), *sorted(vars(self).items())))
-
-    def __repr__(self) -> str:
-        return constructor_call(self)
 
 
 class L1Loss(Loss):

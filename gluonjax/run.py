@@ -15,6 +15,7 @@ import jax.core
 import jax.numpy as jnp
 import numpy as np
 
+from gluonjax.config import Frozen
 from gluonjax.errors import (
     ArgumentError,
     BareLayerError,
@@ -25,7 +26,7 @@ from gluonjax.errors import (
     TransformationError,
 )
 from gluonjax.keys import named_keys
-from gluonjax.param import Param, Place, SharedParameters, Token, _trace_state
+from gluonjax.param import Param, Place, Token, _trace_state
 from gluonjax.shapes import Shape, is_known, merge_shapes, shape_text
 from gluonjax.tree import Path
 
@@ -43,38 +44,17 @@ def _without_naming(construct: Callable) -> Callable:
     return constructor
 
 
-class _Constructor(type):
-    """Runs `_constructed` after the constructor; `params=` and `prefix=` are understood by every class.
-
-    Errors of the constructor say which class it was: the innermost, for layers that make layers.
-    """
-
-    @property
-    def __signature__(cls) -> inspect.Signature:
-        everything = list(inspect.signature(cls.__init__).parameters.values())[1:]
-        own = [parameter for parameter in everything if parameter.name not in ('prefix', 'params')]
-        shared = inspect.Parameter('params', inspect.Parameter.KEYWORD_ONLY, default=None)
-        rest = [parameter for parameter in own if parameter.kind is parameter.VAR_KEYWORD]
-        return inspect.Signature([*(parameter for parameter in own if parameter not in rest), shared, *rest])
-
-    def __call__(cls, *args, params: SharedParameters | None = None, prefix: str | None = None, **kwargs):
-        try:
-            instance = super().__call__(*args, **kwargs)
-            instance._constructed(params)
-        except GluonError as error:
-            error.locate(f'in the constructor of {cls.__name__}')
-            raise
-        return instance
-
-
-class Bindable(metaclass=_Constructor):
+class Bindable(Frozen):
     """What a run can bind: layers, and the classes of Blocks through their definitions.
 
     Private names of these classes are refused in subclasses, which could not know that they are taken. Our own base
     classes say `own=True`.
     """
 
-    __slots__ = ('__dict__', '__weakref__', '_path', '_run', '_token')
+    __slots__ = ('_path', '_run', '_token')
+
+    _shared_arguments = ('params',)
+    _ignored_arguments = ('prefix',)
 
     _path: Path  # these two on bound copies only
     _run: 'Run'
@@ -87,7 +67,7 @@ class Bindable(metaclass=_Constructor):
             cls.__init__ = _without_naming(cls.__init__)
         private = {name for name in vars(cls) if name.startswith('_') and not name.endswith('__')}
         if own:
-            cls._taken = cls._taken | private | set(Bindable.__slots__)
+            cls._taken = cls._taken | private | {'_frozen', *Bindable.__slots__}
         elif taken := sorted(private & cls._taken):
             raise ArgumentError(f'{cls.__name__} defines {taken}, which gluonjax uses itself', remedy='rename them')
 

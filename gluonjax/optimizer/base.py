@@ -73,7 +73,7 @@ class Optimizer(Frozen):
     {'bias': Array([-0.0002], dtype=float32), 'weight': Array([-0.0001, -0.0001], dtype=float32)}
     """
 
-    remedy = 'make a new optimizer, or set the rate in its state: with_learning_rate(state, value)'
+    _remedy = 'make a new optimizer, or set the rate in its state: with_learning_rate(state, value)'
 
     def __init__(
         self,

@@ -57,7 +57,7 @@ def test_arrays_without_common_rows_are_refused(arrays):
 
 
 def test_a_batch_size_is_a_whole_number():
-    with pytest.raises(errors.ArgumentError, match='batch_size cannot be this'):
+    with pytest.raises(errors.ArgumentError, match='batch_size must be'):
         batching.batches(np.ones(3), batch_size=0)
 
 

@@ -159,7 +159,7 @@ def test_prelu_of_other_channels(layer):
 @pytest.mark.parametrize(
     ('make', 'match'),
     [
-        (lambda: nn.LeakyReLU(-0.1), 'alpha cannot be this\n  expected: a number from 0 to inf\n  got: -0.1'),
+        (lambda: nn.LeakyReLU(-0.1), 'alpha must be\n  expected: a number from 0 to inf\n  got: -0.1'),
         (lambda: nn.LeakyReLU('steep'), 'alpha'),
         (lambda: nn.LeakyReLU(float('nan')), 'alpha'),
         (lambda: nn.ELU(None), 'alpha'),

@@ -678,7 +678,7 @@ def test_wrong_arguments(call):
 def test_the_layer_that_cannot_be_made_is_named():
     with pytest.raises(errors.ArgumentError, match=r'from 1 on\n  got: -3\n  in the constructor of Conv2D$'):
         nn.Conv2D(-3, 3)
-    with pytest.raises(errors.ArgumentError, match=r'rate cannot be this\n(.*\n)*  in the constructor of Dropout$'):
+    with pytest.raises(errors.ArgumentError, match=r'rate must be\n(.*\n)*  in the constructor of Dropout$'):
         nn.MultiHeadAttention(8, 2, dropout=3)  # the innermost
 
 

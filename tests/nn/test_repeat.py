@@ -242,7 +242,7 @@ def test_a_layer_that_changes_its_input_cannot_be_repeated():
 
 @pytest.mark.parametrize('n', [0, -1, 2.5, True])
 def test_wrong_number_of_copies(n):
-    with pytest.raises(errors.ArgumentError, match='n cannot be this'):
+    with pytest.raises(errors.ArgumentError, match='n must be'):
         nn.Repeat(nn.Dense(3), n)
 
 

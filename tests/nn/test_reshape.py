@@ -58,11 +58,11 @@ def test_reflectionpad2d_repeats_no_edge():
 @pytest.mark.parametrize(
     ('make', 'match'),
     [
-        (lambda: nn.PixelShuffle1D(0), 'factor cannot be this\n  expected: a whole number from 1 on\n  got: 0'),
+        (lambda: nn.PixelShuffle1D(0), 'factor must be\n  expected: a whole number from 1 on\n  got: 0'),
         (lambda: nn.PixelShuffle2D(1.5), 'factor'),
         (lambda: nn.PixelShuffle2D((2, 2, 2)), 'expected: a number or 2 numbers'),
         (lambda: nn.PixelShuffle3D((2, 2)), 'expected: a number or 3 numbers'),
-        (lambda: nn.ReflectionPad2D(-1), 'padding cannot be this\n  expected: a whole number from 0 on'),
+        (lambda: nn.ReflectionPad2D(-1), 'padding must be\n  expected: a whole number from 0 on'),
         (lambda: nn.ReflectionPad2D((1, 1)), 'padding has the wrong length\n  expected: a number or 8 numbers'),
         (
             lambda: nn.ReflectionPad2D((0, 0, 1, 0, 0, 0, 0, 0)),

@@ -145,7 +145,7 @@ def test_what_is_monitored_must_be_there():
         fit(trainer_of(), callback.EarlyStopping())
     with pytest.raises(errors.ArgumentError, match='the mode is unknown'):
         callback.EarlyStopping(mode='least')
-    with pytest.raises(errors.ArgumentError, match='patience cannot be this'):
+    with pytest.raises(errors.ArgumentError, match='patience must be'):
         callback.EarlyStopping(patience=0)
 
 

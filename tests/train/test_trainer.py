@@ -190,7 +190,7 @@ def test_a_batch_that_is_a_dict():
 
 @pytest.mark.parametrize('value', ['fast', -1.0, None])
 def test_learning_rates_that_cannot_be(value):
-    with pytest.raises(errors.ArgumentError, match='the learning rate cannot be this'):
+    with pytest.raises(errors.ArgumentError, match='the learning rate must be'):
         Trainer(mlp(), CE, 'sgd').set_learning_rate(value)
 
 

@@ -1,0 +1,59 @@
+"""Ref: one mutable reference to a value, and ways to read and write many of them at one moment.
+
+CPython looks for signals, for exceptions sent by other threads and for other threads that want to run between two
+bytecodes. What is read or written here passes through C alone, so that nothing comes in between: a reader sees all
+values of one moment, and no Ctrl-C finds some written and others not.
+"""
+
+import operator
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
+from typing import Any
+
+Values = tuple[Any, ...]
+
+
+class Ref:
+    """A mutable reference to one value."""
+
+    __slots__ = ('current',)
+
+    def __init__(self, current: Any = None):
+        self.current = current
+
+
+_get = operator.attrgetter('current')
+_set: Callable[[Ref, Any], None] = Ref.current.__set__  # pyright: ignore[reportAttributeAccessIssue]  (a descriptor)
+
+
+def read(refs: Iterable[Ref]) -> Values:
+    """The values of all, at one moment.
+
+    >>> read([Ref(1), Ref(2)])
+    (1, 2)
+    """
+    return tuple(map(_get, refs))
+
+
+def write(refs: Sequence[Ref], values: Sequence[Any]) -> None:
+    """Sets all, at one moment."""
+    before = read(refs)  # lives until all are written: an array that dies lets other threads run
+    deque(map(_set, refs, values), maxlen=0)
+    del before
+
+
+def write_result(refs: Sequence[Ref], function: Callable[..., Values], *arguments: Any) -> None:
+    """Calls a function that runs in C, such as a compiled one, and sets all to what it returns; nothing comes between.
+
+    So a function may use up (donate) the very values that it replaces.
+
+    >>> refs = Ref(1), Ref(2)
+    >>> write_result(refs, divmod, 7, 4)
+    >>> read(refs)
+    (1, 3)
+    """
+    before = read(refs)
+    results = chain.from_iterable(map(function, *((argument,) for argument in arguments)))
+    deque(map(_set, refs, results), maxlen=0)
+    del before
