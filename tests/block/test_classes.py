@@ -1,0 +1,265 @@
+"""Classes as Gluon users write them, copies and pickles, views, summaries."""
+
+import copy
+import pickle
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from networks import MLP, X, mlp, ready, same_bits
+
+from gluonjax import Layer, Param, init, nn
+from gluonjax.errors import ArgumentError, FrozenError, GluonError, UninitializedError
+
+
+class Containers(nn.Block):
+    def __init__(self):
+        super().__init__()
+        self.row = [nn.Dense(3), nn.Dense(3)]
+        self.named = {'a': nn.Dense(2), 'b': [nn.Dense(1)]}
+        self.scale = Param((), init='ones')
+
+    def forward(self, x):
+        for layer in self.row:
+            x = layer(x)
+        return self.named['a'](x) * self.scale, self.named['b'][0](x)
+
+
+def test_gluon_1_idioms_are_named():
+    class Old(nn.Block):
+        def __init__(self):
+            self.weight = self.params.get('weight', shape=(3, 20))
+
+    with pytest.raises(ArgumentError, match=r'self.weight = Param'):
+        Old()
+
+    class Tape(nn.Block):
+        def __init__(self):
+            self.dense = nn.Dense(3)
+
+        def forward(self, x):
+            return x @ self.dense.weight.data().T
+
+    net = Tape()
+    net.dense.weight.set_data(np.ones((3, 3)))
+    net.initialize()
+    with pytest.raises(AttributeError) as caught:
+        net(X)
+    assert 'without .data()' in ' '.join(caught.value.__notes__)
+
+    class Hybrid(nn.HybridBlock):
+        def hybrid_forward(self, F, x):
+            return x
+
+    with pytest.raises(NotImplementedError, match='rename hybrid_forward'):
+        Hybrid()(X)
+
+
+def test_classes_port_as_they_are():
+    class Ported(nn.HybridBlock):
+        def __init__(self, units, **kwargs):
+            super().__init__(**kwargs)
+            with self.name_scope():
+                self.dense = nn.Dense(units)
+                self.register_child(nn.Dense(2), 'extra')
+
+        def forward(self, x):
+            return self.extra(self.dense(x))
+
+    net = Ported(4, prefix='model_')
+    net.initialize()
+    assert net(X).shape == (2, 2)
+    assert list(net.collect_params()) == ['dense.weight', 'dense.bias', 'extra.weight', 'extra.bias']
+    net.hybridize()
+    assert net(X).shape == (2, 2)
+
+
+@pytest.mark.parametrize('base', [nn.Block, nn.HybridBlock, nn.Sequential])
+def test_prefix_and_params_are_handed_on_to_super_as_gluon_classes_do(base):
+    class Ported(base):
+        def __init__(self, units, prefix=None, params=None):
+            super().__init__(prefix=prefix, params=params)
+            self.dense = nn.Dense(units)
+
+        def forward(self, x):
+            return self.dense(x)
+
+    for net in (Ported(4), Ported(4, prefix='model_'), Ported(4, params=None)):
+        assert list(net.collect_params()) == ['dense.weight', 'dense.bias']
+
+
+def test_prefix_is_handed_on_to_a_layer_too():
+    class Mine(nn.Dense):
+        def __init__(self, units, prefix=None, params=None):
+            super().__init__(units, prefix=prefix, params=params)
+
+    assert Mine(4, prefix='a_').init(0, X)['weight'].shape == (4, 3)
+
+
+def test_children_in_lists_and_dicts_and_own_params():
+    net = Containers()
+    net.initialize()
+    a, b = net(X)
+    assert (a.shape, b.shape) == ((2, 2), (2, 1))
+    assert list(net.collect_params('.*weight')) == [
+        'row.0.weight',
+        'row.1.weight',
+        'named.a.weight',
+        'named.b.0.weight',
+    ]
+    assert net.row[1].weight.data().shape == (3, 3)
+    assert net.named['b'][0].weight is net.collect_params()['named.b.0.weight']
+    assert net.scale.data() == 1
+    net.scale.set_data(0.0)
+    assert not net(X)[0].any()
+
+
+def test_an_own_param_is_completed_and_recorded():
+    class Mean(nn.Block):
+        def __init__(self):
+            self.mean = Param((None,), init='zeros', trainable=False)
+
+        def infer_shape(self, x):
+            return {'mean': x.shape[-1:]}
+
+        def forward(self, x):
+            if self.training:
+                self.mean = x.mean(0)
+            return x - self.mean[None]
+
+    net = Mean()
+    net.initialize()
+    net(X)
+    assert not net.mean.data().any()
+    net(X * 5, training=True)
+    np.testing.assert_array_equal(net.mean.data(), [5, 5, 5])
+    assert net.mean.grad_req == 'null'
+    assert not net(X * 5).any()
+
+
+def test_an_attribute_named_like_a_method_of_block_is_refused():
+    class Bad(nn.Block):
+        def __init__(self):
+            self.initialize = 3
+
+    with pytest.raises(ArgumentError, match='choose'):
+        Bad()
+    net = MLP()
+    with pytest.raises(ArgumentError, match='choose'):
+        net.collect_params = nn.Dense(3)
+
+
+@pytest.mark.parametrize(
+    'name', ['_hybrid', '_ready', '_structure', '_path', '_run', '_token', '_parents', '_declared']
+)
+def test_an_attribute_that_the_machinery_uses_is_refused_or_reads_back(name):
+    class Odd(nn.Block):
+        def __init__(self):
+            setattr(self, name, 'mine')
+            self.dense = nn.Dense(2)
+
+        def forward(self, x):
+            return self.dense(x)
+
+    try:
+        net = Odd()
+    except GluonError:
+        return
+    net.initialize()
+    assert net(X).shape == (2, 2)
+    assert getattr(net, name) == 'mine'
+
+
+def test_assignment_in_the_forward_of_a_block_is_refused():
+    class Bad(nn.Block):
+        def forward(self, x):
+            self.last = x
+            return x
+
+    net = Bad()
+    net.initialize()
+    with pytest.raises(FrozenError, match="cannot set 'last'"):
+        net(X)
+    assert not hasattr(net, 'last')
+
+
+@pytest.mark.parametrize(
+    'copied', [copy.deepcopy, lambda net: pickle.loads(pickle.dumps(net))], ids=['deepcopy', 'pickle']
+)
+@pytest.mark.parametrize('make', [lambda: mlp(4, 2), MLP, Containers], ids=['Sequential', 'class', 'containers'])
+@pytest.mark.parametrize('state', ['fresh', 'wishing', 'ready'])
+def test_networks_are_copied_and_pickled_in_every_state(copied, make, state):
+    net = make()
+    if state != 'fresh':
+        net.initialize(init.Normal(1), key=3)
+    if state == 'ready':
+        net(X)
+    twin = copied(net)
+    if state == 'fresh':
+        net.initialize(init.Normal(1), key=3)
+        twin.initialize(init.Normal(1), key=3)
+    same_bits(twin(X), net(X))
+    same_bits(twin.params, net.params)
+    name = next(iter(net.collect_params()))
+    twin.collect_params()[name].set_data(jnp.zeros(twin.collect_params()[name].shape))
+    assert net.collect_params()[name].data().any()
+    assert not np.array_equal(jax.tree.leaves(twin(X))[0], jax.tree.leaves(net(X))[0])
+    assert repr(twin) == repr(net)
+
+
+def test_a_copy_is_tied_to_nothing():
+    net = ready(3)
+    assert len(nn.Sequential(net, copy.deepcopy(net)).collect_params()) == 4
+
+
+def test_windows_are_picklable():
+    net = ready(4)
+    window = pickle.loads(pickle.dumps(net[0]))
+    assert isinstance(window, nn.Dense)
+    assert window.units == 4
+    same_bits(window(X), net[0](X))
+
+
+def test_summary_counts_tied_parameters_once(capsys):
+    shared = nn.Dense(3)
+    net = nn.Sequential(shared, nn.BatchNorm(), shared)
+    net.summary(X)
+    out = capsys.readouterr().out
+    assert '0 (Dense)' in out
+    assert '(2, 3)' in out
+    assert 'parameters: 24; trainable: 18; other: 6' in out
+    assert net[0].weight.shape == (3, None)
+    with pytest.raises(UninitializedError):
+        net[0].weight.data()
+
+
+def test_attributes_of_users_layers_are_read_through_windows():
+    class Tower(Layer):
+        def __init__(self, size):
+            self.size = size
+            self.rows = [nn.Dense(size), nn.Dense(size)]
+            self.heads = {'a': nn.Dense(1)}
+
+        @property
+        def depth(self):
+            return len(self.rows)
+
+        def forward(self, x):
+            return self.heads['a'](self.rows[1](self.rows[0](x)))
+
+    net = nn.Sequential(Tower(4))
+    net.initialize()
+    net(X)
+    tower = net[0]
+    assert isinstance(tower, Tower)
+    assert (tower.size, tower.depth, len(tower.rows)) == (4, 2, 2)
+    assert tower.rows[0] is net[0].rows[0]
+    assert tower.rows[0].weight is net.collect_params()['0.rows.0.weight']
+    assert tower.heads['a'].weight.data().shape == (1, 4)
+    assert tower.rows[0](X).shape == (2, 4)
+    np.testing.assert_allclose(tower(X), net(X), rtol=1e-6)
+    with pytest.raises(FrozenError, match='frozen'):
+        tower.size = 5
+    with pytest.raises(AttributeError):
+        _ = tower.nothing
