@@ -4,12 +4,13 @@ import abc
 import difflib
 import inspect
 from collections.abc import Callable, Iterable
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar, overload
 
 from gluonjax.errors import ArgumentError, FrozenError, GluonError
 
 _Class = TypeVar('_Class', bound=type)
 _Base = TypeVar('_Base')
+_Instance = TypeVar('_Instance')
 
 
 class Constructed(abc.ABCMeta):
@@ -35,6 +36,13 @@ class Constructed(abc.ABCMeta):
         shared = [inspect.Parameter(name, keyword, default=None) for name in cls._shared_arguments]
         return inspect.Signature([*(parameter for parameter in own if parameter not in rest), *shared, *rest])
 
+    # A type checker accepts `params=` and `prefix=` by these two, and checks every other call against `__init__`.
+    @overload
+    def __call__(cls, *args: Any, params: Any, **kwargs: Any) -> Any: ...
+    @overload
+    def __call__(cls, *args: Any, prefix: str | None, params: None = None, **kwargs: Any) -> Any: ...
+    @overload
+    def __call__(cls: type[_Instance], *args: Any, **kwargs: Any) -> _Instance: ...
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
         shared = {name: kwargs.pop(name) for name in cls._shared_arguments if name in kwargs}
         for name in cls._ignored_arguments:

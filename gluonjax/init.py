@@ -17,6 +17,31 @@ from gluonjax.errors import ArgumentError, ParamsError, PatternError, ShapeError
 from gluonjax.keys import as_key
 from gluonjax.sampler import Distribution
 
+__all__ = [
+    'Bilinear',
+    'Constant',
+    'Initializer',
+    'InitializerLike',
+    'LSTMBias',
+    'Load',
+    'MSRAPrelu',
+    'Mixed',
+    'Normal',
+    'One',
+    'Orthogonal',
+    'Uniform',
+    'Xavier',
+    'Zero',
+    'alias',
+    'create',
+    'register',
+]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
 _Class = TypeVar('_Class', bound=type)
 _REGISTRY: dict[str, Any] = {}
 # What the general initializer does with a parameter of this last name; every other name goes to `init_weight`.
@@ -107,6 +132,9 @@ class Initializer:
 
     def __repr__(self) -> str:
         return constructor_call(self)
+
+
+InitializerLike = Initializer | str | Callable[[Any, Any, Any], Any]  # what `create` takes
 
 
 def register(cls: _Class) -> _Class:

@@ -49,6 +49,11 @@ __all__ = [
     'TripletLoss',
 ]
 
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
 _NEVER = -1e30  # the logarithm of a probability of zero, finite so that gradients are
 
 

@@ -27,6 +27,10 @@ from gluonjax.errors import ArgumentError
 __all__ = ['CosineScheduler', 'FactorScheduler', 'LRScheduler', 'MultiFactorScheduler', 'PolyScheduler']
 
 
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
 class LRScheduler(Frozen):
     """The base of schedulers: the warm-up, and `after_warmup`, which a subclass says.
 

@@ -50,3 +50,7 @@ __all__ = [  # noqa: RUF022  (plain order)
     'np',
     'register',
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

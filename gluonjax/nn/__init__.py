@@ -113,3 +113,7 @@ __all__ = [  # noqa: RUF022  (a test holds the order of sorted())
     'Swish',
     'SyncBatchNorm',
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

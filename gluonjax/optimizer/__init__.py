@@ -56,3 +56,7 @@ __all__ = [
     'with_learning_rate',
     'with_multipliers',
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -53,3 +53,7 @@ __all__ = [  # noqa: RUF022  (plain order)
     'VariationalDropoutCell',
     'ZoneoutCell',
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
