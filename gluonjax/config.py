@@ -56,7 +56,19 @@ class Constructed(abc.ABCMeta):
         return instance
 
 
-class Frozen(metaclass=Constructed):
+class Configured(metaclass=Constructed):
+    """The base of objects that show themselves as the call that makes them."""
+
+    __slots__ = ('__dict__', '__weakref__')
+
+    def _constructed(self, **shared: Any) -> None:
+        """Ends the construction, after the constructor of the last subclass; takes the shared arguments."""
+
+    def __repr__(self) -> str:
+        return constructor_call(self)
+
+
+class Frozen(Configured):
     """The base of what cannot be changed after construction; it shows itself as the call that makes it.
 
     >>> class Rate(Frozen):
@@ -71,12 +83,11 @@ class Frozen(metaclass=Constructed):
       try: make a new one
     """
 
-    __slots__ = ('__dict__', '__weakref__', '_frozen')
+    __slots__ = ('_frozen',)
 
     _remedy: ClassVar[str] = 'make a new one'  # what to do instead
 
     def _constructed(self, **shared: Any) -> None:
-        """Ends the construction; the constructor of the last subclass is through."""
         object.__setattr__(self, '_frozen', True)
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -92,9 +103,6 @@ class Frozen(metaclass=Constructed):
             raise FrozenError(
                 f'{type(self).__name__} is frozen: {name!r} cannot be {done} after construction', remedy=self._remedy
             )
-
-    def __repr__(self) -> str:
-        return constructor_call(self)
 
 
 class Registry(Generic[_Base]):

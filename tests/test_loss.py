@@ -637,10 +637,10 @@ def test_a_loss_of_ones_own():
 @pytest.mark.parametrize(
     ('call', 'match'),
     [
-        (lambda: losses.L1Loss(weight='1'), "weight must be[^']*got: '1'"),
+        (lambda: losses.L1Loss(weight='1'), "weight must be a number, got '1'"),
         (lambda: losses.L1Loss(weight=np.ones(2)), 'weight must be'),
         (lambda: losses.L1Loss(weight=math.nan), 'weight must be'),
-        (lambda: losses.L1Loss(batch_axis=0.5), 'batch_axis must be[^0]*a whole number'),
+        (lambda: losses.L1Loss(batch_axis=0.5), 'batch_axis must be an int, got 0.5'),
         (lambda: losses.SoftmaxCELoss(axis=None), 'axis must be'),
         (lambda: losses.KLDivLoss(axis='C'), 'axis must be'),
         (lambda: losses.HuberLoss(rho=0), 'a number above 0'),

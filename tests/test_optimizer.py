@@ -16,7 +16,7 @@ import pytest
 from golden.optimizer_cases import CLASSES, HIDDEN, INPUTS, OPTIMIZERS, RECORDED, STEPS
 
 from gluonjax import errors, loss, lr_scheduler, nn, optimizer
-from gluonjax.optimizer import pieces
+from gluonjax.optimizer import transforms
 from gluonjax.tree import flatten, nest
 
 GOLDEN = pathlib.Path(__file__).parent / 'golden'
@@ -167,7 +167,7 @@ def test_register():
     @optimizer.register
     class Plain(optimizer.Optimizer):
         def rule(self):
-            return pieces.descent()
+            return transforms.descent()
 
     try:
         made = optimizer.create('plain', learning_rate=2)
@@ -645,5 +645,5 @@ def test_what_optax_has_too(ours, theirs):
 def test_complement_is_precise(beta):
     numbers = np.array([1, 2, 10, 1000, 10**6])
     np.testing.assert_allclose(
-        pieces.complement(beta, jnp.asarray(numbers)), 1 - beta ** numbers.astype(float), rtol=1e-6
+        transforms.complement(beta, jnp.asarray(numbers)), 1 - beta ** numbers.astype(float), rtol=1e-6
     )

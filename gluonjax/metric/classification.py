@@ -165,7 +165,7 @@ class _Counts(PureMetric):
         each = (_known(self.num_classes),)
         return {'both': each, 'predicted': each, 'actual': each, 'seen': (), 'strays': ()}
 
-    def complete(self, labels, preds):
+    def for_batch(self, labels, preds):
         if self.num_classes is not None:
             return self
         return dataclasses.replace(self, num_classes=max(pred.shape[-1] for _, pred in pairs(labels, preds)))
@@ -378,7 +378,7 @@ class _Confusion(PureMetric):
         number = _known(self.num_classes)
         return {'confusion': (number, number), 'seen': (), 'strays': ()}
 
-    def complete(self, labels, preds):
+    def for_batch(self, labels, preds):
         if self.num_classes is not None:
             return self
         sizes = [pred.shape[1] for label, pred in pairs(labels, preds) if pred.shape != label.shape and pred.ndim > 1]

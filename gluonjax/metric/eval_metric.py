@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 import jax
 from jax.core import Tracer
 
-from gluonjax.config import Constructed, constructor_call
+from gluonjax.config import Configured
 from gluonjax.errors import ArgumentError, TransformationError
 from gluonjax.metric.pure import PureMetric
 
@@ -14,7 +14,7 @@ _Class = TypeVar('_Class', bound=type)
 _REGISTRY: dict[str, type] = {}
 
 
-class EvalMetric(metaclass=Constructed):
+class EvalMetric(Configured):
     """The base of all metrics, and of your own that run in Python, as in MXNet.
 
     Such a metric adds to `sum_metric` and to `num_inst` in its `update`, and runs on the host. One that runs on the
@@ -93,9 +93,6 @@ class EvalMetric(metaclass=Constructed):
 
     def __str__(self) -> str:
         return f'EvalMetric: {dict(self.get_name_value())}'
-
-    def __repr__(self) -> str:
-        return constructor_call(self)
 
 
 class DeviceMetric(EvalMetric):

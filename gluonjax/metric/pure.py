@@ -148,7 +148,7 @@ class Batchwise(PureMetric):
     """
 
     of: PureMetric
-    together: bool = False  # whether the arrays of a list are one batch
+    fused: bool = False  # whether the arrays of a list are one batch
 
     @property
     def labels(self):  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -163,7 +163,7 @@ class Batchwise(PureMetric):
         return dataclasses.replace(self, of=self.of.for_batch(labels, preds))
 
     def update(self, state, labels, preds, mask=None):
-        for label, pred in [(labels, preds)] if self.together else pairs(labels, preds):
+        for label, pred in [(labels, preds)] if self.fused else pairs(labels, preds):
             batch = self.of.update(self.of.init(), label, pred, mask)
             seen = double_float.value(batch['seen']) > 0
             score = double_float.total(self.of.compute(batch), seen)
