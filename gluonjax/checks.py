@@ -26,13 +26,14 @@ def size(name: str, value, least: int | None = 1) -> int:
     return number
 
 
-def number(name: str, value, least: float = -math.inf, most: float = math.inf) -> float:
-    """A real number from `least` to `most`."""
+def number(name: str, value: Any, least: float = -math.inf, most: float = math.inf, finite: bool = False) -> float:
+    """A real number from `least` to `most`; not infinite, if it is to be `finite`."""
     real = isinstance(value, numbers.Real) and not isinstance(value, bool)
     number = float(value) if real else math.nan
-    if not least <= number <= most:
+    if not least <= number <= most or (finite and math.isinf(number)):
         bounds = [f'>= {least}'] * (least > -math.inf) + [f'<= {most}'] * (most < math.inf)
-        raise ArgumentError(f'{name} must be {" ".join(["a number", " and ".join(bounds)]).strip()}, got {value!r}')
+        kind = 'a finite number' if finite else 'a number'
+        raise ArgumentError(f'{name} must be {" ".join([kind, " and ".join(bounds)]).strip()}, got {value!r}')
     return number
 
 

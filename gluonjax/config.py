@@ -3,7 +3,7 @@
 import abc
 import difflib
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, Generic, TypeVar, overload
 
 from gluonjax.errors import ArgumentError, FrozenError, GluonError
@@ -111,6 +111,7 @@ class Registry(Generic[_Base]):
     Args:
         kind: what they are called in errors, such as 'initializer'.
         base: their base class.
+        left_out: for names that are known elsewhere and not here, what to use instead.
 
     >>> class Shape(Frozen):
     ...     pass
@@ -129,8 +130,8 @@ class Registry(Generic[_Base]):
       try: 'circle'
     """
 
-    def __init__(self, kind: str, base: type[_Base]):
-        self.kind, self.base = kind, base
+    def __init__(self, kind: str, base: type[_Base], left_out: Mapping[str, str] | None = None):
+        self.kind, self.base, self.left_out = kind, base, left_out or {}
         self.classes: dict[str, Any] = {}
 
     def register(self, cls: _Class) -> _Class:
@@ -155,14 +156,15 @@ class Registry(Generic[_Base]):
         Raises:
             ArgumentError: if there is none.
         """
-        if name.lower() not in self.classes:
-            near = difflib.get_close_matches(name.lower(), self.classes, 1)
+        name = name.lower()
+        if name not in self.classes:
+            near = map(repr, difflib.get_close_matches(name, self.classes, 1))
             raise ArgumentError(
                 f'no {self.kind} is named {name!r}',
                 expected=f'one of {sorted(self.classes)}',
-                remedy=repr(near[0]) if near else None,
+                remedy=self.left_out.get(name) or next(near, None),
             )
-        return self.classes[name.lower()](*args, **kwargs)
+        return self.classes[name](*args, **kwargs)
 
 
 def constructor_call(instance: object, cls: type | None = None, hidden: Iterable[str] = ()) -> str:

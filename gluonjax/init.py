@@ -6,20 +6,23 @@ Shapes follow MXNet: the first axis counts outputs, the second inputs, the rest 
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike, DTypeLike
 
-from gluonjax.config import constructor_call
-from gluonjax.errors import ArgumentError, ParamsError, PatternError, ShapeError
+from gluonjax import checks
+from gluonjax.config import Frozen, Registry
+from gluonjax.errors import ArgumentError, DTypeError, ParamsError, PatternError, ShapeError
 from gluonjax.keys import as_key
 from gluonjax.sampler import Distribution
 
 __all__ = [
     'Bilinear',
     'Constant',
+    'Distribution',
     'Initializer',
     'InitializerLike',
     'LSTMBias',
@@ -42,9 +45,8 @@ def __dir__() -> list[str]:
     return sorted(__all__)
 
 
-_Class = TypeVar('_Class', bound=type)
-_REGISTRY: dict[str, Any] = {}
-# What the general initializer does with a parameter of this last name; every other name goes to `init_weight`.
+Shape = tuple[int, ...]
+# What the general initializer does with a parameter whose last name ends so; every other name goes to `init_weight`.
 _BY_LAST_NAME = {
     'bias': 'zeros',
     'gamma': 'ones',
@@ -56,7 +58,7 @@ _BY_LAST_NAME = {
 }
 
 
-class Initializer:
+class Initializer(Frozen):
     """The base of initializers. Override `init_weight` for code of your own, or `distribution` to state a distribution.
 
     >>> class Ramp(Initializer):
@@ -67,30 +69,40 @@ class Initializer:
            [2., 3.]], dtype=float32)
     """
 
-    def __init__(self, **arguments):
+    _remedy = 'make a new initializer'
+
+    def __init_subclass__(cls, **kwargs: Any):
+        super().__init_subclass__(**kwargs)
+        if hasattr(cls, '_init_weight'):
+            raise ArgumentError(
+                f'{cls.__name__} defines _init_weight, which nothing calls',
+                remedy='rename it to init_weight(self, key, shape, dtype, name), and return the values',
+            )
+
+    def __init__(self, **arguments: Any):
         """Takes the arguments that MXNet's initializers hand on to their base; it has no use for them."""
         if arguments and type(self).__init__ is Initializer.__init__:
             raise TypeError(f'{type(self).__name__}() takes no arguments, got {sorted(arguments)}')
 
-    def distribution(self, shape: tuple[int, ...]) -> Distribution | None:
+    def distribution(self, shape: Shape) -> Distribution | None:
         """The distribution of a tensor of this shape; None if `init_weight` has code of its own."""
         return None
 
-    def init_weight(self, key: Any, shape: tuple[int, ...], dtype: Any, name: str) -> jax.Array:
+    def init_weight(self, key: jax.Array, shape: Shape, dtype: DTypeLike, name: str) -> jax.Array:
         """The values of the parameter `name` (its name as seen from the object that was initialized)."""
         distribution = self.distribution(shape)
         if distribution is None:
             raise ArgumentError(
-                f'{type(self).__name__} says no values',
+                f'{type(self).__name__} gives no values',
                 remedy='override init_weight(self, key, shape, dtype, name), or distribution(self, shape)',
             )
         return distribution.sample(key, shape, dtype)
 
-    def __call__(self, key: Any, shape: Sequence[int], dtype: Any = jnp.float32) -> jax.Array:
+    def __call__(self, key: Any, shape: Sequence[int], dtype: DTypeLike = jnp.float32) -> jax.Array:
         """The signature of `jax.nn.initializers`, so that ours work in flax and wherever else it is taken."""
         return self.init_weight(None if key is None else as_key(key), tuple(shape), dtype, 'weight')
 
-    def gives(self, name: str) -> bool:
+    def has_value_for(self, name: str) -> bool:
         """Whether this one holds a value for this very parameter, which then wins over what its layer declares."""
         return False
 
@@ -99,72 +111,63 @@ class Initializer:
         last = name.rpartition('.')[2]
         return next((create(known) for suffix, known in _BY_LAST_NAME.items() if last.endswith(suffix)), self)
 
-    def sampling(self, name: str, shape: tuple[int, ...], copies: tuple[int, ...] = ()) -> Distribution | Callable:
-        """What `draw` takes: the distribution, or a call of this initializer's own code whose answer is checked.
+    def source(self, name: str, shape: Shape, copies: Shape = ()) -> Distribution | Callable[..., jax.Array]:
+        """Where the values of a parameter come from: its distribution, or a function `f(key, shape, dtype)`.
 
-        Of stacked copies (the first axes of the shape) each is drawn by itself; the numbers of a distribution are
-        independent.
+        Of stacked copies (the first axes of the shape) such a function draws each by itself; the numbers of a
+        distribution are independent anyway.
+
+        Raises:
+            ShapeError: for a shape that the distribution does not take.
         """
-        shape = shape[len(copies) :]
-        nearest = next(
-            cls for cls in type(self).__mro__ if {'distribution', 'init_weight', '__call__'} & vars(cls).keys()
-        )
+        ways = ('distribution', '__call__', 'init_weight')
+        way = next(way for cls in type(self).__mro__ for way in ways if way in vars(cls))  # the one overridden last
         try:
-            distribution = self.distribution(shape) if 'distribution' in vars(nearest) else None
+            distribution = self.distribution(shape[len(copies) :]) if way == 'distribution' else None
         except ShapeError as error:
             raise ShapeError(f'{name!r} cannot be initialized: {error}') from None
         if distribution is not None:
             return distribution
 
-        def own(key, shape, dtype):
-            called = '__call__' in vars(nearest) and nearest is not Initializer
-            value = self(key, shape, dtype) if called else self.init_weight(key, shape, dtype, name)
-            value = jnp.asarray(value)
-            if value.shape != tuple(shape):
-                raise ShapeError(f'{self!r} gave {name!r} another shape', expected=tuple(shape), got=value.shape)
-            return value.astype(dtype)
+        def one(key, shape, dtype):
+            value = self(key, shape, dtype) if way == '__call__' else self.init_weight(key, shape, dtype, name)
+            return _checked(self, name, value, shape, dtype)
 
-        def each(key, shape, dtype):
+        def stacked(key, shape, dtype):
             keys = jax.random.split(key, math.prod(copies))
-            return jnp.stack([own(key, shape[len(copies) :], dtype) for key in keys]).reshape(shape)
+            return jnp.stack([one(key, shape[len(copies) :], dtype) for key in keys]).reshape(shape)
 
-        return each if copies else own
+        return stacked if copies else one
 
-    def __repr__(self) -> str:
-        return constructor_call(self)
+
+def _checked(initializer: Initializer, name: str, value: Any, shape: Shape, dtype: DTypeLike) -> jax.Array:
+    """What an initializer's code returned, as an array of this shape and dtype."""
+    try:
+        array = jnp.asarray(_private(value))
+    except (TypeError, ValueError):
+        raise DTypeError(f'{initializer!r} gave {name!r} no array of numbers', got=repr(value)) from None
+    if array.shape != tuple(shape):
+        raise ShapeError(f'{initializer!r} gave {name!r} another shape', expected=tuple(shape), got=array.shape)
+    return _as_dtype(array, dtype, f'{initializer!r} gave {name!r}')
+
+
+def _private(value: Any) -> Any:
+    """An array of NumPy copied, in the byte order of this machine: the caller may overwrite it."""
+    return np.array(value, value.dtype.newbyteorder('=')) if isinstance(value, np.ndarray) else value
+
+
+def _as_dtype(array: jax.Array, dtype: DTypeLike, whose: str) -> jax.Array:
+    if jnp.iscomplexobj(array) and not jnp.issubdtype(dtype, jnp.complexfloating):
+        raise DTypeError(f'{whose} complex values', expected=np.dtype(dtype).name, got=array.dtype)
+    return array.astype(dtype)
 
 
 InitializerLike = Initializer | str | Callable[[Any, Any, Any], Any]  # what `create` takes
+INITIALIZERS = Registry('initializer', Initializer)
+register, alias = INITIALIZERS.register, INITIALIZERS.alias
 
 
-def register(cls: _Class) -> _Class:
-    """Class decorator: makes an initializer known by its name in lower case.
-
-    >>> @register
-    ... class Half(Initializer):
-    ...     def distribution(self, shape):
-    ...         return Distribution('constant', 0.5)
-    >>> create('half')
-    Half()
-    """
-    return alias(cls.__name__)(cls)
-
-
-def alias(*names: str) -> Callable[[_Class], _Class]:
-    """Class decorator: makes an initializer known by further names."""
-
-    def decorate(cls: _Class) -> _Class:
-        if not isinstance(cls, type) or Initializer not in cls.__mro__:
-            raise ArgumentError(
-                'only initializers can be registered', expected='a subclass of Initializer', got=repr(cls)
-            )
-        _REGISTRY.update({name.lower(): cls for name in names})
-        return cls
-
-    return decorate
-
-
-def create(initializer, **arguments) -> Initializer:
+def create(initializer: InitializerLike, **arguments: Any) -> Initializer:
     """An Initializer from a name, an Initializer, or any function `f(key, shape, dtype)`.
 
     Raises:
@@ -176,9 +179,7 @@ def create(initializer, **arguments) -> Initializer:
     Array([0., 0.], dtype=float32)
     """
     if isinstance(initializer, str):
-        if initializer.lower() not in _REGISTRY:
-            raise ArgumentError(f'no initializer is named {initializer!r}', expected=f'one of {sorted(_REGISTRY)}')
-        return _REGISTRY[initializer.lower()](**arguments)
+        return INITIALIZERS.create(initializer, **arguments)
     if isinstance(initializer, Initializer):
         return initializer
     if isinstance(initializer, type) or not callable(initializer):
@@ -194,10 +195,10 @@ def create(initializer, **arguments) -> Initializer:
 class _Function(Initializer):
     """A plain function `f(key, shape, dtype)` as an initializer."""
 
-    def __init__(self, function: Callable):
+    def __init__(self, function: Callable[..., Any]):
         self.function = function
 
-    def init_weight(self, key, shape, dtype, name):
+    def init_weight(self, key: jax.Array, shape: Shape, dtype: DTypeLike, name: str) -> jax.Array:
         return self.function(key, shape, dtype)
 
     def __repr__(self) -> str:
@@ -209,7 +210,7 @@ class _Function(Initializer):
 class Zero(Initializer):
     """All zeros."""
 
-    def distribution(self, shape):
+    def distribution(self, shape: Shape) -> Distribution | None:
         return Distribution('constant', 0.0)
 
 
@@ -218,7 +219,7 @@ class Zero(Initializer):
 class One(Initializer):
     """All ones."""
 
-    def distribution(self, shape):
+    def distribution(self, shape: Shape) -> Distribution | None:
         return Distribution('constant', 1.0)
 
 
@@ -231,19 +232,19 @@ class Constant(Initializer):
            [1., 2.]], dtype=float32)
     """
 
-    def __init__(self, value=0.0):
-        self.value = value
+    def __init__(self, value: ArrayLike | Sequence[Any] = 0.0):
+        self.value = _private(value)
 
-    def distribution(self, shape):
-        return Distribution('constant', float(self.value)) if isinstance(self.value, int | float | np.number) else None
+    def distribution(self, shape: Shape) -> Distribution | None:
+        real = isinstance(self.value, int | float | np.integer | np.floating)
+        return Distribution('constant', float(self.value)) if real else None
 
-    def init_weight(self, key, shape, dtype, name):
+    def init_weight(self, key: jax.Array, shape: Shape, dtype: DTypeLike, name: str) -> jax.Array:
+        value = _as_dtype(jnp.array(self.value), dtype, f'the constant of {name!r} has')  # a copy, which may be donated
         try:
-            return jnp.broadcast_to(jnp.array(self.value, dtype), shape)  # a copy, which may be donated
+            return jnp.broadcast_to(value, shape)
         except ValueError:
-            raise ShapeError(
-                f'the constant of {name!r} does not broadcast', expected=shape, got=np.shape(self.value)
-            ) from None
+            raise ShapeError(f'the constant of {name!r} does not broadcast', expected=shape, got=value.shape) from None
 
 
 @register
@@ -251,10 +252,10 @@ class Uniform(Initializer):
     """Uniform on [-scale, scale). The default initializer of a network is `Uniform(0.07)`."""
 
     def __init__(self, scale: float = 0.07):
-        self.scale = scale
+        self.scale = checks.number('scale', scale, 0, finite=True)
 
-    def distribution(self, shape):
-        return Distribution('uniform', float(self.scale))
+    def distribution(self, shape: Shape) -> Distribution | None:
+        return Distribution('uniform', self.scale)
 
 
 @register
@@ -263,10 +264,10 @@ class Normal(Initializer):
     """Normal with mean 0 and standard deviation `sigma`."""
 
     def __init__(self, sigma: float = 0.01):
-        self.sigma = sigma
+        self.sigma = checks.number('sigma', sigma, 0, finite=True)
 
-    def distribution(self, shape):
-        return Distribution('normal', float(self.sigma))
+    def distribution(self, shape: Shape) -> Distribution | None:
+        return Distribution('normal', self.sigma)
 
 
 @register
@@ -285,13 +286,12 @@ class Xavier(Initializer):
     """
 
     def __init__(self, rnd_type: str = 'uniform', factor_type: str = 'avg', magnitude: float = 3):
-        _check_choice('rnd_type', rnd_type, ('uniform', 'gaussian'))
-        _check_choice('factor_type', factor_type, ('avg', 'in', 'out'))
-        if not magnitude >= 0:
-            raise ArgumentError('magnitude is under a root', expected='a number from 0 on', got=repr(magnitude))
-        self.rnd_type, self.factor_type, self.magnitude = rnd_type, factor_type, magnitude
+        self.rnd_type = checks.one_of('rnd_type', rnd_type, ('uniform', 'gaussian'))
+        self.factor_type = checks.one_of('factor_type', factor_type, ('avg', 'in', 'out'))
+        checks.number('magnitude', magnitude, 0, finite=True)
+        self.magnitude = magnitude
 
-    def distribution(self, shape):
+    def distribution(self, shape: Shape) -> Distribution | None:
         _check_axes(self, shape, 2)
         kernel = float(np.prod(shape[2:]))
         fan_in, fan_out = shape[1] * kernel, shape[0] * kernel
@@ -305,8 +305,8 @@ class MSRAPrelu(Xavier):
     """He et al. (2015), for networks with PReLU of this slope: gaussian Xavier of magnitude `2 / (1 + slope^2)`."""
 
     def __init__(self, factor_type: str = 'avg', slope: float = 0.25):
+        self.slope = checks.number('slope', slope, finite=True)
         super().__init__('gaussian', factor_type, 2.0 / (1 + slope**2))
-        self.slope = slope
 
 
 @register
@@ -321,10 +321,10 @@ class Orthogonal(Initializer):
     """
 
     def __init__(self, scale: float = 1.414, rand_type: str = 'uniform'):
-        _check_choice('rand_type', rand_type, ('uniform', 'normal'))
-        self.scale, self.rand_type = scale, rand_type
+        self.scale = checks.number('scale', scale, finite=True)
+        self.rand_type = checks.one_of('rand_type', rand_type, ('uniform', 'normal'))
 
-    def init_weight(self, key, shape, dtype, name):
+    def init_weight(self, key: jax.Array, shape: Shape, dtype: DTypeLike, name: str) -> jax.Array:
         _check_axes(self, shape, 2)
         matrix = Distribution(self.rand_type).sample(key, (shape[0], int(np.prod(shape[1:]))), jnp.float32)
         left, _, right = jnp.linalg.svd(matrix, full_matrices=False)
@@ -336,7 +336,7 @@ class Orthogonal(Initializer):
 class Bilinear(Initializer):
     """The kernel of bilinear upsampling, for transposed convolutions; repeated over the first two axes."""
 
-    def init_weight(self, key, shape, dtype, name):
+    def init_weight(self, key: jax.Array, shape: Shape, dtype: DTypeLike, name: str) -> jax.Array:
         if len(shape) != 4:
             raise ShapeError(f'Bilinear cannot fill {name!r}', expected='a shape of four axes', got=shape)
         factor = np.ceil(shape[3] / 2.0)
@@ -350,9 +350,9 @@ class LSTMBias(Initializer):
     """Zero, but `forget_bias` in the second quarter, where an LSTM's forget gate has its bias."""
 
     def __init__(self, forget_bias: float = 1.0):
-        self.forget_bias = forget_bias
+        self.forget_bias = checks.number('forget_bias', forget_bias, finite=True)
 
-    def init_weight(self, key, shape, dtype, name):
+    def init_weight(self, key: jax.Array, shape: Shape, dtype: DTypeLike, name: str) -> jax.Array:
         _check_axes(self, shape, 1)
         value, hidden = np.zeros(shape), shape[0] // 4
         value[hidden : 2 * hidden] = self.forget_bias
@@ -370,12 +370,12 @@ class Mixed(Initializer):
     Xavier()
     """
 
-    def __init__(self, patterns: Sequence[str], initializers: Sequence):
+    def __init__(self, patterns: Sequence[str], initializers: Sequence[InitializerLike]):
         if len(patterns) != len(initializers):
             raise ArgumentError('Mixed takes one initializer a pattern', expected=len(patterns), got=len(initializers))
         self.patterns, self.initializers = tuple(patterns), tuple(map(create, initializers))
 
-    def for_name(self, name):
+    def for_name(self, name: str) -> Initializer:
         for pattern, initializer in zip(self.patterns, self.initializers, strict=True):
             if re.match(pattern, name):
                 return initializer.for_name(name)
@@ -385,7 +385,7 @@ class Mixed(Initializer):
             remedy="add ('.*', an initializer) at the end",
         )
 
-    def init_weight(self, key, shape, dtype, name):
+    def init_weight(self, key: jax.Array, shape: Shape, dtype: DTypeLike, name: str) -> jax.Array:
         return self.for_name(name).init_weight(key, shape, dtype, name)
 
 
@@ -396,15 +396,19 @@ class Load(Initializer):
     A value that is given by name wins over the initializer that a layer declares.
     """
 
-    def __init__(self, param: Mapping[str, Any], default_init=None, verbose: bool = False):
-        self.param = {re.sub('^(arg|aux):', '', name): value for name, value in param.items()}
+    def __init__(
+        self, param: Mapping[str, ArrayLike], default_init: InitializerLike | None = None, verbose: bool = False
+    ):
+        if not isinstance(param, Mapping):
+            raise ArgumentError('Load takes a dict of arrays by name', got=repr(param))
+        self.param = {re.sub('^(arg|aux):', '', name): _private(value) for name, value in param.items()}
         self.default_init = None if default_init is None else create(default_init)
         self.verbose = verbose
 
-    def gives(self, name):
+    def has_value_for(self, name: str) -> bool:
         return name in self.param
 
-    def for_name(self, name):
+    def for_name(self, name: str) -> Initializer:
         if name in self.param:
             return self
         if self.default_init is None:
@@ -413,15 +417,15 @@ class Load(Initializer):
             )
         return self.default_init.for_name(name)
 
-    def init_weight(self, key, shape, dtype, name):
+    def init_weight(self, key: jax.Array, shape: Shape, dtype: DTypeLike, name: str) -> jax.Array:
         if name not in self.param:
             return self.for_name(name).init_weight(key, shape, dtype, name)
-        value = jnp.array(self.param[name], dtype)  # a copy, which may be donated
+        value = jnp.array(self.param[name])  # a copy, which may be donated
         if self.verbose:
             print(f'Loaded {name} {value.shape}')
         if value.shape != tuple(shape):
             raise ShapeError(f'Load has another shape for {name!r}', expected=tuple(shape), got=value.shape)
-        return value
+        return _as_dtype(value, dtype, f'Load has for {name!r}')
 
     def __repr__(self) -> str:
         return f'Load({len(self.param)} arrays, default_init={self.default_init!r})'
@@ -434,8 +438,3 @@ def _check_axes(initializer: Initializer, shape: tuple[int, ...], least: int) ->
             got=shape,
             remedy='give this parameter another initializer, such as init.Uniform() or init.Zero()',
         )
-
-
-def _check_choice(argument: str, value: str, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise ArgumentError(f'{argument} is unknown', expected=f'one of {choices}', got=repr(value))

@@ -15,19 +15,17 @@ from jax import lax
 from gluonjax.errors import ArgumentError
 
 _CONFIG: Any = jax.config  # a type checker does not know its settings
-
-
 _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 
 
 class _Stream:
     """The library-wide stream of keys, for calls that are given none. It holds integers, never a tracer."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.lock = threading.Lock()
         self.restart(0)
 
-    def restart(self, seed: int):
+    def restart(self, seed: int) -> None:
         with self.lock:
             self.seed, self.count = int(seed), 0
 
@@ -65,7 +63,7 @@ def next_key() -> contextlib.AbstractContextManager[jax.Array]:
     return _STREAM.borrow()
 
 
-def as_key(key) -> jax.Array:
+def as_key(key: Any) -> jax.Array:
     """A typed JAX key from an int, a typed key, or an old-style `uint32` key.
 
     Raises:
@@ -88,17 +86,28 @@ def as_key(key) -> jax.Array:
 
 def named_keys(keys: Sequence[jax.Array], names: Sequence[str]) -> list[jax.Array]:
     """The key of each name, derived from the key beside it: two `fold_in`s with the 64-bit hash of the name."""
-    hashes = _hashes(names)
-    if not all(map(_is_threefry, {id(key): key for key in keys}.values())):
-        return [
-            jax.random.fold_in(jax.random.fold_in(key, high), low)
-            for key, (high, low) in zip(keys, hashes, strict=True)
-        ]
-    return [jax.random.wrap_key_data(words, impl='threefry2x32') for words in _fold(_words(keys), hashes)]
+    if all(map(is_threefry, {id(key): key for key in keys}.values())):
+        return [jax.random.wrap_key_data(words, impl='threefry2x32') for words in named_words(keys, names)]
+    halves = zip(keys, _hashes(names), strict=True)
+    return [jax.random.fold_in(jax.random.fold_in(key, high), low) for key, (high, low) in halves]
 
 
-def _is_threefry(key) -> bool:
+def is_threefry(key: jax.Array) -> bool:
+    """Whether `threefry` computes what `jax.random` draws with this key."""
     return str(jax.random.key_impl(key)) == 'threefry2x32' and _CONFIG.jax_threefry_partitionable
+
+
+def named_words(keys: Sequence[jax.Array], names: Sequence[str]) -> np.ndarray | jax.Array:
+    """The words of `named_keys` of threefry, computed all at once: uint32 of shape (names, 2).
+
+    They are NumPy's where the keys are concrete, JAX's where they are traced.
+    """
+    words = _words(keys)
+    for half in _hashes(names).T:
+        first, second = threefry(words[:, 0], words[:, 1], np.zeros_like(half), half)
+        words = (np if isinstance(first, np.ndarray) else jnp).stack([first, second], axis=1)
+    # The barrier keeps XLA from deriving all keys again in the program of every tensor.
+    return words if isinstance(words, np.ndarray) else lax.optimization_barrier(words)
 
 
 def _hashes(names: Sequence[str]) -> np.ndarray:
@@ -107,25 +116,16 @@ def _hashes(names: Sequence[str]) -> np.ndarray:
     return np.frombuffer(b''.join(digests), '>u4').astype(np.uint32).reshape(-1, 2)
 
 
-def _words(keys: Sequence[jax.Array]):
-    """The keys' words, shape (len(keys), 2): NumPy's where they are concrete, JAX's where they are traced."""
-    data = {identity: jax.random.key_data(key) for identity, key in {id(key): key for key in keys}.items()}
-    if any(isinstance(words, jax.core.Tracer) for words in data.values()):
-        return jnp.stack([data[id(key)] for key in keys]) if keys else jnp.zeros((0, 2), jnp.uint32)
-    host = {identity: np.asarray(words) for identity, words in data.items()}
-    return np.stack([host[id(key)] for key in keys]) if keys else np.zeros((0, 2), np.uint32)
+def _words(keys: Sequence[jax.Array]) -> Any:
+    """The keys' words, shape (len(keys), 2)."""
+    data: dict[int, Any] = {identity: jax.random.key_data(key) for identity, key in {id(k): k for k in keys}.items()}
+    xp = jnp if any(isinstance(words, jax.core.Tracer) for words in data.values()) else np
+    if xp is np:
+        data = {identity: np.asarray(words) for identity, words in data.items()}
+    return xp.stack([data[id(key)] for key in keys]) if keys else xp.zeros((0, 2), xp.uint32)
 
 
-def _fold(words, hashes: np.ndarray):
-    """`jax.random.fold_in` of both halves of a hash, for all keys at once."""
-    for half in (hashes[:, 0], hashes[:, 1]):
-        first, second = _threefry(words[:, 0], words[:, 1], np.zeros_like(half), half)
-        words = (np if isinstance(first, np.ndarray) else jnp).stack([first, second], axis=1)
-    # The barrier keeps XLA from deriving all keys again in the program of every tensor.
-    return words if isinstance(words, np.ndarray) else lax.optimization_barrier(words)
-
-
-def _threefry(key0, key1, x0, x1):
+def threefry(key0: Any, key1: Any, x0: Any, x1: Any) -> tuple[Any, Any]:
     """Threefry-2x32 with 20 rounds (Salmon et al., 2011), unrolled; on uint32 arrays of NumPy or JAX alike."""
     schedule = (key0, key1, key0 ^ key1 ^ np.uint32(0x1BD11BDA))
     x0, x1 = x0 + schedule[0], x1 + schedule[1]

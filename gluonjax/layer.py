@@ -368,7 +368,7 @@ _RESERVED = frozenset(name for name in dir(Layer) if not name.startswith('_'))
 def request(key, name: str, spec: Spec) -> Request:
     """What `draw` takes, of a plan's entry."""
     dtype = jax.dtypes.canonicalize_dtype(spec.dtype)
-    return Request(key, name, spec.shape, dtype, spec.initializer.sampling(name, spec.shape, spec.copies))
+    return Request(key, name, spec.shape, dtype, spec.initializer.source(name, spec.shape, spec.copies))
 
 
 # Names, shapes and trees.
@@ -501,7 +501,7 @@ def choose(leaves, init=None) -> dict[str, initializers.Initializer]:
 
     def winner(leaf: Leaf) -> initializers.Initializer:
         given = (initializer for pattern, initializer in by_pattern.items() if matches(pattern, leaf.names))
-        declared = None if general.gives(leaf.name) else leaf.param.init
+        declared = None if general.has_value_for(leaf.name) else leaf.param.init
         return next(given, declared) or general.for_name(leaf.name)
 
     return {leaf.name: winner(leaf) for leaf in leaves}

@@ -16,10 +16,12 @@ import jax.core
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.typing import DTypeLike
 
-from gluonjax.errors import ArgumentError
-from gluonjax.keys import _CONFIG, _fold, _hashes, _is_threefry, _threefry, _words, named_keys
+from gluonjax import checks
+from gluonjax.keys import is_threefry, named_keys, named_words, threefry
 
+_CONFIG: Any = jax.config  # a type checker does not know its settings
 ROW = 16384  # numbers a row
 BLOCK = 64  # rows a call of the compiled sampler
 FLOAT32 = np.dtype('float32')
@@ -37,13 +39,13 @@ class Distribution(NamedTuple):
     base: str
     scale: float = 1.0
 
-    def sample(self, key, shape: Sequence[int], dtype: Any = jnp.float32) -> jax.Array:
+    def sample(self, key: Any, shape: Sequence[int], dtype: DTypeLike = jnp.float32) -> jax.Array:
         """The reference draw of one tensor.
 
         >>> Distribution('constant', 2.0).sample(None, (2,))
         Array([2., 2.], dtype=float32)
         """
-        _check_base(self)
+        _check(self)
         if self.base == 'constant':
             return jnp.full(shape, self.scale, dtype)
         if self.base == 'uniform':
@@ -68,15 +70,8 @@ def _without_short_end(shape: Sequence[int]) -> tuple[int, ...]:
     return tuple(merged)
 
 
-def _check_base(distribution: Distribution) -> None:
-    if distribution.base not in ('uniform', 'normal', 'constant'):
-        raise ArgumentError(
-            'the distribution has an unknown base', expected="'uniform', 'normal' or 'constant'", got=distribution.base
-        )
-
-
 class Request(NamedTuple):
-    """One tensor to draw: `distribution` is a Distribution, or an initializer's own code `f(key, shape, dtype)`.
+    """One tensor to draw: `source` is a Distribution, or an initializer's own code `f(key, shape, dtype)`.
 
     With a `sharding` it is drawn there, outside a transformation; inside one, `out_shardings` decide.
     """
@@ -84,12 +79,13 @@ class Request(NamedTuple):
     key: jax.Array
     name: str
     shape: tuple[int, ...]
-    dtype: Any
-    distribution: Any
+    dtype: DTypeLike
+    source: Any
     sharding: Any = None
 
     @property
     def size(self) -> int:
+        """How many numbers it has."""
         return math.prod(self.shape)
 
 
@@ -103,27 +99,39 @@ def draw(requests: Sequence[Request], fused: bool = False) -> list[jax.Array]:
     """
     keys = {id(request.key): request.key for request in requests}
     traced = any(isinstance(jax.random.key_data(key), jax.core.Tracer) for key in keys.values())
-    threefry = {identity for identity, key in keys.items() if _is_threefry(key)}
-    placed = [i for i, request in enumerate(requests) if request.sharding is not None and not traced]
-    rows = [
-        i
-        for i, request in enumerate(requests)
-        if _is_float32_distribution(request)
-        and id(request.key) in threefry
-        and (fused or not traced)
-        and i not in placed
-    ]
-    arrays = dict(zip(rows, _draw_rows([requests[i] for i in rows], traced), strict=True))
-    arrays |= dict(zip(placed, _draw_placed([requests[i] for i in placed]), strict=True))
-    rest = [request for i, request in enumerate(requests) if i not in arrays]
-    named = iter(named_keys([request.key for request in rest], [request.name for request in rest]))
-    return [arrays[i] if i in arrays else _draw_one(next(named), request) for i, request in enumerate(requests)]
+    threefry_keys = {identity for identity, key in keys.items() if is_threefry(key)}
+
+    def way(request: Request) -> str:
+        stated = isinstance(request.source, Distribution)
+        if stated:
+            _check(request.source)
+        if request.sharding is not None and not traced:
+            return 'placed'
+        fast = stated and np.dtype(request.dtype) == FLOAT32 and id(request.key) in threefry_keys
+        return 'rows' if fast and (fused or not traced) else 'each'
+
+    ways = [way(request) for request in requests]
+    chosen = {name: [r for r, its in zip(requests, ways, strict=True) if its == name] for name in set(ways)}
+    drawn = {
+        'placed': iter(_draw_placed(chosen.get('placed', []))),
+        'rows': iter(_draw_rows(chosen.get('rows', []), traced)),
+        'each': map(_draw_one, *_keyed(chosen.get('each', []))),
+    }
+    return [next(drawn[name]) for name in ways]
 
 
-def _draw_one(key, request: Request) -> jax.Array:
-    if isinstance(request.distribution, Distribution):
-        return request.distribution.sample(key, request.shape, request.dtype)
-    return request.distribution(key, request.shape, request.dtype)
+def _check(distribution: Distribution) -> None:
+    checks.one_of('the base of a distribution', distribution.base, ('uniform', 'normal', 'constant'))
+
+
+def _keyed(requests: Sequence[Request]) -> tuple[list[jax.Array], Sequence[Request]]:
+    """The key of each request, and the requests."""
+    return named_keys([request.key for request in requests], [request.name for request in requests]), requests
+
+
+def _draw_one(key: Any, request: Request) -> jax.Array:
+    draw_source = request.source.sample if isinstance(request.source, Distribution) else request.source
+    return draw_source(key, request.shape, request.dtype)
 
 
 def _draw_placed(requests: Sequence[Request]) -> list[jax.Array]:
@@ -132,10 +140,9 @@ def _draw_placed(requests: Sequence[Request]) -> list[jax.Array]:
     An initializer's own code, and random bits of another kind than threefry, make all of it before it is cut.
     """
     programs: dict[Request, Callable] = {}  # tensors that differ in key and name only share one
-    keys = named_keys([request.key for request in requests], [request.name for request in requests])
     arrays = []
-    for key, request in zip(keys, requests, strict=True):
-        if not (isinstance(request.distribution, Distribution) and _is_threefry(key)):
+    for key, request in zip(*_keyed(requests), strict=True):
+        if not (isinstance(request.source, Distribution) and is_threefry(key)):
             arrays.append(jax.device_put(_draw_one(key, request), request.sharding))
             continue
         alike = request._replace(key=None, name='')
@@ -149,17 +156,10 @@ def _sample_alike(request: Request, words) -> jax.Array:
     return _draw_one(jax.random.wrap_key_data(words, impl='threefry2x32'), request)
 
 
-def _is_float32_distribution(request: Request) -> bool:
-    if not isinstance(request.distribution, Distribution):
-        return False
-    _check_base(request.distribution)
-    return np.dtype(request.dtype) == FLOAT32
-
-
 def _draw_rows(requests: Sequence[Request], traced: bool) -> list[jax.Array]:
     if not requests:
         return []
-    words = _fold(_words([request.key for request in requests]), _hashes([request.name for request in requests]))
+    words = named_words([request.key for request in requests], [request.name for request in requests])
     if traced:
         return _in_one_program(requests, words)
     if _platform() == 'cpu':
@@ -176,11 +176,11 @@ def _through_host_buffers(requests: Sequence[Request], words) -> list[jax.Array]
     """Blocks of rows through the compiled sampler, scaled into buffers that `device_put` can alias on CPU."""
     buffers = [_aligned_buffer(request.size) for request in requests]
     for base in ('uniform', 'normal'):
-        chosen = [i for i, request in enumerate(requests) if request.distribution.base == base]
-        _fill(base, [buffers[i] for i in chosen], words[chosen], [requests[i].distribution.scale for i in chosen])
+        chosen = [i for i, request in enumerate(requests) if request.source.base == base]
+        _fill(base, [buffers[i] for i in chosen], words[chosen], [requests[i].source.scale for i in chosen])
     for request, buffer in zip(requests, buffers, strict=True):
-        if request.distribution.base == 'constant':
-            buffer.fill(request.distribution.scale)
+        if request.source.base == 'constant':
+            buffer.fill(request.source.scale)
     shaped = [buffer.reshape(request.shape) for request, buffer in zip(requests, buffers, strict=True)]
     return jax.device_put(shaped)
 
@@ -226,7 +226,7 @@ def _in_one_program(requests: Sequence[Request], words) -> list[jax.Array]:
     """One draw over all rows, for traced code and for accelerators."""
     drawn: dict[int, jax.Array] = {}
     for base in ('uniform', 'normal'):
-        chosen = [i for i, request in enumerate(requests) if request.distribution.base == base and request.size]
+        chosen = [i for i, request in enumerate(requests) if request.source.base == base and request.size]
         owner, offsets = _cut([requests[i].size for i in chosen])
         if not chosen:
             continue
@@ -235,9 +235,9 @@ def _in_one_program(requests: Sequence[Request], words) -> list[jax.Array]:
         for position, i in enumerate(chosen):
             mine = numbers[np.searchsorted(owner, position) : np.searchsorted(owner, position, 'right')]
             tensor = mine.reshape(-1)[: requests[i].size].reshape(requests[i].shape)
-            drawn[i] = tensor * np.float32(requests[i].distribution.scale)
+            drawn[i] = tensor * np.float32(requests[i].source.scale)
     return [
-        drawn[i] if i in drawn else jnp.full(request.shape, request.distribution.scale, request.dtype)
+        drawn[i] if i in drawn else jnp.full(request.shape, request.source.scale, request.dtype)
         for i, request in enumerate(requests)
     ]
 
@@ -251,7 +251,7 @@ def _rows(base: str, words, offsets) -> jax.Array:
     """Rows of base numbers: row r holds numbers `offsets[r] .. offsets[r] + ROW` of the tensor with key `words[r]`."""
     low = lax.broadcasted_iota(jnp.uint32, (len(offsets), ROW), 1) + offsets[:, 1:]
     high = jnp.broadcast_to(offsets[:, :1], low.shape)
-    first, second = _threefry(words[:, :1], words[:, 1:], high, low)
+    first, second = threefry(words[:, :1], words[:, 1:], high, low)
     mantissa = lax.shift_right_logical(first ^ second, np.uint32(9)) | np.uint32(0x3F800000)
     doubled = (lax.bitcast_convert_type(mantissa, jnp.float32) - np.float32(1)) * np.float32(2)
     if base == 'uniform':

@@ -50,17 +50,17 @@ REFUSED = ('Bilinear', (1, 1, 2, 3, 4))
 
 
 @pytest.mark.parametrize('name', CLASSES)
-def test_laws_of_mxnet(name):
+def test_distributions_of_mxnet(name):
     for _, kwargs, shape, golden in (row for row in GOLDEN['laws'] if row[0] == name):
         shape = tuple(shape)
         if 'error' in golden or (name, shape) == REFUSED:
             with pytest.raises(GluonError):
                 getattr(init, name)(**kwargs)(KEY, shape)
         else:
-            assert_same_law(getattr(init, name)(**kwargs), shape, golden)
+            assert_same_distribution(getattr(init, name)(**kwargs), shape, golden)
 
 
-def assert_same_law(initializer, shape, golden):
+def assert_same_distribution(initializer, shape, golden):
     if golden['kind'] == 'array':
         value = initializer(None, shape)
         np.testing.assert_array_equal(value, ARRAYS[golden['key']], err_msg=f'{initializer} {shape}')
@@ -75,7 +75,7 @@ def assert_same_law(initializer, shape, golden):
         np.testing.assert_allclose((-distribution.scale if uniform else 0, distribution.scale), expected, rtol=1e-12)
 
 
-def test_every_class_has_laws_to_compare():
+def test_every_class_has_distributions_to_compare():
     assert {*CLASSES, 'FusedRNN', 'Load', 'Mixed'} == set(GOLDEN['signatures'])
     assert len(GOLDEN['laws']) > 200
 
@@ -99,7 +99,7 @@ def test_lstm_bias():
     np.testing.assert_array_equal(init.LSTMBias(3.0)(None, (8,)), [0, 0, 3, 3, 0, 0, 0, 0])
 
 
-def test_a_law_is_what_is_drawn():
+def test_a_distribution_is_what_is_drawn():
     for initializer in (init.Uniform(0.5), init.Normal(2), init.Xavier('gaussian', 'in', 2), init.MSRAPrelu(slope=0)):
         distribution = initializer.distribution((3, 4))
         base = (
@@ -347,8 +347,8 @@ def test_every_initializer_is_a_function():
 
 def test_pickle_copy_and_repr():
     for initializer in (init.Xavier('gaussian', magnitude=2), init.Normal(0.5), init.Mixed(['.*'], ['zeros'])):
-        for twin in (pickle.loads(pickle.dumps(initializer)), copy.deepcopy(initializer)):
-            assert repr(twin) == repr(initializer)
+        for other in (pickle.loads(pickle.dumps(initializer)), copy.deepcopy(initializer)):
+            assert repr(other) == repr(initializer)
     assert repr(init.Xavier('gaussian', magnitude=2)) == "Xavier(rnd_type='gaussian', magnitude=2)"
     assert repr(init.Uniform()) == 'Uniform()'
     assert repr(init.MSRAPrelu(slope=0.1)) == 'MSRAPrelu(slope=0.1)'
@@ -467,12 +467,12 @@ def test_one_that_says_nothing():
     class Silent(init.Initializer):
         pass
 
-    with pytest.raises(ArgumentError, match=r'Silent says no values[\s\S]*init_weight'):
+    with pytest.raises(ArgumentError, match=r'Silent gives no values[\s\S]*init_weight'):
         nn.Dense(2).init(0, X, init=Silent())
 
 
 @pytest.mark.parametrize('parent', [init.Uniform, init.Constant])
-def test_own_code_wins_over_the_law_of_a_parent(parent):
+def test_own_code_wins_over_the_distribution_of_a_parent(parent):
     def nines(self, key, shape, dtype, name):
         return jnp.full(shape, 9, dtype)
 
@@ -481,7 +481,7 @@ def test_own_code_wins_over_the_law_of_a_parent(parent):
     np.testing.assert_array_equal(params['weight'], np.full((2, 5), 9))
 
 
-def test_an_unknown_law_is_refused():
+def test_an_unknown_distribution_is_refused():
     class Wrong(init.Initializer):
         def distribution(self, shape):
             return Distribution('gaussian', 1.0)
@@ -529,5 +529,5 @@ def test_a_scalar_is_refused(name):
     ],
 )
 def test_unknown_types(call):
-    with pytest.raises(ArgumentError, match=r"_type is unknown\n  expected: one of .*\n  got: 'nonsense'"):
+    with pytest.raises(ArgumentError, match=r"_type must be one of '.*'; got 'nonsense'"):
         call()

@@ -55,12 +55,12 @@ def named(key, name):
 def reference(request):
     """`jax.random` for the base, and NumPy for the factor."""
     key, shape, dtype = named(request.key, request.name), request.shape, jnp.dtype(request.dtype)
-    if request.distribution.base == 'constant':
-        return np.full(shape, request.distribution.scale, dtype)
-    uniform = request.distribution.base == 'uniform'
+    if request.source.base == 'constant':
+        return np.full(shape, request.source.scale, dtype)
+    uniform = request.source.base == 'uniform'
     flat = (math.prod(shape),)  # bits must not depend on the shape; jax.random.normal's do where an axis is short
     base = jax.random.uniform(key, flat, dtype, -1, 1) if uniform else jax.random.normal(key, flat, dtype)
-    return np.asarray(base).reshape(shape) * np.asarray(request.distribution.scale, dtype)
+    return np.asarray(base).reshape(shape) * np.asarray(request.source.scale, dtype)
 
 
 def assert_same_bits(got, expected):
@@ -107,8 +107,8 @@ tensors = st.tuples(st.text(max_size=12), st.sampled_from(SHAPES), distributions
 def test_all_ways_agree(seed, rows):
     requests = requests_of(jax.random.key(seed), *rows)
     expected = [reference(request) for request in requests]
-    by_law = [r.distribution.sample(named(r.key, r.name), r.shape, r.dtype) for r in requests]
-    assert_same_bits(by_law, expected)
+    by_sample = [r.source.sample(named(r.key, r.name), r.shape, r.dtype) for r in requests]
+    assert_same_bits(by_sample, expected)
     assert_same_bits(draw(requests), expected)
     assert_same_bits(draw(requests, fused=True), expected)
     assert_same_bits(traced(requests, fused=False), expected)

@@ -65,8 +65,8 @@ class Optimizer(Frozen):
     ...         self.beta1, self.beta2 = beta1, beta2
     ...
     ...     def rule(self):
-    ...         return optax.chain(optax.scale_by_lion(self.beta1, self.beta2), transforms.decayed(), transforms.descent())
-    >>> from gluonjax.optimizer import transforms
+    ...         return optax.chain(optax.scale_by_lion(self.beta1, self.beta2), decayed(), descent())
+    >>> from gluonjax.optimizer.transforms import decayed, descent
     >>> lion, params = Lion(lr_mult={'bias': 2}), {'weight': jnp.ones(2), 'bias': jnp.ones(1)}
     >>> updates, state = lion.update({'weight': jnp.ones(2), 'bias': jnp.ones(1)}, lion.init(params), params)
     >>> updates
@@ -105,7 +105,7 @@ class Optimizer(Frozen):
         self.lr_mult, self.wd_mult = _factors('lr_mult', lr_mult), _factors('wd_mult', wd_mult)
 
     def rule(self) -> optax.GradientTransformation:
-        """The transformation of rescaled gradients into updates; it is handed `step`, see `gluonjax.optimizer.transforms`.
+        """The transformation of rescaled gradients into updates; it is handed `step`, see `optimizer.transforms`.
 
         A subclass says it. It is asked for anew whenever it is needed.
         """
