@@ -1,7 +1,8 @@
 """Block: the stateful shell around definitions.
 
-A Block is a tree of Blocks. Each owns the cells (Parameters) of its own parameters, and draws a structure of the whole
-below it: an immutable definition. Everything is computed by the pure functions of that structure, on the cells' arrays.
+A Block is a tree of Blocks. Each has the Parameters that were declared in it, and from the whole below it comes its
+structure: an immutable definition with the Parameter of each leaf. Everything is computed by the pure functions of that
+definition, on the values of the Parameters.
 """
 
 import contextlib
@@ -11,24 +12,36 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from gluonjax.errors import ArgumentError, FrozenError, TieError
-from gluonjax.layer import Layer, frozen_value, leaves_of, token_of
+from gluonjax.layer import Layer, frozen_value, leaves_of, token_of, with_fields
 from gluonjax.param import Param, SharedParameters, Token
-from gluonjax.parameter import LOCK, Asker, Parameter, ParameterDict, initialize_cells, key_or_next, refuse_traced
-from gluonjax.run import Bindable
+from gluonjax.parameter import (
+    LOCK,
+    Parameter,
+    ParameterDict,
+    Scope,
+    commit,
+    hand_out,
+    initialize_parameters,
+    is_traced,
+    key_or_next,
+    refuse_traced,
+)
+from gluonjax.ref import Values, read
+from gluonjax.run import Bindable, forward_class
 from gluonjax.structure import Structure, check_tie, composed, winner_of
-from gluonjax.tree import FrozenDict, Path, check_keys, matches, nest, no_match
+from gluonjax.tree import FrozenDict, Path, check_keys, items_of, map_items, matches, nest, no_match
 
 
 class _Pure:
     """A pure function of the definition, as an attribute of the network."""
 
-    def __set_name__(self, owner, name: str):
+    def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
 
-    def __get__(self, block: 'Block | None', owner=None) -> Any:
+    def __get__(self, block: 'Block | None', owner: type | None = None) -> Any:
         if block is None:
             return self
-        structure = block._now()
+        structure = structure_of(block)
         return structure.made.setdefault(self.name, getattr(structure.definition, self.name))
 
 
@@ -56,15 +69,15 @@ class Block(Bindable, own=True):
 
     __slots__ = ('_compiled', '_declared', '_known', '_parents', '_ready', '_static', '_structure')
 
-    _declared: dict[Path, Param]  # path of a slot below this Block -> the Param declared there
+    _declared: dict[Path, Param]  # path of a Parameter below this Block -> the Param declared there
     _compiled: bool
-    _static: bool  # whether values are frozen into the program
+    _static: bool  # whether values are compiled into the program
     _known: set[Token]  # the identities that are, or were, below this Block
     _parents: list[tuple[weakref.ref['Block'], str]]  # the Blocks that hold this one, and its name there, oldest first
     _structure: Structure | None
-    _ready: Callable | None  # a function of the inputs alone, once every cell has a value
+    _ready: tuple[tuple[Parameter, ...], Callable[..., Any]] | None  # to be called, once every Parameter has a value
 
-    def __new__(cls, *args, **kwargs):
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         block = super().__new__(cls)
         # here, so that a subclass need not call super().__init__()
         _keep(block, _token=None, _declared={}, _known=set(), _parents=[])
@@ -77,58 +90,36 @@ class Block(Bindable, own=True):
 
     # Structure.
 
-    def __setattr__(self, name: str, value) -> None:
+    def __setattr__(self, name: str, value: Any) -> None:
         if name == 'params':  # the only property that can be set
             object.__setattr__(self, name, value)
         else:
-            self._set_all({name: value})
+            set_fields(self, {name: value})
 
     def __delattr__(self, name: str) -> None:
         with LOCK:
             object.__delattr__(self, name)
             self._changed()
 
-    def _set_all(self, fields: Mapping[str, Any]) -> None:
-        if hidden := sorted(name for name in fields if name in _RESERVED or name in self._taken):
-            raise ArgumentError(
-                f'fields of {self.__class__.__name__} would hide what Block itself has under {hidden}',
-                remedy='choose other names',
-            )
-        if self._token is None:  # still under construction: children are taken in at its end
-            vars(self).update(fields)
-        else:
-            self._change(fields)
-
-    def _part(self, positions: range) -> 'Block':
-        """A window onto numbered children: a network of the same class and other fields, with the same cells."""
-
-        def make():
-            kept = {name: value for name, value in vars(self).items() if not name.isdigit()}
-            part = type(self).__new__(type(self))
-            _keep(part, _token=Token(), _compiled=self._compiled, _static=self._static)
-            part._change({**kept, **{str(i): vars(self)[str(j)] for i, j in enumerate(positions)}})
-            return part
-
-        made = self._now().made
-        if positions not in made:
-            made[positions] = make()
-        return made[positions]
-
-    def register_child(self, block, name: str | None = None) -> None:
+    def register_child(self, block: 'Block | Layer', name: str | None = None) -> None:
         """Adds a child under a name, by default the number of fields so far."""
         setattr(self, str(len(vars(self))) if name is None else name, block)
 
     def _change(self, fields: Mapping[str, Any]) -> None:
         """Takes in fields: all of them, or, if anything fails, none."""
         with LOCK, self._transaction():
-            adopted = {name: _adopt(self, value, (name,)) for name, value in fields.items()}
+            adopted = {name: _adopt(self, value, name) for name, value in fields.items()}
             vars(self).update(adopted)
-            self._link(fields)
+            for path, node in _nodes(adopted):
+                if isinstance(node, Block):
+                    node._add_parent(self, '.'.join(path))
+                else:
+                    node.add_owner(self, path)
             self._changed()
-            self._meet([token for _, node in _nodes(adopted) for token in node._identities()])
+            self._meet([token for _, node in _nodes(adopted) for token in _identities(node)])
 
     @contextlib.contextmanager
-    def _transaction(self):
+    def _transaction(self) -> Iterator[None]:
         fields, declared = dict(vars(self)), dict(self._declared)
         try:
             yield
@@ -144,20 +135,13 @@ class Block(Bindable, own=True):
         tied = len(set(newcomers)) < len(newcomers) or not self._known.isdisjoint(newcomers)
         self._known.update(newcomers)
         if tied:
-            self._now()
+            structure_of(self)
         for parent, _ in self._alive_parents():
             parent._meet(newcomers)
 
-    def _identities(self) -> Iterator[Token]:
-        yield from (block._token for block in self._blocks())
-        yield from (cell._token for cell in self._cells_below())
-
-    def _link(self, names) -> None:
-        for path, node in _nodes({name: vars(self)[name] for name in names}):
-            if isinstance(node, Block):
-                node._parents.append((weakref.ref(self), '.'.join(path)))
-            else:
-                node._holders.append((weakref.ref(self), path))
+    def _add_parent(self, parent: 'Block', name: str) -> None:
+        alive = [(reference, known) for reference, known in self._parents if reference() is not None]
+        _keep(self, _parents=[*alive, (weakref.ref(parent), name)])
 
     def _alive_parents(self) -> 'Iterator[tuple[Block, str]]':
         for reference, name in self._parents:
@@ -176,7 +160,7 @@ class Block(Bindable, own=True):
             parent._changed()
 
     def _check(self) -> None:
-        self._now()
+        structure_of(self)
         for parent, _ in self._alive_parents():
             parent._check()
 
@@ -186,70 +170,64 @@ class Block(Bindable, own=True):
             if isinstance(node, Block):
                 yield from node._blocks()
 
-    def _slots(self, path: Path = ()) -> 'Iterator[tuple[Path, Block, Path, Parameter]]':
-        """Every place of a cell: its path from here, the Block that owns it, its path there, the cell."""
+    def _places(self, path: Path = ()) -> 'Iterator[tuple[str, Block, Path, Parameter]]':
+        """Every name of a Parameter from here, the Block that has it there, its path in that Block, and itself."""
         for below, node in _nodes(vars(self)):
             if isinstance(node, Block):
-                yield from node._slots((*path, *below))
+                yield from node._places((*path, *below))
             else:
-                yield (*path, *below), self, below, node
+                yield '.'.join((*path, *below)), self, below, node
 
-    def _cells_below(self) -> Iterator[Parameter]:
-        return (cell for *_, cell in self._slots())
+    def _scope(self) -> Scope:
+        return Scope(self._token, frozenset(_identities(self)) - {self._token})
 
-    def _asker(self) -> Asker:
-        return Asker(self._token, frozenset(self._identities()) - {self._token})
-
-    def _forget_program(self) -> None:
-        _keep(self, _ready=None)
-
-    def _now(self) -> Structure:
-        structure = self._structure
-        if structure is None:
-            with LOCK:
-                self._unify()
-                definition = self._build_definition()
-                places = {'.'.join(path): cell for path, *_, cell in self._slots()}
-                names = tuple(leaf.name for leaf in leaves_of(definition))
-                structure = Structure(definition, tuple(places[name] for name in names), names, {})
-                _keep(self, _structure=structure)
-        return structure
+    def _build_structure(self) -> Structure:
+        with LOCK:
+            self._unify()
+            definition = self._build_definition()
+            parameters = {name: parameter for name, _, _, parameter in self._places()}
+            names = tuple(leaf.name for leaf in leaves_of(definition))
+            structure = Structure(definition, tuple(parameters[name] for name in names), names, {})
+            _keep(self, _structure=structure)
+            return structure
 
     def _unify(self) -> None:
-        """Gives every name of a tied parameter the same cell."""
-        places = {'.'.join(path): (owner, slot, cell) for path, owner, slot, cell in self._slots()}
+        """Gives every name of a tied parameter the same Parameter."""
+        places = {name: place for name, *place in self._places()}
         moves = []
         for leaf in leaves_of(self._build_definition()):
             winner = winner_of({name: places[name][2] for name in leaf.names})
             moves += [(*places[name][:2], winner) for name in leaf.names if places[name][2] is not winner]
-        for owner, slot, winner in moves:
-            owner._put(slot, winner)
+        for owner, path, winner in moves:
+            owner._put(path, winner)
 
-    def _put(self, slot: Path, cell: Parameter) -> None:
-        vars(self)[slot[0]] = _replace(vars(self)[slot[0]], slot[1:], cell)
-        cell._holders.append((weakref.ref(self), slot))
+    def _put(self, path: Path, parameter: Parameter) -> None:
+        def change(item: Any, at: Path) -> Any:
+            return parameter if at == path else item
+
+        vars(self)[path[0]] = map_items(change, vars(self)[path[0]], path[:1])
+        parameter.add_owner(self, path)
         self._changed()
 
     def _build_definition(self) -> Layer:
-        fields = {name: self._define_field(value, (name,)) for name, value in vars(self).items()}
-        return self._define(fields)
+        def define(item: Any, path: Path) -> Any:
+            if isinstance(item, Block):
+                return item._build_definition() if item._structure is None else item._structure.definition
+            if isinstance(item, Parameter):
+                declared, now = self._declared[path], item.declared
+                changes = {k: v for k in ('dtype', 'trainable') if (v := getattr(now, k)) != getattr(declared, k)}
+                return dataclasses.replace(declared, **changes) if changes else declared
+            return item
 
-    def _define_field(self, value, path: Path):
-        if isinstance(value, Block):
-            return value._build_definition() if value._structure is None else value._structure.definition
-        if isinstance(value, Parameter):
-            declared, now = self._declared[path], value._declared
-            changes = {k: v for k in ('dtype', 'trainable') if (v := getattr(now, k)) != getattr(declared, k)}
-            return dataclasses.replace(declared, **changes) if changes else declared
-        return _map_items(value, lambda item, key: self._define_field(item, (*path, key)))
+        return self._define({name: map_items(define, value, (name,)) for name, value in vars(self).items()})
 
     def _define(self, fields: dict[str, Any]) -> Layer:
         return Definition.of(type(self), fields, self._token)
 
     def _as_child_definition(self, where: str) -> Layer:
-        if any(cell._array is not None or cell._wish is not None for cell in self._cells_below()):
+        if any(p.current is not None or p.deferred is not None for *_, p in self._places()):
             raise ArgumentError(
-                f'{where} is a network with values or wishes, and a Layer holds definitions only',
+                f'{where} is a network that was initialized, and a Layer holds definitions only',
                 remedy='make the outer class an nn.Block, or pass net.definition',
             )
         return self.definition
@@ -258,8 +236,8 @@ class Block(Bindable, own=True):
 
     @property
     def definition(self) -> Layer:
-        """An immutable structure of this network; a new one after its structure changes."""
-        return self._now().definition
+        """The immutable definition of this network; a new one after its structure changes."""
+        return structure_of(self).definition
 
     init, apply, apply_train, specs, trainable, partition, reinit = (_Pure() for _ in range(7))
 
@@ -270,19 +248,15 @@ class Block(Bindable, own=True):
             raise ArgumentError(
                 'a network under construction has no params', remedy='self.weight = Param(shape, init=...) declares one'
             )
-        structure = self._now()
-        return nest({name: cell.data() for name, cell in zip(structure.names, structure.cells, strict=True)})
+        with LOCK:
+            structure = structure_of(self)
+            parameters = zip(structure.names, structure.parameters, strict=True)
+            return nest({name: parameter.data() for name, parameter in parameters})
 
     @params.setter
     def params(self, tree: Mapping[str, Any]) -> None:
         with LOCK:
-            structure = self._now()
-            structure.commit(structure.checked(tree))
-
-    def _refuse_donated(self) -> None:
-        for cell in self._cells_below():
-            if cell._array is not None:
-                cell.data()
+            commit(structure_of(self).checked(tree))
 
     # Parameters.
 
@@ -292,37 +266,37 @@ class Block(Bindable, own=True):
         Raises:
             PatternError: if nothing matches.
         """
-        structure = self._now()
+        structure = structure_of(self)
         chosen = [entry for entry in structure.entries if select is None or matches(select, entry[0].names)]
         if not chosen and select is not None:
             raise no_match(select, leaves_of(structure.definition))
-        return ParameterDict(chosen, self._asker() if select is None else None)
+        return ParameterDict(chosen, self._scope() if select is None else None)
 
     def initialize(self, init=None, *, force_reinit: bool = False, key=None, verbose: bool = False) -> None:
-        """Draws every parameter whose shape is known, and wishes the rest drawn when the first input comes.
+        """Draws every parameter whose shape is known, and defers the rest until the first input comes.
 
-        Values that are there stay, and so do wishes made for a narrower part.
+        Values that are there stay, and so do initializations that were deferred for a part of this network.
 
         Args:
             init: the general initializer (default `Uniform(0.07)`; a layer's own wins over it), or a dict from patterns
                 to initializers (which win over the layers').
-            force_reinit: also draw anew what has a value.
+            force_reinit: also draw again what has a value.
             key: a JAX key or an int; by default the next of the library's stream.
             verbose: print each parameter as it is drawn.
 
         Raises:
             PatternError: if a pattern matches nothing.
         """
-        initialize_cells(self._asker(), self._now().entries, init, force_reinit, key, verbose)
+        initialize_parameters(self._scope(), structure_of(self).entries, init, force_reinit, key, verbose)
 
     def cast(self, dtype) -> None:
         """Changes the dtype of the floating-point parameters and their values."""
         with LOCK:
-            self._refuse_donated()  # before anything is changed
-            structure = self._now()
-            for cell, leaf in zip(structure.cells, leaves_of(structure.definition.cast(dtype)), strict=True):
-                if cell.dtype != leaf.param.dtype:
-                    cell.cast(leaf.param.dtype)
+            structure = structure_of(self)
+            _check_not_donated(structure.parameters)  # before anything is changed
+            for parameter, leaf in zip(structure.parameters, leaves_of(structure.definition.cast(dtype)), strict=True):
+                if parameter.dtype != leaf.param.dtype:
+                    parameter.cast(leaf.param.dtype)
 
     def tie(self, target: str, source: str, transform: Callable | None = None) -> None:
         """Makes `target` another name of the parameter `source`, read through `transform`.
@@ -331,19 +305,19 @@ class Block(Bindable, own=True):
             TieError: if the shapes do not fit.
         """
         with LOCK:
-            places = {'.'.join(path): (owner, slot, cell) for path, owner, slot, cell in self._slots()}
+            places = {name: place for name, *place in self._places()}
             for name in (target, source):
                 if name not in places:
                     raise no_match(name, leaves_of(self.definition))
-            (owner, slot, old), (origin, origin_slot, cell) = places[target], places[source]
-            if (owner, slot) == (origin, origin_slot):
-                raise TieError(f'{target!r} and {source!r} are one place', remedy='tie two different parameters')
-            declared = origin._declared[origin_slot]
+            (owner, path, old), (origin, origin_path, parameter) = places[target], places[source]
+            if (owner, path) == (origin, origin_path):
+                raise TieError(f'{target!r} and {source!r} are one name', remedy='tie two different parameters')
+            declared = origin._declared[origin_path]
             declared = dataclasses.replace(declared, transform=composed(declared.transform, transform))
-            check_tie(target, owner._declared[slot].shape or old.shape, source, cell.shape, declared.transform)
+            check_tie(target, owner._declared[path].shape or old.shape, source, parameter.shape, declared.transform)
             with owner._transaction():
-                owner._declared[slot] = declared
-                owner._put(slot, cell)
+                owner._declared[path] = declared
+                owner._put(path, parameter)
                 self._check()
 
     # Running.
@@ -358,44 +332,72 @@ class Block(Bindable, own=True):
                 has no use for it.
         """
         ready = self._ready
+        if ready is None or named:
+            return self._call(inputs, **named)
+        parameters, program = ready
+        values = read(parameters)
         try:
-            return self._call(inputs, **named) if ready is None or named else ready(*inputs)
+            output = program(values, *inputs)
         except Exception:
-            self._refuse_donated()
-            raise
+            if not _were_donated(values, parameters):
+                raise
+            return self._call(inputs)
+        if values and output.__class__ is not values[0].__class__ and is_traced(output):
+            hand_out(parameters)  # to somebody's trace
+        return output
 
-    def _call(self, inputs, /, *, training: bool = False, key=None, **named):
-        structure = self._now()
+    def _call(self, inputs: tuple[Any, ...], /, *, training: bool = False, key: Any = None, **named: Any) -> Any:
+        structure = structure_of(self)
         if training:
             return self._call_training(structure, inputs, key, named)
-        if structure.is_initialized():
-            ready = (
-                structure.inference(self._compiled, named=named) if named else self._ready or self._prepare(structure)
-            )
-            return ready(*inputs)
-        with LOCK:
-            drawn = structure.draw_missing(inputs, named)
-            output = structure.inference(self._compiled, drawn, named)(*inputs)
-            structure.commit(drawn)
-            return output
 
-    def _call_training(self, structure: Structure, inputs, key, named):
+        def infer(values: Values) -> Any:
+            if named:
+                return structure.inference_named(self._compiled)(values, named, *inputs)
+            return self._inference(structure)(values, *inputs)
+
+        output = self._run(structure, inputs, named, infer)
+        if not self._compiled or is_traced(output):
+            hand_out(structure.parameters)
+        else:
+            _keep(self, _ready=(structure.parameters, self._inference(structure)))
+        return output
+
+    def _call_training(self, structure: Structure, inputs: tuple[Any, ...], key: Any, named: dict[str, Any]) -> Any:
         refuse_traced((inputs, named), *_TRAINING)
-        with contextlib.nullcontext() if structure.is_initialized() else LOCK, key_or_next(key) as key:
-            drawn = structure.draw_missing(inputs, named)
-            output, recorded = structure.training(self._compiled, drawn, key, named)(*inputs)
-            refuse_traced((output, recorded), *_TRAINING)
-            structure.commit({**drawn, **recorded})
+        with key_or_next(key) as key:
+
+            def train(values: Values) -> Any:
+                result = structure.training(self._compiled)(values, key, named, *inputs)
+                refuse_traced(result, *_TRAINING)
+                return result
+
+            output, recorded = self._run(structure, inputs, named, train)
+            if recorded:
+                commit(structure.by_name(recorded))
             return output
 
-    def _prepare(self, structure: Structure) -> Callable:
-        """A function of the inputs alone, with the values of now; forgotten when one of them changes."""
-        with LOCK:
-            for cell in structure.cells:
-                cell._watchers.add(self)
-            ready = structure.frozen() if self._compiled and self._static else structure.inference(self._compiled)
-            _keep(self, _ready=ready)
-            return ready
+    def _run(self, structure: Structure, inputs: Any, named: Any, function: Callable[[Values], Any]) -> Any:
+        """A function of the values; those that are missing are drawn, and committed when it has succeeded."""
+        if not structure.is_initialized():
+            with LOCK:
+                drawn = structure.draw_missing(inputs, named)
+                output = function(structure.values(drawn))
+                commit(drawn, handed_out=False)
+                return output
+        values = read(structure.parameters)
+        try:
+            return function(values)
+        except Exception:
+            if not _were_donated(values, structure.parameters):
+                raise
+        with LOCK:  # no step runs now
+            return function(read(structure.parameters))
+
+    def _inference(self, structure: Structure) -> Callable[..., Any]:
+        if not (self._compiled and self._static):
+            return structure.inference(self._compiled)
+        return structure.made.setdefault('serving', structure.serving())
 
     def hybridize(
         self,
@@ -442,8 +444,12 @@ class Block(Bindable, own=True):
         fields, slots = state
         _keep(self, **slots)
         vars(self).update(fields)
-        self._link(fields)
-        self._known.update(self._identities())
+        for path, node in _nodes(fields):
+            if isinstance(node, Block):
+                node._add_parent(self, '.'.join(path))
+            else:
+                node.add_owner(self, path)
+        self._known.update(_identities(self))
 
 
 HybridBlock = Block
@@ -456,7 +462,7 @@ _RESERVED = frozenset(name for name in dir(Block) if not name.startswith('_'))
 
 
 class View(Block, own=True):
-    """A Layer inside a network: the layer's class to `isinstance`, its fields to read, and the network's cells."""
+    """A Layer inside a network: the layer's class to `isinstance`, its fields to read, the network's Parameters."""
 
     __slots__ = ('_base',)
     _kept = (*Block._kept, '_base')
@@ -487,7 +493,7 @@ class View(Block, own=True):
             value is before[name] or (isinstance(value, tuple | dict) and value == before[name])
             for name, value in fields.items()
         )
-        return self._base if unchanged else self._base._with_fields(fields)
+        return self._base if unchanged else with_fields(self._base, fields)
 
 
 class Definition(Layer, own=True):
@@ -520,61 +526,102 @@ def _keep(owner: Bindable, **slots) -> None:
         object.__setattr__(owner, name, value)
 
 
+def structure_of(block: Block) -> Structure:
+    """The structure of a network as it is now: the same object until something in it changes."""
+    return block._structure or block._build_structure()
+
+
+def set_fields(block: Block, fields: Mapping[str, Any]) -> None:
+    """Sets attributes of a network: all of them, or, if one cannot be, none.
+
+    Raises:
+        ArgumentError: for a name that Block itself has, or a value that cannot be kept.
+    """
+    if hidden := sorted(name for name in fields if name in _RESERVED or name in block._taken):
+        raise ArgumentError(
+            f'fields of {block.__class__.__name__} would hide what Block itself has under {hidden}',
+            remedy='choose other names',
+        )
+    if block._token is None:  # still under construction: children are taken in at its end
+        vars(block).update(fields)
+    else:
+        block._change(fields)
+
+
+def part_of(block: Block, positions: range) -> Block:
+    """A view of numbered children: a network of the same class and other fields, with the same Parameters."""
+
+    def make() -> Block:
+        kept = {name: value for name, value in vars(block).items() if not name.isdigit()}
+        part = type(block).__new__(type(block))
+        _keep(part, _token=Token(), _compiled=block._compiled, _static=block._static)
+        part._change({**kept, **{str(i): vars(block)[str(j)] for i, j in enumerate(positions)}})
+        return part
+
+    made = structure_of(block).made
+    if positions not in made:
+        made[positions] = make()
+    return made[positions]
+
+
 def _rebuild(cls: type[Block]) -> Block:
     return cls.__new__(cls)
 
 
 def _materialize(layer: Layer) -> Block:
-    """A network of its own from a definition: fresh cells, the same identity."""
-    cls: Any = layer._class if isinstance(layer, Definition) else View
+    """A network made of a definition: new Parameters, the same identity."""
+    cls: Any = forward_class(layer) if isinstance(layer, Definition) else View
     block = cls.__new__(cls)
-    _keep(block, _token=layer._token, **({'_base': layer} if cls is View else {}))
-    block._set_all(vars(layer))
+    _keep(block, _token=token_of(layer), **({'_base': layer} if cls is View else {}))
+    set_fields(block, vars(layer))
     return block
 
 
-def _adopt(owner: Block, value, path: Path):
-    """What a Block keeps of a value assigned to it: layers become Blocks, Params become cells."""
-    if isinstance(value, Block):
-        if any(block is owner for block in value._blocks()):
-            raise ArgumentError('a network cannot be put inside itself', remedy='use copy.deepcopy for a second one')
-        return value
-    if isinstance(value, Param | Parameter):
-        owner._declared[path] = value if isinstance(value, Param) else value._declared
-        return value if isinstance(value, Parameter) else Parameter(value)
-    if isinstance(value, Layer):
-        return _materialize(value)
-    if isinstance(value, list):
-        value = tuple(value)
-    adopted = _map_items(value, lambda item, key: _adopt(owner, item, (*path, key)))
-    if adopted is value:
-        return frozen_value(owner, '.'.join(path), value)
-    if isinstance(adopted, dict) and any(_nodes(adopted)):
-        check_keys('.'.join(path), adopted)
+def _adopt(owner: Block, value: Any, name: str) -> Any:
+    """What a Block keeps of a value assigned to it: layers become Blocks, Params become Parameters."""
+
+    def adopt(item: Any, path: Path) -> Any:
+        if isinstance(item, Block):
+            if any(block is owner for block in item._blocks()):
+                remedy = 'use copy.deepcopy for a second one'
+                raise ArgumentError('a network cannot be put inside itself', remedy=remedy)
+            return item
+        if isinstance(item, Param | Parameter):
+            owner._declared[path] = item if isinstance(item, Param) else item.declared
+            return item if isinstance(item, Parameter) else Parameter(item)
+        return _materialize(item) if isinstance(item, Layer) else frozen_value(owner, '.'.join(path), item)
+
+    adopted = map_items(adopt, value, (name,))
+    if isinstance(adopted, FrozenDict) and any(_nodes({name: adopted})):
+        check_keys(name, adopted)
     return adopted
 
 
-def _map_items(value, change: Callable):
-    """`change(item, key)` on the items of a tuple or dict; anything else as it is."""
-    if type(value) is tuple:
-        return tuple(change(item, str(i)) for i, item in enumerate(value))
-    if isinstance(value, dict):
-        return FrozenDict({key: change(item, str(key)) for key, item in value.items()})
-    return value
+def _nodes(fields: Mapping[str, Any]) -> Iterator[tuple[Path, Block | Parameter]]:
+    """The Blocks and Parameters in fields, with their paths."""
+    return ((path, node) for path, node in items_of(fields) if isinstance(node, Block | Parameter))
 
 
-def _nodes(fields: Mapping[str, Any], path: Path = ()) -> Iterator[tuple[Path, 'Block | Parameter']]:
-    """The Blocks and Parameters in fields, through tuples and dicts, with their paths."""
-    for name, value in fields.items():
-        if isinstance(value, Block | Parameter):
-            yield (*path, str(name)), value
-        elif type(value) is tuple:
-            yield from _nodes({str(i): item for i, item in enumerate(value)}, (*path, name))
-        elif isinstance(value, FrozenDict):
-            yield from _nodes(value, (*path, str(name)))
+def _identities(node: Block | Parameter) -> Iterator[Token]:
+    """What a Block or Parameter, and all below it, can be tied by."""
+    if isinstance(node, Parameter):
+        yield node.token
+    else:
+        yield from (block._token for block in node._blocks())
+        yield from (parameter.token for *_, parameter in node._places())
 
 
-def _replace(value, path: Path, new):
-    if not path:
-        return new
-    return _map_items(value, lambda item, key: _replace(item, path[1:], new) if key == path[0] else item)
+def _check_not_donated(parameters: tuple[Parameter, ...]) -> None:
+    for parameter in parameters:
+        parameter.check_not_donated()
+
+
+def _were_donated(values: Values, parameters: tuple[Parameter, ...]) -> bool:
+    """Whether a training step in another thread used up the values, while the Parameters have others.
+
+    Raises:
+        DonatedError: if it was somebody's compiled function that used up what the Parameters have.
+    """
+    with LOCK:
+        _check_not_donated(parameters)
+        return any(value.is_deleted() for value in values)

@@ -22,11 +22,11 @@ from gluonjax.errors import (
 )
 from gluonjax.keys import as_key
 from gluonjax.param import Leaf, Param, Place, SharedParameters, Token
-from gluonjax.run import Bindable, Call, Run
+from gluonjax.run import Bindable, Call, Run, forward_class
 from gluonjax.sampler import Request, draw
 from gluonjax.shapes import is_known, merge_shapes, shape_text
 from gluonjax.tables import table
-from gluonjax.tree import FrozenDict, Path, check_keys, flatten, matches, nest, no_match
+from gluonjax.tree import FrozenDict, Path, check_keys, flatten, items_of, map_items, matches, nest, no_match
 
 
 class Spec(NamedTuple):
@@ -153,15 +153,10 @@ class Layer(Bindable, own=True):
         raise AttributeError(f'{type(self).__name__!r} object has no attribute {name!r}', name=name, obj=self)
 
     def __repr__(self) -> str:
-        children = list(_children(vars(self)))
-        call = constructor_call(self, self._class, {name.partition('.')[0] for name, _ in children})
+        children = [('.'.join(path), item) for path, item in items_of(vars(self)) if isinstance(item, Layer)]
+        call = constructor_call(self, forward_class(self), {name.partition('.')[0] for name, _ in children})
         lines = [f'({name}): {child!r}'.replace('\n', '\n  ') for name, child in children]
         return '\n  '.join([call[:-1], *lines]) + '\n)' if lines else call
-
-    @property
-    def _class(self) -> type[Bindable]:
-        """The class whose `forward` a run executes."""
-        return type(self)
 
     @property
     def params(self) -> SharedParameters:
@@ -183,12 +178,7 @@ class Layer(Bindable, own=True):
             floating = jnp.issubdtype(value.dtype, jnp.floating)
             return dataclasses.replace(value, dtype=dtype) if floating else value
 
-        return self._with_fields({name: map_nodes(change, value) for name, value in vars(self).items()})
-
-    def _with_fields(self, fields: dict[str, Any]) -> 'Layer':
-        twin = copy.copy(self)
-        object.__setattr__(twin, '__dict__', fields)
-        return twin
+        return with_fields(self, {name: map_nodes(change, value) for name, value in vars(self).items()})
 
     # The pure functions.
 
@@ -301,13 +291,20 @@ class Layer(Bindable, own=True):
         differences = compare(leaves, {name: np.shape(value) if shapes else () for name, value in values.items()})
         if differences:
             raise ParamsError(
-                f'these params are not those of {self._class.__name__}:\n  ' + '\n  '.join(differences),
+                f'these params are not those of {forward_class(self).__name__}:\n  ' + '\n  '.join(differences),
                 remedy='params come from init, apply_train or net.params of this very definition',
             )
         return values
 
 
 # What the facade builds on.
+
+
+def with_fields(layer: Layer, fields: dict[str, Any]) -> Layer:
+    """A copy with other fields; it is the same layer as far as ties go."""
+    changed = copy.copy(layer)
+    object.__setattr__(changed, '__dict__', fields)
+    return changed
 
 
 def leaves_of(definition: Layer) -> tuple[Leaf, ...]:
@@ -374,34 +371,28 @@ def request(key, name: str, spec: Spec) -> Request:
 # Names, shapes and trees.
 
 
-def map_nodes(change: Callable, value):
+def map_nodes(change: Callable[[Any], Any], value: Any) -> Any:
     """`change` on every Layer and Param in a field, through tuples and dicts; whatever else stays."""
-    if isinstance(value, Layer | Param):
-        return change(value)
-    if isinstance(value, tuple):
-        return tuple(map_nodes(change, item) for item in value)
-    if isinstance(value, dict):
-        return FrozenDict({key: map_nodes(change, item) for key, item in value.items()})
-    return value
+    return map_items(lambda item, _: change(item) if isinstance(item, Layer | Param) else item, value)
 
 
-def frozen_value(owner: object, name: str, value):
+def frozen_value(owner: object, name: str, value: Any) -> Any:
     """A field as a definition keeps it: lists are tuples, dicts read-only, networks their definitions; no arrays."""
-    if hasattr(value, '_as_child_definition'):
-        return value._as_child_definition(f'{type(owner).__name__}.{name}')
-    if isinstance(value, jax.Array):
-        raise ArgumentError(
-            f'{type(owner).__name__}.{name} is an array; a definition holds none',
-            remedy='declare Param(shape, init=init.Constant(value), trainable=False)',
-        )
-    if isinstance(value, list) or type(value) is tuple:
-        return tuple(frozen_value(owner, f'{name}.{i}', item) for i, item in enumerate(value))
-    if isinstance(value, dict):
-        frozen = FrozenDict({key: frozen_value(owner, f'{name}.{key}', item) for key, item in value.items()})
-        if any(walk(frozen)):
-            check_keys(f'{type(owner).__name__}.{name}', frozen)
-        return frozen
-    return value
+
+    def freeze(item: Any, path: Path) -> Any:
+        if hasattr(item, '_as_child_definition'):
+            return item._as_child_definition(f'{type(owner).__name__}.{".".join(path)}')
+        if isinstance(item, jax.Array):
+            raise ArgumentError(
+                f'{type(owner).__name__}.{".".join(path)} is an array; a definition holds none',
+                remedy='declare Param(shape, init=init.Constant(value), trainable=False)',
+            )
+        return item
+
+    frozen = map_items(freeze, value, (name,))
+    if isinstance(frozen, FrozenDict) and any(walk(frozen)):
+        check_keys(f'{type(owner).__name__}.{name}', frozen)
+    return frozen
 
 
 def token_of(shared: SharedParameters | Bindable | None) -> Token:
@@ -420,26 +411,13 @@ def token_of(shared: SharedParameters | Bindable | None) -> Token:
     return shared.token
 
 
-def _children(fields: Mapping[str, Any]) -> Iterator[tuple[str, Layer]]:
-    for name, value in fields.items():
-        if isinstance(value, Layer):
-            yield name, value
-        elif isinstance(value, tuple):
-            yield from _children({f'{name}.{i}': item for i, item in enumerate(value)})
-        elif isinstance(value, dict):
-            yield from _children({f'{name}.{key}': item for key, item in value.items()})
-
-
-def walk(value, path: Path = (), above: tuple[tuple[Token, int], ...] = ()) -> Iterator[tuple[Path, Param, list]]:
+def walk(value: Any, path: Path = (), above: tuple[tuple[Token, int], ...] = ()) -> Iterator[tuple[Path, Param, list]]:
     """Every Param below `value` in definition order, with its path and the identities by which it can be tied."""
-    if isinstance(value, Param):
-        yield path, value, [value.token, *((token, path[depth:]) for token, depth in above)]
-    elif isinstance(value, Layer):
-        for name, field in vars(value).items():
-            yield from walk(field, (*path, name), (*above, (value._token, len(path))))
-    elif isinstance(value, tuple | dict):
-        for name, item in value.items() if isinstance(value, dict) else enumerate(value):
-            yield from walk(item, (*path, str(name)), above)
+    for at, item in items_of(value, path):
+        if isinstance(item, Param):
+            yield at, item, [item.token, *((token, at[depth:]) for token, depth in above)]
+        elif isinstance(item, Layer):
+            yield from walk(vars(item), at, (*above, (item._token, len(at))))
 
 
 def _places_of(definition: Layer) -> dict[str, Place]:

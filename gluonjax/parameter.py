@@ -1,21 +1,21 @@
-"""Parameter, the mutable cell of a network, and how cells come by their values."""
+"""Parameter, one mutable value of a network, and how Parameters come by their values."""
 
 import contextlib
 import dataclasses
 import threading
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import jax.core
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike, DTypeLike
 
-from gluonjax import init as initializers
+from gluonjax.checks import number, one_of
 from gluonjax.errors import (
-    ArgumentError,
     DeferredInitializationError,
     DonatedError,
     GluonError,
@@ -23,42 +23,56 @@ from gluonjax.errors import (
     TransformationError,
     UninitializedError,
 )
+from gluonjax.init import Initializer
 from gluonjax.keys import as_key, next_key
 from gluonjax.layer import Spec, choose, request
 from gluonjax.param import Leaf, Param, Token
-from gluonjax.sampler import draw
+from gluonjax.ref import Ref, write
+from gluonjax.sampler import Distribution, draw
 from gluonjax.shapes import Shape, is_known, merge_shapes, shape_text
 from gluonjax.tree import Path
 
-if TYPE_CHECKING:
-    from gluonjax.block import Block
-
-LOCK = threading.RLock()  # guards initialization and structure, library-wide, because networks share cells
+LOCK = threading.RLock()  # guards values and structure, library-wide, because networks share Parameters
 
 
-class Asker(NamedTuple):
-    """Who was asked to initialize, and the networks and parameters inside."""
+class Scope(NamedTuple):
+    """What was asked to initialize, and the networks and Parameters inside."""
 
     identity: Token
     inside: frozenset[Token]
 
-    def is_narrower(self, other: 'Asker') -> bool:
+    def is_within(self, other: 'Scope') -> bool:
         """Whether this one is a part of the other."""
         return self.identity != other.identity and (self.identity in other.inside or self.inside < other.inside)
 
 
-class Wish(NamedTuple):
-    """An initialization that waits for a shape."""
+class Deferred(NamedTuple):
+    """A deferred initialization: it waits for a shape."""
 
-    initializer: initializers.Initializer
+    initializer: Initializer
     key: jax.Array
-    name: str  # relative to the asker, as the value depends on it
-    asker: Asker
+    name: str  # relative to the scope, as the value depends on it
+    scope: Scope
     verbose: bool
 
 
-class Parameter:
-    """One mutable cell of a network. Arrays are immutable; the Parameter is what changes.
+class Owner(Protocol):
+    """A network as its Parameters see it."""
+
+    def _names(self) -> Path:
+        """Where it is in the outermost network that holds it."""
+        ...
+
+    def _changed(self) -> None:
+        """Takes note that a Parameter is declared differently."""
+        ...
+
+
+class Parameter(Ref):
+    """One mutable value of a network. Arrays are immutable; the Parameter is what changes.
+
+    The value is in the Parameter, always. A training step replaces it, and donates the old array if nobody outside can
+    hold it: `handed_out` says whether somebody can.
 
     >>> from gluonjax import nn
     >>> net = nn.Sequential(nn.Dense(2, in_units=1))
@@ -71,29 +85,32 @@ class Parameter:
     """
 
     def __init__(self, declared: Param):
-        self._declared, self._shape = declared, declared.shape
-        self._value: jax.Array | None = None
-        self._borrower: Callable[[], None] | None = None  # who holds the value for now; called, it gives it back
-        self._wish: Wish | None = None
+        super().__init__()
+        self.declared, self._shape = declared, declared.shape
+        self.handed_out = False
+        self.deferred: Deferred | None = None
         self._trainable = declared.trainable
         self._grad_req = 'write' if declared.trainable else 'null'
         self._lr_mult = self._wd_mult = 1.0
-        self._holders: list[tuple[weakref.ref[Block], Path]] = []
-        self._watchers: weakref.WeakSet[Block] = weakref.WeakSet()  # Blocks that are ready to run with this value
+        self._owners: list[tuple[weakref.ref[Any], Path]] = []  # networks, and its path in each; the oldest first
 
-    def __getstate__(self):
-        return {**vars(self), '_value': self._array, '_borrower': None, '_holders': [], '_watchers': ()}
+    def __getstate__(self) -> dict[str, Any]:
+        with LOCK:
+            self.handed_out = True
+            return {**vars(self), 'current': self.current, '_owners': []}
 
-    def __setstate__(self, state):
-        vars(self).update(state, _watchers=weakref.WeakSet())
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.current = state.pop('current')
+        vars(self).update(state)
 
     @property
     def name(self) -> str:
-        """The name in the outermost network that holds this parameter."""
-        for holder, slot in self._holders:
-            if (block := holder()) is not None:
-                return '.'.join((*block._names(), *slot))
-        return self._slot_name()  # its network is gone
+        """The name in the outermost network that holds this Parameter."""
+        for reference, path in self._owners:
+            owner: Owner | None = reference()
+            if owner is not None:
+                return '.'.join((*owner._names(), *path))
+        return self._last_name()  # its network is gone
 
     @property
     def shape(self) -> Shape | None:
@@ -103,7 +120,7 @@ class Parameter:
     @property
     def dtype(self) -> str:
         """The name of the dtype."""
-        return self._declared.dtype
+        return self.declared.dtype
 
     @property
     def grad_req(self) -> str:
@@ -112,10 +129,9 @@ class Parameter:
 
     @grad_req.setter
     def grad_req(self, value: str) -> None:
-        if value not in ('write', 'add', 'null'):
-            raise ArgumentError('grad_req is unknown', expected="'write', 'add' or 'null'", got=repr(value))
+        one_of('grad_req', value, ('write', 'add', 'null'))
         self._grad_req = value if self._trainable else 'null'
-        self._redeclare(trainable=self._grad_req != 'null')
+        self._declare(trainable=self._grad_req != 'null')
 
     @property
     def lr_mult(self) -> float:
@@ -124,8 +140,8 @@ class Parameter:
 
     @lr_mult.setter
     def lr_mult(self, value: float) -> None:
-        self._lr_mult = value
-        self._redeclare()
+        self._lr_mult = number('lr_mult', value, least=0)
+        self._declare()
 
     @property
     def wd_mult(self) -> float:
@@ -134,8 +150,8 @@ class Parameter:
 
     @wd_mult.setter
     def wd_mult(self, value: float) -> None:
-        self._wd_mult = value
-        self._redeclare()
+        self._wd_mult = number('wd_mult', value, least=0)
+        self._declare()
 
     def data(self) -> jax.Array:
         """The value, a plain `jax.Array`.
@@ -145,18 +161,25 @@ class Parameter:
             DeferredInitializationError: after `initialize`, while the shape waits for the first input.
             DonatedError: after the array was donated to a compiled function.
         """
-        if self._array is None:
-            raise self._missing()
-        if self._array.is_deleted():
+        with LOCK:
+            if self.current is None:
+                raise self.missing()
+            self.check_not_donated()
+            self.handed_out = True
+            return self.current
+
+    def check_not_donated(self) -> None:
+        """Refuses a value that somebody's compiled function has used up."""
+        if self.current is not None and self.current.is_deleted():
             raise DonatedError(
                 f'the array of parameter {self.name!r} was donated to a compiled function, and is gone',
                 remedy='net.params = params, with what that function returned; '
                 'or donate copies: jax.tree.map(jnp.copy, net.params)',
             )
-        return self._array
 
-    def _missing(self) -> GluonError:
-        if self._wish is None:
+    def missing(self) -> GluonError:
+        """The error for a value that is not there."""
+        if self.deferred is None:
             return UninitializedError(
                 f'parameter {self.name!r} has not been initialized', remedy='call net.initialize(), then net(x)'
             )
@@ -166,8 +189,8 @@ class Parameter:
             remedy='call net(x) once, or declare the size (in_units=, in_channels=)',
         )
 
-    def set_data(self, value) -> None:
-        """Sets the value, cast to this parameter's dtype. It completes a shape that was unknown.
+    def set_data(self, value: ArrayLike) -> None:
+        """Sets the value, cast to this parameter's dtype. It decides a shape that was unknown.
 
         Raises:
             ShapeError: if the shape does not fit.
@@ -178,43 +201,46 @@ class Parameter:
                 raise ShapeError(
                     f'{self.name!r} cannot take this value', expected=shape_text(self._shape), got=array.shape
                 )
-            self._commit(array)
+            commit({self: array})
 
-    def initialize(self, init=None, *, force_reinit: bool = False, key=None, verbose: bool = False) -> None:
-        """Draws this parameter, or wishes it drawn when its shape is known. `init` goes straight to it."""
-        last = self._slot_name()
-        leaf = Leaf(last, (last,), self._shape, self._declared)
+    def initialize(
+        self, init: Any = None, *, force_reinit: bool = False, key: Any = None, verbose: bool = False
+    ) -> None:
+        """Draws this parameter, or defers that until its shape is known. `init` goes straight to it."""
+        last = self._last_name()
+        leaf = Leaf(last, (last,), self._shape, self.declared)
         init = init if init is None or isinstance(init, Mapping) else {'.*': init}
-        initialize_cells(Asker(self._token, frozenset()), [(leaf, self)], init, force_reinit, key, verbose)
+        initialize_parameters(Scope(self.token, frozenset()), [(leaf, self)], init, force_reinit, key, verbose)
 
-    def _slot_name(self) -> str:
-        return self._holders[0][1][-1] if self._holders else 'weight'
+    def _last_name(self) -> str:
+        return self._owners[0][1][-1] if self._owners else 'weight'
 
-    def cast(self, dtype) -> None:
+    def cast(self, dtype: DTypeLike) -> None:
         """Changes the dtype, and that of the value."""
-        declared = dataclasses.replace(self._declared, dtype=dtype)
-        array = None if self._array is None else concrete(self.name, self.data(), declared.dtype)
-        self._redeclare(dtype=dtype)
-        if array is not None:
-            self._commit(array)
+        with LOCK:
+            declared = dataclasses.replace(self.declared, dtype=dtype)
+            array = None if self.current is None else concrete(self.name, self.data(), declared.dtype)
+            self._declare(dtype=dtype)
+            if array is not None:
+                commit({self: array})
 
-    def grad(self):
+    def grad(self) -> jax.Array:
         """Not here: gradients are values that `jax.grad` returns."""
         raise GluonError(
             'a Parameter holds no gradient', remedy='jax.grad(lambda params: loss(net.apply(params, x)))(net.params)'
         )
 
-    def __array__(self, dtype=None, copy=None) -> np.ndarray:
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return np.array(self.data(), dtype, copy=copy)
 
     def __jax_array__(self) -> jax.Array:
         return self.data()
 
-    def __getitem__(self, index) -> jax.Array:
+    def __getitem__(self, index: Any) -> jax.Array:
         self._check_index(index)
         return self.data()[index]
 
-    def _check_index(self, index) -> tuple[int, ...] | None:
+    def _check_index(self, index: Any) -> tuple[int, ...] | None:
         """The shape at a plain index; JAX would pass over one that is out of range in silence."""
         parts = index if isinstance(index, tuple) else (index,)
         if not all(part is None or part is ... or isinstance(part, int | slice) for part in parts):
@@ -224,83 +250,102 @@ class Parameter:
         except IndexError as error:
             raise IndexError(f'parameter {self.name!r} has shape {shape_text(self.shape)}: {error}') from None
 
-    def __setitem__(self, index, value) -> None:
-        place = self._check_index(index)
-        if place is not None and not _fits(value, place):
+    def __setitem__(self, index: Any, value: ArrayLike) -> None:
+        shape = self._check_index(index)
+        if shape is not None and not _fits(value, shape):
             raise ShapeError(
-                f'{self.name!r} cannot take this value there', expected=shape_text(place), got=np.shape(value)
+                f'{self.name!r} cannot take this value there', expected=shape_text(shape), got=np.shape(value)
             )
         with jax.ensure_compile_time_eval():
             changed = self.data().at[index].set(jnp.asarray(value, jax.dtypes.canonicalize_dtype(self.dtype)))
         self.set_data(changed)
 
     def __repr__(self) -> str:
-        return self._describe(self.name)
+        return self.describe(self.name)
 
-    def _describe(self, *names: str) -> str:
+    def describe(self, *names: str) -> str:
+        """The `repr` under given names, which a network knows."""
         also = f', also {", ".join(names[1:])}' if names[1:] else ''
         return f'Parameter {names[0]} (shape={shape_text(self.shape)}, dtype={self.dtype}{also})'
 
-    @property
-    def _array(self) -> jax.Array | None:
-        """The value, which whoever borrowed it gives back first."""
-        if self._borrower is not None:
-            self._borrower()
-        return self._value
+    def has_value(self, array: jax.Array) -> None:
+        """Notes the shape of a value that was just written; it is initialized from now on."""
+        self._shape, self.deferred = array.shape, None
 
-    def _commit(self, array: jax.Array) -> None:
-        with LOCK:
-            if self._borrower is not None:
-                self._borrower()
-            self._hold(array, None)
-            self._shape, self._wish = array.shape, None
+    def add_owner(self, owner: Owner, path: Path) -> None:
+        """Notes a network that holds this Parameter, by a weak reference."""
+        self._owners = [(reference, at) for reference, at in self._owners if reference() is not None]
+        self._owners.append((weakref.ref(owner), path))
 
-    def _hold(self, array: jax.Array | None, borrower: Callable[[], None] | None) -> None:
-        """Has this value from now on, or a borrower who will give it back."""
-        self._value, self._borrower = array, borrower
-        for block in list(self._watchers):
-            block._forget_program()
-        self._watchers.clear()
-
-    def _redeclare(self, **changes) -> None:
-        self._declared = dataclasses.replace(self._declared, **changes)
-        for block in self._alive_holders():
-            block._changed()
-
-    def _alive_holders(self) -> 'Iterator[Block]':
-        return (block for holder, _ in self._holders if (block := holder()) is not None)
+    def _declare(self, **changes: Any) -> None:
+        self.declared = dataclasses.replace(self.declared, **changes)
+        for reference, _ in self._owners:
+            if (owner := reference()) is not None:
+                owner._changed()
 
     @property
-    def _token(self) -> Token:
-        return self._declared.token
-
-    def _identities(self) -> Iterator[Token]:
-        yield self._token
+    def token(self) -> Token:
+        """Its identity, by which it can be tied."""
+        return self.declared.token
 
 
-def _fits(value, place: tuple[int, ...]) -> bool:
+def _fits(value: ArrayLike, shape: tuple[int, ...]) -> bool:
     try:
-        return np.broadcast_shapes(np.shape(value), place) == place
+        return np.broadcast_shapes(np.shape(value), shape) == shape
     except ValueError:
         return False
 
 
-def concrete(name: str, value, dtype) -> jax.Array:
-    """The value as an array that a cell can keep: never a tracer."""
+def concrete(name: str, value: Any, dtype: DTypeLike) -> jax.Array:
+    """The value as an array that a Parameter can keep: never a tracer, never the caller's memory."""
     refuse_traced(
         value, f'{name!r} cannot be set to a traced value', 'return it from the transformed function, and set it then'
     )
+    value = np.array(value) if isinstance(value, np.ndarray) else value
     with jax.ensure_compile_time_eval():
         return jnp.asarray(value, jax.dtypes.canonicalize_dtype(dtype))
+
+
+def commit(arrays: Mapping[Parameter, jax.Array], handed_out: bool = True) -> None:
+    """Sets the values of Parameters, all at one moment.
+
+    Args:
+        arrays: the value of each.
+        handed_out: whether somebody outside may hold these arrays.
+    """
+    with LOCK:
+        for parameter in arrays:
+            parameter.handed_out = True
+        write(list(arrays), list(arrays.values()))
+        for parameter, array in arrays.items():
+            parameter.handed_out = handed_out
+            parameter.has_value(array)
+
+
+def hand_out(parameters: Iterable[Parameter]) -> None:
+    """Notes that somebody outside may hold the arrays, so that nobody donates them."""
+    for parameter in parameters:
+        parameter.handed_out = True
+
+
+def make_private(parameters: Iterable[Parameter]) -> None:
+    """Copies the arrays that were handed out, so that all may be donated. Hold the lock until they are."""
+    for parameter in parameters:
+        if parameter.handed_out:
+            parameter.current = copied(parameter.current)
+            parameter.handed_out = False
+
+
+copied = jax.jit(jnp.copy)
 
 
 class ParameterDict(Mapping[str, Parameter]):
     """The parameters of a network by name, tied ones once; any of their names finds them."""
 
-    def __init__(self, entries: list[tuple[Leaf, Parameter]], asker: Asker | None = None):
+    def __init__(self, entries: Sequence[tuple[Leaf, Parameter]], scope: Scope | None = None):
         self._entries = entries
-        self._asker = asker or Asker(Token(), frozenset(cell._token for _, cell in entries))
-        self._by_name = {name: cell for leaf, cell in entries for name in leaf.names}
+        self._scope = scope or Scope(Token(), frozenset(parameter.token for _, parameter in entries))
+        self._by_name = {name: parameter for leaf, parameter in entries for name in leaf.names}
 
     def __getitem__(self, name: str) -> Parameter:
         return self._by_name[name]
@@ -311,47 +356,48 @@ class ParameterDict(Mapping[str, Parameter]):
     def __len__(self) -> int:
         return len(self._entries)
 
-    def initialize(self, init=None, *, force_reinit: bool = False, key=None, verbose: bool = False) -> None:
+    def initialize(
+        self, init: Any = None, *, force_reinit: bool = False, key: Any = None, verbose: bool = False
+    ) -> None:
         """As `Block.initialize`, for these parameters."""
-        initialize_cells(self._asker, self._entries, init, force_reinit, key, verbose)
+        initialize_parameters(self._scope, self._entries, init, force_reinit, key, verbose)
 
-    def setattr(self, name: str, value) -> None:
+    def setattr(self, name: str, value: Any) -> None:
         """Sets an attribute of every parameter, as in `setattr('grad_req', 'null')`."""
-        for cell in self.values():
-            setattr(cell, name, value)
+        for parameter in self.values():
+            setattr(parameter, name, value)
 
     def __repr__(self) -> str:
-        return '\n'.join(cell._describe(*leaf.names) for leaf, cell in self._entries)
+        return '\n'.join(parameter.describe(*leaf.names) for leaf, parameter in self._entries)
 
 
-def initialize_cells(
-    asker, entries: list[tuple[Leaf, Parameter]], init, force_reinit: bool, key, verbose: bool
+def initialize_parameters(
+    scope: Scope, entries: Sequence[tuple[Leaf, Parameter]], init: Any, force_reinit: bool, key: Any, verbose: bool
 ) -> None:
-    """Draws what has a shape, notes a wish for the rest, and changes nothing if anything fails."""
+    """Draws what has a shape, defers the rest, and changes nothing if anything fails."""
     with LOCK:
         chosen = choose([leaf for leaf, _ in entries], init)
-        mine = [(leaf, cell) for leaf, cell in entries if force_reinit or _is_open(cell, asker)]
+        mine = [(leaf, parameter) for leaf, parameter in entries if force_reinit or _is_open(parameter, scope)]
         if not mine:
             return
         for leaf, _ in mine:
             refuse_traced(vars(chosen[leaf.name]), f'the initializer of {leaf.name!r} holds a traced value')
         with key_or_next(key) as key:
-            wishes = {cell: Wish(chosen[leaf.name], key, leaf.name, asker, verbose) for leaf, cell in mine}
-            arrays = fulfil({cell: (wish, cell.shape) for cell, wish in wishes.items() if is_known(cell.shape)})
-        for cell, wish in wishes.items():
-            cell._wish = wish
-        for cell, array in arrays.items():
-            cell._commit(array)
+            all_of = {p: Deferred(chosen[leaf.name], key, leaf.name, scope, verbose) for leaf, p in mine}
+            drawn = draw_deferred({p: (deferred, p.shape) for p, deferred in all_of.items() if is_known(p.shape)})
+        for parameter, deferred in all_of.items():
+            parameter.deferred = deferred
+        commit(drawn, handed_out=False)
 
 
-def _is_open(cell: Parameter, asker) -> bool:
-    """Whether `initialize` without force may take this cell: it has no value, and no wish made for a narrower part."""
-    if cell._array is not None:
+def _is_open(parameter: Parameter, scope: Scope) -> bool:
+    """Whether `initialize` without force may take it: no value, and no initialization deferred by a narrower scope."""
+    if parameter.current is not None:
         return False
-    return cell._wish is None or not cell._wish.asker.is_narrower(asker)
+    return parameter.deferred is None or not parameter.deferred.scope.is_within(scope)
 
 
-def key_or_next(key) -> contextlib.AbstractContextManager[jax.Array]:
+def key_or_next(key: Any) -> contextlib.AbstractContextManager[jax.Array]:
     """The key as one that a network can keep, never a tracer; without one, the next of the library's stream."""
     if key is None:
         return next_key()
@@ -360,28 +406,38 @@ def key_or_next(key) -> contextlib.AbstractContextManager[jax.Array]:
         return contextlib.nullcontext(as_key(key))
 
 
-def refuse_traced(values, what: str, remedy: str = 'use the pure functions there: net.init, net.apply') -> None:
-    """A network keeps concrete arrays, so nothing that is traced may reach its cells."""
+def is_traced(values: Any) -> bool:
+    """Whether there is a tracer among the leaves."""
     leaves = jax.tree.leaves(values, is_leaf=lambda value: isinstance(value, jax.core.Tracer))
-    if any(isinstance(leaf, jax.core.Tracer) for leaf in leaves):
+    return any(isinstance(leaf, jax.core.Tracer) for leaf in leaves)
+
+
+def refuse_traced(values: Any, what: str, remedy: str = 'use the pure functions there: net.init, net.apply') -> None:
+    """A network keeps concrete arrays, so nothing that is traced may reach its Parameters."""
+    if is_traced(values):
         raise TransformationError(what, got='a tracer, inside a transformation (jit, grad, vmap, ...)', remedy=remedy)
 
 
-def fulfil(
-    wishes: Mapping[Parameter, tuple[Any, Any]], shardings: Mapping[Parameter, Any] = MappingProxyType({})
+def draw_deferred(
+    deferred: Mapping[Parameter, tuple[Deferred, Any]], shardings: Mapping[Parameter, Any] = MappingProxyType({})
 ) -> dict[Parameter, jax.Array]:
-    """Draws cells with their wishes and complete shapes, and with their shardings if they have any; sets nothing."""
+    """Draws Parameters whose shapes are known, under their shardings if they have any; sets nothing."""
     requests = [
-        request(wish.key, wish.name, Spec(shape, cell.dtype, wish.initializer, copies=cell._declared.copies))._replace(
-            sharding=shardings.get(cell)
-        )
-        for cell, (wish, shape) in wishes.items()
+        request(
+            initialization.key,
+            initialization.name,
+            Spec(shape, parameter.dtype, initialization.initializer, copies=parameter.declared.copies),
+        )._replace(sharding=shardings.get(parameter))
+        for parameter, (initialization, shape) in deferred.items()
     ]
     with jax.ensure_compile_time_eval():
-        arrays = dict(zip(wishes, draw(requests), strict=True))
-    for cell, array in arrays.items():
-        refuse_traced(array, f'the initializer of {cell.name!r} gave a traced value')
-    for cell, (wish, _) in wishes.items():
-        if wish.verbose:
-            print(f'Initialized {wish.name} {shape_text(arrays[cell].shape)} with {wish.initializer!r}')
+        arrays = dict(zip(deferred, draw(requests), strict=True))
+        for parameter, drawn in zip(deferred, requests, strict=True):
+            refuse_traced(arrays[parameter], f'the initializer of {parameter.name!r} gave a traced value')
+            if not isinstance(drawn.distribution, Distribution):  # code of its own, which may keep its array
+                arrays[parameter] = copied(arrays[parameter])
+    for parameter, (initialization, _) in deferred.items():
+        if initialization.verbose:
+            shape = shape_text(arrays[parameter].shape)
+            print(f'Initialized {initialization.name} {shape} with {initialization.initializer!r}')
     return arrays

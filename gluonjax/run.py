@@ -28,7 +28,7 @@ from gluonjax.errors import (
 from gluonjax.keys import named_keys
 from gluonjax.param import Param, Place, Token, _trace_state
 from gluonjax.shapes import Shape, is_known, merge_shapes, shape_text
-from gluonjax.tree import Path
+from gluonjax.tree import Path, map_items
 
 RESERVED_INPUTS = ('key', 'init', 'training')
 
@@ -74,6 +74,10 @@ class Bindable(Frozen):
     @_without_naming
     def __init__(self):
         pass
+
+    @property
+    def _class(self) -> 'type[Bindable]':
+        return type(self)
 
     def infer_shape(self, *inputs, **named) -> dict[str, Shape]:
         """The shapes of this layer's own parameters that these inputs ask for: attribute name -> shape."""
@@ -140,6 +144,11 @@ class Bindable(Frozen):
 
 def _not_running(owner, what: str) -> BareLayerError:
     return BareLayerError(f'{type(owner).__name__}.{what} exists only in forward', remedy='ask for it in forward')
+
+
+def forward_class(definition: Bindable) -> type[Bindable]:
+    """The class whose `forward` runs: that of the definition, or of the Block that it defines."""
+    return definition._class
 
 
 class Call(NamedTuple):
@@ -386,7 +395,7 @@ class _Bound(Bindable, own=True):
 
 def bind(definition, run: Run, path: Path):
     """The bound copy of a definition: its class, its fields, the run and the path."""
-    cls = definition._class
+    cls = forward_class(definition)
     if '_bound_class' not in vars(cls):
         contents = {'__slots__': (), '__doc__': cls.__doc__, '__module__': cls.__module__}
         type.__setattr__(cls, '_bound_class', type(cls)(cls.__name__, (_Bound, cls), contents))
@@ -396,16 +405,15 @@ def bind(definition, run: Run, path: Path):
     return bound
 
 
-def _resolve(value, run: Run, path: Path):
-    if isinstance(value, Param):
-        return run.read(path, value)
-    if isinstance(value, Bindable) and not isinstance(value, _Bound):
-        return bind(value, run, path)
-    if isinstance(value, tuple):
-        return tuple(_resolve(item, run, (*path, str(i))) for i, item in enumerate(value))
-    if isinstance(value, dict):
-        return {key: _resolve(item, run, (*path, str(key))) for key, item in value.items()}
-    return value
+def _resolve(value: Any, run: Run, path: Path) -> Any:
+    """A field as `forward` reads it: arrays for Params, bound copies for layers; dicts are the reader's own."""
+
+    def resolve(item: Any, at: Path) -> Any:
+        if isinstance(item, Param):
+            return run.read(at, item)
+        return bind(item, run, at) if isinstance(item, Bindable) and not isinstance(item, _Bound) else item
+
+    return map_items(resolve, value, path, dict)
 
 
 def _steps(xs, length: int | None) -> int:

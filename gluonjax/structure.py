@@ -1,7 +1,8 @@
-"""Structure: what a network looks like now, and the programs that are made from it."""
+"""Structure: a network's definition with the Parameter of each leaf, as it is now, and the programs made from it."""
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from operator import is_
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -12,106 +13,126 @@ import numpy as np
 from gluonjax.errors import ParamsError, TieError
 from gluonjax.layer import Layer, compare, infer_shapes, leaves_of, run_layer
 from gluonjax.param import Leaf
-from gluonjax.parameter import Parameter, concrete, fulfil
+from gluonjax.parameter import Parameter, concrete, draw_deferred, hand_out
+from gluonjax.ref import Values, read
 from gluonjax.run import transformed_shape
-from gluonjax.shapes import is_known, merge_shapes, shape_text
+from gluonjax.shapes import Shape, is_known, merge_shapes, shape_text
 from gluonjax.tree import flatten
 
 NOTHING: Mapping[Any, Any] = MappingProxyType({})
 
 
 class Structure(NamedTuple):
-    """A definition, and the cell of each leaf. Programs take the values as one flat tuple."""
+    """A definition, and the Parameter of each leaf. Programs take the values as one flat tuple."""
 
     definition: Layer
-    cells: tuple[Parameter, ...]
+    parameters: tuple[Parameter, ...]
     names: tuple[str, ...]
     made: dict[Any, Any]  # what was made from this structure, and is valid as long: programs, pure functions, slices
 
     @property
     def entries(self) -> list[tuple[Leaf, Parameter]]:
-        """Each leaf with its cell."""
-        return list(zip(leaves_of(self.definition), self.cells, strict=True))
+        """Each leaf with its Parameter."""
+        return list(zip(leaves_of(self.definition), self.parameters, strict=True))
 
     def is_initialized(self) -> bool:
-        """Whether every cell has a value."""
-        return all(cell._array is not None for cell in self.cells)
+        """Whether every Parameter has a value."""
+        return all(value is not None for value in read(self.parameters))
 
-    def values(self, drawn: Mapping[Parameter, jax.Array] = NOTHING) -> tuple[Any, ...]:
-        """The cells' values, or what was drawn for them and is not committed yet."""
-        return tuple(drawn.get(cell, cell._array) for cell in self.cells)
+    def values(self, drawn: Mapping[Parameter, jax.Array] = NOTHING) -> Values:
+        """The values, or what was drawn for them and is not committed yet."""
+        now = read(self.parameters)
+        return tuple(drawn.get(p, value) for p, value in zip(self.parameters, now, strict=True)) if drawn else now
 
-    def draw_missing(self, inputs, named, place: Callable | None = None) -> dict[Parameter, jax.Array]:
-        """Completes shapes from the inputs, and draws the cells without values; sets nothing.
+    def draw_missing(
+        self, inputs: Sequence[Any], named: Mapping[str, Any], place: Callable[..., Mapping[str, Any]] | None = None
+    ) -> dict[Parameter, jax.Array]:
+        """Infers shapes from the inputs, and draws the values that are missing; sets nothing.
 
-        `place` says where: given the leaves with their shapes, it returns shardings by name.
+        Args:
+            inputs: the inputs by position.
+            named: the inputs by name.
+            place: given the leaves with their shapes, returns shardings by name; None draws on the default device.
+
+        Raises:
+            UninitializedError: for a Parameter that was never asked to initialize.
+            ShapeError: if the inputs do not decide a shape.
         """
-        missing = [(leaf, cell) for leaf, cell in self.entries if cell._array is None]
+        missing = [(leaf, parameter) for leaf, parameter in self.entries if parameter.current is None]
         if not missing:
             return {}
-        for _, cell in missing:
-            if cell._wish is None:
-                raise cell._missing()
-        known = {leaf.name: cell.shape for leaf, cell in self.entries}
+        for _, parameter in missing:
+            if parameter.deferred is None:
+                raise parameter.missing()
+        known = {leaf.name: parameter.shape for leaf, parameter in self.entries}
         shapes = infer_shapes(self.definition, inputs, named, known)
         leaves = [leaf._replace(shape=shapes[leaf.name]) for leaf, _ in self.entries]
         shardings = {} if place is None else place(leaves)
-        return fulfil(
-            {cell: (cell._wish, shapes[leaf.name]) for leaf, cell in missing},
-            {cell: shardings[leaf.name] for leaf, cell in missing if leaf.name in shardings},
+        return draw_deferred(
+            {parameter: (parameter.deferred, shapes[leaf.name]) for leaf, parameter in missing},
+            {parameter: shardings[leaf.name] for leaf, parameter in missing if leaf.name in shardings},
         )
 
-    def checked(self, tree: Mapping[str, Any]) -> dict[str, jax.Array]:
-        """The arrays of a params tree by name, if it fits the cells in names, shapes and dtypes.
+    def checked(self, tree: Mapping[str, Any]) -> dict[Parameter, jax.Array]:
+        """The arrays of a params tree, if it fits the Parameters in names, shapes and dtypes.
 
         Raises:
             ParamsError: naming every difference.
         """
         values = flatten(tree)
-        leaves = [leaf._replace(shape=cell.shape) for leaf, cell in self.entries]
+        leaves = [leaf._replace(shape=parameter.shape) for leaf, parameter in self.entries]
         differences = compare(leaves, {name: np.shape(value) for name, value in values.items()})
         differences += [
-            f'dtype of {leaf.name}: expected {cell.dtype}, got {jnp.result_type(values[leaf.name])}'
-            for leaf, cell in self.entries
-            if leaf.name in values and jnp.result_type(values[leaf.name]) != jax.dtypes.canonicalize_dtype(cell.dtype)
+            f'dtype of {name}: expected {parameter.dtype}, got {jnp.result_type(values[name])}'
+            for name, parameter in zip(self.names, self.parameters, strict=True)
+            if name in values and jnp.result_type(values[name]) != jax.dtypes.canonicalize_dtype(parameter.dtype)
         ]
         if differences:
             raise ParamsError(
                 'these params are not those of this network:\n  ' + '\n  '.join(differences),
                 remedy='net.cast(dtype) changes the dtype of the network; net.specs(x) lists what it expects',
             )
-        return {leaf.name: concrete(leaf.name, values[leaf.name], cell.dtype) for leaf, cell in self.entries}
+        return {p: concrete(name, values[name], p.dtype) for name, p in zip(self.names, self.parameters, strict=True)}
 
-    def commit(self, arrays: Mapping[Any, jax.Array]) -> None:
-        """Sets cells, given themselves or by name."""
-        by_name: dict[Any, Parameter] = dict(zip(self.names, self.cells, strict=True))
-        for key, array in arrays.items():
-            cell = key if isinstance(key, Parameter) else by_name[key]
-            cell._commit(array)
+    def by_name(self, arrays: Mapping[str, jax.Array]) -> dict[Parameter, jax.Array]:
+        """Arrays by Parameter, given by name."""
+        parameters = dict(zip(self.names, self.parameters, strict=True))
+        return {parameters[name]: array for name, array in arrays.items()}
 
-    def inference(self, compiled: bool, drawn: Any = NOTHING, named: Any = NOTHING) -> Callable:
-        """A function of the inputs by position. Inputs by name stay apart, so that calls without them are fast."""
-        if named:
-            return functools.partial(self._program(_infer_named, compiled), self.values(drawn), named)
-        return functools.partial(self._program(_infer, compiled), self.values(drawn))
+    # Programs.
 
-    def training(self, compiled: bool, drawn, key, named) -> Callable:
-        """A function of the inputs by position, which returns the output and what was recorded, by name."""
-        return functools.partial(self._program(_train, compiled), self.values(drawn), key, named)
+    def inference(self, compiled: bool) -> Callable[..., Any]:
+        """A function of the values and the inputs by position; those by name stay apart, so that others are fast."""
+        return self._program(_infer, compiled)
 
-    def frozen(self) -> Callable:
-        """A function of the inputs by position, with the values of now compiled in."""
-        values, infer = self.values(), _infer(self.definition, self.names)
-        return jax.jit(lambda *inputs: infer(values, *inputs))
+    def inference_named(self, compiled: bool) -> Callable[..., Any]:
+        """A function of the values, the inputs by name and those by position."""
+        return self._program(_infer_named, compiled)
 
-    def _program(self, kind: Callable, compiled: bool) -> Callable:
+    def training(self, compiled: bool) -> Callable[..., tuple[Any, dict[str, jax.Array]]]:
+        """A function of the values, a key, the inputs by name and by position: the output, and what was recorded."""
+        return self._program(_train, compiled)
+
+    def serving(self) -> Callable[..., Any]:
+        """As `inference`, with the values compiled in; it compiles again when one of them was replaced."""
+        infer, frozen = _infer(self.definition, self.names), []
+
+        def forward(values: Values, *inputs: Any) -> Any:
+            if not frozen or not all(map(is_, values, frozen[0])):
+                hand_out(self.parameters)
+                frozen[:] = values, jax.jit(functools.partial(infer, values))
+            return frozen[1](*inputs)
+
+        return forward
+
+    def _program(self, kind: Callable[..., Callable[..., Any]], compiled: bool) -> Callable[..., Any]:
         if (kind, compiled) not in self.made:
             program = kind(self.definition, self.names)
             self.made[kind, compiled] = jax.jit(program) if compiled else program
         return self.made[kind, compiled]
 
 
-def _infer(definition: Layer, names: tuple[str, ...]) -> Callable:
+def _infer(definition: Layer, names: tuple[str, ...]) -> Callable[..., Any]:
     named = _infer_named(definition, names)
 
     def forward(values, *inputs):
@@ -120,44 +141,47 @@ def _infer(definition: Layer, names: tuple[str, ...]) -> Callable:
     return forward
 
 
-def _infer_named(definition: Layer, names: tuple[str, ...]) -> Callable:
+def _infer_named(definition: Layer, names: tuple[str, ...]) -> Callable[..., Any]:
     def forward(values, named, *inputs):
         return run_layer(definition, dict(zip(names, values, strict=True)), inputs, named)[0]
 
     return forward
 
 
-def _train(definition: Layer, names: tuple[str, ...]) -> Callable:
+def _train(definition: Layer, names: tuple[str, ...]) -> Callable[..., Any]:
     def forward(values, key, named, *inputs):
         return run_layer(definition, dict(zip(names, values, strict=True)), inputs, named, training=True, key=key)
 
     return forward
 
 
-def winner_of(cells: Mapping[str, Parameter]) -> Parameter:
-    """Of the cells of one tied parameter, the one that stays."""
-    valued = {id(cell): name for name, cell in cells.items() if cell._array is not None}
+# Ties between Parameters.
+
+
+def winner_of(parameters: Mapping[str, Parameter]) -> Parameter:
+    """Of the Parameters of one tied parameter, the one that stays."""
+    valued = {id(parameter): name for name, parameter in parameters.items() if parameter.current is not None}
     if len(valued) > 1:
         first, second, *_ = valued.values()
         raise TieError(
             f'{first!r} and {second!r} are one parameter here, and both have values',
             remedy='use a copy (copy.deepcopy) of one of the layers, or initialize after putting them together',
         )
-    return max(cells.values(), key=lambda cell: (cell._array is not None, cell._wish is not None))
+    return max(parameters.values(), key=lambda p: (p.current is not None, p.deferred is not None))
 
 
-def composed(first: Callable | None, second: Callable | None) -> Callable | None:
+def composed(first: Callable[..., Any] | None, second: Callable[..., Any] | None) -> Callable[..., Any] | None:
     """One transform after the other; None changes nothing."""
     if first is None or second is None:
         return first or second
     return functools.partial(_in_turn, first, second)
 
 
-def _in_turn(first: Callable, second: Callable, value):
+def _in_turn(first, second, value):
     return second(first(value))
 
 
-def check_tie(target: str, shape, source: str, source_shape, transform) -> None:
+def check_tie(target: str, shape: Shape | None, source: str, source_shape: Shape | None, transform: Any) -> None:
     """Refuses a tie of shapes that cannot fit."""
     if transform is not None and is_known(source_shape):
         source_shape = transformed_shape(transform, source_shape)

@@ -1,8 +1,10 @@
-"""Names, shapes and trees: nested dicts of arrays by structural name, and shapes that are not known yet."""
+"""Nested dicts of arrays by structural name, what fields hold, and patterns for names."""
 
+import collections
+import copy
 import functools
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, cast
 
 from gluonjax.errors import ArgumentError, FrozenError, ParamsError, PatternError
@@ -21,6 +23,45 @@ class FrozenDict(dict[Any, Any]):
 
     def __reduce__(self):
         return FrozenDict, (dict(self),)
+
+
+_PLAIN_DICTS = (dict, FrozenDict, collections.OrderedDict, collections.defaultdict)
+
+
+def map_items(change: Callable[[Any, Path], Any], value: Any, path: Path = (), dicts: type = FrozenDict) -> Any:
+    """`change(item, path)` on what a field holds: the field itself, or the items of tuples, lists and dicts in it.
+
+    Lists become tuples, and dicts are of the kind that is given; NamedTuples and dicts of somebody's class keep it.
+
+    >>> map_items(lambda item, path: f'{".".join(path)}={item}', [1, {'a': 2}])
+    ('0=1', {'a': '1.a=2'})
+    """
+    if isinstance(value, tuple) or type(value) is list:
+        items = [map_items(change, item, (*path, str(i)), dicts) for i, item in enumerate(value)]
+        return type(value)(*items) if hasattr(value, '_fields') else tuple(items)
+    if isinstance(value, dict):
+        items = {key: map_items(change, item, (*path, str(key)), dicts) for key, item in value.items()}
+        return dicts(items) if type(value) in _PLAIN_DICTS else _refilled(value, items)
+    return change(value, path)
+
+
+def _refilled(value: dict[Any, Any], items: dict[Any, Any]) -> dict[Any, Any]:
+    refilled = copy.copy(value)
+    dict.update(refilled, items)
+    return refilled
+
+
+def items_of(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
+    """What `map_items` changes, each with its path.
+
+    >>> list(items_of({'a': (1, 2)}))
+    [(('a', '0'), 1), (('a', '1'), 2)]
+    """
+    if isinstance(value, tuple | dict) or type(value) is list:
+        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from items_of(item, (*path, str(key)))
+    else:
+        yield path, value
 
 
 def check_keys(owner: str, items: Mapping[Any, Any]) -> None:

@@ -7,7 +7,7 @@ import jax
 
 from gluonjax.checks import size
 from gluonjax.errors import ArgumentError, ShapeError
-from gluonjax.layer import Layer, frozen_value, map_nodes
+from gluonjax.layer import Layer, frozen_value, map_nodes, with_fields
 
 
 class Repeat(Layer):
@@ -92,7 +92,7 @@ def _definition(owner: Layer, name: str, layer) -> Layer:
 def _stacked(node, n: int):
     """A layer, or a Param, with one more axis of copies."""
     if isinstance(node, Layer):
-        return node._with_fields({k: map_nodes(lambda v: _stacked(v, n), value) for k, value in vars(node).items()})
+        return with_fields(node, {k: map_nodes(lambda v: _stacked(v, n), value) for k, value in vars(node).items()})
     shape = None if node.shape is None else (n, *node.shape)
     return dataclasses.replace(node, shape=shape, copies=(n, *node.copies))
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from gluonjax.block import Block
+from gluonjax.block import Block, part_of, set_fields
 from gluonjax.errors import ArgumentError, ShapeError
 from gluonjax.layer import Layer
 
@@ -13,7 +13,7 @@ from gluonjax.layer import Layer
 class Sequential(Block):
     """Layers in a row. A tuple that a layer returns is the inputs of the next.
 
-    `net[0]` is a window onto the network's own values, and so is `net[1:3]`.
+    `net[0]` is a view of the network's own values, and so is `net[1:3]`.
 
     >>> from gluonjax import nn
     >>> net = nn.Sequential()
@@ -49,7 +49,7 @@ class Sequential(Block):
                     got=repr(layer),
                     remedy='nn.Lambda(function) makes a layer of a function',
                 )
-        self._set_all({str(i): layer for i, layer in enumerate(layers, len(self))})
+        set_fields(self, {str(i): layer for i, layer in enumerate(layers, len(self))})
 
     def forward(self, *inputs, **named):
         inputs = (*inputs, *_unnamed(inputs, named))
@@ -69,7 +69,7 @@ class Sequential(Block):
 
     def __getitem__(self, index: int | slice) -> Any:
         if isinstance(index, slice):
-            return self._part(range(*index.indices(len(self))))
+            return part_of(self, range(*index.indices(len(self))))
         try:
             return getattr(self, str(range(len(self))[index]))
         except IndexError:

@@ -336,7 +336,7 @@ def _inputs(data, batch_size: int, count: int | None) -> Iterator[tuple[tuple[An
 
 def number_of_inputs(definition: Layer) -> int | None:
     """How many inputs `forward` takes, if that is one number; containers take those of their first layer."""
-    arguments = list(inspect.signature(definition._class.forward).parameters.values())[1:]
+    arguments = list(inspect.signature(forward_class(definition).forward).parameters.values())[1:]
     if any(argument.kind is argument.VAR_POSITIONAL for argument in arguments):
         first = next((value for value in vars(definition).values() if isinstance(value, Layer)), None)
         return None if first is None else number_of_inputs(first)

@@ -46,7 +46,7 @@ def ready(*sizes, x=X, **kwargs):
 
 def values(net):
     """Every cell's value, or None; what a failed call must leave as it is."""
-    return {name: cell._array for name, cell in net.collect_params().items()}
+    return {name: parameter.current for name, parameter in net.collect_params().items()}
 
 
 def same_bits(a, b):

@@ -188,7 +188,7 @@ def test_assignment_in_the_forward_of_a_block_is_refused():
     'copied', [copy.deepcopy, lambda net: pickle.loads(pickle.dumps(net))], ids=['deepcopy', 'pickle']
 )
 @pytest.mark.parametrize('make', [lambda: mlp(4, 2), MLP, Containers], ids=['Sequential', 'class', 'containers'])
-@pytest.mark.parametrize('state', ['fresh', 'wishing', 'ready'])
+@pytest.mark.parametrize('state', ['fresh', 'deferred', 'ready'])
 def test_networks_are_copied_and_pickled_in_every_state(copied, make, state):
     net = make()
     if state != 'fresh':

@@ -107,15 +107,15 @@ def test_a_tracer_is_never_stored(store, transform):
     same_bits(net.params, before)
 
 
-def test_a_wish_never_holds_a_tracer():
+def test_a_deferred_initialization_never_holds_a_tracer():
     net = mlp(3)
 
-    def wish(t):
+    def initialize(t):
         net[0].weight.initialize(init.Constant(t))
         return t
 
     with pytest.raises(TransformationError):
-        jax.jit(wish)(X)
+        jax.jit(initialize)(X)
     net.initialize()
     assert net(X).shape == (2, 3)
 

@@ -86,7 +86,7 @@ def test_a_second_initialize_leaves_values_and_force_reinit_does_not():
     assert not net[0].bias.data().any()  # it has its own initializer
 
 
-def test_the_last_wish_of_a_width_stands():
+def test_the_last_initialization_of_a_scope_stands():
     net = mlp(4)
     net.initialize(init.Constant(1))
     net.initialize(init.Constant(2))
@@ -108,7 +108,7 @@ NARROWER = {
     ids=['itself', 'deepcopy', 'pickle'],
 )
 @pytest.mark.parametrize('part', NARROWER)
-def test_a_wish_made_for_a_narrower_part_stands_until_force(part, copied):
+def test_an_initialization_deferred_for_a_part_stands_until_force(part, copied):
     net = mlp(4, 2)
     NARROWER[part](net, init.Constant(5))
     net = copied(net)
@@ -127,7 +127,7 @@ def test_a_wish_made_for_a_narrower_part_stands_until_force(part, copied):
     [lambda net: net.collect_params(), lambda net: nn.Sequential(net)],
     ids=['all parameters', 'a network around'],
 )
-def test_a_wish_of_the_same_width_or_wider_replaces(whole):
+def test_an_initialization_of_the_same_or_a_wider_scope_replaces(whole):
     net = mlp(4, 2)
     outer = whole(net)
     outer.initialize(init.Constant(5))

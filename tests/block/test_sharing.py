@@ -244,6 +244,6 @@ def test_a_tie_of_a_parameter_to_itself_is_refused():
     net = nn.Sequential(nn.Dense(3, in_units=3))
     net.initialize()
     before = net(X)
-    with pytest.raises(TieError, match='one place'):
+    with pytest.raises(TieError, match='one name'):
         net.tie('0.weight', '0.weight', transform=jnp.transpose)
     same_bits(net(X), before)

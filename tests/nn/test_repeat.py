@@ -252,7 +252,7 @@ def test_what_can_be_wrapped(build):
         build(jnp.tanh)
     net = nn.Sequential(nn.Dense(2, in_units=2))
     net.initialize()
-    with pytest.raises(errors.ArgumentError, match='values or wishes'):
+    with pytest.raises(errors.ArgumentError, match='was initialized'):
         build(net)
 
 
