@@ -852,7 +852,7 @@ def test_a_block_child_is_replaced_by_its_definition():
 @pytest.mark.parametrize(
     'act', [lambda net: net.initialize(), lambda net: (net.initialize(), net(X))], ids=['wishes', 'values']
 )
-def test_a_block_child_with_values_or_wishes_is_refused(act):
+def test_an_initialized_block_child_is_refused(act):
     net = nn.Sequential(nn.Dense(2))
     act(net)
     with pytest.raises(ArgumentError, match=r'Chain\.layers\.0 is a network with values or wishes(?s:.*)nn\.Block'):
