@@ -434,7 +434,7 @@ def draw_deferred(
         arrays = dict(zip(deferred, draw(requests), strict=True))
         for parameter, drawn in zip(deferred, requests, strict=True):
             refuse_traced(arrays[parameter], f'the initializer of {parameter.name!r} gave a traced value')
-            if not isinstance(drawn.distribution, Distribution):  # code of its own, which may keep its array
+            if not isinstance(drawn.source, Distribution):  # code of its own, which may keep its array
                 arrays[parameter] = copied(arrays[parameter])
     for parameter, (initialization, _) in deferred.items():
         if initialization.verbose:

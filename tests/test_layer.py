@@ -855,7 +855,7 @@ def test_a_block_child_is_replaced_by_its_definition():
 def test_an_initialized_block_child_is_refused(act):
     net = nn.Sequential(nn.Dense(2))
     act(net)
-    with pytest.raises(ArgumentError, match=r'Chain\.layers\.0 is a network with values or wishes(?s:.*)nn\.Block'):
+    with pytest.raises(ArgumentError, match=r'Chain\.layers\.0 is a network that was initialized(?s:.*)nn\.Block'):
         Chain(net)
 
 
