@@ -7,9 +7,10 @@ definition, on the values of the Parameters.
 
 import contextlib
 import dataclasses
+import functools
 import weakref
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from gluonjax.errors import ArgumentError, FrozenError, TieError
 from gluonjax.layer import Layer, frozen_value, leaves_of, token_of, with_fields
@@ -26,7 +27,7 @@ from gluonjax.parameter import (
     key_or_next,
     refuse_traced,
 )
-from gluonjax.ref import Values, read
+from gluonjax.ref import LATEST, Values, read
 from gluonjax.run import Bindable, forward_class
 from gluonjax.structure import Structure, check_tie, composed, winner_of
 from gluonjax.tree import FrozenDict, Path, check_keys, items_of, map_items, matches, nest, no_match
@@ -43,6 +44,15 @@ class _Pure:
             return self
         structure = structure_of(block)
         return structure.made.setdefault(self.name, getattr(structure.definition, self.name))
+
+
+class _Ready(NamedTuple):
+    """A network's inference as a function of the inputs alone."""
+
+    latest: object  # of `LATEST`, when the values were read
+    program: Callable[..., Any]
+    values: Values
+    array: type  # of the values; an output of another type may be traced
 
 
 class Block(Bindable, own=True):
@@ -75,7 +85,7 @@ class Block(Bindable, own=True):
     _known: set[Token]  # the identities that are, or were, below this Block
     _parents: list[tuple[weakref.ref['Block'], str]]  # the Blocks that hold this one, and its name there, oldest first
     _structure: Structure | None
-    _ready: tuple[tuple[Parameter, ...], Callable[..., Any]] | None  # to be called, once every Parameter has a value
+    _ready: '_Ready | None'  # once every Parameter has a value
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         block = super().__new__(cls)
@@ -332,18 +342,16 @@ class Block(Bindable, own=True):
                 has no use for it.
         """
         ready = self._ready
-        if ready is None or named:
+        if named or ready is None or ready.latest is not LATEST.current:
             return self._call(inputs, **named)
-        parameters, program = ready
-        values = read(parameters)
         try:
-            output = program(values, *inputs)
+            output = ready.program(*inputs)
         except Exception:
-            if not _were_donated(values, parameters):
+            if not _were_donated(ready.values, structure_of(self).parameters):
                 raise
             return self._call(inputs)
-        if values and output.__class__ is not values[0].__class__ and is_traced(output):
-            hand_out(parameters)  # to somebody's trace
+        if output.__class__ is not ready.array and is_traced(output):
+            hand_out(structure_of(self).parameters)  # to somebody's trace
         return output
 
     def _call(self, inputs: tuple[Any, ...], /, *, training: bool = False, key: Any = None, **named: Any) -> Any:
@@ -359,9 +367,15 @@ class Block(Bindable, own=True):
         output = self._run(structure, inputs, named, infer)
         if not self._compiled or is_traced(output):
             hand_out(structure.parameters)
-        else:
-            _keep(self, _ready=(structure.parameters, self._inference(structure)))
+        elif not named:
+            self._prepare(structure)
         return output
+
+    def _prepare(self, structure: Structure) -> None:
+        """Makes a function of the inputs alone, for as long as no value is written."""
+        latest, values = LATEST.current, read(structure.parameters)
+        program = functools.partial(self._inference(structure), values)
+        _keep(self, _ready=_Ready(latest, program, values, type(next(iter(values), None))))
 
     def _call_training(self, structure: Structure, inputs: tuple[Any, ...], key: Any, named: dict[str, Any]) -> Any:
         refuse_traced((inputs, named), *_TRAINING)

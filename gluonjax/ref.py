@@ -25,6 +25,7 @@ class Ref:
 
 _get = operator.attrgetter('current')
 _set: Callable[[Ref, Any], None] = Ref.current.__set__  # pyright: ignore[reportAttributeAccessIssue]  (a descriptor)
+LATEST = Ref(object())  # holds another object after every write: what was read before may be old
 
 
 def read(refs: Iterable[Ref]) -> Values:
@@ -36,10 +37,10 @@ def read(refs: Iterable[Ref]) -> Values:
     return tuple(map(_get, refs))
 
 
-def write(refs: Sequence[Ref], values: Sequence[Any]) -> None:
+def write(refs: Sequence[Ref], values: Iterable[Any]) -> None:
     """Sets all, at one moment."""
     before = read(refs)  # lives until all are written: an array that dies lets other threads run
-    deque(map(_set, refs, values), maxlen=0)
+    deque(map(_set, (*refs, LATEST), chain(values, (object(),))), maxlen=0)
     del before
 
 
@@ -53,7 +54,4 @@ def write_result(refs: Sequence[Ref], function: Callable[..., Values], *argument
     >>> read(refs)
     (1, 3)
     """
-    before = read(refs)
-    results = chain.from_iterable(map(function, *((argument,) for argument in arguments)))
-    deque(map(_set, refs, results), maxlen=0)
-    del before
+    write(refs, chain.from_iterable(map(function, *((argument,) for argument in arguments))))
