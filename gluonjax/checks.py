@@ -10,6 +10,7 @@ import jax
 import jax.core
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
 
 from gluonjax.errors import ArgumentError, DTypeError, ShapeError
 
@@ -99,3 +100,13 @@ def promoted(*arrays) -> list[jax.Array]:
     """The arrays in the dtype that JAX promotes them to."""
     dtype = jnp.result_type(*arrays)
     return [array.astype(dtype) for array in arrays]
+
+
+def at_least_float32(*dtypes: DTypeLike) -> np.dtype:
+    """The dtype in which numbers of these are added up: float32, or wider if one of them is.
+
+    >>> at_least_float32('bfloat16', 'int8'), at_least_float32('float64')
+    (dtype('float32'), dtype('float64'))
+    """
+    inexact = [np.dtype(dtype) for dtype in dtypes if jnp.issubdtype(dtype, jnp.inexact)]
+    return max([*inexact, np.dtype('float32')], key=lambda dtype: dtype.itemsize)

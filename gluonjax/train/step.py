@@ -252,7 +252,8 @@ class Step:
 
         output, recorded = self.checkpoint(forward)(trained, inputs, named)
         output = _cast(output, jnp.float32)
-        losses, allowed = per_sample(self.loss(output, label), label), self._allowed(output, label)
+        loss = self.loss.per_sample if isinstance(self.loss, Loss) else self.loss
+        losses, allowed = per_sample(loss(output, label), label), self._allowed(output, label)
         if allowed is not None:
             losses = jnp.where(allowed, losses, jnp.nan)
         value, samples = mean(losses, mask), jnp.float32(len(losses)) if mask is None else mask.sum(dtype='float32')
