@@ -12,6 +12,8 @@ import weakref
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+from jax.typing import DTypeLike
+
 from gluonjax.errors import ArgumentError, FrozenError, TieError
 from gluonjax.layer import Layer, frozen_value, leaves_of, token_of, with_fields
 from gluonjax.param import Param, SharedParameters, Token
@@ -53,6 +55,14 @@ class _Ready(NamedTuple):
     program: Callable[..., Any]
     values: Values
     array: type  # of the values; an output of another type may be traced
+
+
+class _Held(NamedTuple):
+    """A Parameter in the fields of a Block."""
+
+    owner: 'Block'
+    path: Path  # in the owner
+    parameter: Parameter
 
 
 class Block(Bindable, own=True):
@@ -180,13 +190,16 @@ class Block(Bindable, own=True):
             if isinstance(node, Block):
                 yield from node._blocks()
 
-    def _places(self, path: Path = ()) -> 'Iterator[tuple[str, Block, Path, Parameter]]':
-        """Every name of a Parameter from here, the Block that has it there, its path in that Block, and itself."""
+    def _held(self, path: Path = ()) -> 'Iterator[tuple[str, _Held]]':
+        """Every Parameter below, by each of its names from here."""
         for below, node in _nodes(vars(self)):
             if isinstance(node, Block):
-                yield from node._places((*path, *below))
+                yield from node._held((*path, *below))
             else:
-                yield '.'.join((*path, *below)), self, below, node
+                yield '.'.join((*path, *below)), _Held(self, below, node)
+
+    def _parameters(self) -> Iterator[Parameter]:
+        return (held.parameter for _, held in self._held())
 
     def _scope(self) -> Scope:
         return Scope(self._token, frozenset(_identities(self)) - {self._token})
@@ -195,21 +208,20 @@ class Block(Bindable, own=True):
         with LOCK:
             self._unify()
             definition = self._build_definition()
-            parameters = {name: parameter for name, _, _, parameter in self._places()}
+            held = dict(self._held())
             names = tuple(leaf.name for leaf in leaves_of(definition))
-            structure = Structure(definition, tuple(parameters[name] for name in names), names, {})
+            structure = Structure(definition, tuple(held[name].parameter for name in names), names, {})
             _keep(self, _structure=structure)
             return structure
 
     def _unify(self) -> None:
         """Gives every name of a tied parameter the same Parameter."""
-        places = {name: place for name, *place in self._places()}
-        moves = []
+        held, moves = dict(self._held()), []
         for leaf in leaves_of(self._build_definition()):
-            winner = winner_of({name: places[name][2] for name in leaf.names})
-            moves += [(*places[name][:2], winner) for name in leaf.names if places[name][2] is not winner]
-        for owner, path, winner in moves:
-            owner._put(path, winner)
+            winner = winner_of({name: held[name].parameter for name in leaf.names})
+            moves += [(held[name], winner) for name in leaf.names if held[name].parameter is not winner]
+        for place, winner in moves:
+            place.owner._put(place.path, winner)
 
     def _put(self, path: Path, parameter: Parameter) -> None:
         def change(item: Any, at: Path) -> Any:
@@ -235,7 +247,7 @@ class Block(Bindable, own=True):
         return Definition.of(type(self), fields, self._token)
 
     def _as_child_definition(self, where: str) -> Layer:
-        if any(p.current is not None or p.deferred is not None for *_, p in self._places()):
+        if any(p.current is not None or p.deferred is not None for p in self._parameters()):
             raise ArgumentError(
                 f'{where} is a network that was initialized, and a Layer holds definitions only',
                 remedy='make the outer class an nn.Block, or pass net.definition',
@@ -249,7 +261,13 @@ class Block(Bindable, own=True):
         """The immutable definition of this network; a new one after its structure changes."""
         return structure_of(self).definition
 
-    init, apply, apply_train, specs, trainable, partition, reinit = (_Pure() for _ in range(7))
+    init: Any = _Pure()
+    apply: Any = _Pure()
+    apply_train: Any = _Pure()
+    specs: Any = _Pure()
+    trainable: Any = _Pure()
+    partition: Any = _Pure()
+    reinit: Any = _Pure()
 
     @property
     def params(self) -> dict[str, Any]:
@@ -282,7 +300,9 @@ class Block(Bindable, own=True):
             raise no_match(select, leaves_of(structure.definition))
         return ParameterDict(chosen, self._scope() if select is None else None)
 
-    def initialize(self, init=None, *, force_reinit: bool = False, key=None, verbose: bool = False) -> None:
+    def initialize(
+        self, init: Any = None, *, force_reinit: bool = False, key: Any = None, verbose: bool = False
+    ) -> None:
         """Draws every parameter whose shape is known, and defers the rest until the first input comes.
 
         Values that are there stay, and so do initializations that were deferred for a part of this network.
@@ -299,7 +319,7 @@ class Block(Bindable, own=True):
         """
         initialize_parameters(self._scope(), structure_of(self).entries, init, force_reinit, key, verbose)
 
-    def cast(self, dtype) -> None:
+    def cast(self, dtype: DTypeLike) -> None:
         """Changes the dtype of the floating-point parameters and their values."""
         with LOCK:
             structure = structure_of(self)
@@ -308,18 +328,18 @@ class Block(Bindable, own=True):
                 if parameter.dtype != leaf.param.dtype:
                     parameter.cast(leaf.param.dtype)
 
-    def tie(self, target: str, source: str, transform: Callable | None = None) -> None:
+    def tie(self, target: str, source: str, transform: Callable[..., Any] | None = None) -> None:
         """Makes `target` another name of the parameter `source`, read through `transform`.
 
         Raises:
             TieError: if the shapes do not fit.
         """
         with LOCK:
-            places = {name: place for name, *place in self._places()}
+            held = dict(self._held())
             for name in (target, source):
-                if name not in places:
+                if name not in held:
                     raise no_match(name, leaves_of(self.definition))
-            (owner, path, old), (origin, origin_path, parameter) = places[target], places[source]
+            (owner, path, old), (origin, origin_path, parameter) = held[target], held[source]
             if (owner, path) == (origin, origin_path):
                 raise TieError(f'{target!r} and {source!r} are one name', remedy='tie two different parameters')
             declared = origin._declared[origin_path]
@@ -332,14 +352,14 @@ class Block(Bindable, own=True):
 
     # Running.
 
-    def __call__(self, *inputs, **named):
+    def __call__(self, *inputs: Any, **named: Any) -> Any:
         """Runs the network on inputs, compiled.
 
         Args:
             *inputs: arrays or pytrees of them; also by name.
             training: True switches dropout on, uses batch statistics, and stores running statistics.
             key: with `training=True`, a JAX key or an int; by default the next of the library's stream. Inference
-                has no use for it.
+                needs none.
         """
         ready = self._ready
         if named or ready is None or ready.latest is not LATEST.current:
@@ -364,7 +384,7 @@ class Block(Bindable, own=True):
                 return structure.inference_named(self._compiled)(values, named, *inputs)
             return self._inference(structure)(values, *inputs)
 
-        output = self._run(structure, inputs, named, infer)
+        output = self._with_values(structure, inputs, named, infer)
         if not self._compiled or is_traced(output):
             hand_out(structure.parameters)
         elif not named:
@@ -386,12 +406,12 @@ class Block(Bindable, own=True):
                 refuse_traced(result, *_TRAINING)
                 return result
 
-            output, recorded = self._run(structure, inputs, named, train)
+            output, recorded = self._with_values(structure, inputs, named, train)
             if recorded:
                 commit(structure.by_name(recorded))
             return output
 
-    def _run(self, structure: Structure, inputs: Any, named: Any, function: Callable[[Values], Any]) -> Any:
+    def _with_values(self, structure: Structure, inputs: Any, named: Any, function: Callable[[Values], Any]) -> Any:
         """A function of the values; those that are missing are drawn, and committed when it has succeeded."""
         if not structure.is_initialized():
             with LOCK:
@@ -433,28 +453,28 @@ class Block(Bindable, own=True):
             for block in self._blocks():
                 _keep(block, _compiled=active, _static=static_params, _ready=None)
 
-    def summary(self, *inputs, **named) -> None:
+    def summary(self, *inputs: Any, **named: Any) -> None:
         """Prints a table of the layers, their output shapes and parameter counts; tied parameters count once."""
         print(self.definition.summary(*inputs, **named))
 
-    def setattr(self, name: str, value) -> None:
+    def setattr(self, name: str, value: Any) -> None:
         """Sets an attribute of every parameter, as in `net.setattr('grad_req', 'null')`."""
         self.collect_params().setattr(name, value)
 
-    def name_scope(self):
+    def name_scope(self) -> contextlib.AbstractContextManager[None]:
         """Gluon 1's `with self.name_scope():`; names come from the structure here, so it does nothing."""
         return contextlib.nullcontext()
 
     def __repr__(self) -> str:
         return repr(self._build_definition())
 
-    def __reduce__(self):
+    def __reduce__(self) -> Any:
         slots = {name: getattr(self, name) for name in self._kept}
         return _rebuild, (type(self),), (dict(vars(self)), slots)
 
     _kept = ('_token', '_declared', '_compiled', '_static')
 
-    def __setstate__(self, state) -> None:
+    def __setstate__(self, state: Any) -> None:
         fields, slots = state
         _keep(self, **slots)
         vars(self).update(fields)
@@ -482,10 +502,10 @@ class View(Block, own=True):
     _kept = (*Block._kept, '_base')
 
     @property
-    def __class__(self):
+    def __class__(self) -> Any:
         return type(self._base)
 
-    def __setattr__(self, name: str, value) -> None:
+    def __setattr__(self, name: str, value: Any) -> None:
         if name != 'params':
             raise FrozenError(
                 f'{name!r} belongs to a definition, which is frozen',
@@ -496,7 +516,7 @@ class View(Block, own=True):
     def __delattr__(self, name: str) -> None:
         raise FrozenError(f'{name!r} belongs to a definition, which is frozen', remedy='make a new layer')
 
-    def __getattr__(self, name: str):
+    def __getattr__(self, name: str) -> Any:
         if name.startswith('__') or name in View.__slots__:
             raise AttributeError(name)
         return getattr(self._base, name)
@@ -516,7 +536,7 @@ class Definition(Layer, own=True):
     __slots__ = ('_block_class',)
 
     @classmethod
-    def of(cls, block_class: type[Block], fields: dict[str, Any], token) -> 'Definition':
+    def of(cls, block_class: type[Block], fields: dict[str, Any], token: Token) -> 'Definition':
         definition = cls.__new__(cls)
         definition.__setstate__((fields, token, block_class))
         return definition
@@ -525,16 +545,16 @@ class Definition(Layer, own=True):
     def _class(self) -> type[Bindable]:
         return self._block_class
 
-    def __getstate__(self):
+    def __getstate__(self) -> tuple[Any, ...]:
         return (*super().__getstate__(), self._block_class)
 
-    def __setstate__(self, state) -> None:
+    def __setstate__(self, state: Any) -> None:
         *state, block_class = state
         _keep(self, _block_class=block_class)
         super().__setstate__(state)
 
 
-def _keep(owner: Bindable, **slots) -> None:
+def _keep(owner: Bindable, **slots: Any) -> None:
     """Sets private slots, past the `__setattr__` that is for fields."""
     for name, value in slots.items():
         object.__setattr__(owner, name, value)
@@ -622,7 +642,7 @@ def _identities(node: Block | Parameter) -> Iterator[Token]:
         yield node.token
     else:
         yield from (block._token for block in node._blocks())
-        yield from (parameter.token for *_, parameter in node._places())
+        yield from (parameter.token for parameter in node._parameters())
 
 
 def _check_not_donated(parameters: tuple[Parameter, ...]) -> None:

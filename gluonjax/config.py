@@ -142,7 +142,7 @@ class Registry(Generic[_Base]):
         """Class decorator: makes a class known by further names."""
 
         def decorate(cls: _Class) -> _Class:
-            if not isinstance(cls, type) or not issubclass(cls, self.base):
+            if not (isinstance(cls, type) and self.base in cls.__mro__):
                 expected = f'a subclass of {self.base.__name__}'
                 raise ArgumentError(f'only {self.kind}s can be registered', expected=expected, got=repr(cls))
             self.classes.update({name.lower(): cls for name in names})

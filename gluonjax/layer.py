@@ -3,12 +3,13 @@
 import copy
 import dataclasses
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
 
 from gluonjax import init as initializers
 from gluonjax.config import constructor_call
@@ -21,8 +22,8 @@ from gluonjax.errors import (
     TieError,
 )
 from gluonjax.keys import as_key
-from gluonjax.param import Leaf, Param, Place, SharedParameters, Token
-from gluonjax.run import Bindable, Call, Run, forward_class
+from gluonjax.param import Declaration, Leaf, Param, SharedParameters, Token
+from gluonjax.run import Bindable, Call, Run, forward_class, shapes_text
 from gluonjax.sampler import Request, draw
 from gluonjax.shapes import is_known, merge_shapes, shape_text
 from gluonjax.tables import table
@@ -43,10 +44,12 @@ class Spec(NamedTuple):
 
     @property
     def size(self) -> int:
+        """How many numbers it has."""
         return math.prod(self.shape)
 
     @property
     def bytes(self) -> int:
+        """The memory that they take."""
         return self.size * jnp.dtype(self.dtype).itemsize
 
 
@@ -63,7 +66,7 @@ class Specs(dict[str, Spec]):
         """The memory that all numbers take."""
         return sum(spec.bytes for spec in self.values())
 
-    def draw(self, key, fused: bool = False) -> dict[str, Any]:
+    def draw(self, key: Any, fused: bool = False) -> dict[str, Any]:
         """The params of this plan: a value is a function of the key, its name, shape, dtype and initializer."""
         key = as_key(key)
         requests = [request(key, name, spec) for name, spec in self.items()]
@@ -81,7 +84,7 @@ def _copies_of(spec: Spec) -> str:
 
 
 class Layer(Bindable, own=True):
-    """A stateless definition. Subclasses declare in `__init__`, complete shapes in `infer_shape`, compute in `forward`.
+    """A stateless definition. Subclasses declare in `__init__`, infer shapes in `infer_shape`, compute in `forward`.
 
     Children are attributes, or lists or dicts in attributes. After construction a Layer is frozen. Every layer takes
     `params=other.params`, which ties its parameters to those of `other`.
@@ -101,27 +104,27 @@ class Layer(Bindable, own=True):
     Array([[1., 1., 1.]], dtype=float32)
     """
 
-    __slots__ = ('_places',)
+    __slots__ = ('_declarations',)
 
     _remedy = (
         'make a new layer; put state that changes into a Param(trainable=False); '
         'a class that holds networks is an nn.Block'
     )
-    _places: dict[str, Place] | None
+    _declarations: dict[str, Declaration] | None
 
-    def __new__(cls, *args, **kwargs):
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         layer = super().__new__(cls)
-        object.__setattr__(layer, '_places', None)
+        object.__setattr__(layer, '_declarations', None)
         return layer
 
     def _constructed(self, params: SharedParameters | None = None) -> None:
         fields = {name: frozen_value(self, name, value) for name, value in vars(self).items()}
         self.__setstate__((fields, token_of(params)))
 
-    def __getstate__(self):
+    def __getstate__(self) -> tuple[Any, ...]:
         return vars(self), self._token
 
-    def __setstate__(self, state) -> None:
+    def __setstate__(self, state: Any) -> None:
         fields, token = state
         object.__setattr__(self, '__dict__', fields)
         object.__setattr__(self, '_token', token)
@@ -136,14 +139,14 @@ class Layer(Bindable, own=True):
             )
         super().__setattr__(name, value)
 
-    def __call__(self, *inputs, **named):
+    def __call__(self, *inputs: Any, **named: Any) -> Any:
         raise BareLayerError(
             f'{self!r} is a definition and holds no values, so it cannot be called',
             remedy='params = layer.init(key, x); y = layer.apply(params, x) -- or net = nn.Sequential(layer); '
             'net.initialize(); net(x)',
         )
 
-    def __getattr__(self, name: str):
+    def __getattr__(self, name: str) -> Any:
         """Reached for attributes that are not there: Gluon's layers were networks each."""
         if name in _OF_NETWORKS:
             raise NotANetworkError(
@@ -165,14 +168,14 @@ class Layer(Bindable, own=True):
 
     def share_parameters(self, shared: SharedParameters | Bindable | None = None) -> 'Layer':
         """A copy of this layer that is tied to the layer that `shared` is or comes from; by default to this one."""
-        twin = copy.deepcopy(self)
-        object.__setattr__(twin, '_token', token_of(self if shared is None else shared))
-        return twin
+        tied = copy.deepcopy(self)
+        object.__setattr__(tied, '_token', token_of(self if shared is None else shared))
+        return tied
 
-    def cast(self, dtype) -> 'Layer':
+    def cast(self, dtype: DTypeLike) -> 'Layer':
         """A copy whose floating-point parameters have this dtype; it is the same layer as far as ties go."""
 
-        def change(value):
+        def change(value: Layer | Param) -> Any:
             if isinstance(value, Layer):
                 return value.cast(dtype)
             floating = jnp.issubdtype(value.dtype, jnp.floating)
@@ -182,7 +185,7 @@ class Layer(Bindable, own=True):
 
     # The pure functions.
 
-    def init(self, key, *inputs, init=None, fused: bool = False, **named) -> dict[str, Any]:
+    def init(self, key: Any, *inputs: Any, init: Any = None, fused: bool = False, **named: Any) -> dict[str, Any]:
         """Draws every parameter. Runs no forward pass: the inputs give their shapes only.
 
         Args:
@@ -195,11 +198,11 @@ class Layer(Bindable, own=True):
             The params: a nested dict of arrays by structural name. Tied parameters are one leaf, at their first name.
 
         Raises:
-            ShapeError: naming each parameter whose shape these inputs do not complete.
+            ShapeError: naming each parameter whose shape these inputs do not decide.
         """
         return self.specs(*inputs, init=init, **named).draw(key, fused)
 
-    def apply(self, params: Mapping[str, Any], /, *inputs, **named):
+    def apply(self, params: Mapping[str, Any], /, *inputs: Any, **named: Any) -> Any:
         """Inference: nothing random, nothing updated.
 
         Raises:
@@ -208,7 +211,9 @@ class Layer(Bindable, own=True):
         """
         return run_layer(self, self._checked(params), inputs, named)[0]
 
-    def apply_train(self, params: Mapping[str, Any], /, *inputs, key=None, **named):
+    def apply_train(
+        self, params: Mapping[str, Any], /, *inputs: Any, key: Any = None, **named: Any
+    ) -> tuple[Any, dict[str, Any]]:
         """Training: dropout on, batch statistics used and recorded.
 
         Args:
@@ -223,7 +228,7 @@ class Layer(Bindable, own=True):
         output, recorded = run_layer(self, values, inputs, named, training=True, key=key)
         return output, nest({**values, **recorded})
 
-    def specs(self, *inputs, init=None, **named) -> Specs:
+    def specs(self, *inputs: Any, init: Any = None, **named: Any) -> Specs:
         """The plan of every parameter, as `init` would draw it; allocates nothing. Prints as a table."""
         shapes = infer_shapes(self, inputs, named)
         chosen = choose(leaves_of(self), init)
@@ -246,8 +251,10 @@ class Layer(Bindable, own=True):
         rest = {name: value for name, value in values.items() if name not in trained}
         return nest({name: values[name] for name in values if name in trained}), nest(rest)
 
-    def reinit(self, params: Mapping[str, Any], key, select: str | None = None, init=None) -> dict[str, Any]:
-        """The same tree with chosen leaves drawn anew: the values that `init` gives them under this key.
+    def reinit(
+        self, params: Mapping[str, Any], key: Any, select: str | None = None, init: Any = None
+    ) -> dict[str, Any]:
+        """The same tree with chosen leaves drawn again: the values that `init` gives them under this key.
 
         Args:
             params: the tree to start from.
@@ -271,12 +278,12 @@ class Layer(Bindable, own=True):
         )
         return nest({**values, **flatten(plan.draw(key))})
 
-    def summary(self, *inputs, **named) -> str:
+    def summary(self, *inputs: Any, **named: Any) -> str:
         """A table of the layers that ran, their output shapes, and how many numbers each holds; tied ones once."""
         shapes = infer_shapes(self, inputs, named)
 
         def forward(inputs, named):
-            run = Run(places_of(self), None, shapes)
+            run = Run(declarations_of(self), None, shapes)
             run(self, inputs, named)
             history.extend(run.history)
 
@@ -309,20 +316,27 @@ def with_fields(layer: Layer, fields: dict[str, Any]) -> Layer:
 
 def leaves_of(definition: Layer) -> tuple[Leaf, ...]:
     """The parameters of this definition, tied ones once, in definition order."""
-    return tuple(place.leaf for name, place in places_of(definition).items() if name == place.leaf.name)
+    return tuple(
+        declaration.leaf for name, declaration in declarations_of(definition).items() if name == declaration.leaf.name
+    )
 
 
-def places_of(definition: Layer) -> dict[str, Place]:
-    """What stands at each name, tied ones included."""
-    places = definition._places
-    if places is None:
-        places = _places_of(definition)
-        object.__setattr__(definition, '_places', places)
-    return places
+def declarations_of(definition: Layer) -> dict[str, Declaration]:
+    """What is declared at each name, tied ones included."""
+    declarations = definition._declarations
+    if declarations is None:
+        declarations = _group_declarations(definition)
+        object.__setattr__(definition, '_declarations', declarations)
+    return declarations
 
 
-def infer_shapes(definition: Layer, inputs=(), named=None, known: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """The complete shape of every leaf, from the shapes of the inputs and shapes already `known`."""
+def infer_shapes(
+    definition: Layer,
+    inputs: Sequence[Any] = (),
+    named: Mapping[str, Any] | None = None,
+    known: Mapping[str, Any] | None = None,
+) -> dict[str, tuple[int, ...]]:
+    """The shape of every leaf, from the shapes of the inputs and shapes already `known`."""
     shapes = {leaf.name: (known or {}).get(leaf.name, leaf.shape) for leaf in leaves_of(definition)}
     for training in (False, True):
         if training and all(map(is_known, shapes.values())):
@@ -330,9 +344,9 @@ def infer_shapes(definition: Layer, inputs=(), named=None, known: Mapping[str, A
         if not (inputs or named):
             break
 
-        def forward(inputs, named, training=training):
+        def forward(inputs: Any, named: Any, training: bool = training) -> Any:
             key = jax.random.key(0) if training else None
-            return Run(places_of(definition), None, shapes, training, key)(definition, inputs, named)
+            return Run(declarations_of(definition), None, shapes, training, key)(definition, inputs, named)
 
         jax.eval_shape(forward, inputs, named or {})
     unknown = {name: shape for name, shape in shapes.items() if not is_known(shape)}
@@ -346,23 +360,27 @@ def infer_shapes(definition: Layer, inputs=(), named=None, known: Mapping[str, A
     )
 
 
-def run_layer(definition: Layer, values: Mapping[str, Any], inputs, named, training: bool = False, key=None):
+def run_layer(
+    definition: Layer, values: Mapping[str, Any], inputs: Any, named: Any, training: bool = False, key: Any = None
+) -> tuple[Any, dict[str, Any]]:
     """One pass on flat values: the output, and what was recorded."""
     run = begin_run(definition, values, training, key)
     return run(definition, inputs, named), run.recorded
 
 
-def begin_run(definition: Layer, values: Mapping[str, Any], training: bool = False, key=None, mask=None) -> Run:
+def begin_run(
+    definition: Layer, values: Mapping[str, Any], training: bool = False, key: Any = None, mask: Any = None
+) -> Run:
     """A run on flat values that has not begun: `run(layer, inputs, named)` makes the pass."""
     shapes = {name: np.shape(value) for name, value in values.items()}
-    return Run(places_of(definition), values, shapes, training, None if key is None else as_key(key), mask)
+    return Run(declarations_of(definition), values, shapes, training, None if key is None else as_key(key), mask)
 
 
 _OF_NETWORKS = frozenset({'initialize', 'collect_params', 'hybridize', 'save_parameters', 'load_parameters'})
 _RESERVED = frozenset(name for name in dir(Layer) if not name.startswith('_'))
 
 
-def request(key, name: str, spec: Spec) -> Request:
+def request(key: Any, name: str, spec: Spec) -> Request:
     """What `draw` takes, of a plan's entry."""
     dtype = jax.dtypes.canonicalize_dtype(spec.dtype)
     return Request(key, name, spec.shape, dtype, spec.initializer.source(name, spec.shape, spec.copies))
@@ -420,7 +438,7 @@ def walk(value: Any, path: Path = (), above: tuple[tuple[Token, int], ...] = ())
             yield from walk(vars(item), at, (*above, (item._token, len(at))))
 
 
-def _places_of(definition: Layer) -> dict[str, Place]:
+def _group_declarations(definition: Layer) -> dict[str, Declaration]:
     """Groups declarations that share an identity, and makes one leaf of each group."""
     groups: dict[int, list[tuple[str, Param]]] = {}  # by the position of the first declaration
     group_of: dict[Any, int] = {}  # identity -> group
@@ -432,7 +450,7 @@ def _places_of(definition: Layer) -> dict[str, Place]:
         groups.setdefault(first, []).append(('.'.join(path), param))
         group_of |= dict.fromkeys(identities, first)
     leaves = ((_leaf(groups[first]), groups[first]) for first in sorted(groups))
-    return {name: Place(leaf, param) for leaf, group in leaves for name, param in group}
+    return {name: Declaration(leaf, param) for leaf, group in leaves for name, param in group}
 
 
 def _leaf(group: list[tuple[str, Param]]) -> Leaf:
@@ -451,10 +469,10 @@ def _leaf(group: list[tuple[str, Param]]) -> Leaf:
     return Leaf(name, tuple(name for name, _ in group), shape, param)
 
 
-def compare(leaves, shapes: Mapping[str, tuple[int, ...]]) -> list[str]:
+def compare(leaves: Iterable[Leaf], shapes: Mapping[str, tuple[int, ...]]) -> list[str]:
     """Every difference between a definition's leaves and arrays of these shapes, one line each."""
     expected = {leaf.name: leaf for leaf in leaves}
-    aliases = {name: leaf.name for leaf in leaves for name in leaf.names[1:]}
+    aliases = {name: leaf.name for leaf in expected.values() for name in leaf.names[1:]}
     missing = [f'missing: {name} {shape_text(leaf.shape)}' for name, leaf in expected.items() if name not in shapes]
     extra = [
         f'extra: {name} {shape_text(shape)}' + (f' (tied: its leaf is {aliases[name]})' if name in aliases else '')
@@ -469,7 +487,7 @@ def compare(leaves, shapes: Mapping[str, tuple[int, ...]]) -> list[str]:
     return missing + extra + misshapen
 
 
-def choose(leaves, init=None) -> dict[str, initializers.Initializer]:
+def choose(leaves: Sequence[Leaf], init: Any = None) -> dict[str, initializers.Initializer]:
     """Which initializer wins for each leaf: by pattern > declared by the layer > the general one, by last name."""
     by_pattern = {p: initializers.create(i) for p, i in init.items()} if isinstance(init, Mapping) else {}
     general = initializers.create(initializers.Uniform() if isinstance(init, Mapping) or init is None else init)
@@ -488,13 +506,12 @@ def choose(leaves, init=None) -> dict[str, initializers.Initializer]:
 def _summary(definition: Layer, history: list[Call], shapes: Mapping[str, tuple[int, ...]]) -> str:
     rows, seen = [], set()
     for call in history:
-        own = [
-            leaf for leaf in leaves_of(definition) for name in leaf.names if tuple(name.split('.')[:-1]) == call.path
-        ]
+        names = ((leaf, name.split('.')[:-1]) for leaf in leaves_of(definition) for name in leaf.names)
+        own = [leaf for leaf, layer in names if tuple(layer) == call.path]
         count = sum(math.prod(shapes[leaf.name]) for leaf in own if leaf.name not in seen)
         seen |= {leaf.name for leaf in own}
         if call.leaf or own:
-            rows.append([f'{".".join(call.path)} ({call.kind})'.strip(), call.output, count])
+            rows.append([f'{".".join(call.path)} ({call.kind})'.strip(), shapes_text(call.output), count])
     counts = [(math.prod(shapes[leaf.name]), leaf.param.trainable) for leaf in leaves_of(definition)]
     total, trained = sum(c for c, _ in counts), sum(c for c, t in counts if t)
     return table(

@@ -25,13 +25,13 @@ class SharedParameters:
     token: Token = dataclasses.field(repr=False)
 
 
-class _Declaration(type):
-    def __call__(cls, *args, **kwargs) -> Any:  # to a type checker, a Param is what `forward` reads
+class _Readable(type):
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:  # to a type checker, a Param is what `forward` reads
         return super().__call__(*args, **kwargs)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Param(metaclass=_Declaration):
+class Param(metaclass=_Readable):
     """What a layer declares in its constructor; in `forward` the attribute reads as the array.
 
     Args:
@@ -55,11 +55,11 @@ class Param(metaclass=_Declaration):
     dtype: Any = 'float32'
     init: Any = None
     trainable: bool = True
-    transform: Callable | None = None
+    transform: Callable[..., Any] | None = None
     copies: tuple[int, ...] = ()
     token: Token = dataclasses.field(default_factory=Token, repr=False)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         object.__setattr__(self, 'shape', _declared_shape(self.shape))
         try:
             object.__setattr__(self, 'dtype', jnp.dtype(self.dtype).name)
@@ -69,7 +69,7 @@ class Param(metaclass=_Declaration):
             object.__setattr__(self, 'init', initializers.create(self.init))
         self.__setstate__({})
 
-    def __setstate__(self, state) -> None:
+    def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
         if not self.trainable:
             _opaque_trace_state()  # now, since loading it during a trace would make JAX forget what it compiled
@@ -78,7 +78,7 @@ class Param(metaclass=_Declaration):
         return constructor_call(self, hidden=('token',))
 
 
-def _declared_shape(shape) -> Shape | None:
+def _declared_shape(shape: Any) -> Shape | None:
     if shape is None:
         return None
     sizes = (shape,) if isinstance(shape, int) else tuple(shape)
@@ -96,19 +96,20 @@ class Leaf(NamedTuple):
     param: Param
 
 
-class Place(NamedTuple):
-    """What stands at one name: the leaf, and the Param declared there."""
+class Declaration(NamedTuple):
+    """What is declared at one name: the leaf that it is, and the Param."""
 
     leaf: Leaf
     param: Param
 
 
 @functools.cache
-def _opaque_trace_state() -> Callable:
+def _opaque_trace_state() -> Callable[..., Any]:
     from jax.extend.core import get_opaque_trace_state
 
     return get_opaque_trace_state
 
 
-def _trace_state():
+def trace_state() -> Any:
+    """What differs inside and outside of each transformation."""
     return _opaque_trace_state()(convention='gluonjax')

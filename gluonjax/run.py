@@ -1,13 +1,13 @@
-"""Param, what a run reads it from, and the bound copies in which it does.
+"""Run, one pass through a definition, and the bound copies through which `forward` sees its parameters.
 
-A run walks a bound copy of the definition: the same class, the same fields, and beside them the run and the path.
-Attributes are read through the run, so that a Param becomes its array and a child layer becomes callable.
+A bound copy has the class and the fields of its definition, and beside them the run and the path. Attributes are read
+through the run, so that a Param becomes its array and a child layer becomes callable.
 """
 
 import contextlib
 import functools
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import jax
@@ -26,29 +26,29 @@ from gluonjax.errors import (
     TransformationError,
 )
 from gluonjax.keys import named_keys
-from gluonjax.param import Param, Place, Token, _trace_state
+from gluonjax.param import Declaration, Param, Token, trace_state
 from gluonjax.shapes import Shape, is_known, merge_shapes, shape_text
 from gluonjax.tree import Path, map_items
 
 RESERVED_INPUTS = ('key', 'init', 'training')
 
 
-def _without_naming(construct: Callable) -> Callable:
+def _without_naming(construct: Callable[..., None]) -> Callable[..., None]:
     """Drops `prefix` and `params` that a Gluon class hands on: both were taken care of before construction."""
     known = inspect.signature(construct).parameters
 
     @functools.wraps(construct)
-    def constructor(self, *args, **kwargs):
+    def constructor(self: Any, *args: Any, **kwargs: Any) -> None:
         construct(self, *args, **{k: v for k, v in kwargs.items() if k in known or k not in ('prefix', 'params')})
 
     return constructor
 
 
 class Bindable(Frozen):
-    """What a run can bind: layers, and the classes of Blocks through their definitions.
+    """The base of Layer and Block: what is declared in a constructor and computes in `forward`.
 
-    Private names of these classes are refused in subclasses, which could not know that they are taken. Our own base
-    classes say `own=True`.
+    Private names of these classes are refused in subclasses, which could not know that they are taken. The base classes
+    of the library say `own=True`.
     """
 
     __slots__ = ('_path', '_run', '_token')
@@ -61,7 +61,7 @@ class Bindable(Frozen):
     _token: Token
     _taken: ClassVar[frozenset[str]] = frozenset()
 
-    def __init_subclass__(cls, own: bool = False, **kwargs):
+    def __init_subclass__(cls, own: bool = False, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if '__init__' in vars(cls):
             cls.__init__ = _without_naming(cls.__init__)
@@ -72,18 +72,18 @@ class Bindable(Frozen):
             raise ArgumentError(f'{cls.__name__} defines {taken}, which gluonjax uses itself', remedy='rename them')
 
     @_without_naming
-    def __init__(self):
+    def __init__(self) -> None:
         pass
 
     @property
     def _class(self) -> 'type[Bindable]':
         return type(self)
 
-    def infer_shape(self, *inputs, **named) -> dict[str, Shape]:
-        """The shapes of this layer's own parameters that these inputs ask for: attribute name -> shape."""
+    def infer_shape(self, *inputs: Any, **named: Any) -> Mapping[str, Sequence[int | None]]:
+        """The shapes that these inputs ask of the parameters declared in this layer: attribute name -> shape."""
         return {}
 
-    def forward(self, *inputs, **named):
+    def forward(self, *inputs: Any, **named: Any) -> Any:
         """What this layer computes. Parameters read as arrays here, and child layers can be called."""
         gluon1 = '; rename hybrid_forward(self, F, x, ...), and use jax.numpy and jax.nn for F'
         hint = gluon1 if hasattr(self, 'hybrid_forward') else ''
@@ -96,25 +96,34 @@ class Bindable(Frozen):
 
     @property
     def batch_mask(self) -> jax.Array | None:
-        """In `forward`, under training: which samples count, of bool and shape (batch,); None if all do.
+        """In `forward`, in training: a mask of the valid samples, of bool and shape (batch,); None if all are valid.
 
-        A layer that mixes the samples of a batch leaves out those that do not count: they are padding.
+        A layer that mixes the samples of a batch leaves out those that are not valid: they are padding.
         """
         raise _not_running(self, 'batch_mask')
 
     def next_key(self) -> jax.Array:
-        """In `forward`: a fresh random key, derived from the run's key, this layer's path and a count.
+        """In `forward`: a fresh random key, derived from the key of the call, the path of this layer and a count.
 
         Inside a `jax.lax.scan`, `vmap` or inner `jit` of your own the key is drawn once a trace, not once a step;
         `self.scan` has a fresh one each step.
         """
         raise _not_running(self, 'next_key()')
 
-    def scan(self, body, init, xs=None, length: int | None = None, *, reverse: bool = False, over: str | None = None):
+    def scan(
+        self,
+        body: Callable[[Any, Any], tuple[Any, Any]],
+        init: Any,
+        xs: Any = None,
+        length: int | None = None,
+        *,
+        reverse: bool = False,
+        over: str | None = None,
+    ) -> tuple[Any, Any]:
         """In `forward`: `jax.lax.scan` whose body may call layers.
 
-        Every step has random keys of its own, and what layers record (running statistics) goes from step to step.
-        While shapes are being completed, body runs once.
+        Every step has fresh random keys, and what layers record (running statistics) goes from step to step. While
+        shapes are inferred, body runs once.
 
         Args:
             body: `carry, x -> carry, y`.
@@ -129,7 +138,9 @@ class Bindable(Frozen):
         """
         raise _not_running(self, 'scan()')
 
-    def checkpoint(self, function, *arguments, policy=None):
+    def checkpoint(
+        self, function: Callable[..., Any], *arguments: Any, policy: Callable[..., Any] | None = None
+    ) -> Any:
         """In `forward`: `jax.checkpoint` of a function that may call layers, on arguments.
 
         The gradient computes its inside again instead of keeping it. What layers record inside is kept.
@@ -142,7 +153,7 @@ class Bindable(Frozen):
         raise _not_running(self, 'checkpoint()')
 
 
-def _not_running(owner, what: str) -> BareLayerError:
+def _not_running(owner: object, what: str) -> BareLayerError:
     return BareLayerError(f'{type(owner).__name__}.{what} exists only in forward', remedy='ask for it in forward')
 
 
@@ -152,32 +163,40 @@ def forward_class(definition: Bindable) -> type[Bindable]:
 
 
 class Call(NamedTuple):
-    """One call of a layer, as text for tables and errors."""
+    """One call of a layer, for tables and errors."""
 
     path: Path
     kind: str
-    inputs: str
-    output: str
+    inputs: list[tuple[int, ...]]  # the shapes
+    output: list[tuple[int, ...]]
     leaf: bool  # called no other layer
 
 
 class Run:
-    """One pass through a definition: where values are read, values and shapes are checked, and news is recorded."""
+    """One pass through a definition: values are read, shapes are inferred or checked, running statistics recorded."""
 
     def __init__(
-        self, places: Mapping[str, Place], values, shapes: dict[str, Any], training: bool = False, key=None, mask=None
+        self,
+        declarations: Mapping[str, Declaration],
+        values: Mapping[str, Any] | None,
+        shapes: dict[str, Any],
+        training: bool = False,
+        key: jax.Array | None = None,
+        mask: jax.Array | None = None,
     ):
-        self.places, self.training, self.key, self.mask = places, training, key, mask
-        self.values, self.shapes = values, shapes  # without values, the run is there to complete the shapes
+        self.declarations, self.training, self.key, self.mask = declarations, training, key, mask
+        self.values, self.shapes = values, shapes  # without values, the shapes are inferred
         self.recorded: dict[str, Any] = {}
         self.history: list[Call] = []
         self.keys_drawn: dict[Path, int] = {}
         self.sliced: dict[str, int] = {}  # leaf -> how many of its axes of copies the scans around have taken off
-        self.recordable = {place.leaf.name for place in places.values() if not place.leaf.param.trainable}
-        self.trace = _trace_state() if self.recordable else None
+        self.recordable = {
+            declaration.leaf.name for declaration in declarations.values() if not declaration.leaf.param.trainable
+        }
+        self.trace = trace_state() if self.recordable else None
         self.observe: Callable[[Path, Bindable, Any], None] | None = None  # sees each layer's output, inner ones first
 
-    def __call__(self, definition, inputs, named):
+    def __call__(self, definition: Bindable, inputs: Any, named: Any) -> Any:
         for name in RESERVED_INPUTS:
             if name in named:
                 raise ArgumentError(f'an input cannot be named {name!r}', remedy='rename the argument of forward')
@@ -186,8 +205,9 @@ class Run:
         )
         return bind(definition, self, ())(*inputs, **named)
 
-    def read(self, path: Path, param: Param):
-        leaf = self.places['.'.join(path)].leaf.name
+    def read(self, path: Path, param: Param) -> Any:
+        """The array that `forward` reads."""
+        leaf = self.declarations['.'.join(path)].leaf.name
         if self.values is not None:
             if self.sliced.get(leaf, 0) != len(param.copies):
                 raise BareLayerError(
@@ -208,23 +228,24 @@ class Run:
             )
         return value if param.transform is None else param.transform(value)
 
-    def current(self, leaf: str):
+    def current(self, leaf: str) -> Any:
         """The value of a leaf, or what was recorded for it since."""
-        return self.recorded[leaf] if leaf in self.recorded else self.values[leaf]
+        return (self.recorded if leaf in self.recorded or self.values is None else self.values)[leaf]
 
-    def record(self, path: Path, param: Param, value) -> None:
+    def record(self, path: Path, param: Param, value: Any) -> None:
+        """Takes a new value of a parameter that is not trainable."""
         name = '.'.join(path)
         if param.trainable:
             raise FrozenError(
                 f'{name!r} is trainable, so forward cannot set it',
                 remedy='declare it with Param(trainable=False), or let the optimizer change it',
             )
-        if _trace_state() != self.trace:
+        if trace_state() != self.trace:
             raise TransformationError(
                 f'{name!r} was recorded inside a transformation of your own (scan, vmap, grad, jit or checkpoint)',
                 remedy='return the value from the transformed function, and assign it outside',
             )
-        leaf, *_ = self.places[name].leaf
+        leaf, *_ = self.declarations[name].leaf
         shape = self.shapes[leaf] and self.shapes[leaf][len(param.copies) :]
         if merge_shapes(shape, np.shape(value)) is None:
             raise ShapeError(
@@ -234,6 +255,7 @@ class Run:
         self.recorded[leaf] = jnp.asarray(value, jax.dtypes.canonicalize_dtype(dtype))
 
     def next_key(self, path: Path) -> jax.Array:
+        """What `Layer.next_key` documents."""
         if self.key is None:
             raise MissingKeyError(
                 f'{_where(path)} asks for a random key, and there is none',
@@ -242,31 +264,44 @@ class Run:
         count = self.keys_drawn[path] = self.keys_drawn.get(path, -1) + 1
         return named_keys([self.key], [f'{".".join(path)} {count}'])[0]
 
-    def scan(self, path: Path, body: Callable, carry, xs, length: int | None, reverse: bool, over: str | None):
-        length = _steps(xs, length)
-        if self.values is None:  # one step completes the shapes
+    def scan(
+        self,
+        path: Path,
+        body: Callable[..., Any],
+        carry: Any,
+        xs: Any,
+        length: int | None,
+        reverse: bool,
+        over: str | None,
+    ) -> tuple[Any, Any]:
+        """What `Layer.scan` documents."""
+        length, values = _steps(xs, length), self.values
+        if values is None:  # one step infers the shapes
             carry, y = body(carry, jax.tree.map(lambda x: jnp.zeros(x.shape[1:], x.dtype), xs))
             return carry, jax.tree.map(lambda y: jnp.broadcast_to(y, (length, *jnp.shape(y))), y)
         below = '.'.join((*path, over or '', ''))
-        stacked = {place.leaf.name for name, place in self.places.items() if over and name.startswith(below)}
+        stacked = {
+            declaration.leaf.name for name, declaration in self.declarations.items() if over and name.startswith(below)
+        }
         keys = None if self.key is None else jax.random.split(self.next_key(path), length)
         slices = {name: self.current(name) for name in stacked}
-        news = {name: self.current(name) for name in self.recordable - stacked}
+        updates = {name: self.current(name) for name in self.recordable - stacked}
         changed = set()
 
         def step(state, item):
-            (carry, news), (x, key, slices) = state, item
-            with self._inside(key, {**self.values, **slices}, news, stacked):
+            (carry, updates), (x, key, slices) = state, item
+            with self._inside(key, {**values, **slices}, updates, stacked):
                 carry, y = body(carry, x)
-                changed.update(name for name in news if self.recorded[name] is not news[name])
-                own = {name: value for name, value in self.recorded.items() if name in stacked}
-                return (carry, {name: self.recorded[name] for name in news}), (y, own)
+                changed.update(name for name in updates if self.recorded[name] is not updates[name])
+                recorded = {name: value for name, value in self.recorded.items() if name in stacked}
+                return (carry, {name: self.recorded[name] for name in updates}), (y, recorded)
 
-        (carry, news), (ys, own) = jax.lax.scan(step, (carry, news), (xs, keys, slices), length, reverse)
-        self.recorded.update(own, **{name: news[name] for name in changed})
+        (carry, updates), (ys, recorded) = jax.lax.scan(step, (carry, updates), (xs, keys, slices), length, reverse)
+        self.recorded.update(recorded, **{name: updates[name] for name in changed})
         return carry, ys
 
-    def checkpoint(self, path: Path, function: Callable, arguments, policy):
+    def checkpoint(self, path: Path, function: Callable[..., Any], arguments: Any, policy: Any) -> Any:
+        """What `Layer.checkpoint` documents."""
         if self.values is None:
             return function(*arguments)
 
@@ -280,22 +315,23 @@ class Run:
         return output
 
     @contextlib.contextmanager
-    def _inside(self, key, values, recorded, stacked: Iterable[str] = ()):
-        """Lets layers run inside a transformation: with these values, and a record of its own."""
+    def _inside(self, key: Any, values: Any, recorded: Any, stacked: Iterable[str] = ()) -> Iterator[None]:
+        """Lets layers run inside a transformation: with these values, and what is recorded there kept apart."""
         outside = {name: getattr(self, name) for name in ('key', 'values', 'recorded', 'keys_drawn', 'sliced', 'trace')}
         self.key, self.values, self.recorded, self.keys_drawn = key, values, dict(recorded), {}
         self.sliced = {**self.sliced, **{name: self.sliced.get(name, 0) + 1 for name in stacked}}
-        self.trace = _trace_state() if self.recordable else None
+        self.trace = trace_state() if self.recordable else None
         try:
             yield
         finally:
             vars(self).update(outside)
 
-    def call(self, layer: Bindable, forward: Callable, inputs, named):
+    def call(self, layer: Bindable, forward: Callable[..., Any], inputs: Any, named: Any) -> Any:
+        """Calls a layer: infers or checks the shapes of its parameters, and says where errors arose."""
         path, before = layer._path, len(self.history)
         try:
             for attribute, needed in layer.infer_shape(*inputs, **named).items():
-                self.fit((*path, attribute), tuple(needed), inputs)
+                self.infer((*path, attribute), tuple(needed), inputs)
             output = forward(*inputs, **named)
             if self.observe is not None:
                 self.observe(path, layer, output)
@@ -307,12 +343,12 @@ class Run:
                 refusal = ArgumentError(
                     f'{type(layer).__name__} takes other inputs',
                     expected=f'{type(layer).__name__}{inspect.signature(forward)}',
-                    got=', '.join([*map(_shapes, inputs), *(f'{name}={_shapes(x)}' for name, x in named.items())]),
+                    got=', '.join([*map(_text, inputs), *(f'{name}={_text(x)}' for name, x in named.items())]),
                 )
                 _locate(refusal, self, layer, inputs)
                 raise refusal from None
             if not getattr(error, '__notes__', None):
-                error.add_note(f'in {_where(path)} ({type(layer).__name__}) with input {_shapes(inputs)}')
+                error.add_note(f'in {_where(path)} ({type(layer).__name__}) with input {_text(inputs)}')
                 if isinstance(error, AttributeError) and error.name == 'data':
                     error.add_note('in forward a parameter reads as its array: self.weight, without .data()')
                 if isinstance(error, AttributeError) and any(isinstance(value, list | tuple) for value in inputs):
@@ -324,20 +360,20 @@ class Run:
         self.history.append(Call(path, type(layer).__name__, _shapes(inputs), _shapes(output), leaf))
         return output
 
-    def fit(self, path: Path, needed: Shape, inputs) -> None:
-        """Completes the shape at `path`, or says how it disagrees with what the input needs."""
+    def infer(self, path: Path, needed: Shape, inputs: Any) -> None:
+        """Infers the shape of the parameter at `path`, or says how it disagrees with what the input needs."""
         name = '.'.join(path)
-        if name not in self.places:
+        if name not in self.declarations:
             return  # declared only sometimes, as a bias is
-        leaf, param = self.places[name].leaf.name, self.places[name].param
+        leaf, param = self.declarations[name].leaf.name, self.declarations[name].param
         stored = self.shapes[leaf] and self.shapes[leaf][len(param.copies) :]
         if param.transform is None:
             merged = merge_shapes(stored, needed)
         else:
-            merged = stored if _transformed(param, stored, name) == needed else None
+            merged = stored if _transformed(param.transform, stored, name) == needed else None
         if merged is None:
             raise ShapeError(
-                f'{name!r} has shape {shape_text(stored)}, but the input {_shapes(inputs)} of {_where(path[:-1])} '
+                f'{name!r} has shape {shape_text(stored)}, but the input {_text(inputs)} of {_where(path[:-1])} '
                 f'needs {shape_text(needed)}',
                 remedy='check the widths on the way here' if self.history else 'check the width of the input',
             )
@@ -350,13 +386,13 @@ class _Bound(Bindable, own=True):
 
     __slots__ = ()
 
-    def __getattribute__(self, name: str):
+    def __getattribute__(self, name: str) -> Any:
         value = object.__getattribute__(self, name)
         if name not in object.__getattribute__(self, '__dict__'):
             return value
         return _resolve(value, object.__getattribute__(self, '_run'), (*object.__getattribute__(self, '_path'), name))
 
-    def __setattr__(self, name: str, value) -> None:
+    def __setattr__(self, name: str, value: Any) -> None:
         declared = object.__getattribute__(self, '__dict__').get(name)
         if not isinstance(declared, Param):
             raise FrozenError(
@@ -369,11 +405,11 @@ class _Bound(Bindable, own=True):
     def __delattr__(self, name: str) -> None:
         raise FrozenError(f'forward of {_where(self._path)} cannot delete {name!r}', remedy='use a local variable')
 
-    def __call__(self, *inputs, **named):
+    def __call__(self, *inputs: Any, **named: Any) -> Any:
         return self._run.call(self, self.forward, inputs, named)
 
     def __repr__(self) -> str:
-        return f'<{type(self).__name__} at {".".join(self._path)!r} in a run>'
+        return f'<{type(self).__name__} at {".".join(self._path)!r} when called>'
 
     @property
     def training(self) -> bool:
@@ -386,27 +422,30 @@ class _Bound(Bindable, own=True):
     def next_key(self) -> jax.Array:
         return self._run.next_key(self._path)
 
-    def scan(self, body, init, xs=None, length=None, *, reverse=False, over=None):
+    def scan(
+        self, body: Any, init: Any, xs: Any = None, length: Any = None, *, reverse: Any = False, over: Any = None
+    ) -> Any:
         return self._run.scan(self._path, body, init, xs, length, reverse, over)
 
-    def checkpoint(self, function, *arguments, policy=None):
+    def checkpoint(self, function: Any, *arguments: Any, policy: Any = None) -> Any:
         return self._run.checkpoint(self._path, function, arguments, policy)
 
 
-def bind(definition, run: Run, path: Path):
+def bind(definition: Bindable, run: Run, path: Path) -> Any:
     """The bound copy of a definition: its class, its fields, the run and the path."""
     cls = forward_class(definition)
     if '_bound_class' not in vars(cls):
         contents = {'__slots__': (), '__doc__': cls.__doc__, '__module__': cls.__module__}
-        type.__setattr__(cls, '_bound_class', type(cls)(cls.__name__, (_Bound, cls), contents))
-    bound = object.__new__(cls._bound_class)
+        make: Any = type(cls)
+        type.__setattr__(cls, '_bound_class', make(cls.__name__, (_Bound, cls), contents))
+    bound: Any = object.__new__(vars(cls)['_bound_class'])
     for name, value in (('__dict__', dict(vars(definition))), ('_run', run), ('_path', path)):
         object.__setattr__(bound, name, value)
     return bound
 
 
 def _resolve(value: Any, run: Run, path: Path) -> Any:
-    """A field as `forward` reads it: arrays for Params, bound copies for layers; dicts are the reader's own."""
+    """A field as `forward` reads it: arrays for Params, bound copies for layers; dicts are copies."""
 
     def resolve(item: Any, at: Path) -> Any:
         if isinstance(item, Param):
@@ -416,7 +455,7 @@ def _resolve(value: Any, run: Run, path: Path) -> Any:
     return map_items(resolve, value, path, dict)
 
 
-def _steps(xs, length: int | None) -> int:
+def _steps(xs: Any, length: int | None) -> int:
     leaves = jax.tree.leaves(xs)
     if length is None and not leaves:
         raise ArgumentError('a scan must know how many steps it has', remedy='give xs or length')
@@ -427,13 +466,25 @@ def _where(path: Path) -> str:
     return f'layer {".".join(path)}' if path else 'the layer itself'
 
 
-def _shapes(values) -> str:
-    """The shapes of inputs or outputs, as text."""
-    leaves = [np.shape(leaf) for leaf in jax.tree.leaves(values)]
-    return shape_text(leaves[0]) if len(leaves) == 1 else f'[{", ".join(map(shape_text, leaves))}]'
+def _shapes(values: Any) -> list[tuple[int, ...]]:
+    """The shapes of inputs or outputs."""
+    return [np.shape(leaf) for leaf in jax.tree.leaves(values)]
 
 
-def _takes(forward: Callable, inputs, named) -> bool:
+def shapes_text(shapes: Sequence[tuple[int, ...]]) -> str:
+    """Shapes as text.
+
+    >>> shapes_text([(2, 3)]), shapes_text([(2, 3), (4,)])
+    ('(2, 3)', '[(2, 3), (4,)]')
+    """
+    return shape_text(shapes[0]) if len(shapes) == 1 else f'[{", ".join(map(shape_text, shapes))}]'
+
+
+def _text(values: Any) -> str:
+    return shapes_text(_shapes(values))
+
+
+def _takes(forward: Callable[..., Any], inputs: Any, named: Any) -> bool:
     """Whether a function can be called with such arguments."""
     try:
         inspect.signature(forward).bind(*inputs, **named)
@@ -442,23 +493,27 @@ def _takes(forward: Callable, inputs, named) -> bool:
     return True
 
 
-def _locate(error: GluonError, run: Run, layer: Bindable, inputs) -> None:
+def _locate(error: GluonError, run: Run, layer: Bindable, inputs: Any) -> None:
     """Adds, once, where in the network an error arose and the shapes on the way there."""
-    flow = [f'{_where(c.path)} ({c.kind}): {c.inputs} -> {c.output}' for c in run.history if c.leaf][-8:]
-    here = f'in {_where(layer._path)} ({type(layer).__name__}), input {_shapes(inputs)}'
+    flow = [
+        f'{_where(c.path)} ({c.kind}): {shapes_text(c.inputs)} -> {shapes_text(c.output)}'
+        for c in run.history
+        if c.leaf
+    ][-8:]
+    here = f'in {_where(layer._path)} ({type(layer).__name__}), input {_text(inputs)}'
     error.locate(here, *(['after'] if flow else []), *('  ' + line for line in flow))
 
 
-def transformed_shape(transform, shape) -> tuple[int, ...]:
+def transformed_shape(transform: Callable[..., Any], shape: Shape) -> tuple[int, ...]:
     """The shape in which a tied parameter of this shape is read."""
-    return jax.eval_shape(transform, jax.ShapeDtypeStruct(shape, 'float32')).shape
+    return jax.eval_shape(transform, jax.ShapeDtypeStruct(tuple(shape), 'float32')).shape
 
 
-def _transformed(param: Param, stored: Shape | None, name: str) -> tuple[int, ...]:
-    if not is_known(stored):
+def _transformed(transform: Callable[..., Any], stored: Shape | None, name: str) -> tuple[int, ...]:
+    if stored is None or not is_known(stored):
         raise ShapeError(
             f'{name!r} is tied through a transform to a parameter whose shape is still unknown',
             got=stored,
             remedy='declare the sizes of the source (in_units=, in_channels=), or run it before this layer',
         )
-    return transformed_shape(param.transform, stored)
+    return transformed_shape(transform, stored)

@@ -13,7 +13,7 @@ import numpy as np
 from gluonjax.errors import ParamsError, TieError
 from gluonjax.layer import Layer, compare, infer_shapes, leaves_of, run_layer
 from gluonjax.param import Leaf
-from gluonjax.parameter import Parameter, concrete, draw_deferred, hand_out
+from gluonjax.parameter import Deferred, Parameter, concrete, draw_deferred, hand_out
 from gluonjax.ref import Values, read
 from gluonjax.run import transformed_shape
 from gluonjax.shapes import Shape, is_known, merge_shapes, shape_text
@@ -61,15 +61,13 @@ class Structure(NamedTuple):
         missing = [(leaf, parameter) for leaf, parameter in self.entries if parameter.current is None]
         if not missing:
             return {}
-        for _, parameter in missing:
-            if parameter.deferred is None:
-                raise parameter.missing()
+        deferred = {parameter: _deferred(parameter) for _, parameter in missing}
         known = {leaf.name: parameter.shape for leaf, parameter in self.entries}
         shapes = infer_shapes(self.definition, inputs, named, known)
         leaves = [leaf._replace(shape=shapes[leaf.name]) for leaf, _ in self.entries]
         shardings = {} if place is None else place(leaves)
         return draw_deferred(
-            {parameter: (parameter.deferred, shapes[leaf.name]) for leaf, parameter in missing},
+            {parameter: (deferred[parameter], shapes[leaf.name]) for leaf, parameter in missing},
             {parameter: shardings[leaf.name] for leaf, parameter in missing if leaf.name in shardings},
         )
 
@@ -132,6 +130,12 @@ class Structure(NamedTuple):
         return self.made[kind, compiled]
 
 
+def _deferred(parameter: Parameter) -> Deferred:
+    if parameter.deferred is None:
+        raise parameter.missing()
+    return parameter.deferred
+
+
 def _infer(definition: Layer, names: tuple[str, ...]) -> Callable[..., Any]:
     named = _infer_named(definition, names)
 
@@ -183,7 +187,7 @@ def _in_turn(first, second, value):
 
 def check_tie(target: str, shape: Shape | None, source: str, source_shape: Shape | None, transform: Any) -> None:
     """Refuses a tie of shapes that cannot fit."""
-    if transform is not None and is_known(source_shape):
+    if transform is not None and source_shape is not None and is_known(source_shape):
         source_shape = transformed_shape(transform, source_shape)
     elif transform is not None:
         return  # the first input will tell
