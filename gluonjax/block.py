@@ -533,7 +533,7 @@ class View(Block, own=True):
 class Definition(Layer, own=True):
     """The definition of a network whose class is a Block: its fields, and the class whose `forward` runs."""
 
-    __slots__ = ('_block_class',)
+    __slots__ = ('_class',)
 
     @classmethod
     def of(cls, block_class: type[Block], fields: dict[str, Any], token: Token) -> 'Definition':
@@ -541,16 +541,12 @@ class Definition(Layer, own=True):
         definition.__setstate__((fields, token, block_class))
         return definition
 
-    @property
-    def _class(self) -> type[Bindable]:
-        return self._block_class
-
     def __getstate__(self) -> tuple[Any, ...]:
-        return (*super().__getstate__(), self._block_class)
+        return (*super().__getstate__(), self._class)
 
     def __setstate__(self, state: Any) -> None:
         *state, block_class = state
-        _keep(self, _block_class=block_class)
+        _keep(self, _class=block_class)
         super().__setstate__(state)
 
 

@@ -23,9 +23,9 @@ from gluonjax.errors import (
 )
 from gluonjax.keys import as_key
 from gluonjax.param import Declaration, Leaf, Param, SharedParameters, Token
-from gluonjax.run import Bindable, Call, Run, forward_class, shapes_text
+from gluonjax.run import Bindable, Call, Run, forward_class
 from gluonjax.sampler import Request, draw
-from gluonjax.shapes import is_known, merge_shapes, shape_text
+from gluonjax.shapes import is_known, merge_shapes, shape_text, shapes_text
 from gluonjax.tables import table
 from gluonjax.tree import FrozenDict, Path, check_keys, flatten, items_of, map_items, matches, nest, no_match
 

@@ -5,32 +5,22 @@ through the run, so that a Param becomes its array and a child layer becomes cal
 """
 
 import contextlib
+import dataclasses
 import functools
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import jax
-import jax.core
 import jax.numpy as jnp
 import numpy as np
 
+from gluonjax import errors
 from gluonjax.config import Frozen
-from gluonjax.errors import (
-    ArgumentError,
-    BareLayerError,
-    FrozenError,
-    GluonError,
-    MissingKeyError,
-    ShapeError,
-    TransformationError,
-)
 from gluonjax.keys import named_keys
-from gluonjax.param import Declaration, Param, Token, trace_state
-from gluonjax.shapes import Shape, is_known, merge_shapes, shape_text
+from gluonjax.param import Declaration, Leaf, Param, Token, trace_state
+from gluonjax.shapes import Shape, is_known, merge_shapes, shape_text, shapes_text
 from gluonjax.tree import Path, map_items
-
-RESERVED_INPUTS = ('key', 'init', 'training')
 
 
 def _without_naming(construct: Callable[..., None]) -> Callable[..., None]:
@@ -59,6 +49,7 @@ class Bindable(Frozen):
     _path: Path  # these two on bound copies only
     _run: 'Run'
     _token: Token
+    _class: 'type[Bindable]'  # whose `forward` runs: the class itself, but for the definition of a Block
     _taken: ClassVar[frozenset[str]] = frozenset()
 
     def __init_subclass__(cls, own: bool = False, **kwargs: Any) -> None:
@@ -67,17 +58,23 @@ class Bindable(Frozen):
             cls.__init__ = _without_naming(cls.__init__)
         private = {name for name in vars(cls) if name.startswith('_') and not name.endswith('__')}
         if own:
-            cls._taken = cls._taken | private | {'_frozen', *Bindable.__slots__}
+            cls._taken = cls._taken | private | {'_frozen', '_class', *Bindable.__slots__}
         elif taken := sorted(private & cls._taken):
-            raise ArgumentError(f'{cls.__name__} defines {taken}, which gluonjax uses itself', remedy='rename them')
+            what = f'{cls.__name__} defines {taken}, which gluonjax uses itself'
+            raise errors.ArgumentError(what, remedy='rename them')
+        if '_class' not in vars(cls):
+            cls._class = cls
 
     @_without_naming
     def __init__(self) -> None:
         pass
 
-    @property
-    def _class(self) -> 'type[Bindable]':
-        return type(self)
+    def _running(self, what: str) -> 'Run':
+        run = getattr(self, '_run', None)
+        if run is None:
+            what = f'{type(self).__name__}.{what} exists only in forward'
+            raise errors.BareLayerError(what, remedy='ask for it in forward')
+        return run
 
     def infer_shape(self, *inputs: Any, **named: Any) -> Mapping[str, Sequence[int | None]]:
         """The shapes that these inputs ask of the parameters declared in this layer: attribute name -> shape."""
@@ -92,7 +89,7 @@ class Bindable(Frozen):
     @property
     def training(self) -> bool:
         """In `forward`: True under `apply_train`."""
-        raise _not_running(self, 'training')
+        return self._running('training').training
 
     @property
     def batch_mask(self) -> jax.Array | None:
@@ -100,7 +97,7 @@ class Bindable(Frozen):
 
         A layer that mixes the samples of a batch leaves out those that are not valid: they are padding.
         """
-        raise _not_running(self, 'batch_mask')
+        return self._running('batch_mask').mask
 
     def next_key(self) -> jax.Array:
         """In `forward`: a fresh random key, derived from the key of the call, the path of this layer and a count.
@@ -108,7 +105,7 @@ class Bindable(Frozen):
         Inside a `jax.lax.scan`, `vmap` or inner `jit` of your own the key is drawn once a trace, not once a step;
         `self.scan` has a fresh one each step.
         """
-        raise _not_running(self, 'next_key()')
+        return self._running('next_key()').next_key(self._path)
 
     def scan(
         self,
@@ -136,7 +133,7 @@ class Bindable(Frozen):
         Returns:
             The last carry, and the stacked ys.
         """
-        raise _not_running(self, 'scan()')
+        return self._running('scan()').scan(self._path, body, init, xs, length, reverse, over)
 
     def checkpoint(
         self, function: Callable[..., Any], *arguments: Any, policy: Callable[..., Any] | None = None
@@ -150,11 +147,7 @@ class Bindable(Frozen):
             *arguments: pytrees of arrays.
             policy: one of `jax.checkpoint_policies`, which says what to keep after all.
         """
-        raise _not_running(self, 'checkpoint()')
-
-
-def _not_running(owner: object, what: str) -> BareLayerError:
-    return BareLayerError(f'{type(owner).__name__}.{what} exists only in forward', remedy='ask for it in forward')
+        return self._running('checkpoint()').checkpoint(self._path, function, arguments, policy)
 
 
 def forward_class(definition: Bindable) -> type[Bindable]:
@@ -172,61 +165,60 @@ class Call(NamedTuple):
     leaf: bool  # called no other layer
 
 
+@dataclasses.dataclass(eq=False)
 class Run:
     """One pass through a definition: values are read, shapes are inferred or checked, running statistics recorded."""
 
-    def __init__(
-        self,
-        declarations: Mapping[str, Declaration],
-        values: Mapping[str, Any] | None,
-        shapes: dict[str, Any],
-        training: bool = False,
-        key: jax.Array | None = None,
-        mask: jax.Array | None = None,
-    ):
-        self.declarations, self.training, self.key, self.mask = declarations, training, key, mask
-        self.values, self.shapes = values, shapes  # without values, the shapes are inferred
-        self.recorded: dict[str, Any] = {}
-        self.history: list[Call] = []
-        self.keys_drawn: dict[Path, int] = {}
-        self.sliced: dict[str, int] = {}  # leaf -> how many of its axes of copies the scans around have taken off
-        self.recordable = {
-            declaration.leaf.name for declaration in declarations.values() if not declaration.leaf.param.trainable
-        }
+    declarations: Mapping[str, Declaration]
+    values: Mapping[str, Any] | None  # None while shapes are inferred
+    shapes: dict[str, Any]
+    training: bool = False
+    key: jax.Array | None = None
+    mask: jax.Array | None = None
+    observe: Callable[[Path, Bindable, Any], None] | None = None  # sees each layer's output, inner ones first
+    recorded: dict[str, Any] = dataclasses.field(default_factory=dict)
+    history: list[Call] = dataclasses.field(default_factory=list)
+    keys_drawn: dict[Path, int] = dataclasses.field(default_factory=dict)
+    sliced: dict[str, int] = dataclasses.field(default_factory=dict)  # leaf -> how many axes of copies scans took off
+
+    def __post_init__(self) -> None:
+        self.recordable = {leaf.name for leaf, _ in self.declarations.values() if not leaf.param.trainable}
         self.trace = trace_state() if self.recordable else None
-        self.observe: Callable[[Path, Bindable, Any], None] | None = None  # sees each layer's output, inner ones first
 
     def __call__(self, definition: Bindable, inputs: Any, named: Any) -> Any:
-        for name in RESERVED_INPUTS:
-            if name in named:
-                raise ArgumentError(f'an input cannot be named {name!r}', remedy='rename the argument of forward')
-        inputs, named = jax.tree.map(
-            lambda leaf: jnp.asarray(leaf) if isinstance(leaf, np.ndarray) else leaf, (inputs, named)
-        )
+        if reserved := sorted({'key', 'init', 'training'} & named.keys()):
+            raise errors.ArgumentError(f'an input cannot be named {reserved[0]!r}', remedy='rename the argument')
+        inputs, named = jax.tree.map(lambda x: jnp.asarray(x) if isinstance(x, np.ndarray) else x, (inputs, named))
         return bind(definition, self, ())(*inputs, **named)
 
     def read(self, path: Path, param: Param) -> Any:
         """The array that `forward` reads."""
-        leaf = self.declarations['.'.join(path)].leaf.name
-        if self.values is not None:
-            if self.sliced.get(leaf, 0) != len(param.copies):
-                raise BareLayerError(
-                    f'{".".join(path)!r} stacks {shape_text(param.copies)} copies, and forward takes one at a time',
-                    remedy='call the layer that repeats it, or use self.scan(..., over=...)',
-                )
-            value = self.current(leaf)
-        elif leaf in self.recorded:
-            value = self.recorded[leaf]
-        elif is_known(self.shapes[leaf]):
-            shape = self.shapes[leaf][len(param.copies) :]
-            value = jnp.zeros(shape, jax.dtypes.canonicalize_dtype(param.dtype))
+        leaf = self.declarations['.'.join(path)].leaf
+        if self.values is not None and self.sliced.get(leaf.name, 0) != len(param.copies):
+            raise errors.BareLayerError(
+                f'{".".join(path)!r} stacks {shape_text(param.copies)} copies, and forward takes one at a time',
+                remedy='call the layer that repeats it, or use self.scan(..., over=...)',
+            )
+        if self.values is None and leaf.name not in self.recorded:
+            value = self._zeros(leaf, path)
         else:
-            raise ShapeError(
+            value = self.current(leaf.name)
+        return value if param.transform is None else param.transform(value)
+
+    def _zeros(self, leaf: Leaf, path: Path) -> jax.Array:
+        """What stands for the value while shapes are inferred."""
+        shape = self._shape(leaf)
+        if shape is None or not is_known(shape):
+            raise errors.ShapeError(
                 f'the shape of {".".join(path)!r} is still unknown where forward reads it',
-                got=self.shapes[leaf],
+                got=shape,
                 remedy='declare it whole, or return it from infer_shape of its layer and call that layer',
             )
-        return value if param.transform is None else param.transform(value)
+        return jnp.zeros(shape, jax.dtypes.canonicalize_dtype(leaf.param.dtype))
+
+    def _shape(self, leaf: Leaf) -> Shape | None:
+        """The shape of one copy, as far as it is known."""
+        return self.shapes[leaf.name] and self.shapes[leaf.name][len(leaf.param.copies) :]
 
     def current(self, leaf: str) -> Any:
         """The value of a leaf, or what was recorded for it since."""
@@ -236,53 +228,45 @@ class Run:
         """Takes a new value of a parameter that is not trainable."""
         name = '.'.join(path)
         if param.trainable:
-            raise FrozenError(
+            raise errors.FrozenError(
                 f'{name!r} is trainable, so forward cannot set it',
                 remedy='declare it with Param(trainable=False), or let the optimizer change it',
             )
         if trace_state() != self.trace:
-            raise TransformationError(
+            raise errors.TransformationError(
                 f'{name!r} was recorded inside a transformation of your own (scan, vmap, grad, jit or checkpoint)',
                 remedy='return the value from the transformed function, and assign it outside',
             )
-        leaf, *_ = self.declarations[name].leaf
-        shape = self.shapes[leaf] and self.shapes[leaf][len(param.copies) :]
-        if merge_shapes(shape, np.shape(value)) is None:
-            raise ShapeError(
-                f'{name!r} was recorded with another shape', expected=shape_text(shape), got=np.shape(value)
-            )
-        dtype = param.dtype if self.values is None else self.values[leaf].dtype
-        self.recorded[leaf] = jnp.asarray(value, jax.dtypes.canonicalize_dtype(dtype))
+        leaf = self.declarations[name].leaf
+        shape, new = self._shape(leaf), np.shape(value)
+        if merge_shapes(shape, new) is None:
+            what = f'{name!r} was recorded with another shape'
+            raise errors.ShapeError(what, expected=shape_text(shape), got=new)
+        dtype = param.dtype if self.values is None else self.values[leaf.name].dtype
+        self.recorded[leaf.name] = jnp.asarray(value, jax.dtypes.canonicalize_dtype(dtype))
 
     def next_key(self, path: Path) -> jax.Array:
         """What `Layer.next_key` documents."""
         if self.key is None:
-            raise MissingKeyError(
-                f'{_where(path)} asks for a random key, and there is none',
-                remedy='apply_train(params, x, key=key)' if self.training else 'apply is inference; use apply_train',
-            )
+            remedy = 'apply_train(params, x, key=key)' if self.training else 'apply is inference; use apply_train'
+            raise errors.MissingKeyError(f'{_where(path)} asks for a random key, and there is none', remedy=remedy)
         count = self.keys_drawn[path] = self.keys_drawn.get(path, -1) + 1
         return named_keys([self.key], [f'{".".join(path)} {count}'])[0]
 
     def scan(
-        self,
-        path: Path,
-        body: Callable[..., Any],
-        carry: Any,
-        xs: Any,
-        length: int | None,
-        reverse: bool,
-        over: str | None,
+        self, path: Path, body: Any, carry: Any, xs: Any, length: int | None, reverse: bool, over: str | None
     ) -> tuple[Any, Any]:
         """What `Layer.scan` documents."""
-        length, values = _steps(xs, length), self.values
-        if values is None:  # one step infers the shapes
+        if length is None:
+            sizes = [len(leaf) for leaf in jax.tree.leaves(xs)]
+            if not sizes:
+                raise errors.ArgumentError('a scan must know how many steps it has', remedy='give xs or length')
+            length = sizes[0]
+        if self.values is None:  # one step infers the shapes
             carry, y = body(carry, jax.tree.map(lambda x: jnp.zeros(x.shape[1:], x.dtype), xs))
             return carry, jax.tree.map(lambda y: jnp.broadcast_to(y, (length, *jnp.shape(y))), y)
-        below = '.'.join((*path, over or '', ''))
-        stacked = {
-            declaration.leaf.name for name, declaration in self.declarations.items() if over and name.startswith(below)
-        }
+        below, values = '.'.join((*path, over or '', '')), self.values
+        stacked = {leaf.name for name, (leaf, _) in self.declarations.items() if over and name.startswith(below)}
         keys = None if self.key is None else jax.random.split(self.next_key(path), length)
         slices = {name: self.current(name) for name in stacked}
         updates = {name: self.current(name) for name in self.recordable - stacked}
@@ -335,26 +319,12 @@ class Run:
             output = forward(*inputs, **named)
             if self.observe is not None:
                 self.observe(path, layer, output)
-        except GluonError as error:
-            _locate(error, self, layer, inputs)
-            raise
         except Exception as error:
             if isinstance(error, TypeError) and not _takes(forward, inputs, named):
-                refusal = ArgumentError(
-                    f'{type(layer).__name__} takes other inputs',
-                    expected=f'{type(layer).__name__}{inspect.signature(forward)}',
-                    got=', '.join([*map(_text, inputs), *(f'{name}={_text(x)}' for name, x in named.items())]),
-                )
-                _locate(refusal, self, layer, inputs)
+                refusal = _refusal(layer, forward, inputs, named)
+                self._locate(refusal, layer, inputs)
                 raise refusal from None
-            if not getattr(error, '__notes__', None):
-                error.add_note(f'in {_where(path)} ({type(layer).__name__}) with input {_text(inputs)}')
-                if isinstance(error, AttributeError) and error.name == 'data':
-                    error.add_note('in forward a parameter reads as its array: self.weight, without .data()')
-                if isinstance(error, AttributeError) and any(isinstance(value, list | tuple) for value in inputs):
-                    error.add_note(
-                        'an input is a list or tuple: pass an array (jnp.asarray), or a jax.ShapeDtypeStruct'
-                    )
+            self._locate(error, layer, inputs)
             raise
         leaf = len(self.history) == before
         self.history.append(Call(path, type(layer).__name__, _shapes(inputs), _shapes(output), leaf))
@@ -365,20 +335,40 @@ class Run:
         name = '.'.join(path)
         if name not in self.declarations:
             return  # declared only sometimes, as a bias is
-        leaf, param = self.declarations[name].leaf.name, self.declarations[name].param
-        stored = self.shapes[leaf] and self.shapes[leaf][len(param.copies) :]
+        leaf, param = self.declarations[name]
+        merged = shape = self._shape(leaf)
         if param.transform is None:
-            merged = merge_shapes(stored, needed)
-        else:
-            merged = stored if _transformed(param.transform, stored, name) == needed else None
+            merged = merge_shapes(shape, needed)
+        elif shape is None or not is_known(shape):
+            raise errors.ShapeError(
+                f'{name!r} is tied through a transform to a parameter whose shape is still unknown',
+                got=shape,
+                remedy='declare the sizes of the source (in_units=, in_channels=), or run it before this layer',
+            )
+        elif transformed_shape(param.transform, shape) != needed:
+            merged = None
         if merged is None:
-            raise ShapeError(
-                f'{name!r} has shape {shape_text(stored)}, but the input {_text(inputs)} of {_where(path[:-1])} '
+            raise errors.ShapeError(
+                f'{name!r} has shape {shape_text(shape)}, but the input {_text(inputs)} of {_where(path[:-1])} '
                 f'needs {shape_text(needed)}',
                 remedy='check the widths on the way here' if self.history else 'check the width of the input',
             )
         if self.values is None:
-            self.shapes[leaf] = (*param.copies, *merged)
+            self.shapes[leaf.name] = (*param.copies, *merged)
+
+    def _locate(self, error: Exception, layer: Bindable, inputs: Any) -> None:
+        """Adds to an error, once, in which layer it arose, and the shapes on the way there."""
+        here = f'in {_where(layer._path)} ({type(layer).__name__}), input {_text(inputs)}'
+        if isinstance(error, errors.GluonError):
+            calls = [call for call in self.history if call.leaf][-8:]
+            flow = [f'  {_where(c.path)} ({c.kind}): {shapes_text(c.inputs)} -> {shapes_text(c.output)}' for c in calls]
+            error.locate(here, *(['after', *flow] if flow else []))
+        elif not getattr(error, '__notes__', None):
+            error.add_note(here)
+            if isinstance(error, AttributeError) and error.name == 'data':
+                error.add_note('in forward a parameter reads as its array: self.weight, without .data()')
+            if isinstance(error, AttributeError) and any(isinstance(value, list | tuple) for value in inputs):
+                error.add_note('an input is a list or tuple: pass an array (jnp.asarray), or a jax.ShapeDtypeStruct')
 
 
 class _Bound(Bindable, own=True):
@@ -395,7 +385,7 @@ class _Bound(Bindable, own=True):
     def __setattr__(self, name: str, value: Any) -> None:
         declared = object.__getattribute__(self, '__dict__').get(name)
         if not isinstance(declared, Param):
-            raise FrozenError(
+            raise errors.FrozenError(
                 f'forward of {_where(self._path)} cannot set {name!r}',
                 expected='a parameter declared with Param(trainable=False)',
                 remedy='use a local variable, or declare the value as such a parameter',
@@ -403,32 +393,15 @@ class _Bound(Bindable, own=True):
         self._run.record((*self._path, name), declared, value)
 
     def __delattr__(self, name: str) -> None:
-        raise FrozenError(f'forward of {_where(self._path)} cannot delete {name!r}', remedy='use a local variable')
+        raise errors.FrozenError(
+            f'forward of {_where(self._path)} cannot delete {name!r}', remedy='use a local variable'
+        )
 
     def __call__(self, *inputs: Any, **named: Any) -> Any:
         return self._run.call(self, self.forward, inputs, named)
 
     def __repr__(self) -> str:
         return f'<{type(self).__name__} at {".".join(self._path)!r} when called>'
-
-    @property
-    def training(self) -> bool:
-        return self._run.training
-
-    @property
-    def batch_mask(self) -> jax.Array | None:
-        return self._run.mask
-
-    def next_key(self) -> jax.Array:
-        return self._run.next_key(self._path)
-
-    def scan(
-        self, body: Any, init: Any, xs: Any = None, length: Any = None, *, reverse: Any = False, over: Any = None
-    ) -> Any:
-        return self._run.scan(self._path, body, init, xs, length, reverse, over)
-
-    def checkpoint(self, function: Any, *arguments: Any, policy: Any = None) -> Any:
-        return self._run.checkpoint(self._path, function, arguments, policy)
 
 
 def bind(definition: Bindable, run: Run, path: Path) -> Any:
@@ -455,13 +428,6 @@ def _resolve(value: Any, run: Run, path: Path) -> Any:
     return map_items(resolve, value, path, dict)
 
 
-def _steps(xs: Any, length: int | None) -> int:
-    leaves = jax.tree.leaves(xs)
-    if length is None and not leaves:
-        raise ArgumentError('a scan must know how many steps it has', remedy='give xs or length')
-    return leaves[0].shape[0] if length is None else length
-
-
 def _where(path: Path) -> str:
     return f'layer {".".join(path)}' if path else 'the layer itself'
 
@@ -469,15 +435,6 @@ def _where(path: Path) -> str:
 def _shapes(values: Any) -> list[tuple[int, ...]]:
     """The shapes of inputs or outputs."""
     return [np.shape(leaf) for leaf in jax.tree.leaves(values)]
-
-
-def shapes_text(shapes: Sequence[tuple[int, ...]]) -> str:
-    """Shapes as text.
-
-    >>> shapes_text([(2, 3)]), shapes_text([(2, 3), (4,)])
-    ('(2, 3)', '[(2, 3), (4,)]')
-    """
-    return shape_text(shapes[0]) if len(shapes) == 1 else f'[{", ".join(map(shape_text, shapes))}]'
 
 
 def _text(values: Any) -> str:
@@ -493,27 +450,13 @@ def _takes(forward: Callable[..., Any], inputs: Any, named: Any) -> bool:
     return True
 
 
-def _locate(error: GluonError, run: Run, layer: Bindable, inputs: Any) -> None:
-    """Adds, once, where in the network an error arose and the shapes on the way there."""
-    flow = [
-        f'{_where(c.path)} ({c.kind}): {shapes_text(c.inputs)} -> {shapes_text(c.output)}'
-        for c in run.history
-        if c.leaf
-    ][-8:]
-    here = f'in {_where(layer._path)} ({type(layer).__name__}), input {_text(inputs)}'
-    error.locate(here, *(['after'] if flow else []), *('  ' + line for line in flow))
+def _refusal(layer: Bindable, forward: Callable[..., Any], inputs: Any, named: Any) -> errors.ArgumentError:
+    """The error for inputs that `forward` does not take."""
+    kind, given = type(layer).__name__, [*map(_text, inputs), *(f'{name}={_text(x)}' for name, x in named.items())]
+    expected = f'{kind}{inspect.signature(forward)}'
+    return errors.ArgumentError(f'{kind} takes other inputs', expected=expected, got=', '.join(given))
 
 
 def transformed_shape(transform: Callable[..., Any], shape: Shape) -> tuple[int, ...]:
     """The shape in which a tied parameter of this shape is read."""
     return jax.eval_shape(transform, jax.ShapeDtypeStruct(tuple(shape), 'float32')).shape
-
-
-def _transformed(transform: Callable[..., Any], stored: Shape | None, name: str) -> tuple[int, ...]:
-    if stored is None or not is_known(stored):
-        raise ShapeError(
-            f'{name!r} is tied through a transform to a parameter whose shape is still unknown',
-            got=stored,
-            remedy='declare the sizes of the source (in_units=, in_channels=), or run it before this layer',
-        )
-    return transformed_shape(transform, stored)

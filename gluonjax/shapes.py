@@ -1,11 +1,22 @@
 """Shapes with sizes that are not known yet; `None` stands for such a size."""
 
+from collections.abc import Sequence
+
 Shape = tuple[int | None, ...]
 
 
 def shape_text(shape: Shape | None) -> str:
     """A shape as text; None stands for an unknown size."""
     return 'unknown' if shape is None else f'({", ".join(map(str, shape))}{"," if len(shape) == 1 else ""})'
+
+
+def shapes_text(shapes: Sequence[Shape]) -> str:
+    """Shapes as text.
+
+    >>> shapes_text([(2, 3)]), shapes_text([(2, 3), (4,)])
+    ('(2, 3)', '[(2, 3), (4,)]')
+    """
+    return shape_text(shapes[0]) if len(shapes) == 1 else f'[{", ".join(map(shape_text, shapes))}]'
 
 
 def is_known(shape: Shape | None) -> bool:

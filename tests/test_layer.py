@@ -894,7 +894,7 @@ def test_an_error_of_ones_own_code_carries_the_path():
 
     with pytest.raises(KeyError, match='mine') as error:
         Chain(nn.Dense(3), nn.Lambda(fail)).init(KEY, X)
-    assert error.value.__notes__[0] == 'in layer layers.1 (Lambda) with input (2, 3)'
+    assert error.value.__notes__[0] == 'in layer layers.1 (Lambda), input (2, 3)'
 
 
 @pytest.mark.parametrize(
