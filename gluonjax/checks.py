@@ -38,6 +38,20 @@ def number(name: str, value: Any, least: float = -math.inf, most: float = math.i
     return number
 
 
+def positive(name: str, value: Any) -> float:
+    """A number above 0."""
+    if number(name, value) <= 0:
+        raise ArgumentError(f'{name} must be a number > 0, got {value!r}')
+    return float(value)
+
+
+def fraction(name: str, value: Any) -> float:
+    """A number from 0 on and below 1, such as a decay rate or a momentum coefficient."""
+    if number(name, value, 0) >= 1:
+        raise ArgumentError(f'{name} must be a number >= 0 and < 1, got {value!r}')
+    return float(value)
+
+
 def one_of(name: str, value: Any, choices: Iterable[Any]) -> Any:
     """One of a few values.
 

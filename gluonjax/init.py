@@ -100,7 +100,8 @@ class Initializer(Frozen):
 
     def __call__(self, key: Any, shape: Sequence[int], dtype: DTypeLike = jnp.float32) -> jax.Array:
         """The signature of `jax.nn.initializers`, so that ours work in flax and wherever else it is taken."""
-        return self.init_weight(None if key is None else as_key(key), tuple(shape), dtype, 'weight')
+        key = None if key is None else as_key(key)
+        return self.init_weight(key, tuple(shape), dtype, 'weight')
 
     def has_value_for(self, name: str) -> bool:
         """Whether this one holds a value for this very parameter, which then wins over what its layer declares."""

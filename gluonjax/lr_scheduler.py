@@ -14,7 +14,7 @@ Array(0.25, dtype=float32, weak_type=True)
 import copy
 import math
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import Any, Literal, Self, overload
 
 import jax
 import jax.numpy as jnp
@@ -31,8 +31,11 @@ def __dir__() -> list[str]:
     return sorted(__all__)
 
 
+WarmupMode = Literal['linear', 'constant']
+
+
 class LRScheduler(Frozen):
-    """The base of schedulers: the warm-up, and `after_warmup`, which a subclass says.
+    """The base of schedulers: the warm-up, and `after_warmup`, which a subclass defines.
 
     Args:
         base_lr: the rate at which the warm-up ends and the schedule starts.
@@ -43,7 +46,7 @@ class LRScheduler(Frozen):
     Raises:
         ArgumentError: if an argument has no such value.
 
-    A scheduler of one's own:
+    A scheduler of your own:
 
     >>> class InverseRoot(LRScheduler):
     ...     def after_warmup(self, num_update, xp):
@@ -52,13 +55,19 @@ class LRScheduler(Frozen):
     array([0.25, 0.5 , 0.5 , 0.25])
     """
 
-    def __init__(self, base_lr=0.01, warmup_steps=0, warmup_begin_lr=0.0, warmup_mode='linear'):
+    _remedy = 'make a new scheduler'
+
+    def __init__(
+        self,
+        base_lr: float = 0.01,
+        warmup_steps: int = 0,
+        warmup_begin_lr: float = 0.0,
+        warmup_mode: WarmupMode = 'linear',
+    ) -> None:
         self.base_lr = checks.number('base_lr', base_lr)
         self.warmup_steps = checks.size('warmup_steps', warmup_steps, least=0)
         self.warmup_begin_lr = checks.number('warmup_begin_lr', warmup_begin_lr, most=self.base_lr)
-        if warmup_mode not in ('linear', 'constant'):
-            raise ArgumentError('warmup_mode is unknown', expected="'linear' or 'constant'", got=repr(warmup_mode))
-        self.warmup_mode = warmup_mode
+        self.warmup_mode = checks.one_of('warmup_mode', warmup_mode, ('linear', 'constant'))
         self.warmup_final_lr = self.base_lr
 
     def after_warmup(self, num_update: Any, xp: Any) -> Any:
@@ -66,16 +75,23 @@ class LRScheduler(Frozen):
 
         It is evaluated for updates of the warm-up too, and the result not used.
         """
-        raise ArgumentError(f'{type(self).__name__} says no rate', remedy='override after_warmup(self, num_update, xp)')
+        raise ArgumentError(
+            f'{type(self).__name__} has no schedule', remedy='override after_warmup(self, num_update, xp)'
+        )
 
-    def __call__(self, num_update):
+    @overload
+    def __call__(self, num_update: int | float) -> float: ...
+    @overload
+    def __call__(self, num_update: Any) -> Any: ...
+    def __call__(self, num_update: Any) -> Any:
         """The learning rate of the update with this number; a float for a Python number, else an array."""
         xp = jnp if isinstance(num_update, jax.Array) else np
-        warming = num_update < self.warmup_steps
-        rate = xp.where(warming, self._warmup(num_update), self.after_warmup(num_update, xp))
+        with jax.numpy_dtype_promotion('standard'):  # the number of the update is of integers
+            warming = num_update < self.warmup_steps
+            rate = xp.where(warming, self._warmup(num_update), self.after_warmup(num_update, xp))
         return float(rate) if isinstance(num_update, int | float) else rate
 
-    def _warmup(self, num_update):
+    def _warmup(self, num_update: Any) -> Any:
         if self.warmup_mode == 'constant' or not self.warmup_steps:
             return self.warmup_begin_lr
         return self.warmup_begin_lr + (self.warmup_final_lr - self.warmup_begin_lr) * (num_update / self.warmup_steps)
@@ -105,20 +121,20 @@ class FactorScheduler(LRScheduler):
 
     def __init__(
         self,
-        step,
-        factor=1.0,
-        stop_factor_lr=1e-8,
-        base_lr=0.01,
-        warmup_steps=0,
-        warmup_begin_lr=0.0,
-        warmup_mode='linear',
-    ):
+        step: int,
+        factor: float = 1.0,
+        stop_factor_lr: float = 1e-8,
+        base_lr: float = 0.01,
+        warmup_steps: int = 0,
+        warmup_begin_lr: float = 0.0,
+        warmup_mode: WarmupMode = 'linear',
+    ) -> None:
         super().__init__(base_lr, warmup_steps, warmup_begin_lr, warmup_mode)
         self.step = checks.size('step', step)
         self.factor = checks.number('factor', factor, 0, 1)
         self.stop_factor_lr = checks.number('stop_factor_lr', stop_factor_lr)
 
-    def after_warmup(self, num_update, xp):
+    def after_warmup(self, num_update: Any, xp: Any) -> Any:
         changes = xp.maximum(num_update - 1, 0) // self.step
         fallen = xp.maximum(self.base_lr * self.factor**changes, self.stop_factor_lr)
         return xp.where(changes > 0, fallen, self.base_lr)
@@ -128,47 +144,61 @@ class MultiFactorScheduler(LRScheduler):
     """`base_lr * factor^k`, where k counts the entries of `step` that are smaller than the number of the update.
 
     Args:
-        step: whole numbers in increasing order.
+        step: ints in increasing order.
         factor: from 0 to 1.
         base_lr, warmup_steps, warmup_begin_lr, warmup_mode: see `LRScheduler`.
     """
 
     def __init__(
-        self, step: Sequence[int], factor=1.0, base_lr=0.01, warmup_steps=0, warmup_begin_lr=0.0, warmup_mode='linear'
-    ):
+        self,
+        step: Sequence[int],
+        factor: float = 1.0,
+        base_lr: float = 0.01,
+        warmup_steps: int = 0,
+        warmup_begin_lr: float = 0.0,
+        warmup_mode: WarmupMode = 'linear',
+    ) -> None:
         super().__init__(base_lr, warmup_steps, warmup_begin_lr, warmup_mode)
         if not isinstance(step, list | tuple) or not step or sorted(set(step)) != list(step):
-            raise ArgumentError('step cannot be this', expected='a list of increasing whole numbers', got=repr(step))
+            raise ArgumentError(f'step must be a list of increasing ints, got {step!r}')
         self.step = tuple(checks.size('step', number) for number in step)
         self.factor = checks.number('factor', factor, 0, 1)
 
-    def after_warmup(self, num_update, xp):
+    def after_warmup(self, num_update: Any, xp: Any) -> Any:
         changes = sum(xp.where(num_update > number, 1, 0) for number in self.step)
         return self.base_lr * self.factor**changes
 
 
-class _Descent(LRScheduler):
-    """A fall from `base_lr` to `final_lr` that ends with update `max_update`."""
+class _Decay(LRScheduler):
+    """From `base_lr` to `final_lr`, which is reached in update `max_update`."""
 
-    def __init__(self, max_update, base_lr, final_lr, warmup_steps, warmup_begin_lr, warmup_mode):
+    def __init__(
+        self,
+        max_update: int,
+        base_lr: float,
+        final_lr: float,
+        warmup_steps: int,
+        warmup_begin_lr: float,
+        warmup_mode: WarmupMode,
+    ) -> None:
         super().__init__(base_lr, warmup_steps, warmup_begin_lr, warmup_mode)
         self.max_update = checks.size('max_update', max_update, least=self.warmup_steps + 1)
         self.final_lr = checks.number('final_lr', final_lr)
 
-    def share(self, way: Any, xp: Any) -> Any:
-        """The share of the fall that is left after this share of the way."""
+    def remaining(self, progress: Any, xp: Any) -> Any:
+        """The fraction of the decay that is still to come, after this fraction of the updates."""
         raise NotImplementedError
 
-    def after_warmup(self, num_update, xp):
-        way = xp.clip((num_update - self.warmup_steps) / (self.max_update - self.warmup_steps), 0, 1)
-        return self.final_lr + (self.base_lr - self.final_lr) * self.share(way, xp)
+    def after_warmup(self, num_update: Any, xp: Any) -> Any:
+        progress = xp.clip((num_update - self.warmup_steps) / (self.max_update - self.warmup_steps), 0, 1)
+        return self.final_lr + (self.base_lr - self.final_lr) * self.remaining(progress, xp)
 
     def with_base_lr(self, base_lr: float) -> Self:
         return self
 
 
-class PolyScheduler(_Descent):
-    """From `base_lr` to `final_lr` as `(1 - way)^pwr`, where `way` is the share of the updates after the warm-up.
+class PolyScheduler(_Decay):
+    """From `base_lr` to `final_lr` as `(1 - progress)^pwr`, `progress` being the fraction of updates after the warm-up.
 
     After update `max_update` the rate stays `final_lr`.
 
@@ -181,16 +211,23 @@ class PolyScheduler(_Descent):
     """
 
     def __init__(
-        self, max_update, base_lr=0.01, pwr=2.0, final_lr=0.0, warmup_steps=0, warmup_begin_lr=0.0, warmup_mode='linear'
-    ):
+        self,
+        max_update: int,
+        base_lr: float = 0.01,
+        pwr: float = 2.0,
+        final_lr: float = 0.0,
+        warmup_steps: int = 0,
+        warmup_begin_lr: float = 0.0,
+        warmup_mode: WarmupMode = 'linear',
+    ) -> None:
         super().__init__(max_update, base_lr, final_lr, warmup_steps, warmup_begin_lr, warmup_mode)
         self.pwr = checks.number('pwr', pwr, 0)
 
-    def share(self, way, xp):
-        return (1 - way) ** self.pwr
+    def remaining(self, progress: Any, xp: Any) -> Any:
+        return (1 - progress) ** self.pwr
 
 
-class CosineScheduler(_Descent):
+class CosineScheduler(_Decay):
     """From `base_lr` to `final_lr` along half a cosine (Loshchilov and Hutter, 2017).
 
     After update `max_update` the rate stays `final_lr`.
@@ -203,9 +240,15 @@ class CosineScheduler(_Descent):
     """
 
     def __init__(
-        self, max_update, base_lr=0.01, final_lr=0.0, warmup_steps=0, warmup_begin_lr=0.0, warmup_mode='linear'
-    ):
+        self,
+        max_update: int,
+        base_lr: float = 0.01,
+        final_lr: float = 0.0,
+        warmup_steps: int = 0,
+        warmup_begin_lr: float = 0.0,
+        warmup_mode: WarmupMode = 'linear',
+    ) -> None:
         super().__init__(max_update, base_lr, final_lr, warmup_steps, warmup_begin_lr, warmup_mode)
 
-    def share(self, way, xp):
-        return (1 + xp.cos(math.pi * way)) / 2
+    def remaining(self, progress: Any, xp: Any) -> Any:
+        return (1 + xp.cos(math.pi * progress)) / 2

@@ -8,6 +8,7 @@ import pickle
 
 import jax
 import jax.numpy as jnp
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from golden.optimizer_cases import SCHEDULERS, UPDATES
@@ -118,3 +119,16 @@ def test_wrong_options(cls, options):
 def test_a_scheduler_that_says_nothing():
     with pytest.raises(errors.ArgumentError, match='override after_warmup'):
         lr_scheduler.LRScheduler()(1)
+
+
+def test_strict_promotion():
+    schedulers = [
+        lr_scheduler.FactorScheduler(2, 0.5, warmup_steps=3),
+        lr_scheduler.MultiFactorScheduler([2, 5], 0.5, warmup_steps=3),
+        lr_scheduler.PolyScheduler(9, warmup_steps=3),
+        lr_scheduler.CosineScheduler(9, warmup_steps=3),
+    ]
+    for scheduler in schedulers:
+        expected = jax.jit(scheduler)(jnp.int32(6))
+        with jax.numpy_dtype_promotion('strict'):
+            assert jax.jit(scheduler)(jnp.int32(6)) == expected

@@ -1,4 +1,4 @@
-"""Optimizers: MXNet's trajectories, and the distributions of an optax transformation."""
+"""Optimizers: MXNet's trajectories, and the properties of an optax transformation."""
 
 import copy
 import functools
@@ -149,9 +149,11 @@ def test_create():
     assert optimizer.create(sgd) is sgd
     assert optimizer.create(adam) is adam
     with pytest.raises(
-        errors.ArgumentError, match=r"no optimizer has this name\n  expected: one of \['adadelta'.*'sgd'"
+        errors.ArgumentError, match=r"no optimizer is named 'nothing'\n  expected: one of \['adadelta'.*'sgd'"
     ):
         optimizer.create('nothing')
+    with pytest.raises(errors.ArgumentError, match=r"try: 'adam'$"):
+        optimizer.create('Adm')
     with pytest.raises(errors.ArgumentError, match=r"SGD has no option \['mometum'\]\n  expected: .*'momentum'"):
         optimizer.create('sgd', mometum=0.9)
     with pytest.raises(errors.ArgumentError, match=r"'beta1'.*'correct_bias'.*'learning_rate'"):
@@ -166,18 +168,18 @@ def test_create():
 def test_register():
     @optimizer.register
     class Plain(optimizer.Optimizer):
-        def rule(self):
-            return transforms.descent()
+        def transformation(self):
+            return transforms.scale_by_learning_rate()
 
     try:
         made = optimizer.create('plain', learning_rate=2)
         updates, _ = made.update(jnp.ones(2), made.init(jnp.ones(2)), jnp.ones(2))
         np.testing.assert_array_equal(updates, [-2, -2])
     finally:
-        optimizer.base._REGISTRY.pop('plain')
+        optimizer.base.OPTIMIZERS.classes.pop('plain')
     with pytest.raises(errors.ArgumentError, match='only optimizers'):
         optimizer.register(int)
-    with pytest.raises(errors.ArgumentError, match='says no rule'):
+    with pytest.raises(errors.ArgumentError, match='has no transformation'):
         optimizer.Optimizer().init({})
 
 
@@ -222,6 +224,10 @@ def test_optimizers_are_frozen_picklable_and_copyable():
         ('SGD', {'begin_num_update': 1.5}),
         ('SGD', {'lr_mult': 0.1}),
         ('SGD', {'wd_mult': {'.*': 'none'}}),
+        ('SGD', {'lr_mult': {'.*': math.nan}}),
+        ('SGD', {'lr_mult': {'.*': -1}}),
+        ('SGD', {'lr_mult': {'.*': math.inf}}),
+        ('SGD', {'lr_mult': {'.*': 'x'}}),
         ('Adam', {'beta1': 1}),
         ('Adam', {'beta2': 1.5}),
         ('Adam', {'epsilon': -1}),
@@ -239,7 +245,7 @@ def test_wrong_options(cls, options):
         getattr(optimizer, cls)(**options)
 
 
-# Laws of a transformation, for each optimizer.
+# Properties of a transformation, for each optimizer.
 
 PARAMS = {'0': {'weight': jnp.array([[0.5, -1.0], [2.0, 0.25]]), 'bias': jnp.array([[1.0, -0.5]])}}
 GRADIENTS = {'0': {'weight': jnp.array([[0.1, -0.4], [0.0, 0.3]]), 'bias': jnp.array([[-0.2, 0.6]])}}
@@ -371,6 +377,73 @@ def test_in_multi_steps(name):
     rule = CONCRETE[name](**options_of(name))
     accumulated = optax.MultiSteps(rule, 2)
     assert_close(walk(accumulated, 4, update=jax.jit(accumulated.update))[0], walk(rule, 2)[0])
+
+
+@pytest.mark.parametrize('name', ['adam', 'adamw', 'lamb', 'adamax', 'nadam', 'ftml'])
+def test_counts_are_each_parameters_own(name):
+    """A parameter that joins after 300 updates begins as it would at once, as in MXNet; the rate goes on for all."""
+    scheduler = lr_scheduler.FactorScheduler(100, 0.5, base_lr=0.1)
+    rule = CONCRETE[name](learning_rate=0.1, lr_scheduler=scheduler)
+    old, joined = {'old': jnp.full(2, 3.0)}, {'joined': jnp.array([1.0, -2.0])}
+    gradients = {'old': jnp.ones(2), 'joined': jnp.array([0.5, -0.25])}
+    state = rule.init(old)
+    update = jax.jit(rule.update)
+    for _ in range(300):
+        _, state = update({'old': gradients['old']}, state, old)
+    known = {jax.tree_util.keystr(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(state)}
+    both = jax.tree_util.tree_map_with_path(
+        lambda path, leaf: known.get(jax.tree_util.keystr(path), leaf), rule.init(old | joined)
+    )
+    updates, after = rule.update(gradients, both, old | joined)
+    plain = CONCRETE[name](learning_rate=scheduler(301))
+    alone, _ = plain.update({'joined': gradients['joined']}, plain.init(joined), joined)
+    assert_close(updates['joined'], alone['joined'])
+    assert (int(after.count), int(after.counts['old']), int(after.counts['joined'])) == (301, 301, 1)
+
+
+def test_complex_parameters():
+    """Real and imaginary part are updated as two parameters, but that Adam's second moment is of the whole."""
+    params, gradients = jnp.array([1 + 2j, -1j], 'complex64'), jnp.array([0.3 - 0.4j, 1j], 'complex64')
+    rule = optimizer.SGD(0.9, learning_rate=0.1)
+    halves = [walk(rule, params=part(params), gradients=part(gradients))[0] for part in (jnp.real, jnp.imag)]
+    assert_close(walk(rule, params=params, gradients=gradients)[0], halves[0] + 1j * halves[1])
+    updates, state = (rule := optimizer.Adam(0.1)).update(gradients, rule.init(params), params)
+    assert_close(updates, -0.1 * gradients / abs(gradients), 1e-5)
+    assert {leaf.dtype.name for leaf in jax.tree.leaves(state)} == {'int32', 'float32', 'complex64'}
+
+
+@pytest.mark.parametrize('scale', [1e30, 1e20, 1.0, 1e-22, 1e-30])
+def test_norms_neither_overflow_nor_vanish(scale):
+    gradients = {'a': jnp.array([3.0, 0.0]) * scale, 'b': jnp.array(4.0) * scale, 'c': jnp.zeros((0, 2))}
+    np.testing.assert_allclose(transforms.norm(gradients['a']), 3 * scale, rtol=1e-6)
+    rule = transforms.clip_by_global_norm(scale)
+    clipped, _ = rule.update(gradients, rule.init(gradients))
+    np.testing.assert_allclose(clipped['a'], np.float32([0.6, 0]) * np.float32(scale), rtol=1e-6)
+    np.testing.assert_allclose(clipped['b'], np.float32(0.8) * np.float32(scale), rtol=1e-6)
+    rule = transforms.clip_by_global_norm(6 * scale)
+    assert_close(rule.update(gradients, rule.init(gradients))[0], gradients, rtol=0, atol=0)
+    lars = optimizer.LARS(learning_rate=1.0, eta=1.0)
+    weight = jnp.array([0.6, 0.8])
+    updates, _ = lars.update(gradients['a'], lars.init(weight), weight)
+    np.testing.assert_allclose(updates, [-1, 0], rtol=1e-6)
+
+
+def test_a_limit_of_zero_is_no_movement():
+    rule = transforms.clip_by_global_norm(0.0)
+    for gradient in (jnp.zeros(2), jnp.ones(2)):
+        np.testing.assert_array_equal(rule.update({'a': gradient}, rule.init({}))[0]['a'], [0, 0])
+    assert np.isnan(rule.update({'a': jnp.array([jnp.nan])}, rule.init({}))[0]['a']).all()
+    assert not np.isfinite(rule.update({'a': jnp.array([jnp.inf])}, rule.init({}))[0]['a']).any()
+    assert rule.update({}, rule.init({}))[0] == {}
+
+
+@EVERY
+def test_strict_promotion(name):
+    with jax.numpy_dtype_promotion('strict'):
+        rule = CONCRETE[name](**options_of(name), **({} if name == 'adadelta' else {'lr_mult': {'.*bias': 2}}))
+        half = jax.tree.map(lambda leaf: leaf.astype('bfloat16'), (PARAMS, GRADIENTS))
+        updates, _ = jax.eval_shape(rule.update, half[1], jax.eval_shape(rule.init, half[0]), half[0])
+    assert {leaf.dtype.name for leaf in jax.tree.leaves(updates)} == {'bfloat16'}
 
 
 def test_wrong_trees():
@@ -645,5 +718,5 @@ def test_what_optax_has_too(ours, theirs):
 def test_complement_is_precise(beta):
     numbers = np.array([1, 2, 10, 1000, 10**6])
     np.testing.assert_allclose(
-        transforms.complement(beta, jnp.asarray(numbers)), 1 - beta ** numbers.astype(float), rtol=1e-6
+        transforms.one_minus_power(beta, jnp.asarray(numbers)), 1 - beta ** numbers.astype(float), rtol=1e-6
     )

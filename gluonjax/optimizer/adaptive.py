@@ -1,26 +1,16 @@
 """Optimizers that adapt the rate of each element to its gradients."""
 
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, Unpack
 
 import jax
 import jax.numpy as jnp
-import optax
 
 from gluonjax import checks
 from gluonjax.errors import ArgumentError, ShapeError
-from gluonjax.optimizer.base import Optimizer, positive, register, share
-from gluonjax.optimizer.transforms import (
-    bias_corrected,
-    clipped,
-    complement,
-    decayed,
-    descent,
-    each,
-    keep,
-    moments,
-    momentum,
-    transformation,
-)
+from gluonjax.optimizer import transforms as tx
+from gluonjax.optimizer.base import Optimizer, Options, RateAndOptions, register
+from gluonjax.optimizer.transforms import ParamInfo, Transformation, add_weight_decay, scale_by_learning_rate
 
 
 @register
@@ -32,12 +22,14 @@ class AdaGrad(Optimizer):
         **options: see `Optimizer`.
     """
 
-    def __init__(self, eps=1e-7, **options):
+    counts_each = False
+
+    def __init__(self, eps: float = 1e-7, **options: Unpack[RateAndOptions]) -> None:
         super().__init__(**options)
         self.eps = checks.number('eps', eps, 0)
 
-    def rule(self):
-        return optax.chain(clipped(self.clip_gradient), optax.scale_by_rss(0.0, self.eps), decayed(), descent())
+    def transformation(self) -> Transformation:
+        return tx.chain(self.clip(), tx.scale_by_rss(0.0, self.eps), add_weight_decay(), scale_by_learning_rate())
 
 
 @register
@@ -53,18 +45,20 @@ class GroupAdaGrad(Optimizer):
         ShapeError: in `init`, if a parameter is no matrix.
     """
 
-    def __init__(self, eps=1e-5, **options):
+    counts_each = False
+
+    def __init__(self, eps: float = 1e-5, **options: Unpack[RateAndOptions]) -> None:
         super().__init__(**options)
         self.eps = checks.number('eps', eps, 0)
         if self.wd:
-            raise ArgumentError('GroupAdaGrad has no weight decay', expected='wd=0', got=self.wd)
+            raise ArgumentError(f'GroupAdaGrad has no weight decay: wd must be 0, got {self.wd}')
 
-    def rule(self):
-        def function(gradient, kept, weight, terms):
+    def transformation(self) -> Transformation:
+        def function(gradient, kept, weight, info):
             history = kept['history'] + jnp.mean(gradient * gradient, axis=1, keepdims=True)
             return gradient / jnp.sqrt(history + self.eps), {'history': history}
 
-        return optax.chain(clipped(self.clip_gradient), keep({'history': _row_zeros}, function), descent())
+        return tx.chain(self.clip(), tx.with_state({'history': _row_zeros}, function), scale_by_learning_rate())
 
 
 @register
@@ -75,7 +69,7 @@ class AdaDelta(Optimizer):
     `learning_rate` is accepted and does nothing.
 
     Args:
-        rho: the share of the averages that stays.
+        rho: the decay rate of the averages.
         epsilon: keeps the roots away from 0.
         **options: see `Optimizer`.
 
@@ -83,20 +77,22 @@ class AdaDelta(Optimizer):
         ArgumentError: if `lr_mult` or `lr_scheduler` is given.
     """
 
-    def __init__(self, rho=0.90, epsilon=1e-5, **options):
+    counts_each = False
+
+    def __init__(self, rho: float = 0.90, epsilon: float = 1e-5, **options: Unpack[RateAndOptions]) -> None:
         super().__init__(**options)
-        self.rho, self.epsilon = share('rho', rho), checks.number('epsilon', epsilon, 0)
+        self.rho, self.epsilon = checks.fraction('rho', rho), checks.number('epsilon', epsilon, 0)
         if self.lr_mult or self.lr_scheduler is not None:
             raise _no_rate()
 
-    def with_multipliers(self, lr_mult, wd_mult):
+    def with_multipliers(self, lr_mult: Mapping[str, float], wd_mult: Mapping[str, float]) -> Optimizer:
         if any(factor != 1 for factor in lr_mult.values()):
             raise _no_rate()
         return super().with_multipliers({}, wd_mult)
 
-    def rule(self):
-        scaled = optax.scale_by_adadelta(self.rho, self.epsilon)
-        return optax.chain(clipped(self.clip_gradient), scaled, decayed(), optax.scale(-1.0))
+    def transformation(self) -> Transformation:
+        scaled = tx.scale_by_adadelta(self.rho, self.epsilon)
+        return tx.chain(self.clip(), scaled, add_weight_decay(), tx.scale(-1.0))
 
 
 @register
@@ -108,7 +104,7 @@ class RMSProp(Optimizer):
 
     Args:
         learning_rate: see `Optimizer`.
-        gamma1: the share of the averages that stays.
+        gamma1: the decay rate of the averages.
         gamma2: momentum, if centered.
         epsilon: keeps the root away from 0.
         centered: which of the two.
@@ -116,55 +112,59 @@ class RMSProp(Optimizer):
         **options: see `Optimizer`.
     """
 
+    counts_each = False
+
     def __init__(
         self,
-        learning_rate=0.001,
-        gamma1=0.9,
-        gamma2=0.9,
-        epsilon=1e-8,
-        centered=False,
-        clip_weights=None,
-        **options,
-    ):
+        learning_rate: float | None = 0.001,
+        gamma1: float = 0.9,
+        gamma2: float = 0.9,
+        epsilon: float = 1e-8,
+        centered: bool = False,
+        clip_weights: float | None = None,
+        **options: Unpack[Options],
+    ) -> None:
         super().__init__(learning_rate=learning_rate, **options)
-        self.gamma1, self.gamma2 = share('gamma1', gamma1), share('gamma2', gamma2)
+        self.gamma1, self.gamma2 = checks.fraction('gamma1', gamma1), checks.fraction('gamma2', gamma2)
         self.epsilon, self.centered = checks.number('epsilon', epsilon, 0), bool(centered)
-        self.clip_weights = positive('clip_weights', clip_weights)
+        self.clip_weights = None if clip_weights is None else checks.positive('clip_weights', clip_weights)
 
-    def rule(self):
-        gradient = optax.chain(decayed(), clipped(self.clip_gradient))
+    def transformation(self) -> Transformation:
+        gradient = tx.chain(add_weight_decay(), self.clip())
         if self.centered:
-            scaled = optax.scale_by_stddev(self.gamma1, self.epsilon)
-            update = optax.chain(scaled, descent(), momentum(self.gamma2))
+            scaled = tx.scale_by_stddev(self.gamma1, self.epsilon)
+            update = tx.chain(scaled, scale_by_learning_rate(), tx.momentum(self.gamma2))
         else:
-            update = optax.chain(optax.scale_by_rms(self.gamma1, self.epsilon), descent())
-        return optax.chain(gradient, update, each(self._inside))
+            update = tx.chain(tx.scale_by_rms(self.gamma1, self.epsilon), scale_by_learning_rate())
+        return tx.chain(gradient, update, tx.per_parameter(self._inside))
 
-    def _inside(self, update, weight, terms):
+    def _inside(self, update, weight, info):
         bound = self.clip_weights
         return update if bound is None else jnp.clip(weight + update, -bound, bound) - weight
 
 
 class _WithMoments(Optimizer):
-    """What has moving averages m of the gradient, by beta1, and v of its square, by beta2, and an epsilon."""
+    """Optimizers with moving averages m of the gradient, by beta1, and v of its square, by beta2, and an epsilon."""
 
-    def __init__(self, learning_rate, beta1, beta2, epsilon, **options):
+    def __init__(
+        self, learning_rate: float | None, beta1: float, beta2: float, epsilon: float, **options: Unpack[Options]
+    ) -> None:
         super().__init__(learning_rate=learning_rate, **options)
-        self.beta1, self.beta2 = share('beta1', beta1), share('beta2', beta2)
+        self.beta1, self.beta2 = checks.fraction('beta1', beta1), checks.fraction('beta2', beta2)
         self.epsilon = checks.number('epsilon', epsilon, 0)
 
-    def ratio(self) -> optax.GradientTransformation:
+    def ratio(self) -> Transformation:
         """`m / (sqrt(v) + epsilon)`."""
-        return moments(self.beta1, self.beta2, lambda m, v, number: m / (jnp.sqrt(v) + self.epsilon))
+        return tx.scale_by_moments(self.beta1, self.beta2, lambda m, v, number: m / (jnp.sqrt(v) + self.epsilon))
 
-    def corrected_ratio(self) -> optax.GradientTransformation:
+    def corrected_ratio(self) -> Transformation:
         """The same of m and v without their bias towards 0."""
 
         def direction(m, v, number):
-            m, v = m / complement(self.beta1, number), v / complement(self.beta2, number)
+            m, v = m / tx.one_minus_power(self.beta1, number), v / tx.one_minus_power(self.beta2, number)
             return m / (jnp.sqrt(v) + self.epsilon)
 
-        return moments(self.beta1, self.beta2, direction)
+        return tx.scale_by_moments(self.beta1, self.beta2, direction)
 
 
 @register
@@ -176,20 +176,28 @@ class Adam(_WithMoments):
 
     Args:
         learning_rate: see `Optimizer`.
-        beta1: the share of m that stays.
-        beta2: the share of v that stays.
+        beta1: the decay rate of m.
+        beta2: the decay rate of v.
         epsilon: keeps the denominator away from 0.
         lazy_update: accepted, see `SGD`.
         **options: see `Optimizer`.
     """
 
-    def __init__(self, learning_rate=0.001, beta1=0.9, beta2=0.999, epsilon=1e-8, lazy_update=True, **options):
+    def __init__(
+        self,
+        learning_rate: float | None = 0.001,
+        beta1: float = 0.9,
+        beta2: float = 0.999,
+        epsilon: float = 1e-8,
+        lazy_update: bool = True,
+        **options: Unpack[Options],
+    ) -> None:
         super().__init__(learning_rate, beta1, beta2, epsilon, **options)
         self.lazy_update = lazy_update
 
-    def rule(self):
-        gradient = optax.chain(decayed(), clipped(self.clip_gradient))
-        return optax.chain(gradient, self.ratio(), bias_corrected(self.beta1, self.beta2), descent())
+    def transformation(self) -> Transformation:
+        gradient = tx.chain(add_weight_decay(), self.clip())
+        return tx.chain(gradient, self.ratio(), tx.correct_bias(self.beta1, self.beta2), scale_by_learning_rate())
 
 
 @register
@@ -203,20 +211,28 @@ class AdamW(_WithMoments):
 
     Args:
         learning_rate: see `Optimizer`.
-        beta1: the share of m that stays.
-        beta2: the share of v that stays.
+        beta1: the decay rate of m.
+        beta2: the decay rate of v.
         epsilon: keeps the denominator away from 0.
         correct_bias: whether there is a c, as for Adam.
         **options: see `Optimizer`.
     """
 
-    def __init__(self, learning_rate=0.001, beta1=0.9, beta2=0.999, epsilon=1e-6, correct_bias=True, **options):
+    def __init__(
+        self,
+        learning_rate: float | None = 0.001,
+        beta1: float = 0.9,
+        beta2: float = 0.999,
+        epsilon: float = 1e-6,
+        correct_bias: bool = True,
+        **options: Unpack[Options],
+    ) -> None:
         super().__init__(learning_rate, beta1, beta2, epsilon, **options)
         self.correct_bias = bool(correct_bias)
 
-    def rule(self):
-        correction = bias_corrected(self.beta1, self.beta2) if self.correct_bias else optax.identity()
-        return optax.chain(clipped(self.clip_gradient), self.ratio(), decayed(), correction, descent())
+    def transformation(self) -> Transformation:
+        correction = tx.correct_bias(self.beta1, self.beta2) if self.correct_bias else tx.identity()
+        return tx.chain(self.clip(), self.ratio(), add_weight_decay(), correction, scale_by_learning_rate())
 
 
 @register
@@ -227,8 +243,8 @@ class LAMB(_WithMoments):
 
     Args:
         learning_rate: see `Optimizer`.
-        beta1: the share of m that stays.
-        beta2: the share of v that stays.
+        beta1: the decay rate of m.
+        beta2: the decay rate of v.
         epsilon: keeps the denominator away from 0.
         lower_bound: the least that |w| counts as; None for no bound.
         upper_bound: the most that |w| counts as; None for no bound.
@@ -238,25 +254,28 @@ class LAMB(_WithMoments):
 
     def __init__(
         self,
-        learning_rate=0.001,
-        beta1=0.9,
-        beta2=0.999,
-        epsilon=1e-6,
-        lower_bound=None,
-        upper_bound=None,
-        bias_correction=True,
-        **options,
-    ):
+        learning_rate: float | None = 0.001,
+        beta1: float = 0.9,
+        beta2: float = 0.999,
+        epsilon: float = 1e-6,
+        lower_bound: float | None = None,
+        upper_bound: float | None = None,
+        bias_correction: bool = True,
+        **options: Unpack[Options],
+    ) -> None:
         super().__init__(learning_rate, beta1, beta2, epsilon, **options)
-        self.lower_bound, self.upper_bound = positive('lower_bound', lower_bound), positive('upper_bound', upper_bound)
+        self.lower_bound = None if lower_bound is None else checks.positive('lower_bound', lower_bound)
+        self.upper_bound = None if upper_bound is None else checks.positive('upper_bound', upper_bound)
         self.bias_correction = bool(bias_correction)
 
-    def rule(self):
+    def transformation(self) -> Transformation:
         ratio = self.corrected_ratio() if self.bias_correction else self.ratio()
-        return optax.chain(clipped(self.clip_gradient), ratio, decayed(), each(self._trusted), descent())
+        return tx.chain(
+            self.clip(), ratio, add_weight_decay(), tx.per_parameter(self._trusted), scale_by_learning_rate()
+        )
 
-    def _trusted(self, direction, weight, terms):
-        of_weight, of_direction = jnp.linalg.norm(weight.ravel()), jnp.linalg.norm(direction.ravel())
+    def _trusted(self, direction, weight, info):
+        of_weight, of_direction = tx.norm(weight), tx.norm(direction)
         if self.lower_bound is not None:
             of_weight = jnp.maximum(of_weight, self.lower_bound)
         if self.upper_bound is not None:
@@ -274,81 +293,72 @@ class Adamax(Optimizer):
 
     Args:
         learning_rate: see `Optimizer`.
-        beta1: the share of m that stays.
-        beta2: the share of u that stays.
+        beta1: the decay rate of m.
+        beta2: the decay rate of u.
         **options: see `Optimizer`.
     """
 
-    def __init__(self, learning_rate=0.002, beta1=0.9, beta2=0.999, **options):
+    def __init__(
+        self, learning_rate: float | None = 0.002, beta1: float = 0.9, beta2: float = 0.999, **options: Unpack[Options]
+    ) -> None:
         super().__init__(learning_rate=learning_rate, **options)
-        self.beta1, self.beta2 = share('beta1', beta1), share('beta2', beta2)
+        self.beta1, self.beta2 = checks.fraction('beta1', beta1), checks.fraction('beta2', beta2)
 
-    def rule(self):
-        def function(gradient, kept, weight, terms):
+    def transformation(self) -> Transformation:
+        def function(gradient, kept, weight, info):
             mean = self.beta1 * kept['mean'] + (1 - self.beta1) * gradient
             most = jnp.maximum(self.beta2 * kept['most'], jnp.abs(gradient))
-            direction = mean / jnp.where(most > 0, most, 1) / complement(self.beta1, terms.number)
+            direction = mean / jnp.where(most > 0, most, 1) / tx.one_minus_power(self.beta1, info.number)
             return direction, {'mean': mean, 'most': most}
 
-        scaled = keep({'mean': jnp.zeros_like, 'most': jnp.zeros_like}, function)
-        return optax.chain(decayed(), clipped(self.clip_gradient), scaled, descent())
-
-
-class NesterovMoments(NamedTuple):
-    """The product of momenta so far, and the moving averages."""
-
-    schedule: Any
-    moments: Any
+        scaled = tx.with_state({'mean': jnp.zeros_like, 'most': jnp.zeros_like}, function)
+        return tx.chain(add_weight_decay(), self.clip(), scaled, scale_by_learning_rate())
 
 
 @register
 class Nadam(_WithMoments):
     """Adam with Nesterov's momentum and a schedule for it (Dozat, 2015).
 
-    In update t the momentum is `beta1 * (1 - 0.5 * 0.96^(t * schedule_decay))`. MXNet 1.9.1 multiplies these into the
-    schedule once for each parameter instead of once an update, so that results depend on how many parameters there are
-    and in which order; here it is once, which is MXNet's answer for a network of one parameter.
+    In update t the momentum is `beta1 * (1 - 0.5 * 0.96^(t * schedule_decay))`. MXNet 1.9.1 multiplies those of all
+    parameters into one schedule, so that results depend on how many parameters there are and in which order; here each
+    parameter has its schedule, which is MXNet's answer for a network of one parameter.
 
     Args:
         learning_rate: see `Optimizer`.
-        beta1: the share of the average gradient that stays.
-        beta2: the share of the average square that stays.
+        beta1: the decay rate of the average gradient.
+        beta2: the decay rate of the average square.
         epsilon: keeps the denominator away from 0.
         schedule_decay: how fast the momentum warms up.
         **options: see `Optimizer`; weight decay is added to the gradient, then it is clipped.
     """
 
-    def __init__(self, learning_rate=0.001, beta1=0.9, beta2=0.999, epsilon=1e-8, schedule_decay=0.004, **options):
+    def __init__(
+        self,
+        learning_rate: float | None = 0.001,
+        beta1: float = 0.9,
+        beta2: float = 0.999,
+        epsilon: float = 1e-8,
+        schedule_decay: float = 0.004,
+        **options: Unpack[Options],
+    ) -> None:
         super().__init__(learning_rate, beta1, beta2, epsilon, **options)
         self.schedule_decay = checks.number('schedule_decay', schedule_decay)
 
-    def rule(self):
-        return optax.chain(decayed(), clipped(self.clip_gradient), self._nesterov(), descent())
+    def transformation(self) -> Transformation:
+        slots = {'mean': jnp.zeros_like, 'var': tx.real_zeros, 'schedule': lambda weight: jnp.ones((), jnp.float32)}
+        return tx.chain(add_weight_decay(), self.clip(), tx.with_state(slots, self._nesterov), scale_by_learning_rate())
 
-    def _momentum(self, number):
-        return self.beta1 * (1 - 0.5 * 0.96 ** (number * self.schedule_decay))
+    def _momentum(self, number: Any) -> Any:
+        return self.beta1 * (1 - 0.5 * 0.96 ** (jnp.asarray(number, jnp.float32) * self.schedule_decay))
 
-    def _nesterov(self) -> optax.GradientTransformationExtraArgs:
-        def init(params):
-            return NesterovMoments(jnp.ones((), jnp.float32), self._averages(None).init(params))
-
-        def update(updates, state, params, step):
-            schedule = state.schedule * self._momentum(step.number)
-            updates, averages = self._averages(schedule).update(updates, state.moments, params, step=step)
-            return updates, NesterovMoments(schedule, averages)
-
-        return transformation(init, update)
-
-    def _averages(self, schedule) -> optax.GradientTransformationExtraArgs:
-        def function(gradient, kept, weight, terms):
-            mean = self.beta1 * kept['mean'] + (1 - self.beta1) * gradient
-            var = self.beta2 * kept['var'] + (1 - self.beta2) * gradient * gradient
-            now, after = self._momentum(terms.number), self._momentum(terms.number + 1)
-            ahead = (1 - now) * gradient / (1 - schedule) + after * mean / (1 - schedule * after)
-            root = jnp.sqrt(var / complement(self.beta2, terms.number))
-            return ahead / (root + self.epsilon), {'mean': mean, 'var': var}
-
-        return keep({'mean': jnp.zeros_like, 'var': jnp.zeros_like}, function)
+    def _nesterov(self, gradient: Any, kept: dict[str, Any], weight: Any, info: ParamInfo) -> Any:
+        mean = self.beta1 * kept['mean'] + (1 - self.beta1) * gradient
+        var = self.beta2 * kept['var'] + (1 - self.beta2) * tx.square(gradient)
+        now, after = self._momentum(info.number), self._momentum(info.number + 1)
+        schedule = kept['schedule'] * now  # the product of the momentum coefficients so far
+        ahead = (1 - now) * gradient / (1 - schedule) + after * mean / (1 - schedule * after)
+        root = jnp.sqrt(var / tx.one_minus_power(self.beta2, info.number))
+        return ahead / (root + self.epsilon), {'mean': mean, 'var': var, 'schedule': schedule}
 
 
 @register
@@ -359,26 +369,28 @@ class FTML(Optimizer):
     d') * w` with the last d', and `w = -z / d`. Nothing moves while the rate is 0, where MXNet divides by it.
 
     Args:
-        beta1: the share of z that stays.
-        beta2: the share of v, the average square of g, that stays.
+        beta1: the decay rate of z.
+        beta2: the decay rate of v, the average square of g.
         epsilon: keeps d away from 0.
         **options: see `Optimizer`.
     """
 
-    def __init__(self, beta1=0.6, beta2=0.999, epsilon=1e-8, **options):
+    def __init__(
+        self, beta1: float = 0.6, beta2: float = 0.999, epsilon: float = 1e-8, **options: Unpack[RateAndOptions]
+    ) -> None:
         super().__init__(**options)
-        self.beta1, self.beta2 = share('beta1', beta1), share('beta2', beta2)
+        self.beta1, self.beta2 = checks.fraction('beta1', beta1), checks.fraction('beta2', beta2)
         self.epsilon = checks.number('epsilon', epsilon, 0)
 
-    def rule(self):
+    def transformation(self) -> Transformation:
         slots = {'d': jnp.zeros_like, 'v': jnp.zeros_like, 'z': jnp.zeros_like}
-        leader = keep(slots, _still_without_rate(self._follow))
-        return optax.chain(decayed(), clipped(self.clip_gradient), leader)
+        leader = tx.with_state(slots, _still_without_rate(self._follow))
+        return tx.chain(add_weight_decay(), self.clip(), leader)
 
-    def _follow(self, gradient, kept, weight, terms):
+    def _follow(self, gradient, kept, weight, info):
         v = self.beta2 * kept['v'] + (1 - self.beta2) * gradient * gradient
-        root = jnp.sqrt(v / complement(self.beta2, terms.number)) + self.epsilon
-        d = complement(self.beta1, terms.number) / terms.rate * root
+        root = jnp.sqrt(v / tx.one_minus_power(self.beta2, info.number)) + self.epsilon
+        d = tx.one_minus_power(self.beta1, info.number) / info.rate * root
         z = self.beta1 * kept['z'] + (1 - self.beta1) * gradient - (d - self.beta1 * kept['d']) * weight
         return -z / d - weight, {'d': d, 'v': v, 'z': z}
 
@@ -398,27 +410,31 @@ class Ftrl(Optimizer):
         **options: see `Optimizer`; wd is L2 regularization.
     """
 
-    def __init__(self, lamda1=0.01, learning_rate=0.1, beta=1.0, **options):
+    counts_each = False
+
+    def __init__(
+        self, lamda1: float = 0.01, learning_rate: float | None = 0.1, beta: float = 1.0, **options: Unpack[Options]
+    ) -> None:
         super().__init__(learning_rate=None if options.get('lr_scheduler') else learning_rate, **options)
         self.lamda1, self.beta = checks.number('lamda1', lamda1, 0), checks.number('beta', beta, 0)
 
-    def rule(self):
-        leader = keep({'z': jnp.zeros_like, 'n': jnp.zeros_like}, _still_without_rate(self._follow))
-        return optax.chain(clipped(self.clip_gradient), leader)
+    def transformation(self) -> Transformation:
+        leader = tx.with_state({'z': jnp.zeros_like, 'n': jnp.zeros_like}, _still_without_rate(self._follow))
+        return tx.chain(self.clip(), leader)
 
-    def _follow(self, gradient, kept, weight, terms):
+    def _follow(self, gradient, kept, weight, info):
         n = kept['n'] + gradient * gradient
-        z = kept['z'] + gradient - (jnp.sqrt(n) - jnp.sqrt(kept['n'])) * weight / terms.rate
-        leader = (jnp.sign(z) * self.lamda1 - z) / ((self.beta + jnp.sqrt(n)) / terms.rate + terms.decay)
+        z = kept['z'] + gradient - (jnp.sqrt(n) - jnp.sqrt(kept['n'])) * weight / info.rate
+        leader = (jnp.sign(z) * self.lamda1 - z) / ((self.beta + jnp.sqrt(n)) / info.rate + info.decay)
         return jnp.where(jnp.abs(z) > self.lamda1, leader, 0) - weight, {'z': z, 'n': n}
 
 
-def _still_without_rate(function):
-    """A function for `keep` that divides by the rate: where that is 0, nothing moves and nothing is kept anew."""
+def _still_without_rate(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function for `with_state` that divides by the rate: where that is 0, nothing moves and the state stays."""
 
-    def guarded(gradient, kept, weight, terms):
-        moving = terms.rate != 0
-        update, new = function(gradient, kept, weight, terms._replace(rate=jnp.where(moving, terms.rate, 1)))
+    def guarded(gradient, kept, weight, info):
+        moving = info.rate != 0
+        update, new = function(gradient, kept, weight, info._replace(rate=jnp.where(moving, info.rate, 1)))
         return jnp.where(moving, update, 0), {slot: jnp.where(moving, new[slot], kept[slot]) for slot in kept}
 
     return guarded

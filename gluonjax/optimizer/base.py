@@ -3,29 +3,42 @@
 import copy
 import inspect
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import SimpleNamespace
-from typing import Any, TypeVar
+from typing import Any, ClassVar, Self, TypedDict
 
 import jax
 import jax.numpy as jnp
-import optax
 
 from gluonjax import checks
-from gluonjax.config import Frozen, constructor_call
+from gluonjax.config import Frozen, Registry, constructor_call
 from gluonjax.errors import ArgumentError, ParamsError
 from gluonjax.lr_scheduler import LRScheduler
+from gluonjax.optimizer import transforms as tx
 from gluonjax.optimizer.state import OptimizerState, ScheduledState
-from gluonjax.optimizer.transforms import Step, Terms
+from gluonjax.optimizer.transforms import ParamInfo, Transformation, UpdateInfo
 from gluonjax.tree import FrozenDict, flatten, matches, nest, no_match
 
-_Class = TypeVar('_Class', bound=type)
-_REGISTRY: dict[str, Any] = {}
-_LEFT_OUT = {
-    'lbsgd': "'lars' for large batches, and optax.MultiSteps to add up gradients",
-    'ccsgd': "'sgd', which it was another name of",
-    'test': "'sgd'",
-}
+Schedule = Callable[[Any], Any]  # a scheduler of ours, or any function of the number of the update
+
+
+class Options(TypedDict, total=False):
+    """The options that all optimizers share, but the learning rate."""
+
+    wd: float
+    rescale_grad: float
+    clip_gradient: float | None
+    lr_scheduler: Schedule | None
+    begin_num_update: int
+    multi_precision: bool
+    lr_mult: Mapping[str, float] | None
+    wd_mult: Mapping[str, float] | None
+
+
+class RateAndOptions(Options, total=False):
+    """All options that optimizers share."""
+
+    learning_rate: float | None
 
 
 class Optimizer(Frozen):
@@ -57,16 +70,19 @@ class Optimizer(Frozen):
         PatternError: in `init`, if a pattern matches no parameter.
         ParamsError: in `update`, if there are no params, or gradients of another structure.
 
-    An optimizer of one's own says in `rule` what is done with the gradients, which come rescaled and in float32:
+    An optimizer of your own returns from `transformation` what is done with the gradients, which come rescaled and in
+    float32:
 
     >>> class Lion(Optimizer):
     ...     def __init__(self, learning_rate=0.0001, beta1=0.9, beta2=0.99, **options):
     ...         super().__init__(learning_rate=learning_rate, **options)
     ...         self.beta1, self.beta2 = beta1, beta2
     ...
-    ...     def rule(self):
-    ...         return optax.chain(optax.scale_by_lion(self.beta1, self.beta2), decayed(), descent())
-    >>> from gluonjax.optimizer.transforms import decayed, descent
+    ...     def transformation(self):
+    ...         lion = optax.scale_by_lion(self.beta1, self.beta2)
+    ...         return optax.chain(lion, add_weight_decay(), scale_by_learning_rate())
+    >>> import optax
+    >>> from gluonjax.optimizer.transforms import add_weight_decay, scale_by_learning_rate
     >>> lion, params = Lion(lr_mult={'bias': 2}), {'weight': jnp.ones(2), 'bias': jnp.ones(1)}
     >>> updates, state = lion.update({'weight': jnp.ones(2), 'bias': jnp.ones(1)}, lion.init(params), params)
     >>> updates
@@ -75,20 +91,24 @@ class Optimizer(Frozen):
 
     _remedy = 'make a new optimizer, or set the rate in its state: with_learning_rate(state, value)'
 
+    # Whether the state counts the updates of each parameter, which begin again for one that was not there before;
+    # otherwise `ParamInfo.number` is the number of the optimizer's update.
+    counts_each: ClassVar[bool] = True
+
     def __init__(
         self,
         *,
-        learning_rate=None,
-        wd=0.0,
-        rescale_grad=1.0,
-        clip_gradient=None,
-        lr_scheduler=None,
-        begin_num_update=0,
-        multi_precision=False,
+        learning_rate: float | None = None,
+        wd: float = 0.0,
+        rescale_grad: float = 1.0,
+        clip_gradient: float | None = None,
+        lr_scheduler: Schedule | None = None,
+        begin_num_update: int = 0,
+        multi_precision: bool = False,
         lr_mult: Mapping[str, float] | None = None,
         wd_mult: Mapping[str, float] | None = None,
-        **unknown,
-    ):
+        **unknown: Any,
+    ) -> None:
         if unknown:
             raise ArgumentError(
                 f'{type(self).__name__} has no option {sorted(unknown)}', expected=f'options of {_options(type(self))}'
@@ -98,27 +118,31 @@ class Optimizer(Frozen):
         self.learning_rate = _rate(learning_rate)
         self.wd = checks.number('wd', wd)
         self.rescale_grad = checks.number('rescale_grad', rescale_grad)
-        self.clip_gradient = positive('clip_gradient', clip_gradient)
+        self.clip_gradient = None if clip_gradient is None else checks.positive('clip_gradient', clip_gradient)
         self.lr_scheduler = _scheduler(lr_scheduler, self.learning_rate)
         self.begin_num_update = checks.size('begin_num_update', begin_num_update, least=0)
         self.multi_precision = bool(multi_precision)
         self.lr_mult, self.wd_mult = _factors('lr_mult', lr_mult), _factors('wd_mult', wd_mult)
 
-    def rule(self) -> optax.GradientTransformation:
-        """The transformation of rescaled gradients into updates; it is handed `step`, see `optimizer.transforms`.
+    def transformation(self) -> Transformation:
+        """The transformation of rescaled gradients into updates; it is handed `info`, see `optimizer.transforms`.
 
-        A subclass says it. It is asked for anew whenever it is needed.
+        A subclass returns it; it is called again whenever the transformation is needed.
         """
-        raise ArgumentError(f'{type(self).__name__} says no rule', remedy='override rule(self)')
+        raise ArgumentError(f'{type(self).__name__} has no transformation', remedy='override transformation(self)')
 
-    def with_multipliers(self, lr_mult: Mapping[str, float], wd_mult: Mapping[str, float]) -> 'Optimizer':
+    def clip(self) -> Transformation:
+        """The transformation that clips elements to `clip_gradient`, for `transformation` to put where it belongs."""
+        return tx.clip_elements(self.clip_gradient)
+
+    def with_multipliers(self, lr_mult: Mapping[str, float], wd_mult: Mapping[str, float]) -> Self:
         """A copy in which these factors, of whole names, come before those that it has."""
-        twin = copy.copy(self)
-        vars(twin).update(
+        changed = copy.copy(self)
+        vars(changed).update(
             lr_mult=FrozenDict({**_of_whole_names(lr_mult), **(self.lr_mult or {})}),
             wd_mult=FrozenDict({**_of_whole_names(wd_mult), **(self.wd_mult or {})}),
         )
-        return twin
+        return changed
 
     def init(self, params: Any) -> OptimizerState:
         """The state before the first update."""
@@ -133,7 +157,9 @@ class Optimizer(Frozen):
             )
         kind = OptimizerState if self.lr_scheduler is None else ScheduledState
         count = jnp.array(self.begin_num_update, jnp.int32)
-        return kind(count, self._rate_of(count, self.learning_rate), self.rule().init(jax.tree.map(_wide, params)))
+        counts = jax.tree.map(lambda _: jnp.copy(count), params) if self.counts_each else None
+        inner = self.transformation().init(jax.tree.map(_wide, params))
+        return kind(count, self._rate_of(count, self.learning_rate), inner, counts)
 
     def update(self, grads: Any, state: OptimizerState, params: Any = None) -> tuple[Any, OptimizerState]:
         """The updates, to be added to params (`optax.apply_updates`), and the next state."""
@@ -144,41 +170,43 @@ class Optimizer(Frozen):
                 got=jax.tree.structure(params),
                 remedy='updates, state = optimizer.update(grads, state, params)',
             )
-        number = state.count + 1
+        number, counts = state.count + 1, jax.tree.map(lambda count: count + 1, state.counts)
         rate = self._rate_of(number, state.learning_rate)
-        step = Step(number, rate, jax.tree.map(lambda name: self._terms(name, rate, number), _names(grads)))
+        numbers = jax.tree.map(lambda _: number, grads) if counts is None else counts
+        infos = jax.tree.map(lambda name, number: self._info(name, rate, number), _names(grads), numbers)
         gradients = jax.tree.map(lambda gradient: _wide(gradient) * self.rescale_grad, grads)
-        rule = optax.with_extra_args_support(self.rule())
-        updates, inner = rule.update(gradients, state.inner, jax.tree.map(_wide, params), step=step)
+        updates, inner = tx.with_extra_args_support(self.transformation()).update(
+            gradients, state.inner, jax.tree.map(_wide, params), info=UpdateInfo(number, rate, infos)
+        )
         updates = jax.tree.map(lambda update, gradient: update.astype(gradient.dtype), updates, grads)
-        return updates, type(state)(number, rate, inner)
+        return updates, type(state)(number, rate, inner, counts)
 
-    def _rate_of(self, number, rate) -> jax.Array:
+    def _rate_of(self, number: Any, rate: Any) -> jax.Array:
         return jnp.asarray(rate if self.lr_scheduler is None else self.lr_scheduler(number), jnp.float32)
 
-    def _terms(self, name: str, rate, number) -> Terms:
+    def _info(self, name: str, rate: Any, number: Any) -> ParamInfo:
         factor = _factor(self.lr_mult, name)
-        return Terms(name, rate if factor == 1 else rate * factor, self.wd * _factor(self.wd_mult, name), number)
+        return ParamInfo(name, rate if factor == 1 else rate * factor, self.wd * _factor(self.wd_mult, name), number)
 
     def __repr__(self) -> str:
-        own, common = constructor_call(self), constructor_call(self, Optimizer, hidden=_own_options(type(self)))
-        inside = [call.partition('(')[2].removesuffix(')') for call in (own, common)]
+        first, common = constructor_call(self), constructor_call(self, Optimizer, hidden=_named_options(type(self)))
+        inside = [call.partition('(')[2].removesuffix(')') for call in (first, common)]
         return f'{type(self).__name__}({", ".join(filter(None, inside))})'
 
 
-def register(cls: _Class) -> _Class:
-    """Class decorator: makes an optimizer known to `create` by its name in lower case.
+OPTIMIZERS = Registry(
+    'optimizer',
+    Optimizer,
+    left_out={
+        'lbsgd': "'lars' for large batches, and optax.MultiSteps to add up gradients",
+        'ccsgd': "'sgd', which it was another name of",
+        'test': "'sgd'",
+    },
+)
+register = OPTIMIZERS.register
 
-    Raises:
-        ArgumentError: if it is no subclass of `Optimizer`.
-    """
-    if not isinstance(cls, type) or Optimizer not in cls.__mro__:
-        raise ArgumentError('only optimizers can be registered', expected='a subclass of Optimizer', got=repr(cls))
-    _REGISTRY[cls.__name__.lower()] = cls
-    return cls
 
-
-def create(optimizer: Any, **options) -> Any:
+def create(optimizer: Any, **options: Any) -> Any:
     """An optimizer by name, with its options; or an optimizer or optax transformation as it is.
 
     Of MXNet's names 'lbsgd', 'ccsgd' and 'test' are left out: the first has an adaptation of its own kind that no
@@ -195,14 +223,7 @@ def create(optimizer: Any, **options) -> Any:
     SGD(momentum=0.9, learning_rate=0.1)
     """
     if isinstance(optimizer, str):
-        if optimizer.lower() not in _REGISTRY:
-            raise ArgumentError(
-                'no optimizer has this name',
-                expected=f'one of {sorted(_REGISTRY)}, or an optax transformation',
-                got=repr(optimizer),
-                remedy=_LEFT_OUT.get(optimizer.lower()),
-            )
-        return _REGISTRY[optimizer.lower()](**options)
+        return OPTIMIZERS.create(optimizer, **options)
     if isinstance(optimizer, type) or not (hasattr(optimizer, 'init') and hasattr(optimizer, 'update')):
         raise ArgumentError(
             'this is no optimizer',
@@ -235,33 +256,11 @@ def with_multipliers(optimizer: Any, rates: Mapping[str, float], decays: Mapping
             remedy="an optimizer by name, such as 'adamw'; or optax.masked(optax.add_decayed_weights(...), mask)",
         )
 
-    def scale(updates, state, params=None):
+    def scale(updates: Any, state: Any, params: Any = None) -> Any:
         flat = flatten(updates)
         return nest({name: update * rates.get(name, 1) for name, update in flat.items()}), state
 
-    return optax.chain(optimizer, optax.GradientTransformation(lambda params: optax.EmptyState(), scale))
-
-
-def positive(name: str, value: Any) -> float | None:
-    """A number above 0, or None.
-
-    Raises:
-        ArgumentError: if it is neither.
-    """
-    if value is not None and checks.number(name, value) <= 0:
-        raise ArgumentError(f'{name} cannot be this', expected='a number above 0, or None for none', got=repr(value))
-    return None if value is None else float(value)
-
-
-def share(name: str, value: Any) -> float:
-    """A number from 0 on and below 1.
-
-    Raises:
-        ArgumentError: if it is none.
-    """
-    if checks.number(name, value, 0) >= 1:
-        raise ArgumentError(f'{name} cannot be this', expected='a number from 0 on and below 1', got=repr(value))
-    return float(value)
+    return tx.chain(optimizer, tx.GradientTransformation(lambda params: tx.NoState(), scale))
 
 
 def _rate(value: Any) -> float | None:
@@ -273,7 +272,7 @@ def _rate(value: Any) -> float | None:
 def _scheduler(scheduler: Any, rate: float | None) -> Any:
     if scheduler is not None and (isinstance(scheduler, type) or not callable(scheduler)):
         raise ArgumentError(
-            'lr_scheduler cannot be this',
+            'this is no scheduler',
             expected='a scheduler of gluonjax.lr_scheduler, or a function of the number of the update',
             got=repr(scheduler),
         )
@@ -284,8 +283,8 @@ def _factors(name: str, factors: Mapping[str, float] | None) -> FrozenDict | Non
     if factors is None:
         return None
     if not isinstance(factors, Mapping):
-        raise ArgumentError(f'{name} cannot be this', expected="a dict such as {'.*bias': 0}", got=repr(factors))
-    return FrozenDict({pattern: checks.number(name, factor) for pattern, factor in factors.items()})
+        raise ArgumentError(f"{name} must be a dict such as {{'.*bias': 0}}, got {factors!r}")
+    return FrozenDict({pattern: checks.number(name, factor, 0, finite=True) for pattern, factor in factors.items()})
 
 
 def _of_whole_names(factors: Mapping[str, float]) -> dict[str, float]:
@@ -304,10 +303,10 @@ def _names(params: Any) -> Any:
 
 
 def _wide(array: Any) -> jax.Array:
-    return jnp.asarray(array, jnp.promote_types(jnp.result_type(array), jnp.float32))
+    return jnp.asarray(array, checks.at_least_float32(jnp.result_type(array)))
 
 
-def _own_options(cls: type) -> list[str]:
+def _named_options(cls: type) -> list[str]:
     """The options that the class's constructor names itself."""
     parameters = list(inspect.signature(cls.__init__).parameters.values())[1:]
     return [parameter.name for parameter in parameters if parameter.kind is not parameter.VAR_KEYWORD]
@@ -315,4 +314,4 @@ def _own_options(cls: type) -> list[str]:
 
 def _options(cls: type) -> list[str]:
     """All options of a class of optimizers: those that it names itself, and those of its bases."""
-    return sorted({option for base in cls.__mro__ if issubclass(base, Optimizer) for option in _own_options(base)})
+    return sorted({option for base in cls.__mro__ if issubclass(base, Optimizer) for option in _named_options(base)})

@@ -1,16 +1,22 @@
 """Gradient descent, with momentum, signs, noise, and a rate for each layer."""
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Unpack
 
 import jax
 import jax.numpy as jnp
-import optax
 
 from gluonjax import checks
 from gluonjax.errors import ArgumentError
 from gluonjax.keys import as_key, named_keys
-from gluonjax.optimizer.base import Optimizer, register, share
-from gluonjax.optimizer.transforms import Terms, clipped, decayed, descent, each, keep, momentum, transformation
+from gluonjax.optimizer import transforms as tx
+from gluonjax.optimizer.base import Optimizer, Options, RateAndOptions, register
+from gluonjax.optimizer.transforms import (
+    ParamInfo,
+    Transformation,
+    UpdateInfo,
+    add_weight_decay,
+    scale_by_learning_rate,
+)
 
 
 @register
@@ -20,17 +26,19 @@ class SGD(Optimizer):
     The rate is in the momentum, so a new rate acts on new gradients only, as in MXNet's `sgd_mom_update`.
 
     Args:
-        momentum: the share of the last update that goes on.
+        momentum: the momentum coefficient.
         lazy_update: accepted; gradients here are dense, so that nothing can be left for later.
         **options: see `Optimizer`.
     """
 
-    def __init__(self, momentum=0.0, lazy_update=True, **options):
-        super().__init__(**options)
-        self.momentum, self.lazy_update = share('momentum', momentum), lazy_update
+    counts_each = False
 
-    def rule(self):
-        return optax.chain(clipped(self.clip_gradient), decayed(), descent(), momentum(self.momentum))
+    def __init__(self, momentum: float = 0.0, lazy_update: bool = True, **options: Unpack[RateAndOptions]) -> None:
+        super().__init__(**options)
+        self.momentum, self.lazy_update = checks.fraction('momentum', momentum), lazy_update
+
+    def transformation(self) -> Transformation:
+        return tx.chain(self.clip(), add_weight_decay(), scale_by_learning_rate(), tx.momentum(self.momentum))
 
 
 @register
@@ -41,16 +49,20 @@ class NAG(Optimizer):
     with weight decay the momentum there is decayed by the weight after the update.
 
     Args:
-        momentum: the share of the last update that goes on; 0 is SGD.
+        momentum: the momentum coefficient; 0 is SGD.
         **options: see `Optimizer`.
     """
 
-    def __init__(self, momentum=0.0, **options):
-        super().__init__(**options)
-        self.momentum = share('momentum', momentum)
+    counts_each = False
 
-    def rule(self):
-        return optax.chain(clipped(self.clip_gradient), decayed(), descent(), momentum(self.momentum, nesterov=True))
+    def __init__(self, momentum: float = 0.0, **options: Unpack[RateAndOptions]) -> None:
+        super().__init__(**options)
+        self.momentum = checks.fraction('momentum', momentum)
+
+    def transformation(self) -> Transformation:
+        return tx.chain(
+            self.clip(), add_weight_decay(), scale_by_learning_rate(), tx.momentum(self.momentum, nesterov=True)
+        )
 
 
 @register
@@ -62,22 +74,26 @@ class Signum(Optimizer):
 
     Args:
         learning_rate: see `Optimizer`.
-        momentum: the share of the average that stays.
+        momentum: the decay rate of the average.
         wd_lh: weight decay beside the sign; needs momentum.
         **options: see `Optimizer`.
     """
 
-    def __init__(self, learning_rate=0.01, momentum=0.9, wd_lh=0.0, **options):
+    counts_each = False
+
+    def __init__(
+        self, learning_rate: float | None = 0.01, momentum: float = 0.9, wd_lh: float = 0.0, **options: Unpack[Options]
+    ) -> None:
         super().__init__(learning_rate=learning_rate, **options)
-        self.momentum, self.wd_lh = share('momentum', momentum), checks.number('wd_lh', wd_lh)
+        self.momentum, self.wd_lh = checks.fraction('momentum', momentum), checks.number('wd_lh', wd_lh)
         if self.wd_lh and not self.momentum:
             raise ArgumentError('wd_lh needs momentum', got=f'wd_lh={wd_lh}, momentum=0', remedy='wd=, the same here')
 
-    def rule(self):
+    def transformation(self) -> Transformation:
         if not self.momentum:
-            return optax.chain(optax.scale_by_sign(), decayed(), descent())
-        average = optax.chain(clipped(self.clip_gradient), decayed(), optax.ema(self.momentum, debias=False))
-        return optax.chain(average, optax.scale_by_sign(), optax.add_decayed_weights(self.wd_lh), descent())
+            return tx.chain(tx.scale_by_sign(), add_weight_decay(), scale_by_learning_rate())
+        average = tx.chain(self.clip(), add_weight_decay(), tx.ema(self.momentum, debias=False))
+        return tx.chain(average, tx.scale_by_sign(), tx.add_decayed_weights(self.wd_lh), scale_by_learning_rate())
 
 
 @register
@@ -92,17 +108,19 @@ class SGLD(Optimizer):
         **options: see `Optimizer`.
     """
 
-    def __init__(self, seed=0, **options):
+    counts_each = False
+
+    def __init__(self, seed: int | jax.Array = 0, **options: Unpack[RateAndOptions]) -> None:
         super().__init__(**options)
         as_key(seed)
         self.seed = seed
 
-    def rule(self):
-        return optax.chain(clipped(self.clip_gradient), decayed(), each(self._wander))
+    def transformation(self) -> Transformation:
+        return tx.chain(self.clip(), add_weight_decay(), tx.per_parameter(self._wander))
 
-    def _wander(self, gradient, weight, terms: Terms):
-        [key] = named_keys([jax.random.fold_in(as_key(self.seed), terms.number)], [terms.name])
-        return jnp.sqrt(terms.rate) * jax.random.normal(key, weight.shape, weight.dtype) - terms.rate / 2 * gradient
+    def _wander(self, gradient, weight, info: ParamInfo):
+        [key] = named_keys([jax.random.fold_in(as_key(self.seed), info.number)], [info.name])
+        return jnp.sqrt(info.rate) * jax.random.normal(key, weight.shape, weight.dtype) - info.rate / 2 * gradient
 
 
 @register
@@ -118,20 +136,22 @@ class DCASGD(Optimizer):
         **options: see `Optimizer`.
     """
 
-    def __init__(self, momentum=0.0, lamda=0.04, **options):
+    counts_each = False
+
+    def __init__(self, momentum: float = 0.0, lamda: float = 0.04, **options: Unpack[RateAndOptions]) -> None:
         super().__init__(**options)
-        self.momentum, self.lamda = share('momentum', momentum), checks.number('lamda', lamda)
+        self.momentum, self.lamda = checks.fraction('momentum', momentum), checks.number('lamda', lamda)
 
-    def rule(self):
+    def transformation(self) -> Transformation:
         delay = self._compensation()
-        return optax.chain(clipped(self.clip_gradient), delay, decayed(), descent(), momentum(self.momentum))
+        return tx.chain(self.clip(), delay, add_weight_decay(), scale_by_learning_rate(), tx.momentum(self.momentum))
 
-    def _compensation(self) -> optax.GradientTransformation:
-        def function(gradient, kept, weight, terms):
+    def _compensation(self) -> Transformation:
+        def function(gradient, kept, weight, info):
             late = self.lamda * gradient * gradient * (weight - kept['last'])
             return gradient + late, {'last': weight}
 
-        return keep({'last': jnp.copy}, function)
+        return tx.with_state({'last': jnp.copy}, function)
 
 
 @register
@@ -144,7 +164,7 @@ class LARS(Optimizer):
     the first four parameters of a network (`MXNET_OPTIMIZER_AGGREGATION_SIZE`); here it is corrected in all.
 
     Args:
-        momentum: the share of the last update that goes on.
+        momentum: the momentum coefficient.
         lazy_update: accepted, see `SGD`.
         eta: the trust in a layer's rate.
         eps: is added to the denominator.
@@ -153,30 +173,39 @@ class LARS(Optimizer):
         **options: see `Optimizer`.
     """
 
-    def __init__(self, momentum=0.0, lazy_update=True, eta=0.001, eps=0.0, momentum_correction=True, **options):
+    counts_each = False
+
+    def __init__(
+        self,
+        momentum: float = 0.0,
+        lazy_update: bool = True,
+        eta: float = 0.001,
+        eps: float = 0.0,
+        momentum_correction: bool = True,
+        **options: Unpack[RateAndOptions],
+    ) -> None:
         super().__init__(**options)
-        self.momentum, self.lazy_update = share('momentum', momentum), lazy_update
+        self.momentum, self.lazy_update = checks.fraction('momentum', momentum), lazy_update
         self.eta, self.eps = checks.number('eta', eta), checks.number('eps', eps, 0)
         self.momentum_correction = momentum_correction
 
-    def rule(self):
+    def transformation(self) -> Transformation:
         corrected = self.momentum and self.momentum_correction
-        return optax.chain(
-            each(self._descend), corrected_momentum(self.momentum) if corrected else momentum(self.momentum)
+        return tx.chain(
+            tx.per_parameter(self._descend),
+            corrected_momentum(self.momentum) if corrected else tx.momentum(self.momentum),
         )
 
-    def _descend(self, gradient, weight, terms: Terms):
-        rate = (
-            terms.rate if terms.name.endswith(('gamma', 'beta', 'bias')) else self._layer_rate(gradient, weight, terms)
-        )
+    def _descend(self, gradient, weight, info: ParamInfo):
+        rate = info.rate if info.name.endswith(('gamma', 'beta', 'bias')) else self._layer_rate(gradient, weight, info)
         bound = self.clip_gradient
-        return -rate * ((gradient if bound is None else jnp.clip(gradient, -bound, bound)) + terms.decay * weight)
+        return -rate * ((gradient if bound is None else jnp.clip(gradient, -bound, bound)) + info.decay * weight)
 
-    def _layer_rate(self, gradient, weight, terms: Terms):
-        of_weight, of_gradient = jnp.linalg.norm(weight.ravel()), jnp.linalg.norm(gradient.ravel())
-        denominator = of_gradient + terms.decay * of_weight + self.eps
+    def _layer_rate(self, gradient, weight, info: ParamInfo):
+        of_weight, of_gradient = tx.norm(weight), tx.norm(gradient)
+        denominator = of_gradient + info.decay * of_weight + self.eps
         trusted = (of_weight > 0) & (of_gradient > 0)
-        return terms.rate * jnp.where(trusted, self.eta * of_weight / jnp.where(trusted, denominator, 1), 1)
+        return info.rate * jnp.where(trusted, self.eta * of_weight / jnp.where(trusted, denominator, 1), 1)
 
 
 class CorrectedMomentum(NamedTuple):
@@ -186,16 +215,16 @@ class CorrectedMomentum(NamedTuple):
     rate: Any
 
 
-def corrected_momentum(share: float) -> optax.GradientTransformationExtraArgs:
+def corrected_momentum(coefficient: float) -> Transformation:
     """Momentum that follows changes of the learning rate: the last update times the ratio of new to old rate."""
 
-    def init(params):
+    def init(params: Any) -> CorrectedMomentum:
         return CorrectedMomentum(jax.tree.map(jnp.zeros_like, params), jnp.zeros((), jnp.float32))
 
-    def update(updates, state, params, step):
-        old = jnp.where(state.rate == 0, step.rate, state.rate)
-        now = share * jnp.where(old == 0, 1, step.rate / jnp.where(old == 0, 1, old))
+    def update(updates: Any, state: CorrectedMomentum, params: Any, info: UpdateInfo) -> Any:
+        old = jnp.where(state.rate == 0, info.rate, state.rate)
+        now = coefficient * jnp.where(old == 0, 1, info.rate / jnp.where(old == 0, 1, old))
         trace = jax.tree.map(lambda update, last: now * last + update, updates, state.trace)
-        return trace, CorrectedMomentum(trace, step.rate)
+        return trace, CorrectedMomentum(trace, info.rate)
 
-    return transformation(init, update)
+    return tx.with_info(init, update)

@@ -17,11 +17,14 @@ class OptimizerState(NamedTuple):
         count: how many updates were made, `begin_num_update` included; int32.
         learning_rate: the rate of the next update; float32.
         inner: what the optimizer keeps for the parameters.
+        counts: how many updates each parameter had, `begin_num_update` included: a tree like params of int32; None if
+            the optimizer does not use them.
     """
 
     count: Any
     learning_rate: Any
     inner: Any
+    counts: Any = None
 
 
 class ScheduledState(OptimizerState):
@@ -49,7 +52,7 @@ def find_learning_rate(state: Any) -> jax.Array:
 
 
 def with_learning_rate(state: Any, value: Any) -> Any:
-    """The state with another learning rate, on the same devices and of the same dtype: no program is compiled anew.
+    """The state with another learning rate, on the same devices and of the same dtype: nothing compiles again.
 
     Args:
         state: as for `find_learning_rate`; it stays as it is.

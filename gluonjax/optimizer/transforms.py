@@ -1,25 +1,37 @@
-"""The pieces that optimizers are chained from, where optax has none of the same meaning.
+"""The transformations that optimizers are chained from; any other name of this module is optax's, such as `chain`.
 
-Each is an optax transformation. It works on trees in float32, and is handed, beside gradients and params, the `Step`.
+What is defined here works on trees in float32, and is handed, beside gradients and params, the `UpdateInfo`. optax is
+loaded when the first optimizer is used: importing it takes a quarter as long as importing jax.
 """
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
-import optax
+
+if TYPE_CHECKING:
+    import optax
+
+Transformation: TypeAlias = 'optax.GradientTransformation'
 
 
-class Terms(NamedTuple):
+def __getattr__(name: str) -> Any:
+    import optax
+
+    return getattr(optax, name)
+
+
+class ParamInfo(NamedTuple):
     """What the options say of one parameter in one update.
 
     Attributes:
         name: the parameter's name.
         rate: its learning rate, float32.
         decay: its weight decay, a Python number.
-        number: the number of the update, 1 for the first.
+        number: the number of its update, 1 for its first; of the optimizer's update, if that does not count for each
+            parameter.
     """
 
     name: str
@@ -28,102 +40,145 @@ class Terms(NamedTuple):
     number: Any
 
 
-class Step(NamedTuple):
+class UpdateInfo(NamedTuple):
     """What the options say in one update.
 
     Attributes:
         number: the number of the update, 1 for the first.
         rate: the learning rate without multipliers, float32.
-        terms: a tree like params with the `Terms` of each parameter.
+        params: a tree like params with the `ParamInfo` of each parameter.
     """
 
     number: Any
     rate: Any
-    terms: Any
+    params: Any
 
 
-def transformation(init: Callable, update: Callable) -> optax.GradientTransformationExtraArgs:
-    """A transformation whose `update(updates, state, params, step)` is handed the `Step`."""
-
-    def stepped(updates, state, params=None, *, step: Step, **_):
-        return update(updates, state, params, step)
-
-    function: Any = stepped
-    return optax.GradientTransformationExtraArgs(init, function)
+class NoState(NamedTuple):
+    """The state of a transformation that keeps none."""
 
 
-def each(function: Callable[[Any, Any, Terms], Any]) -> optax.GradientTransformationExtraArgs:
-    """A transformation without state: `function(gradient, weight, terms)` for each parameter."""
+def with_info(init: Callable[..., Any], update: Callable[..., Any]) -> Transformation:
+    """A transformation whose `update(updates, state, params, info)` is handed the `UpdateInfo`."""
 
-    def update(updates, state, params, step):
-        return jax.tree.map(function, updates, params, step.terms), state
+    def informed(updates: Any, state: Any, params: Any = None, *, info: UpdateInfo, **_: Any) -> Any:
+        return update(updates, state, params, info)
 
-    return transformation(lambda params: optax.EmptyState(), update)
+    return __getattr__('GradientTransformationExtraArgs')(init, informed)
 
 
-def keep(slots: Mapping[str, Callable], function: Callable) -> optax.GradientTransformationExtraArgs:
+def per_parameter(function: Callable[[Any, Any, ParamInfo], Any]) -> Transformation:
+    """A transformation without state: `function(gradient, weight, info)` for each parameter."""
+
+    def update(updates, state, params, info):
+        return jax.tree.map(function, updates, params, info.params), state
+
+    return with_info(lambda params: NoState(), update)
+
+
+def with_state(slots: Mapping[str, Callable[[jax.Array], jax.Array]], function: Callable[..., Any]) -> Transformation:
     """A transformation that keeps arrays for each parameter.
 
     Args:
         slots: name -> the function that makes its first array from the weight.
-        function: `function(gradient, kept, weight, terms)` gives the update and what to keep; `kept` is a dict.
+        function: `function(gradient, kept, weight, info)` returns the update and what to keep; `kept` is a dict.
     """
 
     def init(params):
         return {slot: jax.tree.map(make, params) for slot, make in slots.items()}
 
-    def update(updates, state, params, step):
+    def update(updates, state, params, info):
         gradients, structure = jax.tree.flatten(updates)
-        weights, terms = structure.flatten_up_to(params), structure.flatten_up_to(step.terms)
+        weights, infos = structure.flatten_up_to(params), structure.flatten_up_to(info.params)
         columns = {slot: structure.flatten_up_to(state[slot]) for slot in slots}
         rows = [{slot: columns[slot][i] for slot in slots} for i in range(len(gradients))]
-        results = [function(*row) for row in zip(gradients, rows, weights, terms, strict=True)]
+        results = [function(*row) for row in zip(gradients, rows, weights, infos, strict=True)]
         kept = {slot: structure.unflatten([kept[slot] for _, kept in results]) for slot in slots}
         return structure.unflatten([update for update, _ in results]), kept
 
-    return transformation(init, update)
+    return with_info(init, update)
 
 
-def clipped(bound: float | None) -> optax.GradientTransformation:
-    """Elements from -bound to bound."""
-    return optax.identity() if bound is None else optax.clip(bound)
+def clip_elements(bound: float | None) -> Transformation:
+    """Elements from -bound to bound; as they are without a bound."""
+    return __getattr__('identity')() if bound is None else __getattr__('clip')(bound)
 
 
-def decayed() -> optax.GradientTransformation:
+def clip_by_global_norm(limit: float) -> Transformation:
+    """Gradients whose norm, all together, is above the limit are scaled to it; squares neither overflow nor vanish."""
+
+    def update(updates, state, params=None):
+        leaves = [leaf for leaf in jax.tree.leaves(updates) if leaf.size]
+        largest = jnp.stack([jnp.abs(leaf).max().astype(jnp.float32) for leaf in leaves]).max() if leaves else 0
+        unit = jnp.where(largest > 0, largest, 1)
+        norm = jnp.sqrt(sum(square(leaf / unit.astype(leaf.real.dtype)).sum() for leaf in leaves))  # of updates / unit
+        above = largest > limit / jnp.where(norm > 0, norm, 1)
+
+        def clipped(leaf):
+            scale, divisor = (
+                (limit / jnp.where(norm > 0, norm, 1)).astype(leaf.real.dtype),
+                unit.astype(leaf.real.dtype),
+            )
+            return jnp.where(above, leaf / divisor * scale, leaf)
+
+        return jax.tree.map(clipped, updates), state
+
+    return __getattr__('GradientTransformation')(lambda params: NoState(), update)
+
+
+def add_weight_decay() -> Transformation:
     """Plus the weight times its decay."""
-    return each(lambda gradient, weight, terms: gradient + terms.decay * weight if terms.decay else gradient)
+    return per_parameter(lambda gradient, weight, info: gradient + info.decay * weight if info.decay else gradient)
 
 
-def descent() -> optax.GradientTransformation:
+def scale_by_learning_rate() -> Transformation:
     """Times the negative learning rate."""
-    return each(lambda gradient, weight, terms: -terms.rate * gradient)
+    return per_parameter(lambda gradient, weight, info: -info.rate * gradient)
 
 
-def momentum(share: float, nesterov: bool = False) -> optax.GradientTransformation:
-    """The trace of updates that already have their learning rate, as MXNet keeps it; nothing for a share of 0."""
-    return optax.trace(share, nesterov) if share else optax.identity()
+def momentum(coefficient: float, nesterov: bool = False) -> Transformation:
+    """The trace of updates that already have their learning rate, as MXNet keeps it; nothing for a coefficient of 0."""
+    return __getattr__('trace')(coefficient, nesterov) if coefficient else __getattr__('identity')()
 
 
-def moments(beta1: float, beta2: float, direction: Callable) -> optax.GradientTransformation:
+def scale_by_moments(beta1: float, beta2: float, direction: Callable[[Any, Any, Any], Any]) -> Transformation:
     """Moving averages of the gradient and its square; `direction(mean, var, number)` is the result."""
 
-    def function(gradient, kept, weight, terms):
+    def function(gradient, kept, weight, info):
         mean = beta1 * kept['mean'] + (1 - beta1) * gradient
-        var = beta2 * kept['var'] + (1 - beta2) * gradient * gradient
-        return direction(mean, var, terms.number), {'mean': mean, 'var': var}
+        var = beta2 * kept['var'] + (1 - beta2) * square(gradient)
+        return direction(mean, var, info.number), {'mean': mean, 'var': var}
 
-    return keep({'mean': jnp.zeros_like, 'var': jnp.zeros_like}, function)
+    return with_state({'mean': jnp.zeros_like, 'var': real_zeros}, function)
 
 
-def bias_corrected(beta1: float, beta2: float) -> optax.GradientTransformation:
+def correct_bias(beta1: float, beta2: float) -> Transformation:
     """Adam's correction as one factor on everything (Kingma and Ba, 2015, the end of section 2)."""
 
-    def function(gradient, weight, terms):
-        return gradient * (jnp.sqrt(complement(beta2, terms.number)) / complement(beta1, terms.number))
+    def function(gradient, weight, info):
+        factor = jnp.sqrt(one_minus_power(beta2, info.number)) / one_minus_power(beta1, info.number)
+        return gradient * factor
 
-    return each(function)
+    return per_parameter(function)
 
 
-def complement(beta: float, number) -> Any:
+def one_minus_power(beta: float, number: Any) -> Any:
     """`1 - beta^number` in float32, to full precision where beta is close to 1."""
-    return -jnp.expm1(number * math.log(beta)) if beta else 1.0
+    return -jnp.expm1(jnp.asarray(number, jnp.float32) * math.log(beta)) if beta else jnp.float32(1)
+
+
+def square(array: jax.Array) -> jax.Array:
+    """`|array|^2`, real for complex numbers."""
+    return (array.conj() * array).real if jnp.iscomplexobj(array) else array * array
+
+
+def real_zeros(array: jax.Array) -> jax.Array:
+    """Zeros of its shape; real for complex numbers."""
+    return jnp.zeros_like(array.real)
+
+
+def norm(array: jax.Array) -> jax.Array:
+    """The Euclidean norm of all elements; squares neither overflow nor vanish."""
+    largest = jnp.abs(array).max(initial=0)
+    unit = jnp.where(largest > 0, largest, 1)
+    return largest * jnp.sqrt(square(array / unit).sum())
