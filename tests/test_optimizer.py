@@ -15,7 +15,7 @@ import optax
 import pytest
 from golden.optimizer_cases import CLASSES, HIDDEN, INPUTS, OPTIMIZERS, RECORDED, STEPS
 
-from gluonjax import errors, loss, lr_scheduler, nn, optimizer
+from gluonjax import errors, init, loss, lr_scheduler, make_step, nn, optimizer
 from gluonjax.optimizer import transforms
 from gluonjax.tree import flatten, nest
 
@@ -720,3 +720,68 @@ def test_complement_is_precise(beta):
     np.testing.assert_allclose(
         transforms.one_minus_power(beta, jnp.asarray(numbers)), 1 - beta ** numbers.astype(float), rtol=1e-6
     )
+
+
+# In a training step.
+
+
+def mean_of_squares(output, label):
+    return (jnp.abs(output - label) ** 2).mean(1)
+
+
+DONATED = {
+    'lbfgs': optax.lbfgs,
+    'prodigy': optax.contrib.prodigy,
+    'dowg': optax.contrib.dowg,
+    'cocob': optax.contrib.cocob,
+    'mechanize': lambda: optax.contrib.mechanize(optax.adam(0.1)),
+    'adam': lambda: 'adam',
+    'nadam': lambda: 'nadam',
+}
+
+
+@pytest.mark.parametrize('name', DONATED)
+def test_the_first_state_of_a_step_can_be_donated(name):
+    step, batch = make_step(nn.Dense(1), loss.L2Loss(), DONATED[name]()), (jnp.ones((4, 2)), jnp.ones((4, 1)))
+    compiled = jax.jit(step, donate_argnums=0)
+    state, first = compiled(step.init(0, batch), batch)
+    state, second = compiled(state, batch)
+    assert second['loss'] < first['loss']
+
+
+def test_the_average_moves_once_an_update():
+    """Three updates of weights 1, 2, 3 of two parts each: not six."""
+    layer = nn.Dense(1, use_bias=False, weight_initializer='zeros')
+    step = make_step(layer, lambda output, label: -output[:, 0], optax.sgd(1.0), accumulate=2, average=0.5)
+    batch = jnp.ones((2, 1)), jnp.ones(2)
+    state = step.init(0, batch)
+    for expected in (0, 0.5, 0.5, 1.25, 1.25, 2.125):
+        state, _ = step(state, batch)
+        np.testing.assert_allclose(state.average['weight'], [[expected]])
+
+
+@pytest.mark.parametrize('rule', ['sgd', 'adam', optax.sgd(0.1)], ids=str)
+def test_complex_parameters_go_downhill(rule):
+    class Product(nn.Layer):
+        def __init__(self):
+            self.weight = nn.Param((1, 1), 'complex64', init.Constant(1 + 1j))
+
+        def forward(self, x):
+            return x * self.weight
+
+    step = make_step(Product(), mean_of_squares, rule)
+    batch = jnp.ones((2, 1), 'complex64'), jnp.full((2, 1), 3 - 2j, 'complex64')
+    state = step.init(0, batch)
+    state, first = step(state, batch)
+    for _ in range(20):
+        state, metrics = step(state, batch)
+    assert metrics['loss'] < first['loss']
+    assert state.params['weight'].imag.item() < 1 < state.params['weight'].real.item()
+
+
+def test_a_norm_of_zero_is_clipped_to_zero():
+    step = make_step(nn.Dense(1), lambda output, label: 0 * output[:, 0], 'sgd', clip_global_norm=0)
+    batch = jnp.ones((2, 1)), jnp.ones(2)
+    state = step.init(0, batch)
+    after, _ = step(state, batch)
+    assert_close(after.params, state.params, rtol=0, atol=0)

@@ -18,6 +18,8 @@ Transformation: TypeAlias = 'optax.GradientTransformation'
 
 
 def __getattr__(name: str) -> Any:
+    if name.startswith('__'):  # asked for by the import of this very module
+        raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
     import optax
 
     return getattr(optax, name)

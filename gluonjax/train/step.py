@@ -9,7 +9,6 @@ import jax
 import jax.core
 import jax.numpy as jnp
 import numpy as np
-import optax
 
 from gluonjax import checks
 from gluonjax import optimizer as optimizers
@@ -22,6 +21,7 @@ from gluonjax.metric import create as create_metric
 from gluonjax.metric import double_float
 from gluonjax.metric.eval_metric import EvalMetric
 from gluonjax.metric.pure import PureMetric
+from gluonjax.optimizer import transforms as tx
 from gluonjax.tree import flatten, nest
 
 PRECISIONS = ('bfloat16', 'float16')
@@ -125,7 +125,9 @@ class Step:
         states = {name: metric.for_batch(label, preds).init() for name, metric in self.metrics.items()}
         return State(
             params=dict(values),
-            optimizer=self.optimizer.init(trained),
+            optimizer=jax.tree.map(
+                jnp.copy, self.optimizer.init(trained)
+            ),  # no two leaves of one buffer: all are donated
             key=as_key(key),
             metrics=states,
             average=None if self.average is None else jax.tree.map(jnp.copy, trained),
@@ -159,9 +161,10 @@ class Step:
             return forward.value * scale, forward
 
         gradients, forward = jax.grad(scaled, has_aux=True)(trained)
+        gradients = jax.tree.map(jnp.conj, gradients)  # what descends in complex parameters is the conjugate
         gradients = gradients if state.scale is None else jax.tree.map(lambda g: g / scale, gradients)
         # what optax's transformations with extra arguments ask for, such as line searches; others are not handed it
-        updates, optimizer = optax.with_extra_args_support(self.optimizer).update(
+        updates, optimizer = tx.with_extra_args_support(self.optimizer).update(
             gradients,
             state.optimizer,
             trained,
@@ -169,7 +172,7 @@ class Step:
             grad=gradients,
             value_fn=lambda trained: self._forward(trained, rest, now, batch, mask).value,
         )
-        moved: Any = optax.apply_updates(trained, updates)
+        moved: Any = tx.apply_updates(trained, updates)
         metrics = self._measured(state.metrics, batch, forward.output, mask)
         news = state._replace(
             params=nest({**flatten(moved), **flatten(rest), **forward.recorded}),
@@ -180,7 +183,8 @@ class Step:
             totals=None if state.totals is None else double_float.add(state.totals, double_float.of(forward.totals)),
         )
         if self.average is not None and state.average is not None:
-            news = news._replace(average=optax.incremental_update(moved, state.average, 1 - self.average))
+            average = tx.incremental_update(moved, state.average, 1 - self.average)
+            news = news._replace(average=_if_updated(optimizer, average, state.average))
         if self.guarded or state.scale is not None:
             news = _if_finite((forward.value, gradients), news, state)
         return news, {'loss': forward.value, **self._values(metrics, batch, forward.output)}
@@ -345,10 +349,10 @@ def make_step(
     transformation = optimizers.create(optimizer, **(optimizer_params or {}))
     if clip_global_norm is not None:
         limit = checks.number('clip_global_norm', clip_global_norm, least=0)
-        transformation = optax.chain(optax.clip_by_global_norm(limit), transformation)
+        transformation = tx.chain(tx.clip_by_global_norm(limit), transformation)
     if checks.size('accumulate', accumulate) > 1:
-        steps: Any = optax.MultiSteps(transformation, accumulate)
-        transformation = optax.GradientTransformationExtraArgs(steps.init, steps.update)
+        steps: Any = tx.MultiSteps(transformation, accumulate)
+        transformation = tx.GradientTransformationExtraArgs(steps.init, steps.update)
     return Step(
         layer=definition,
         loss=loss,
@@ -439,6 +443,13 @@ def _cast(tree, dtype):
         return jnp.asarray(leaf, dtype) if narrow else leaf
 
     return jax.tree.map(cast, tree)
+
+
+def _if_updated(optimizer: Any, new: Any, old: Any) -> Any:
+    """The new values, unless the optimizer only added a gradient up."""
+    if not isinstance(optimizer, tx.MultiStepsState):
+        return new
+    return jax.tree.map(lambda new, old: jnp.where(optimizer.mini_step == 0, new, old), new, old)
 
 
 def _if_finite(watched, news: State, state: State) -> State:
