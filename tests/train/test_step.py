@@ -402,7 +402,7 @@ def test_no_batch(batch):
         ((3, CE), 'trains a layer or a network'),
         ((nn.Dense(1), 'l2'), 'loss cannot be called'),
         ((nn.Dense(1), loss.L2Loss), r'class of a loss(.|\n)*L2Loss\(\)'),
-        ((nn.Dense(1), CE, 'sgdd'), 'no optimizer has this name'),
+        ((nn.Dense(1), CE, 'sgdd'), 'no optimizer is named'),
     ],
 )
 def test_arguments_that_cannot_be(arguments, message):
