@@ -3,6 +3,8 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from gluonjax.hints import missing
+
 if TYPE_CHECKING:
     from gluonjax import autograd, data, errors, init, loss, lr_scheduler, metric, nn, optimizer, rnn
     from gluonjax.block import Block, HybridBlock
@@ -61,7 +63,7 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     """Loads a module when it is first asked for, so that `import gluonjax` costs nothing."""
     if name not in __all__:
-        raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+        raise missing("module 'gluonjax'", name, 'gluonjax', __all__)
     home = importlib.import_module(f'{__name__}.{_HOMES.get(name, name)}')
     return globals().setdefault(name, getattr(home, name, home))
 

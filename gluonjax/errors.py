@@ -84,6 +84,14 @@ class NotANetworkError(GluonError, AttributeError):
     """A stateless definition was asked for what only a network has."""
 
 
+class MissingNameError(GluonError, AttributeError):
+    """An attribute that is not there; where people from other libraries look for it, the error says what to write."""
+
+    def __init__(self, what: str, *, remedy: str | None = None, name: str = ''):
+        super().__init__(what, remedy=remedy)
+        self.name = name
+
+
 class TransformationError(GluonError, RuntimeError):
     """A value would have to leave a transformation (`jit`, `vmap`, `scan`, ...) by a side door."""
 

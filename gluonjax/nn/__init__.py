@@ -1,6 +1,9 @@
 """Layers, and the networks made of them."""
 
+from typing import Any
+
 from gluonjax.block import Block, HybridBlock
+from gluonjax.hints import missing
 from gluonjax.layer import Layer
 from gluonjax.nn.activation import ELU, GELU, SELU, Activation, LeakyReLU, PReLU, SiLU, Swish
 from gluonjax.nn.attention import AttentionCache, MultiHeadAttention
@@ -117,3 +120,7 @@ __all__ = [  # noqa: RUF022  (a test holds the order of sorted())
 
 def __dir__() -> list[str]:
     return sorted(__all__)
+
+
+def __getattr__(name: str) -> Any:
+    raise missing("module 'gluonjax.nn'", name, 'gluonjax.nn', __all__)

@@ -1,0 +1,100 @@
+"""Names that people bring from other libraries: the error says what to write here, and what it says works."""
+
+import os
+
+import jax
+import jax.numpy as jnp
+import numpy
+import pytest
+
+import gluonjax
+from gluonjax import Param, errors, nn, rnn
+from gluonjax.hints import HINTS
+from gluonjax.loss import SoftmaxCrossEntropyLoss
+
+PROSE = (', or ', ' in __init__', ', a network', 'device_put(net.params, device)')
+
+
+def setting():
+    net = nn.Sequential(nn.Dense(4, 'relu'), nn.Dense(3))
+    net.initialize(key=0)
+    x, y = jnp.ones((2, 5)), jnp.array([0, 1])
+    net(x)
+    loss = SoftmaxCrossEntropyLoss()
+    return {
+        'net': net,
+        'trainer': gluonjax.Trainer(net, loss, 'adam', key=0),
+        'x': x,
+        'y': y,
+        'loss': loss,
+        'params': net.params,
+        'layer': nn.Dense(2),
+        'jax': jax,
+        'numpy': numpy,
+        'gluonjax': gluonjax,
+        'nn': nn,
+        'rnn': rnn,
+        'Param': Param,
+    }
+
+
+ALL = [(kind, name, code) for kind, names in HINTS.items() for name, code in names.items()]
+CODE = sorted({code for *_, code in ALL if not any(part in code for part in PROSE)})
+
+
+@pytest.mark.parametrize('code', CODE)
+def test_what_a_hint_says_runs(code, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = setting()
+    if 'numpy.load' in code:
+        numpy.savez('file.npz', **{name: p.data() for name, p in names['net'].collect_params().items()})
+    if 'trainer.save' in code:
+        names['trainer'].step(names['x'], names['y'])
+    if code.endswith(".save('folder')") and 'Trainer' in code:
+        names['gluonjax'] = _Stepped(names)
+    exec(code, names)
+    assert os.path.isdir(tmp_path)
+
+
+class _Stepped:
+    """gluonjax whose Trainers have done a step: there is nothing to save before."""
+
+    def __init__(self, names):
+        self.names = names
+
+    def Trainer(self, *args):
+        trainer = gluonjax.Trainer(*args, key=0)
+        trainer.step(self.names['x'], self.names['y'])
+        return trainer
+
+
+def owner(kind):
+    names = setting()
+    parameter = names['net'][0].weight
+    return {
+        'a network': names['net'],
+        'a Parameter': parameter,
+        'a Trainer': names['trainer'],
+        'gluonjax.nn': nn,
+        'gluonjax': gluonjax,
+    }[kind]
+
+
+@pytest.mark.parametrize('kind', HINTS)
+def test_every_name_says_it(kind):
+    asked = owner(kind)
+    for name, code in HINTS[kind].items():
+        with pytest.raises(errors.MissingNameError) as caught:
+            getattr(asked, name)
+        assert name in str(caught.value)
+        assert code in str(caught.value)
+        assert not hasattr(asked, name)
+
+
+def test_a_near_name_is_named():
+    with pytest.raises(AttributeError, match=r'(?s)Dens.*try: .*Dense'):
+        nn.Dens  # noqa: B018
+    with pytest.raises(AttributeError, match=r'(?s)colect_params.*try: collect_params'):
+        owner('a network').colect_params()
+    with pytest.raises(AttributeError, match=r'(?s)traner.*'):
+        gluonjax.traner  # noqa: B018
