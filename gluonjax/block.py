@@ -12,10 +12,11 @@ import weakref
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+import jax
 from jax.typing import DTypeLike
 
 from gluonjax.errors import ArgumentError, FrozenError, TieError
-from gluonjax.layer import Layer, frozen_value, leaves_of, token_of, with_fields
+from gluonjax.layer import Layer, frozen_value, leaves_of, run_drawing, token_of, with_fields
 from gluonjax.param import Param, SharedParameters, Token
 from gluonjax.parameter import (
     LOCK,
@@ -23,6 +24,7 @@ from gluonjax.parameter import (
     ParameterDict,
     Scope,
     commit,
+    draw_deferred,
     hand_out,
     initialize_parameters,
     is_traced,
@@ -31,6 +33,7 @@ from gluonjax.parameter import (
 )
 from gluonjax.ref import LATEST, Values, read
 from gluonjax.run import Bindable, forward_class
+from gluonjax.static import check_hashable, split, unpacked
 from gluonjax.structure import Structure, check_tie, composed, winner_of
 from gluonjax.tree import FrozenDict, Path, check_keys, items_of, map_items, matches, nest, no_match
 
@@ -367,29 +370,38 @@ class Block(Bindable, own=True):
         try:
             output = ready.program(*inputs)
         except Exception:
-            if not _were_donated(ready.values, structure_of(self).parameters):
+            if not split(inputs)[1].has_values() and not _were_donated(ready.values, structure_of(self).parameters):
                 raise
             return self._call(inputs)
-        if output.__class__ is not ready.array and is_traced(output):
-            hand_out(structure_of(self).parameters)  # to somebody's trace
+        if output.__class__ is not ready.array:
+            if is_traced(output):
+                hand_out(structure_of(self).parameters)  # to somebody's trace
+            return unpacked(output)
         return output
 
     def _call(self, inputs: tuple[Any, ...], /, *, training: bool = False, key: Any = None, **named: Any) -> Any:
         structure = structure_of(self)
+        arrays, static = split((inputs, named))
+        if self._compiled:
+            check_hashable((inputs, named))
         if training:
-            return self._call_training(structure, inputs, key, named)
+            return self._call_training(structure, inputs, named, key)
+        plain = not named and not static.has_values()
 
         def infer(values: Values) -> Any:
-            if named:
-                return structure.inference_named(self._compiled)(values, named, *inputs)
-            return self._inference(structure)(values, *inputs)
+            if plain:
+                return self._inference(structure)(values, *inputs)
+            return structure.inference_static(self._compiled)(static, values, arrays)
 
-        output = self._with_values(structure, inputs, named, infer)
+        if self._compiled or structure.is_initialized():
+            output = self._with_values(structure, inputs, named, infer)
+        else:
+            output, _ = self._run_drawing(structure, inputs, named)
         if not self._compiled or is_traced(output):
             hand_out(structure.parameters)
-        elif not named:
+        elif plain:
             self._prepare(structure)
-        return output
+        return unpacked(output)
 
     def _prepare(self, structure: Structure) -> None:
         """Makes a function of the inputs alone, for as long as no value is written."""
@@ -397,19 +409,41 @@ class Block(Bindable, own=True):
         program = functools.partial(self._inference(structure), values)
         _keep(self, _ready=_Ready(latest, program, values, type(next(iter(values), None))))
 
-    def _call_training(self, structure: Structure, inputs: tuple[Any, ...], key: Any, named: dict[str, Any]) -> Any:
+    def _call_training(self, structure: Structure, inputs: tuple[Any, ...], named: dict[str, Any], key: Any) -> Any:
         refuse_traced((inputs, named), *_TRAINING)
+        arrays, static = split((inputs, named))
         with key_or_next(key) as key:
 
             def train(values: Values) -> Any:
-                result = structure.training(self._compiled)(values, key, named, *inputs)
+                result = structure.training(self._compiled)(static, values, key, arrays)
                 refuse_traced(result, *_TRAINING)
                 return result
 
-            output, recorded = self._with_values(structure, inputs, named, train)
+            if self._compiled or structure.is_initialized():
+                output, recorded = self._with_values(structure, inputs, named, train)
+            else:
+                output, recorded = self._run_drawing(structure, inputs, named, training=True, key=key)
             if recorded:
                 commit(structure.by_name(recorded))
-            return output
+            return unpacked(output)
+
+    def _run_drawing(self, structure: Structure, inputs: Any, named: Any, **how: Any) -> tuple[Any, dict[str, Any]]:
+        """Op by op from the first call on: values are drawn as shapes are inferred, and committed at the end."""
+        with LOCK:
+            drawn: dict[Parameter, jax.Array] = {}
+            parameters = dict(zip(structure.names, structure.parameters, strict=True))
+
+            def draw(name: str, shape: tuple[int, ...]) -> jax.Array:
+                drawn.update(draw_deferred({parameters[name]: (parameters[name].deferred_or_error(), shape)}))
+                return drawn[parameters[name]]
+
+            values = {name: p.current for name, p in parameters.items() if p.current is not None}
+            shapes = {name: p.shape for name, p in parameters.items()}
+            result = run_drawing(structure.definition, values, shapes, draw, inputs, named, **how)
+            if how:
+                refuse_traced(result, *_TRAINING)
+            commit(drawn, handed_out=False)
+            return result
 
     def _with_values(self, structure: Structure, inputs: Any, named: Any, function: Callable[[Values], Any]) -> Any:
         """A function of the values; those that are missing are drawn, and committed when it has succeeded."""

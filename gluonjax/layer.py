@@ -26,6 +26,7 @@ from gluonjax.param import Declaration, Leaf, Param, SharedParameters, Token
 from gluonjax.run import Bindable, Call, Run, forward_class
 from gluonjax.sampler import Request, draw
 from gluonjax.shapes import is_known, merge_shapes, shape_text, shapes_text
+from gluonjax.static import split
 from gluonjax.tables import table
 from gluonjax.tree import FrozenDict, Path, check_keys, flatten, items_of, map_items, matches, nest, no_match
 
@@ -202,17 +203,22 @@ class Layer(Bindable, own=True):
         """
         return self.specs(*inputs, init=init, **named).draw(key, fused)
 
-    def apply(self, params: Mapping[str, Any], /, *inputs: Any, **named: Any) -> Any:
+    def apply(self, params: Mapping[str, Any], /, *inputs: Any, method: str = 'forward', **named: Any) -> Any:
         """Inference: nothing random, nothing updated.
+
+        Args:
+            params: as from `init`.
+            *inputs: the inputs, also by name; what is no array is passed on as it is.
+            method: another method of the layer to run, such as 'encode'.
 
         Raises:
             ParamsError: if params are not those of this definition; every difference is named.
             ShapeError: if the inputs ask for other shapes; names the layer, and the shapes up to it.
         """
-        return run_layer(self, self._checked(params), inputs, named)[0]
+        return run_layer(self, self._checked(params), inputs, named, method=method)[0]
 
     def apply_train(
-        self, params: Mapping[str, Any], /, *inputs: Any, key: Any = None, **named: Any
+        self, params: Mapping[str, Any], /, *inputs: Any, key: Any = None, method: str = 'forward', **named: Any
     ) -> tuple[Any, dict[str, Any]]:
         """Training: dropout on, batch statistics used and recorded.
 
@@ -220,12 +226,13 @@ class Layer(Bindable, own=True):
             params: as from `init`.
             *inputs: the inputs.
             key: a JAX key or an int; needed if a layer asks for randomness.
+            method: as for `apply`.
 
         Returns:
             The output, and params with the recorded running statistics.
         """
         values = self._checked(params)
-        output, recorded = run_layer(self, values, inputs, named, training=True, key=key)
+        output, recorded = run_layer(self, values, inputs, named, training=True, key=key, method=method)
         return output, nest({**values, **recorded})
 
     def specs(self, *inputs: Any, init: Any = None, **named: Any) -> Specs:
@@ -282,13 +289,14 @@ class Layer(Bindable, own=True):
         """A table of the layers that ran, their output shapes, and how many numbers each holds; tied ones once."""
         shapes = infer_shapes(self, inputs, named)
 
-        def forward(inputs, named):
+        def forward(arrays: Any) -> None:
             run = Run(declarations_of(self), None, shapes)
-            run(self, inputs, named)
+            run(self, *static.join(arrays))
             history.extend(run.history)
 
         history: list[Call] = []
-        jax.eval_shape(forward, inputs, named)
+        arrays, static = split((inputs, named))
+        jax.eval_shape(forward, arrays)
         return _summary(self, history, shapes)
 
     def _checked(self, params: Mapping[str, Any], shapes: bool = True) -> dict[str, Any]:
@@ -338,17 +346,18 @@ def infer_shapes(
 ) -> dict[str, tuple[int, ...]]:
     """The shape of every leaf, from the shapes of the inputs and shapes already `known`."""
     shapes = {leaf.name: (known or {}).get(leaf.name, leaf.shape) for leaf in leaves_of(definition)}
+    arrays, static = split((tuple(inputs), dict(named or {})))
     for training in (False, True):
         if training and all(map(is_known, shapes.values())):
             return shapes
         if not (inputs or named):
             break
 
-        def forward(inputs: Any, named: Any, training: bool = training) -> Any:
+        def forward(arrays: Any, training: bool = training) -> None:
             key = jax.random.key(0) if training else None
-            return Run(declarations_of(definition), None, shapes, training, key)(definition, inputs, named)
+            Run(declarations_of(definition), None, shapes, training, key)(definition, *static.join(arrays))
 
-        jax.eval_shape(forward, inputs, named or {})
+        jax.eval_shape(forward, arrays)
     unknown = {name: shape for name, shape in shapes.items() if not is_known(shape)}
     if not unknown:
         return shapes
@@ -361,11 +370,17 @@ def infer_shapes(
 
 
 def run_layer(
-    definition: Layer, values: Mapping[str, Any], inputs: Any, named: Any, training: bool = False, key: Any = None
+    definition: Layer,
+    values: Mapping[str, Any],
+    inputs: Any,
+    named: Any,
+    training: bool = False,
+    key: Any = None,
+    method: str = 'forward',
 ) -> tuple[Any, dict[str, Any]]:
     """One pass on flat values: the output, and what was recorded."""
     run = begin_run(definition, values, training, key)
-    return run(definition, inputs, named), run.recorded
+    return run(definition, inputs, named, method), run.recorded
 
 
 def begin_run(
@@ -374,6 +389,33 @@ def begin_run(
     """A run on flat values that has not begun: `run(layer, inputs, named)` makes the pass."""
     shapes = {name: np.shape(value) for name, value in values.items()}
     return Run(declarations_of(definition), values, shapes, training, None if key is None else as_key(key), mask)
+
+
+def run_drawing(
+    definition: Layer,
+    values: dict[str, Any],
+    shapes: dict[str, Any],
+    draw: Callable[[str, tuple[int, ...]], jax.Array],
+    inputs: Any,
+    named: Any,
+    training: bool = False,
+    key: Any = None,
+) -> tuple[Any, dict[str, Any]]:
+    """As `run_layer`, op by op, where values are missing: each is drawn when a layer has inferred its shape.
+
+    Args:
+        definition: what runs.
+        values: those that are there, by name; what is drawn is added.
+        shapes: what is known of the shape of each leaf; what is inferred is added.
+        draw: gives the value of a leaf of this name and shape.
+        inputs: by position.
+        named: by name.
+        training: whether it is training.
+        key: a JAX key or an int; None for inference.
+    """
+    run = Run(declarations_of(definition), values, shapes, training, None if key is None else as_key(key))
+    run.draw = draw
+    return run(definition, inputs, named), run.recorded
 
 
 _OF_NETWORKS = frozenset({'initialize', 'collect_params', 'hybridize', 'save_parameters', 'load_parameters'})

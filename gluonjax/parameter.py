@@ -189,6 +189,16 @@ class Parameter(Ref):
             remedy='call net(x) once, or declare the size (in_units=, in_channels=)',
         )
 
+    def deferred_or_error(self) -> Deferred:
+        """The initialization that waits.
+
+        Raises:
+            UninitializedError: if none does.
+        """
+        if self.deferred is None:
+            raise self.missing()
+        return self.deferred
+
     def set_data(self, value: ArrayLike) -> None:
         """Sets the value, cast to this parameter's dtype. It decides a shape that was unknown.
 

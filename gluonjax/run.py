@@ -6,6 +6,7 @@ through the run, so that a Param becomes its array and a child layer becomes cal
 
 import contextlib
 import dataclasses
+import difflib
 import functools
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -155,6 +156,14 @@ def forward_class(definition: Bindable) -> type[Bindable]:
     return definition._class
 
 
+_EAGER = 'net.hybridize(active=False) runs it op by op, and forward may look at them'
+_OF_TRACERS = (
+    jax.errors.ConcretizationTypeError,
+    jax.errors.TracerArrayConversionError,
+    jax.errors.TracerIntegerConversionError,
+)
+
+
 class Call(NamedTuple):
     """One call of a layer, for tables and errors."""
 
@@ -170,11 +179,12 @@ class Run:
     """One pass through a definition: values are read, shapes are inferred or checked, running statistics recorded."""
 
     declarations: Mapping[str, Declaration]
-    values: Mapping[str, Any] | None  # None while shapes are inferred
+    values: dict[str, Any] | None  # None while shapes are inferred
     shapes: dict[str, Any]
     training: bool = False
     key: jax.Array | None = None
     mask: jax.Array | None = None
+    draw: Callable[[str, Shape], jax.Array] | None = None  # gives the values that are missing
     observe: Callable[[Path, Bindable, Any], None] | None = None  # sees each layer's output, inner ones first
     recorded: dict[str, Any] = dataclasses.field(default_factory=dict)
     history: list[Call] = dataclasses.field(default_factory=list)
@@ -185,11 +195,17 @@ class Run:
         self.recordable = {leaf.name for leaf, _ in self.declarations.values() if not leaf.param.trainable}
         self.trace = trace_state() if self.recordable else None
 
-    def __call__(self, definition: Bindable, inputs: Any, named: Any) -> Any:
-        if reserved := sorted({'key', 'init', 'training'} & named.keys()):
+    def __call__(self, definition: Bindable, inputs: Any, named: Any, method: str = 'forward') -> Any:
+        if reserved := sorted({'key', 'init', 'method', 'training'} & named.keys()):
             raise errors.ArgumentError(f'an input cannot be named {reserved[0]!r}', remedy='rename the argument')
         inputs, named = jax.tree.map(lambda x: jnp.asarray(x) if isinstance(x, np.ndarray) else x, (inputs, named))
-        return bind(definition, self, ())(*inputs, **named)
+        bound, cls = bind(definition, self, ()), forward_class(definition)
+        if method == 'forward':
+            return bound(*inputs, **named)
+        if not callable(getattr(cls, method, None)):
+            near = difflib.get_close_matches(method, dir(cls), 1)
+            raise errors.ArgumentError(f'{cls.__name__} has no method {method!r}', remedy=next(iter(near), None))
+        return getattr(bound, method)(*inputs, **named)
 
     def read(self, path: Path, param: Param) -> Any:
         """The array that `forward` reads."""
@@ -200,21 +216,23 @@ class Run:
                 remedy='call the layer that repeats it, or use self.scan(..., over=...)',
             )
         if self.values is None and leaf.name not in self.recorded:
-            value = self._zeros(leaf, path)
+            value = self._zeros(leaf)
         else:
             value = self.current(leaf.name)
         return value if param.transform is None else param.transform(value)
 
-    def _zeros(self, leaf: Leaf, path: Path) -> jax.Array:
+    def _zeros(self, leaf: Leaf) -> jax.Array:
         """What stands for the value while shapes are inferred."""
-        shape = self._shape(leaf)
+        return jnp.zeros(self._known(leaf.name, self._shape(leaf)), jax.dtypes.canonicalize_dtype(leaf.param.dtype))
+
+    def _known(self, name: str, shape: Shape | None) -> Shape:
         if shape is None or not is_known(shape):
             raise errors.ShapeError(
-                f'the shape of {".".join(path)!r} is still unknown where forward reads it',
+                f'the shape of {name!r} is still unknown where forward reads it',
                 got=shape,
                 remedy='declare it whole, or return it from infer_shape of its layer and call that layer',
             )
-        return jnp.zeros(shape, jax.dtypes.canonicalize_dtype(leaf.param.dtype))
+        return shape
 
     def _shape(self, leaf: Leaf) -> Shape | None:
         """The shape of one copy, as far as it is known."""
@@ -222,6 +240,8 @@ class Run:
 
     def current(self, leaf: str) -> Any:
         """The value of a leaf, or what was recorded for it since."""
+        if self.draw is not None and self.values is not None and leaf not in self.values:
+            self.values[leaf] = self.draw(leaf, self._known(leaf, self.shapes[leaf]))
         return (self.recorded if leaf in self.recorded or self.values is None else self.values)[leaf]
 
     def record(self, path: Path, param: Param, value: Any) -> None:
@@ -242,7 +262,8 @@ class Run:
         if merge_shapes(shape, new) is None:
             what = f'{name!r} was recorded with another shape'
             raise errors.ShapeError(what, expected=shape_text(shape), got=new)
-        dtype = param.dtype if self.values is None else self.values[leaf.name].dtype
+        value_now = (self.values or {}).get(leaf.name)
+        dtype = param.dtype if value_now is None else value_now.dtype
         self.recorded[leaf.name] = jnp.asarray(value, jax.dtypes.canonicalize_dtype(dtype))
 
     def next_key(self, path: Path) -> jax.Array:
@@ -353,7 +374,7 @@ class Run:
                 f'needs {shape_text(needed)}',
                 remedy='check the widths on the way here' if self.history else 'check the width of the input',
             )
-        if self.values is None:
+        if self.values is None or leaf.name not in self.values:
             self.shapes[leaf.name] = (*param.copies, *merged)
 
     def _locate(self, error: Exception, layer: Bindable, inputs: Any) -> None:
@@ -365,6 +386,8 @@ class Run:
             error.locate(here, *(['after', *flow] if flow else []))
         elif not getattr(error, '__notes__', None):
             error.add_note(here)
+            if isinstance(error, _OF_TRACERS):
+                error.add_note(f'values are not known while a network is compiled: {_EAGER}')
             if isinstance(error, AttributeError) and error.name == 'data':
                 error.add_note('in forward a parameter reads as its array: self.weight, without .data()')
             if isinstance(error, AttributeError) and any(isinstance(value, list | tuple) for value in inputs):

@@ -13,10 +13,11 @@ import numpy as np
 from gluonjax.errors import ParamsError, TieError
 from gluonjax.layer import Layer, compare, infer_shapes, leaves_of, run_layer
 from gluonjax.param import Leaf
-from gluonjax.parameter import Deferred, Parameter, concrete, draw_deferred, hand_out
+from gluonjax.parameter import Parameter, concrete, draw_deferred, hand_out
 from gluonjax.ref import Values, read
 from gluonjax.run import transformed_shape
 from gluonjax.shapes import Shape, is_known, merge_shapes, shape_text
+from gluonjax.static import packed
 from gluonjax.tree import flatten
 
 NOTHING: Mapping[Any, Any] = MappingProxyType({})
@@ -61,7 +62,7 @@ class Structure(NamedTuple):
         missing = [(leaf, parameter) for leaf, parameter in self.entries if parameter.current is None]
         if not missing:
             return {}
-        deferred = {parameter: _deferred(parameter) for _, parameter in missing}
+        deferred = {parameter: parameter.deferred_or_error() for _, parameter in missing}
         known = {leaf.name: parameter.shape for leaf, parameter in self.entries}
         shapes = infer_shapes(self.definition, inputs, named, known)
         leaves = [leaf._replace(shape=shapes[leaf.name]) for leaf, _ in self.entries]
@@ -103,12 +104,12 @@ class Structure(NamedTuple):
         """A function of the values and the inputs by position; those by name stay apart, so that others are fast."""
         return self._program(_infer, compiled)
 
-    def inference_named(self, compiled: bool) -> Callable[..., Any]:
-        """A function of the values, the inputs by name and those by position."""
-        return self._program(_infer_named, compiled)
+    def inference_static(self, compiled: bool) -> Callable[..., Any]:
+        """A function of what is static in the arguments, the values, and the arrays in the arguments."""
+        return self._program(_infer_static, compiled)
 
     def training(self, compiled: bool) -> Callable[..., tuple[Any, dict[str, jax.Array]]]:
-        """A function of the values, a key, the inputs by name and by position: the output, and what was recorded."""
+        """As `inference_static`, with a key before the arrays: the output, and what was recorded."""
         return self._program(_train, compiled)
 
     def serving(self) -> Callable[..., Any]:
@@ -126,35 +127,30 @@ class Structure(NamedTuple):
     def _program(self, kind: Callable[..., Callable[..., Any]], compiled: bool) -> Callable[..., Any]:
         if (kind, compiled) not in self.made:
             program = kind(self.definition, self.names)
-            self.made[kind, compiled] = jax.jit(program) if compiled else program
+            static = 0 if kind in (_infer_static, _train) else ()
+            self.made[kind, compiled] = jax.jit(program, static_argnums=static) if compiled else program
         return self.made[kind, compiled]
 
 
-def _deferred(parameter: Parameter) -> Deferred:
-    if parameter.deferred is None:
-        raise parameter.missing()
-    return parameter.deferred
-
-
 def _infer(definition: Layer, names: tuple[str, ...]) -> Callable[..., Any]:
-    named = _infer_named(definition, names)
-
     def forward(values, *inputs):
-        return named(values, {}, *inputs)
+        return packed(run_layer(definition, dict(zip(names, values, strict=True)), inputs, {})[0])
 
     return forward
 
 
-def _infer_named(definition: Layer, names: tuple[str, ...]) -> Callable[..., Any]:
-    def forward(values, named, *inputs):
-        return run_layer(definition, dict(zip(names, values, strict=True)), inputs, named)[0]
+def _infer_static(definition: Layer, names: tuple[str, ...]) -> Callable[..., Any]:
+    def forward(static, values, arrays):
+        return packed(run_layer(definition, dict(zip(names, values, strict=True)), *static.join(arrays))[0])
 
     return forward
 
 
 def _train(definition: Layer, names: tuple[str, ...]) -> Callable[..., Any]:
-    def forward(values, key, named, *inputs):
-        return run_layer(definition, dict(zip(names, values, strict=True)), inputs, named, training=True, key=key)
+    def forward(static, values, key, arrays):
+        values = dict(zip(names, values, strict=True))
+        output, recorded = run_layer(definition, values, *static.join(arrays), training=True, key=key)
+        return packed(output), recorded
 
     return forward
 

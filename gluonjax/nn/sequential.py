@@ -53,9 +53,12 @@ class Sequential(Block):
 
     def forward(self, *inputs, **named):
         inputs = (*inputs, *_unnamed(inputs, named))
+        output: Any = inputs
         for layer in self:
             output = layer(*inputs)
             inputs = tuple(output) if isinstance(output, tuple | list) else (output,)
+        if hasattr(output, '_fields'):
+            return output
         return inputs[0] if len(inputs) == 1 else inputs
 
     def __len__(self) -> int:

@@ -54,7 +54,7 @@ def test_a_network_takes_python_arguments(case, first):
     net.initialize(key=0)
     if not first:
         net(X)
-    net(X, **{'mode': 'both', **case})
+    net(X, **{**case, 'mode': 'both'})
     np.testing.assert_allclose(net(X, **case), by_hand(net.params, X, **case), rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(net(X, training=True, **case), by_hand(net.params, X, **case), rtol=1e-5, atol=1e-6)
 
@@ -70,7 +70,7 @@ def test_by_position_too():
 @pytest.mark.parametrize('case', CASES, ids=str)
 def test_the_pure_functions_take_python_arguments(case):
     layer = Definition()
-    assert set(layer.specs(X, **{'mode': 'both', **case})) == {
+    assert set(layer.specs(X, **{**case, 'mode': 'both'})) == {
         'first.weight',
         'first.bias',
         'second.weight',

@@ -94,7 +94,7 @@ def test_training_op_by_op_from_the_first_call_on():
         bool,
         int,
         np.asarray,
-        lambda h: [0, 1][h],
+        lambda h: [0, 1][h.astype('int32')],
         lambda h: 'a' if h > 0 else 'b',
         lambda h: range(h.astype('int32')),
     ],

@@ -1,0 +1,101 @@
+"""What arguments and outputs hold beside arrays: it is static, a part of the program and not of its data."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.core
+
+from gluonjax.errors import ArgumentError, TransformationError
+
+
+class _Array:
+    """Stands where an array is."""
+
+
+class Static(NamedTuple):
+    """A tree less its arrays; equal ones share a program.
+
+    >>> arrays, static = split({'x': jax.numpy.ones(2), 'mode': 'fast'})
+    >>> len(arrays), static.has_values(), static.join([0])
+    (1, True, {'mode': 'fast', 'x': 0})
+    """
+
+    structure: Any
+    leaves: tuple[Any, ...]  # `_Array` where an array is
+
+    def has_values(self) -> bool:
+        """Whether something is no array."""
+        return any(leaf is not _Array for leaf in self.leaves)
+
+    def join(self, arrays: Any) -> Any:
+        """The tree, with these arrays."""
+        arrays = iter(arrays)
+        return self.structure.unflatten(next(arrays) if leaf is _Array else leaf for leaf in self.leaves)
+
+
+def is_array(leaf: Any) -> bool:
+    """Whether a leaf is data: an array of JAX or NumPy, a tracer, or a `jax.ShapeDtypeStruct`."""
+    return hasattr(leaf, 'shape') and hasattr(leaf, 'dtype')
+
+
+def split(tree: Any) -> tuple[list[Any], Static]:
+    """The arrays of a tree, and the rest of it."""
+    leaves, structure = jax.tree.flatten(tree)
+    arrays = [leaf for leaf in leaves if is_array(leaf)]
+    return arrays, Static(structure, tuple(_Array if is_array(leaf) else leaf for leaf in leaves))
+
+
+def check_hashable(tree: Any) -> None:
+    """Refuses arguments that are neither arrays nor can be part of a program.
+
+    Raises:
+        ArgumentError: naming one.
+    """
+    for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
+        try:
+            hash(None if is_array(leaf) else leaf)
+        except TypeError:
+            raise ArgumentError(
+                f'the argument {jax.tree_util.keystr(path)} is neither an array nor hashable',
+                expected='arrays, or what can be a static argument of jax.jit',
+                got=f'{type(leaf).__name__}: {leaf!r}',
+                remedy='pass a tuple, a frozenset or a frozen dataclass; net.hybridize(active=False) takes anything',
+            ) from None
+
+
+@jax.tree_util.register_pytree_node_class
+class Packed:
+    """An output of a program that holds more than arrays: its arrays, and the rest beside them."""
+
+    def __init__(self, arrays: Any, static: Static):
+        self.arrays, self.static = arrays, static
+
+    def tree_flatten(self) -> tuple[Any, Static]:
+        """For JAX."""
+        return tuple(self.arrays), self.static
+
+    @classmethod
+    def tree_unflatten(cls, static: Static, arrays: Any) -> 'Packed':
+        """For JAX."""
+        return cls(arrays, static)
+
+
+def packed(output: Any) -> Any:
+    """An output as a compiled program can return it.
+
+    Raises:
+        TransformationError: if a tracer hides in an object that is no pytree.
+    """
+    arrays, static = split(output)
+    for leaf in static.leaves:
+        if any(isinstance(value, jax.core.Tracer) for value in getattr(leaf, '__dict__', {}).values()):
+            raise TransformationError(
+                f'the network returns a {type(leaf).__name__}, which is no pytree, with arrays in it',
+                remedy='jax.tree_util.register_dataclass, or a NamedTuple; or net.hybridize(active=False)',
+            )
+    return Packed(arrays, static) if static.has_values() else output
+
+
+def unpacked(output: Any) -> Any:
+    """The output that was packed."""
+    return output.static.join(output.arrays) if isinstance(output, Packed) else output
