@@ -16,7 +16,8 @@ import jax
 from jax.typing import DTypeLike
 
 from gluonjax.errors import ArgumentError, FrozenError, TieError
-from gluonjax.layer import Layer, frozen_value, leaves_of, run_drawing, token_of, with_fields
+from gluonjax.hints import missing
+from gluonjax.layer import Layer, check_class, frozen_value, leaves_of, run_drawing, token_of, with_fields
 from gluonjax.param import Param, SharedParameters, Token
 from gluonjax.parameter import (
     LOCK,
@@ -108,6 +109,7 @@ class Block(Bindable, own=True):
         return block
 
     def _constructed(self, params: SharedParameters | None = None) -> None:
+        check_class(type(self))
         _keep(self, _token=token_of(params))
         self._change(dict(vars(self)))
 
@@ -118,6 +120,12 @@ class Block(Bindable, own=True):
             object.__setattr__(self, name, value)
         else:
             set_fields(self, {name: value})
+
+    def __getattr__(self, name: str) -> Any:
+        """Reached for attributes that are not there."""
+        if name.startswith('_'):
+            raise AttributeError(name)
+        raise missing(f'{type(self).__name__}', name, 'a network', dir(type(self)))
 
     def __delattr__(self, name: str) -> None:
         with LOCK:

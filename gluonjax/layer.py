@@ -1,7 +1,9 @@
 """Layer: stateless definitions, and the pure functions that come from them."""
 
+import collections
 import copy
 import dataclasses
+import functools
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -119,6 +121,7 @@ class Layer(Bindable, own=True):
         return layer
 
     def _constructed(self, params: SharedParameters | None = None) -> None:
+        check_class(type(self))
         fields = {name: frozen_value(self, name, value) for name, value in vars(self).items()}
         self.__setstate__((fields, token_of(params)))
 
@@ -440,6 +443,16 @@ def frozen_value(owner: object, name: str, value: Any) -> Any:
     """A field as a definition keeps it: lists are tuples, dicts read-only, networks their definitions; no arrays."""
 
     def freeze(item: Any, path: Path) -> Any:
+        if item is owner:
+            raise ArgumentError(
+                f'{type(owner).__name__}.{".".join(path)} is the layer itself', remedy='make a second one'
+            )
+        if any(isinstance(hidden, Bindable | Param) for hidden in _inside(item)):
+            raise ArgumentError(
+                f'{type(owner).__name__}.{".".join(path)} keeps layers in a {type(item).__name__}',
+                expected='a list, a tuple or a dict, whose items have names',
+                remedy='self.layers = [...], and what else is needed beside them',
+            )
         if hasattr(item, '_as_child_definition'):
             return item._as_child_definition(f'{type(owner).__name__}.{".".join(path)}')
         if isinstance(item, jax.Array):
@@ -453,6 +466,32 @@ def frozen_value(owner: object, name: str, value: Any) -> Any:
     if isinstance(frozen, FrozenDict) and any(walk(frozen)):
         check_keys(f'{type(owner).__name__}.{name}', frozen)
     return frozen
+
+
+def _inside(item: Any) -> Iterable[Any]:
+    """What is in a container whose items have no names."""
+    if isinstance(item, functools.partial):
+        return (item.func, *item.args, *item.keywords.values())
+    return item if isinstance(item, set | frozenset | collections.deque) else ()
+
+
+def check_class(cls: type) -> None:
+    """Refuses layers and Params that are attributes of a class: all its instances would share them.
+
+    Raises:
+        ArgumentError: naming one.
+    """
+    if vars(cls).get('_class_is_checked'):
+        return
+    for base in cls.__mro__:
+        for name, value in vars(base).items():
+            if isinstance(value, Bindable | Param):
+                raise ArgumentError(
+                    f'{base.__name__}.{name} is an attribute of the class, which all its instances would share',
+                    got=repr(value),
+                    remedy=f'self.{name} = ... in __init__; in a dataclass field(default_factory=lambda: ...)',
+                )
+    type.__setattr__(cls, '_class_is_checked', True)
 
 
 def token_of(shared: SharedParameters | Bindable | None) -> Token:

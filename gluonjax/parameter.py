@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import threading
+import warnings
 import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
@@ -23,6 +24,7 @@ from gluonjax.errors import (
     TransformationError,
     UninitializedError,
 )
+from gluonjax.hints import missing
 from gluonjax.init import Initializer
 from gluonjax.keys import as_key, next_key
 from gluonjax.layer import Spec, choose, request
@@ -118,9 +120,9 @@ class Parameter(Ref):
         return self._shape
 
     @property
-    def dtype(self) -> str:
-        """The name of the dtype."""
-        return self.declared.dtype
+    def dtype(self) -> np.dtype[Any]:
+        """The dtype, which is equal to its name too."""
+        return jnp.dtype(self.declared.dtype)
 
     @property
     def grad_req(self) -> str:
@@ -240,11 +242,47 @@ class Parameter(Ref):
             'a Parameter holds no gradient', remedy='jax.grad(lambda params: loss(net.apply(params, x)))(net.params)'
         )
 
+    def __getattr__(self, name: str) -> Any:
+        """Reached for attributes that are not there."""
+        if name.startswith('_'):
+            raise AttributeError(name)
+        raise missing('Parameter', name, 'a Parameter', dir(type(self)))
+
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return np.array(self.data(), dtype, copy=copy)
 
     def __jax_array__(self) -> jax.Array:
         return self.data()
+
+    def __add__(self, other: Any) -> jax.Array:
+        return self.data() + other
+
+    def __radd__(self, other: Any) -> jax.Array:
+        return other + self.data()
+
+    def __sub__(self, other: Any) -> jax.Array:
+        return self.data() - other
+
+    def __rsub__(self, other: Any) -> jax.Array:
+        return other - self.data()
+
+    def __mul__(self, other: Any) -> jax.Array:
+        return self.data() * other
+
+    def __rmul__(self, other: Any) -> jax.Array:
+        return other * self.data()
+
+    def __truediv__(self, other: Any) -> jax.Array:
+        return self.data() / other
+
+    def __matmul__(self, other: Any) -> jax.Array:
+        return self.data() @ other
+
+    def __rmatmul__(self, other: Any) -> jax.Array:
+        return other @ self.data()
+
+    def __neg__(self) -> jax.Array:
+        return -self.data()
 
     def __getitem__(self, index: Any) -> jax.Array:
         self._check_index(index)
@@ -389,6 +427,10 @@ def initialize_parameters(
         chosen = choose([leaf for leaf, _ in entries], init)
         mine = [(leaf, parameter) for leaf, parameter in entries if force_reinit or _is_open(parameter, scope)]
         if not mine:
+            if entries and all(parameter.current is not None for _, parameter in entries):
+                warnings.warn(
+                    'all parameters have values: initialize() changes none; force_reinit=True does', stacklevel=3
+                )
             return
         for leaf, _ in mine:
             refuse_traced(vars(chosen[leaf.name]), f'the initializer of {leaf.name!r} holds a traced value')

@@ -57,6 +57,10 @@ class Bindable(Frozen):
         super().__init_subclass__(**kwargs)
         if '__init__' in vars(cls):
             cls.__init__ = _without_naming(cls.__init__)
+        if '__call__' in vars(cls) and not own:
+            raise ArgumentError(
+                f'{cls.__name__} overrides __call__, which networks around it would pass by', remedy='override forward'
+            )
         private = {name for name in vars(cls) if name.startswith('_') and not name.endswith('__')}
         if own:
             cls._taken = cls._taken | private | {'_frozen', '_class', *Bindable.__slots__}

@@ -42,6 +42,7 @@ ALL = [(kind, name, code) for kind, names in HINTS.items() for name, code in nam
 CODE = sorted({code for *_, code in ALL if not any(part in code for part in PROSE)})
 
 
+@pytest.mark.filterwarnings('ignore:all parameters have values')
 @pytest.mark.parametrize('code', CODE)
 def test_what_a_hint_says_runs(code, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

@@ -1,4 +1,4 @@
-"""Arguments of `forward` that are no arrays are static; outputs may be anything; other methods than `forward` run too."""
+"""Arguments of `forward` that are no arrays are static; outputs may hold anything; other methods run too."""
 
 import collections
 import dataclasses

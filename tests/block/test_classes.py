@@ -1,6 +1,10 @@
 """Classes as Gluon users write them, copies and pickles, views, summaries."""
 
+import abc
+import collections
 import copy
+import dataclasses
+import functools
 import pickle
 
 import jax
@@ -9,7 +13,7 @@ import numpy as np
 import pytest
 from networks import MLP, X, mlp, ready, same_bits
 
-from gluonjax import Layer, Param, init, nn
+from gluonjax import Block, Layer, Param, init, nn
 from gluonjax.errors import ArgumentError, FrozenError, GluonError, UninitializedError
 
 
@@ -263,3 +267,97 @@ def test_attributes_of_users_layers_are_read_through_windows():
         tower.size = 5
     with pytest.raises(AttributeError):
         _ = tower.nothing
+
+
+@pytest.mark.parametrize(
+    'hide',
+    [
+        lambda layer: {layer},
+        lambda layer: frozenset([layer]),
+        lambda layer: collections.deque([layer]),
+        lambda layer: functools.partial(layer, 1),
+        lambda layer: [{layer}],
+    ],
+    ids=['set', 'frozenset', 'deque', 'partial', 'set in a list'],
+)
+@pytest.mark.parametrize('base', [Layer, Block])
+def test_layers_that_would_have_no_names_are_refused(base, hide):
+    class Hiding(base):
+        def __init__(self, value):
+            self.value = value
+
+    with pytest.raises(ArgumentError, match=r'(?s)Hiding\.value.*keeps layers in a.*list'):
+        Hiding(hide(nn.Dense(2)))
+    assert Hiding({1, 2}).value == {1, 2}
+
+
+@pytest.mark.parametrize('base', [Layer, Block])
+def test_a_layer_in_a_class_is_refused(base):
+    class Shared(base):
+        dense = nn.Dense(2)
+
+    with pytest.raises(ArgumentError, match=r'(?s)Shared\.dense is an attribute of the class.*__init__'):
+        Shared()
+
+
+def test_a_param_as_the_default_of_a_dataclass_is_refused():
+    @dataclasses.dataclass
+    class Shared(Layer):
+        weight: object = Param((2,))
+
+    with pytest.raises(ArgumentError, match=r'(?s)Shared\.weight.*default_factory'):
+        Shared()
+
+    @dataclasses.dataclass
+    class Separate(Layer):
+        weight: object = dataclasses.field(default_factory=lambda: Param((2,), init='ones'))
+
+        def forward(self, x):
+            return x + self.weight
+
+    layer = Separate()
+    assert (layer.apply(layer.init(0), jnp.zeros(2)) == 1).all()
+
+
+@pytest.mark.parametrize('put', [lambda self: self, lambda self: [self], lambda self: {'a': (self,)}])
+def test_a_layer_that_holds_itself_is_refused(put):
+    class Loop(Layer):
+        def __init__(self):
+            self.inner = put(self)
+
+    with pytest.raises(ArgumentError, match=r'(?s)Loop\.inner.* is the layer itself'):
+        Loop()
+
+
+@pytest.mark.parametrize('base', [Layer, Block])
+def test_an_overridden_call_is_refused_when_the_class_is_made(base):
+    with pytest.raises(ArgumentError, match=r'(?s)Calling overrides __call__.*override forward'):
+
+        class Calling(base):
+            def __call__(self, x):
+                return x
+
+
+def test_an_abstract_layer():
+    class Encoder(Layer, abc.ABC):
+        @abc.abstractmethod
+        def encode(self, x): ...
+
+    class Real(Encoder):
+        def encode(self, x):
+            return x + 1
+
+        def forward(self, x):
+            return self.encode(x)
+
+    with pytest.raises(TypeError, match='abstract'):
+        Encoder()
+    assert Real().apply({}, 1) == 2
+
+
+def test_definitions_nested_deeply():
+    net = nn.Dense(2)
+    for _ in range(160):
+        net = nn.Sequential(net)
+    net.initialize(key=0)
+    assert net(jnp.ones((1, 2))).shape == (1, 2)

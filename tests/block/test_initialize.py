@@ -79,7 +79,8 @@ def test_without_a_key_the_library_stream_decides():
 def test_a_second_initialize_leaves_values_and_force_reinit_does_not():
     net = ready(4)
     before = net.params
-    net.initialize(init.Constant(9))
+    with pytest.warns(UserWarning, match='all parameters have values'):
+        net.initialize(init.Constant(9))
     same_bits(net.params, before)
     net.initialize(init.Constant(9), force_reinit=True)
     assert (net[0].weight.data() == 9).all()
@@ -225,7 +226,8 @@ def test_a_printing_initializer_runs_once_per_parameter():
     net(X)
     net(jnp.ones((5, 3)))
     net(X, training=True)
-    net.initialize()
+    with pytest.warns(UserWarning, match='all parameters have values'):
+        net.initialize()
     assert len(distribution.runs) == 2
     net.initialize(distribution, force_reinit=True)
     assert distribution.runs == ['0.weight', '1.weight'] * 2

@@ -225,7 +225,7 @@ def test_a_cast_of_donated_values_changes_nothing():
     jax.jit(lambda array: array + 1, donate_argnums=0)(net[-1].bias.data())
     with pytest.raises(DonatedError):
         net.cast('float16')
-    assert {cell.dtype for cell in net.collect_params().values()} == {'float32'}
+    assert {cell.dtype for cell in net.collect_params().values()} == {np.dtype('float32')}
     with pytest.raises(DonatedError):
         net[-1].bias.cast('float16')
     assert net[-1].bias.dtype == 'float32'
