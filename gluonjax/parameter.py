@@ -478,7 +478,7 @@ def draw_deferred(
         request(
             initialization.key,
             initialization.name,
-            Spec(shape, parameter.dtype, initialization.initializer, copies=parameter.declared.copies),
+            Spec(shape, parameter.dtype.name, initialization.initializer, copies=parameter.declared.copies),
         )._replace(sharding=shardings.get(parameter))
         for parameter, (initialization, shape) in deferred.items()
     ]

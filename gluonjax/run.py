@@ -58,7 +58,7 @@ class Bindable(Frozen):
         if '__init__' in vars(cls):
             cls.__init__ = _without_naming(cls.__init__)
         if '__call__' in vars(cls) and not own:
-            raise ArgumentError(
+            raise errors.ArgumentError(
                 f'{cls.__name__} overrides __call__, which networks around it would pass by', remedy='override forward'
             )
         private = {name for name in vars(cls) if name.startswith('_') and not name.endswith('__')}
@@ -188,7 +188,7 @@ class Run:
     training: bool = False
     key: jax.Array | None = None
     mask: jax.Array | None = None
-    draw: Callable[[str, Shape], jax.Array] | None = None  # gives the values that are missing
+    draw: Callable[[str, Any], jax.Array] | None = None  # gives the values that are missing
     observe: Callable[[Path, Bindable, Any], None] | None = None  # sees each layer's output, inner ones first
     recorded: dict[str, Any] = dataclasses.field(default_factory=dict)
     history: list[Call] = dataclasses.field(default_factory=list)

@@ -351,7 +351,7 @@ def test_an_abstract_layer():
             return self.encode(x)
 
     with pytest.raises(TypeError, match='abstract'):
-        Encoder()
+        Encoder()  # pyright: ignore[reportAbstractUsage]
     assert Real().apply({}, 1) == 2
 
 
