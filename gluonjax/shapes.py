@@ -1,6 +1,7 @@
 """Shapes with sizes that are not known yet; `None` stands for such a size."""
 
 from collections.abc import Sequence
+from typing import Any
 
 Shape = tuple[int | None, ...]
 
@@ -22,6 +23,11 @@ def shapes_text(shapes: Sequence[Shape]) -> str:
 def is_known(shape: Shape | None) -> bool:
     """Whether every size is known."""
     return shape is not None and None not in shape
+
+
+def is_static(shape: Sequence[Any]) -> bool:
+    """Whether every size is an int; under `jax.export` sizes may be symbolic."""
+    return all(isinstance(size, int) for size in shape)
 
 
 def merge_shapes(first: Shape | None, second: Shape | None) -> Shape | None:

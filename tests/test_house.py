@@ -26,7 +26,7 @@ ORDER = [
     ['picture', 'ties'],
     ['block'],
     ['nn.checks'],
-    ['nn.activation', 'nn.windows'],
+    ['nn.activation', 'nn.kernels'],
     [
         f'nn.{family}'
         for family in ('conv', 'dense', 'dropout', 'embedding', 'norm', 'pool', 'position', 'repeat', 'reshape')

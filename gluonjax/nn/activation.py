@@ -1,23 +1,41 @@
-"""Activations."""
+"""Activations: functions by name, and layers."""
 
 from collections.abc import Callable
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
 
-from gluonjax.checks import floating, number, optional_size, promoted
+from gluonjax.checks import floating, number, one_of, optional_size, promoted
 from gluonjax.errors import ArgumentError, ShapeError
-from gluonjax.init import Constant
+from gluonjax.init import Constant, InitializerLike
 from gluonjax.layer import Layer
 from gluonjax.param import Param
+from gluonjax.shapes import Shape
+
+ActivationName = Literal[
+    'relu',
+    'sigmoid',
+    'softrelu',
+    'softsign',
+    'tanh',
+    'log_sigmoid',
+    'mish',
+    'elu',
+    'gelu',
+    'selu',
+    'silu',
+    'swish',
+]
+ActivationLike = ActivationName | Callable[[jax.Array], jax.Array]  # what `activation=` takes, beside None
 
 
-def _gelu(x, approximate: bool = False):
+def _gelu(x: jax.Array, approximate: bool = False) -> jax.Array:
     """In float32 at least: the cube of the approximation overflows float16."""
     return jax.nn.gelu(x.astype(jnp.promote_types(x.dtype, jnp.float32)), approximate).astype(x.dtype)
 
 
-FUNCTIONS: dict[str, Callable] = {
+FUNCTIONS: dict[ActivationName, Callable[[jax.Array], jax.Array]] = {
     # MXNet 1.9.1 knows these,
     'relu': jax.nn.relu,
     'sigmoid': jax.nn.sigmoid,
@@ -36,17 +54,24 @@ FUNCTIONS: dict[str, Callable] = {
 }
 
 
-def function(activation: str | Callable | None) -> Callable:
-    """The function of an activation's name; a function stands for itself, None for no change."""
+def function(activation: ActivationLike | None) -> Callable[[jax.Array], jax.Array]:
+    """The function with an activation's name; a function stands for itself, None for the identity.
+
+    Raises:
+        ArgumentError: if it is neither a known name nor a function.
+    """
     if activation is None:
-        return lambda x: x
+        return _identity
     if callable(activation):
         return activation
-    if activation not in FUNCTIONS:
-        raise ArgumentError(
-            'the activation is unknown', expected=f'a function, or one of {sorted(FUNCTIONS)}', got=repr(activation)
-        )
+    if not isinstance(activation, str) or activation not in FUNCTIONS:
+        names = ', '.join(map(repr, sorted(FUNCTIONS)))
+        raise ArgumentError(f'activation must be a function or one of {names}; got {activation!r}')
     return FUNCTIONS[activation]
+
+
+def _identity(x: jax.Array) -> jax.Array:
+    return x
 
 
 class Activation(Layer):
@@ -65,18 +90,18 @@ class Activation(Layer):
     Array([0., 2.], dtype=float32)
     """
 
-    def __init__(self, activation: str | Callable):
+    def __init__(self, activation: ActivationLike):
         if activation is None:
             raise ArgumentError('Activation needs an activation', remedy='nn.Identity() computes nothing')
         function(activation)
         self.activation = activation
 
-    def forward(self, x):
+    def forward(self, x: jax.Array) -> jax.Array:
         floating(x)
         return function(self.activation)(x)
 
 
-def _leaky(x, slope):
+def _leaky(x: jax.Array, slope: jax.Array | float) -> jax.Array:
     return jnp.where(x > 0, x, slope * x)
 
 
@@ -84,22 +109,22 @@ class LeakyReLU(Layer):
     """`x` where it is positive, `alpha * x` elsewhere, as MXNet's `LeakyReLU`. At 0 the slope is `alpha`.
 
     Args:
-        alpha: the slope, at least 0.
+        alpha: the slope where x is negative, at least 0.
 
     >>> LeakyReLU(0.5).apply({}, jnp.array([-1.0, 2.0]))
     Array([-0.5,  2. ], dtype=float32)
     """
 
-    def __init__(self, alpha):
+    def __init__(self, alpha: float):
         self.alpha = number('alpha', alpha, least=0)
 
-    def forward(self, x):
+    def forward(self, x: jax.Array) -> jax.Array:
         floating(x)
         return _leaky(x, self.alpha)
 
 
 class PReLU(Layer):
-    """`LeakyReLU` whose slope is learned: one, or one a channel.
+    """`LeakyReLU` whose slope is learned: one for all, or one for each channel.
 
     He et al. (2015); MXNet's `LeakyReLU` with 'prelu'. Channels are axis 1, and the only axis of a vector. MXNet tries
     further axes if the sizes ask for it; here that is an error.
@@ -109,25 +134,29 @@ class PReLU(Layer):
         in_channels: 1 for one slope, or the number of channels; None (or 0) lets the first input decide.
 
     Raises:
-        ShapeError: in a run, if the input has another number of channels.
+        ShapeError: when called, if the input has another number of channels.
 
     >>> layer = PReLU()
     >>> layer.apply(layer.init(0), jnp.array([-1.0, 2.0]))
     Array([-0.25,  2.  ], dtype=float32)
     """
 
-    def __init__(self, alpha_initializer=Constant(0.25), in_channels=1):  # noqa: B008  (it never changes)
+    def __init__(
+        self,
+        alpha_initializer: InitializerLike = Constant(0.25),  # noqa: B008  (it never changes)
+        in_channels: int | None = 1,
+    ):
         self.in_channels = optional_size('in_channels', in_channels)
         self.alpha = Param((self.in_channels,), init=alpha_initializer)
 
-    def infer_shape(self, x):
+    def infer_shape(self, x: jax.Array) -> dict[str, Shape]:
         if self.in_channels == 1:
             return {}
         if x.ndim == 0:
             raise ShapeError('PReLU needs an axis of channels', expected='one axis or more', got=x.shape)
         return {'alpha': (x.shape[min(1, x.ndim - 1)],)}
 
-    def forward(self, x):
+    def forward(self, x: jax.Array) -> jax.Array:
         floating(x)
         x, alpha = promoted(x, self.alpha)
         axes = [-1 if axis == min(1, x.ndim - 1) else 1 for axis in range(x.ndim)]
@@ -146,10 +175,10 @@ class ELU(Layer):
     Array([-1.,  2.], dtype=float32)
     """
 
-    def __init__(self, alpha=1.0):
+    def __init__(self, alpha: float = 1.0):
         self.alpha = number('alpha', alpha)
 
-    def forward(self, x):
+    def forward(self, x: jax.Array) -> jax.Array:
         floating(x)
         return jax.nn.elu(x, self.alpha)
 
@@ -163,7 +192,7 @@ class SELU(Layer):
     Array([-1.7580993,  2.101402 ], dtype=float32)
     """
 
-    def forward(self, x):
+    def forward(self, x: jax.Array) -> jax.Array:
         floating(x)
         return jax.nn.selu(x)
 
@@ -180,12 +209,10 @@ class GELU(Layer):
     Array([-0.15865526,  1.9544997 ], dtype=float32)
     """
 
-    def __init__(self, approximation='erf'):
-        if approximation not in ('erf', 'tanh'):
-            raise ArgumentError('the approximation is unknown', expected="'erf' or 'tanh'", got=repr(approximation))
-        self.approximation = approximation
+    def __init__(self, approximation: Literal['erf', 'tanh'] = 'erf'):
+        self.approximation = one_of('approximation', approximation, ('erf', 'tanh'))
 
-    def forward(self, x):
+    def forward(self, x: jax.Array) -> jax.Array:
         floating(x)
         return _gelu(x, approximate=self.approximation == 'tanh')
 
@@ -200,10 +227,10 @@ class Swish(Layer):
     Array([  0., 100.], dtype=float32)
     """
 
-    def __init__(self, beta=1.0):
+    def __init__(self, beta: float = 1.0):
         self.beta = number('beta', beta)
 
-    def forward(self, x):
+    def forward(self, x: jax.Array) -> jax.Array:
         floating(x)
         return x * jax.nn.sigmoid(self.beta * x)
 
@@ -215,6 +242,6 @@ class SiLU(Layer):
     Array([  0., 100.], dtype=float32)
     """
 
-    def forward(self, x):
+    def forward(self, x: jax.Array) -> jax.Array:
         floating(x)
         return jax.nn.silu(x)

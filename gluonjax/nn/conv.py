@@ -1,19 +1,32 @@
-"""Convolution and transposed convolution: one N-dimensional body, and a thin class a rank."""
+"""Convolution and transposed convolution: one N-dimensional implementation, and a thin class for each rank."""
 
-from typing import ClassVar
+from collections.abc import Iterator, Sequence
+from typing import ClassVar, Literal
+
+import jax
 
 from gluonjax import checks
 from gluonjax.errors import ArgumentError, ShapeError
+from gluonjax.init import InitializerLike
 from gluonjax.layer import Layer
 from gluonjax.nn import activation as activations
-from gluonjax.nn.kernels import convolve, convolve_transposed
+from gluonjax.nn.activation import ActivationLike
+from gluonjax.nn.kernels import add_bias, convolve, convolve_transposed
 from gluonjax.param import Param
+from gluonjax.shapes import Shape, is_static
 
 
 class _Conv(Layer):
     spatial: ClassVar[str]
 
-    def _set_windows(self, kernel_size, strides, padding, dilation, layout):
+    def _set_windows(
+        self,
+        kernel_size: int | Sequence[int],
+        strides: int | Sequence[int],
+        padding: int | Sequence[int],
+        dilation: int | Sequence[int],
+        layout: str,
+    ) -> None:
         rank = len(self.spatial)
         self.kernel_size = checks.per_axis('kernel_size', kernel_size, rank)
         self.strides = checks.per_axis('strides', strides, rank)
@@ -21,7 +34,16 @@ class _Conv(Layer):
         self.dilation = checks.per_axis('dilation', dilation, rank)
         self.layout = checks.layout(layout, self.spatial)
 
-    def _set_channels(self, channels, groups, in_channels, activation, use_bias, weight_initializer, bias_initializer):
+    def _set_channels(
+        self,
+        channels: int,
+        groups: int,
+        in_channels: int | None,
+        activation: ActivationLike | None,
+        use_bias: bool,
+        weight_initializer: InitializerLike | None,
+        bias_initializer: InitializerLike | None,
+    ) -> None:
         activations.function(activation)
         self.channels, self.groups = checks.size('channels', channels), checks.size('groups', groups)
         self.in_channels = checks.optional_size('in_channels', in_channels)
@@ -30,88 +52,89 @@ class _Conv(Layer):
         if use_bias:
             self.bias = Param((self.channels,), init=bias_initializer)
 
-    def infer_shape(self, x):
+    def infer_shape(self, x: jax.Array) -> dict[str, Shape]:
         checks.rank(x, len(self.layout), self.layout)
         self._check_sizes(x)
         return {'weight': self._weight_shape(x.shape[self.layout.index('C')])}
 
-    def forward(self, x):
+    def forward(self, x: jax.Array) -> jax.Array:
         checks.floating(x)
         y = self._convolved(*checks.promoted(x, self.weight))
         if self.use_bias:
-            y = y + self.bias.reshape([self.channels if axis == 'C' else 1 for axis in self.layout])
+            y = add_bias(y, self.bias, self.layout.index('C'))
         return activations.function(self.activation)(y)
 
-    # What a transposed convolution does in its own way.
+    # What a transposed convolution does differently.
 
-    def _weight_shape(self, in_channels):
+    def _weight_shape(self, in_channels: int | None) -> Shape:
         inputs, _ = self._in_one_group(in_channels)
         return self._in_layout(self.channels, inputs, self.kernel_size)
 
-    def _check_sizes(self, x):
+    def _check_sizes(self, x: jax.Array) -> None:
         for axis, size, covered, _, padding in self._axes(x):
-            if covered > size + 2 * padding:
+            padded = size + 2 * padding
+            if is_static((size,)) and covered > padded:
                 raise ShapeError(
                     f'the kernel is larger than the padded input along {axis}',
-                    expected=f'at most {size + 2 * padding} places',
+                    expected=f'at most {padded} elements',
                     got=f'{covered} (kernel_size {self.kernel_size}, dilation {self.dilation})',
                     remedy='give a larger input, more padding or a smaller kernel',
                 )
 
-    def _convolved(self, x, weight):
+    def _convolved(self, x: jax.Array, weight: jax.Array) -> jax.Array:
         return convolve(x, weight, self.strides, self.padding, self.dilation, self.groups, self.layout)
 
-    # What both are made of.
+    # What both use.
 
-    def _in_one_group(self, in_channels):
+    def _in_one_group(self, in_channels: int | None) -> tuple[int | None, int]:
         """The numbers of input and output channels of one group."""
         for name, number in (('in_channels', in_channels), ('channels', self.channels)):
             if number is not None and number % self.groups:
                 raise ArgumentError(f'groups do not divide {name}', expected=f'a divisor of {number}', got=self.groups)
         return in_channels and in_channels // self.groups, self.channels // self.groups
 
-    def _in_layout(self, batch, channels, sizes):
+    def _in_layout(self, batch: int | None, channels: int | None, sizes: Sequence[int]) -> Shape:
         return (batch, channels, *sizes) if self.layout[1] == 'C' else (batch, *sizes, channels)
 
-    def _axes(self, x):
-        """Of each spatial axis: name, size, places that the dilated kernel covers, stride and padding."""
+    def _axes(self, x: jax.Array) -> Iterator[tuple[str, int, int, int, int]]:
+        """Of each spatial axis: name, size, how much of it the dilated kernel covers, stride and padding."""
         sizes = [x.shape[self.layout.index(axis)] for axis in self.spatial]
         covered = [(kernel - 1) * step + 1 for kernel, step in zip(self.kernel_size, self.dilation, strict=True)]
         return zip(self.spatial, sizes, covered, self.strides, self.padding, strict=True)
 
 
 class _ConvTranspose(_Conv):
-    def _set_output_padding(self, output_padding):
+    def _set_output_padding(self, output_padding: int | Sequence[int]) -> None:
         self.output_padding = checks.per_axis('output_padding', output_padding, len(self.spatial), least=0)
-        if any(places >= stride for places, stride in zip(self.output_padding, self.strides, strict=True)):
+        if any(pad >= stride for pad, stride in zip(self.output_padding, self.strides, strict=True)):
             raise ArgumentError(
                 'output_padding is too large',
                 expected=f'less than the strides {self.strides}',
                 got=self.output_padding,
-                remedy='more outputs than that need larger strides, a larger kernel or less padding',
+                remedy='a larger output needs larger strides, a larger kernel or less padding',
             )
 
-    def _weight_shape(self, in_channels):
+    def _weight_shape(self, in_channels: int | None) -> Shape:
         _, outputs = self._in_one_group(in_channels)
         return self._in_layout(in_channels, outputs, self.kernel_size)
 
-    def _output_sizes(self, x):
+    def _output_sizes(self, x: jax.Array) -> list[int]:
         return [
             (size - 1) * stride + covered - 2 * padding + extra
             for (_, size, covered, stride, padding), extra in zip(self._axes(x), self.output_padding, strict=True)
         ]
 
-    def _check_sizes(self, x):
+    def _check_sizes(self, x: jax.Array) -> None:
         for axis, size in zip(self.spatial, self._output_sizes(x), strict=True):
-            if size < 1:
+            if is_static((size,)) and size < 1:
                 raise ShapeError(
                     f'padding leaves nothing of the output along {axis}',
-                    expected='one place or more',
+                    expected='a size >= 1',
                     got=f'{size} (padding {self.padding})',
                     remedy='give a larger input, less padding or a larger kernel',
                 )
 
-    def _convolved(self, x, weight):
+    def _convolved(self, x: jax.Array, weight: jax.Array) -> jax.Array:
         shape = self._in_layout(x.shape[0], self.channels, self._output_sizes(x))
         arguments = (self.strides, self.padding, self.dilation, self.groups, self.layout)
         return convolve_transposed(x, weight, shape, *arguments)
@@ -134,18 +157,18 @@ class Conv1D(_Conv):
 
     def __init__(
         self,
-        channels,
-        kernel_size,
-        strides=1,
-        padding=0,
-        dilation=1,
-        groups=1,
-        layout='NCW',
-        activation=None,
-        use_bias=True,
-        weight_initializer=None,
-        bias_initializer='zeros',
-        in_channels=None,
+        channels: int,
+        kernel_size: int | Sequence[int],
+        strides: int | Sequence[int] = 1,
+        padding: int | Sequence[int] = 0,
+        dilation: int | Sequence[int] = 1,
+        groups: int = 1,
+        layout: Literal['NCW', 'NWC'] = 'NCW',
+        activation: ActivationLike | None = None,
+        use_bias: bool = True,
+        weight_initializer: InitializerLike | None = None,
+        bias_initializer: InitializerLike | None = 'zeros',
+        in_channels: int | None = None,
     ):
         self._set_windows(kernel_size, strides, padding, dilation, layout)
         self._set_channels(channels, groups, in_channels, activation, use_bias, weight_initializer, bias_initializer)
@@ -154,14 +177,14 @@ class Conv1D(_Conv):
 class Conv2D(_Conv):
     """Convolution over images, as MXNet's `Convolution`.
 
-    The output has `floor((size + 2 * padding - dilation * (kernel - 1) - 1) / stride) + 1` places along an axis.
+    The output has size `floor((size + 2 * padding - dilation * (kernel - 1) - 1) / stride) + 1` along an axis.
 
     Args:
         channels: the number of output channels.
-        kernel_size: an int or two, (height, width), as the next three are.
-        strides: steps between windows.
+        kernel_size: an int, or (height, width); so are the next three.
+        strides: steps between the positions of the kernel.
         padding: zeros on both sides.
-        dilation: steps within a window.
+        dilation: steps between the elements of the kernel.
         groups: groups of channels that do not mix; `groups=in_channels` is depthwise.
         layout: 'NCHW', weight (channels, in_channels / groups, height, width), or 'NHWC', weight (channels, height,
             width, in_channels / groups).
@@ -173,7 +196,7 @@ class Conv2D(_Conv):
 
     Raises:
         ArgumentError: if groups do not divide the channels, or an argument is out of range.
-        ShapeError: in a run, if the input has the wrong rank or channels, or is smaller than the kernel.
+        ShapeError: when called, if the input has the wrong rank or channels, or is smaller than the kernel.
 
     >>> import jax
     >>> layer = Conv2D(8, kernel_size=3, padding=1)
@@ -185,18 +208,18 @@ class Conv2D(_Conv):
 
     def __init__(
         self,
-        channels,
-        kernel_size,
-        strides=(1, 1),
-        padding=(0, 0),
-        dilation=(1, 1),
-        groups=1,
-        layout='NCHW',
-        activation=None,
-        use_bias=True,
-        weight_initializer=None,
-        bias_initializer='zeros',
-        in_channels=None,
+        channels: int,
+        kernel_size: int | Sequence[int],
+        strides: int | Sequence[int] = (1, 1),
+        padding: int | Sequence[int] = (0, 0),
+        dilation: int | Sequence[int] = (1, 1),
+        groups: int = 1,
+        layout: Literal['NCHW', 'NHWC'] = 'NCHW',
+        activation: ActivationLike | None = None,
+        use_bias: bool = True,
+        weight_initializer: InitializerLike | None = None,
+        bias_initializer: InitializerLike | None = 'zeros',
+        in_channels: int | None = None,
     ):
         self._set_windows(kernel_size, strides, padding, dilation, layout)
         self._set_channels(channels, groups, in_channels, activation, use_bias, weight_initializer, bias_initializer)
@@ -219,18 +242,18 @@ class Conv3D(_Conv):
 
     def __init__(
         self,
-        channels,
-        kernel_size,
-        strides=(1, 1, 1),
-        padding=(0, 0, 0),
-        dilation=(1, 1, 1),
-        groups=1,
-        layout='NCDHW',
-        activation=None,
-        use_bias=True,
-        weight_initializer=None,
-        bias_initializer='zeros',
-        in_channels=None,
+        channels: int,
+        kernel_size: int | Sequence[int],
+        strides: int | Sequence[int] = (1, 1, 1),
+        padding: int | Sequence[int] = (0, 0, 0),
+        dilation: int | Sequence[int] = (1, 1, 1),
+        groups: int = 1,
+        layout: Literal['NCDHW', 'NDHWC'] = 'NCDHW',
+        activation: ActivationLike | None = None,
+        use_bias: bool = True,
+        weight_initializer: InitializerLike | None = None,
+        bias_initializer: InitializerLike | None = 'zeros',
+        in_channels: int | None = None,
     ):
         self._set_windows(kernel_size, strides, padding, dilation, layout)
         self._set_channels(channels, groups, in_channels, activation, use_bias, weight_initializer, bias_initializer)
@@ -253,19 +276,19 @@ class Conv1DTranspose(_ConvTranspose):
 
     def __init__(
         self,
-        channels,
-        kernel_size,
-        strides=1,
-        padding=0,
-        output_padding=0,
-        dilation=1,
-        groups=1,
-        layout='NCW',
-        activation=None,
-        use_bias=True,
-        weight_initializer=None,
-        bias_initializer='zeros',
-        in_channels=None,
+        channels: int,
+        kernel_size: int | Sequence[int],
+        strides: int | Sequence[int] = 1,
+        padding: int | Sequence[int] = 0,
+        output_padding: int | Sequence[int] = 0,
+        dilation: int | Sequence[int] = 1,
+        groups: int = 1,
+        layout: Literal['NCW', 'NWC'] = 'NCW',
+        activation: ActivationLike | None = None,
+        use_bias: bool = True,
+        weight_initializer: InitializerLike | None = None,
+        bias_initializer: InitializerLike | None = 'zeros',
+        in_channels: int | None = None,
     ):
         self._set_windows(kernel_size, strides, padding, dilation, layout)
         self._set_output_padding(output_padding)
@@ -275,20 +298,20 @@ class Conv1DTranspose(_ConvTranspose):
 class Conv2DTranspose(_ConvTranspose):
     """Transposed convolution over images, as MXNet's `Deconvolution`.
 
-    It is the adjoint of the convolution with the same arguments from `channels` to `in_channels`, whose windows it
-    adds up: Zeiler et al. (2010), Dumoulin and Visin (2016). The output has
-    `(size - 1) * stride + dilation * (kernel - 1) + 1 - 2 * padding + output_padding` places along an axis.
+    It is the transpose of the convolution with the same arguments from `channels` to `in_channels`: Zeiler et al.
+    (2010), Dumoulin and Visin (2016). The output has size
+    `(size - 1) * stride + dilation * (kernel - 1) + 1 - 2 * padding + output_padding` along an axis.
 
     With dilation and strides together this is what MXNet computes by oneDNN; its plain CPU code differs.
 
     Args:
         channels: the number of output channels.
-        kernel_size: an int or two, (height, width), as the next four are.
-        strides: steps between the windows in the output.
-        padding: places that are cut off the output on both sides.
-        output_padding: places more behind the output, fewer than the stride: the sizes that a convolution with this
-            stride would take to the same one.
-        dilation: steps within a window.
+        kernel_size: an int, or (height, width); so are the next four.
+        strides: steps between the positions of the kernel in the output.
+        padding: how much is cut off the output on both sides.
+        output_padding: how much larger the output is, less than the stride; it chooses between the sizes that a
+            convolution with this stride takes to the same size.
+        dilation: steps between the elements of the kernel.
         groups: groups of channels that do not mix.
         layout: 'NCHW', weight (in_channels, channels / groups, height, width), or 'NHWC', weight (in_channels, height,
             width, channels / groups).
@@ -301,7 +324,7 @@ class Conv2DTranspose(_ConvTranspose):
     Raises:
         ArgumentError: if groups do not divide the channels, output_padding reaches the stride, or an argument is out
             of range.
-        ShapeError: in a run, if the input has the wrong rank or channels, or padding leaves no output.
+        ShapeError: when called, if the input has the wrong rank or channels, or padding leaves no output.
 
     >>> import jax
     >>> layer = Conv2DTranspose(8, kernel_size=4, strides=2, padding=1)
@@ -316,19 +339,19 @@ class Conv2DTranspose(_ConvTranspose):
 
     def __init__(
         self,
-        channels,
-        kernel_size,
-        strides=(1, 1),
-        padding=(0, 0),
-        output_padding=(0, 0),
-        dilation=(1, 1),
-        groups=1,
-        layout='NCHW',
-        activation=None,
-        use_bias=True,
-        weight_initializer=None,
-        bias_initializer='zeros',
-        in_channels=None,
+        channels: int,
+        kernel_size: int | Sequence[int],
+        strides: int | Sequence[int] = (1, 1),
+        padding: int | Sequence[int] = (0, 0),
+        output_padding: int | Sequence[int] = (0, 0),
+        dilation: int | Sequence[int] = (1, 1),
+        groups: int = 1,
+        layout: Literal['NCHW', 'NHWC'] = 'NCHW',
+        activation: ActivationLike | None = None,
+        use_bias: bool = True,
+        weight_initializer: InitializerLike | None = None,
+        bias_initializer: InitializerLike | None = 'zeros',
+        in_channels: int | None = None,
     ):
         self._set_windows(kernel_size, strides, padding, dilation, layout)
         self._set_output_padding(output_padding)
@@ -353,19 +376,19 @@ class Conv3DTranspose(_ConvTranspose):
 
     def __init__(
         self,
-        channels,
-        kernel_size,
-        strides=(1, 1, 1),
-        padding=(0, 0, 0),
-        output_padding=(0, 0, 0),
-        dilation=(1, 1, 1),
-        groups=1,
-        layout='NCDHW',
-        activation=None,
-        use_bias=True,
-        weight_initializer=None,
-        bias_initializer='zeros',
-        in_channels=None,
+        channels: int,
+        kernel_size: int | Sequence[int],
+        strides: int | Sequence[int] = (1, 1, 1),
+        padding: int | Sequence[int] = (0, 0, 0),
+        output_padding: int | Sequence[int] = (0, 0, 0),
+        dilation: int | Sequence[int] = (1, 1, 1),
+        groups: int = 1,
+        layout: Literal['NCDHW', 'NDHWC'] = 'NCDHW',
+        activation: ActivationLike | None = None,
+        use_bias: bool = True,
+        weight_initializer: InitializerLike | None = None,
+        bias_initializer: InitializerLike | None = 'zeros',
+        in_channels: int | None = None,
     ):
         self._set_windows(kernel_size, strides, padding, dilation, layout)
         self._set_output_padding(output_padding)

@@ -1,25 +1,30 @@
-"""What convolution and pooling compute in windows: XLA's way, and on CPU other ways where these are faster.
+"""Convolution and the maximum of windows: XLA's algorithms, and on CPU others where these are faster.
 
-A choice is made from shapes alone, when a program is traced, and holds on CPU; on other platforms XLA's way stays. The
-ways give the same numbers but for rounding, under every transformation. `benchmarks/convolution.py` measures them.
+The algorithm is chosen from shapes alone, when a function is traced, and holds on CPU; other platforms use XLA's. All
+give the same numbers but for rounding, under every transformation. `benchmarks/convolution.py` measures them.
+
+What layers call is jitted: JAX traces, differentiates and lowers it once for all layers with the same shapes and
+arguments. XLA inlines it again.
 """
 
 import functools
 import itertools
 import math
-import operator
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jax.custom_derivatives import SymbolicZero
+from jax.extend.core import Primitive
+from jax.interpreters import ad, batching, mlir
+
+from gluonjax.shapes import is_static
 
 
 class Geometry(NamedTuple):
-    """Everything about a convolution but its arrays: a number for each spatial axis, and the layout of the input."""
+    """All about a convolution but its arrays: one number for each spatial axis, and the layout of the input."""
 
     strides: tuple[int, ...]
     padding: tuple[int, ...]
@@ -29,24 +34,24 @@ class Geometry(NamedTuple):
 
     @property
     def spatial(self) -> list[int]:
-        """The spatial axes, in the input as in the weight."""
+        """The spatial axes, which input and weight have in common."""
         return [axis for axis, name in enumerate(self.layout) if name not in 'NC']
 
-    def kernel(self, weight_shape) -> list[int]:
-        """The sizes of the kernel along the spatial axes."""
+    def kernel(self, weight_shape: Sequence[int]) -> list[int]:
+        """The size of the kernel along each spatial axis."""
         return [weight_shape[axis] for axis in self.spatial]
 
-    def per_axis(self, numbers, other) -> list:
-        """The numbers of the spatial axes in their places, and another one in the other places."""
+    def per_axis(self, numbers: Sequence[int], other: int) -> list[int]:
+        """One number for every axis: these for the spatial axes, `other` for batch and channels."""
         found = dict(zip(self.spatial, numbers, strict=True))
         return [found.get(axis, other) for axis in range(len(self.layout))]
 
 
-# Ways to compute a convolution: of x in `geometry.layout` and of a weight that has outputs for N and the inputs of one
-# group for C. Each is linear in either of the two, so that its transpose is a way to compute a gradient.
+# Algorithms for a convolution of x in `geometry.layout`. In the weight, outputs stand where x has N, and the inputs of
+# one group where it has C. Each is linear in x and in the weight, so that its transpose computes a gradient.
 
 
-def by_xla(x, weight, geometry):
+def by_xla(x: jax.Array, weight: jax.Array, geometry: Geometry) -> jax.Array:
     """XLA's convolution."""
     layout = geometry.layout
     x, weight, padding = _without_needless_padding(x, weight, geometry)
@@ -62,7 +67,7 @@ def by_xla(x, weight, geometry):
 
 
 def _without_needless_padding(x, weight, geometry):
-    """Cuts the kernel to what lies over the input, along axes with a single window.
+    """Cuts the kernel to what lies over the input, along axes where the output has one element.
 
     XLA's simplifier aborts the process at some gradients of such convolutions.
     """
@@ -71,55 +76,65 @@ def _without_needless_padding(x, weight, geometry):
         geometry.spatial, geometry.strides, geometry.padding, geometry.dilation, strict=True
     ):
         size, kernel = x.shape[axis], weight.shape[axis]
-        first, last = -(-pad // step), min(kernel - 1, (size - 1 + pad) // step)
-        if pad and 0 <= size + 2 * pad - (kernel - 1) * step - 1 < stride and first <= last:
-            weight = lax.slice_in_dim(weight, first, last + 1, axis=axis)
-            x = lax.slice_in_dim(x, first * step - pad, last * step - pad + 1, axis=axis)
-            pad = 0
+        if pad and is_static((size,)) and 0 <= size + 2 * pad - (kernel - 1) * step - 1 < stride:
+            first, last = -(-pad // step), min(kernel - 1, (size - 1 + pad) // step)
+            if first <= last:
+                weight = lax.slice_in_dim(weight, first, last + 1, axis=axis)
+                x = lax.slice_in_dim(x, first * step - pad, last * step - pad + 1, axis=axis)
+                pad = 0
         pads.append((pad, pad))
     return x, weight, pads
 
 
-def by_patches(x, weight, geometry):
-    """One matrix product, of the weight as it is with the patches that lie under the kernel; for one group."""
+def by_im2col(x: jax.Array, weight: jax.Array, geometry: Geometry) -> jax.Array:
+    """One matrix product, of the weight as it is with the input under each element of the kernel; for one group."""
     channel = geometry.layout.index('C')
-    patches = jnp.stack(_under_kernel(x, geometry.kernel(weight.shape), geometry), 2 if channel == 1 else channel)
-    weight = weight.reshape(
-        [len(weight), weight.shape[1], -1] if channel == 1 else [len(weight), -1, weight.shape[channel]]
-    )
-    contracted = (1, 2) if channel == 1 else (patches.ndim - 2, patches.ndim - 1)
-    y = lax.dot_general(weight, patches, (((1, 2), contracted), ((), ())))
-    return jnp.moveaxis(y, 0, channel)
+    taps = 2 if channel == 1 else channel  # the axis of columns that runs over the elements of the kernel
+    columns = _stacked(_under_kernel(x, geometry.kernel(weight.shape), geometry), taps)
+    inputs, elements = weight.shape[channel], math.prod(geometry.kernel(weight.shape))
+    weight = lax.reshape(weight, (len(weight), *((inputs, elements) if channel == 1 else (elements, inputs))))
+    contracted = (1, 2) if channel == 1 else (taps, taps + 1)
+    y = lax.dot_general(weight, columns, (((1, 2), contracted), ((), ())))
+    return _transposed(y, 'C' + geometry.layout.replace('C', ''), geometry.layout)
 
 
-def by_rows(x, weight, geometry):
-    """XLA's convolution along all spatial axes but the last; places along it become images, its taps channels."""
+def _stacked(arrays, axis):
+    expanded = [lax.expand_dims(array, [axis]) for array in arrays]
+    return expanded[0] if len(expanded) == 1 else lax.concatenate(expanded, axis)
+
+
+def by_row_im2col(x: jax.Array, weight: jax.Array, geometry: Geometry) -> jax.Array:
+    """XLA's convolution along the other spatial axes; for one group.
+
+    Along the last axis, outputs become images of a larger batch, and elements of the kernel become channels.
+    """
     layout = geometry.layout
     *others, last = (name for name in layout if name not in 'NC')
     rest = ''.join(others)
     ones = (1,) * len(others)
     row = geometry._replace(strides=(*ones, geometry.strides[-1]), dilation=(*ones, geometry.dilation[-1]))
-    taps = jnp.stack(_under_kernel(x, (*ones, geometry.kernel(weight.shape)[-1]), row))
-    images = _ordered(taps, f'T{layout}', f'N{last}{rest}TC')
-    kernel = _ordered(weight, layout.replace('N', 'O'), f'{rest}{last}CO')
+    taps = _stacked(_under_kernel(x, (*ones, geometry.kernel(weight.shape)[-1]), row), 0)
+    images = _transposed(taps, f'T{layout}', f'N{last}{rest}TC')
+    kernel = _transposed(weight, layout.replace('N', 'O'), f'{rest}{last}CO')
+    taps_and_inputs = kernel.shape[-3] * kernel.shape[-2]
     y = lax.conv_general_dilated(
-        images.reshape(-1, *images.shape[2:-2], kernel.shape[-3] * kernel.shape[-2]),
-        kernel.reshape(*kernel.shape[: len(others)], -1, kernel.shape[-1]),
+        lax.reshape(images, (images.shape[0] * images.shape[1], *images.shape[2:-2], taps_and_inputs)),
+        lax.reshape(kernel, (*kernel.shape[:-3], taps_and_inputs, kernel.shape[-1])),
         geometry.strides[:-1],
         [(0, 0)] * len(others),
         rhs_dilation=geometry.dilation[:-1],
         dimension_numbers=(f'N{rest}C', f'{rest}IO', f'N{rest}C'),
     )
-    return _ordered(y.reshape(*images.shape[:2], *y.shape[1:]), f'N{last}{rest}C', layout)
+    return _transposed(lax.reshape(y, (*images.shape[:2], *y.shape[1:])), f'N{last}{rest}C', layout)
 
 
-def _ordered(array, names, others):
-    """The array whose axes have these names with its axes in the other order."""
-    return array.transpose([names.index(name) for name in others])
+def _transposed(array, names: str, order: str):
+    """The array, whose axes have these names, with its axes in this order."""
+    return lax.transpose(array, [names.index(name) for name in order])
 
 
-def by_shifts(x, weight, geometry):
-    """The sum of shifted inputs, each times its place in the kernel; for as many groups as inputs and outputs."""
+def by_shift_and_add(x: jax.Array, weight: jax.Array, geometry: Geometry) -> jax.Array:
+    """The sum of shifted inputs, each times one element of the kernel; for a depthwise convolution."""
     taps = weight.reshape(len(weight), -1).T
     shape = [len(weight) if name == 'C' else 1 for name in geometry.layout]
     shifted = _under_kernel(x, geometry.kernel(weight.shape), geometry)
@@ -127,49 +142,57 @@ def by_shifts(x, weight, geometry):
 
 
 def _under_kernel(x, kernel, geometry):
-    """For each place in a kernel of these sizes, the inputs that lie under it."""
-    padding = geometry.per_axis(geometry.padding, 0)
-    x = lax.pad(x, np.zeros((), x.dtype), [(places, places, 0) for places in padding])
+    """For each element of a kernel of this size, the elements of x that it is multiplied with."""
+    if any(geometry.padding):
+        pads = geometry.per_axis(geometry.padding, 0)
+        x = lax.pad(x, np.zeros((), x.dtype), [(pad, pad, 0) for pad in pads])
     return _in_windows(x, *(geometry.per_axis(numbers, 1) for numbers in (kernel, geometry.strides, geometry.dilation)))
 
 
 def _in_windows(x, sizes, strides, dilation):
-    """For each place in a window, the elements of x that are there, one for each window."""
+    """For each position in a window, the elements of x there, one for each window."""
+    if math.prod(sizes) == math.prod(strides) == 1:
+        return [x]
     spans = [
         (size - (window - 1) * step - 1) // stride * stride + 1
         for size, window, stride, step in zip(x.shape, sizes, strides, dilation, strict=True)
     ]
     starts = [
-        [i * step for i, step in zip(place, dilation, strict=True)] for place in itertools.product(*map(range, sizes))
+        [i * step for i, step in zip(position, dilation, strict=True)]
+        for position in itertools.product(*map(range, sizes))
     ]
-    return [lax.slice(x, start, list(map(operator.add, start, spans)), strides) for start in starts]
+    limits = ([start + span for start, span in zip(corner, spans, strict=True)] for corner in starts)
+    return [lax.slice(x, start, limit, strides) for start, limit in zip(starts, limits, strict=True)]
 
 
 # The choice.
 
-Way = Callable[..., jax.Array]
-LONGEST_ROW = 16  # places in a row of the kernel, for each of which rows hold the input once
-MOST_PLACES = 64  # in a window: with more of them, an operation for each would be too many to trace and to compile
+Algorithm = Callable[[jax.Array, jax.Array, Geometry], jax.Array]
+MAX_ROW = 16  # elements of a kernel along its last axis; by_row_im2col holds the input once for each
+MAX_WINDOW = 64  # elements of a window or kernel; with more, an operation for each is too many to trace and compile
 
 
-class Ways(NamedTuple):
-    """How to compute the output, and what transposes to the gradients of the input and of the weight."""
+class Algorithms(NamedTuple):
+    """What computes the output, and what transposes to the gradients of input and weight."""
 
-    output: Way = by_xla
-    input: Way = by_xla
-    weight: Way = by_xla
+    output: Algorithm = by_xla
+    input_gradient: Algorithm = by_xla
+    weight_gradient: Algorithm = by_xla
 
 
-def fastest(x_shape, weight_shape, geometry: Geometry) -> Ways:
-    """The ways that were faster on CPU than XLA's own."""
+def choose_algorithms(x_shape: Sequence[int], weight_shape: Sequence[int], geometry: Geometry) -> Algorithms:
+    """The algorithms that were fastest on CPU; XLA's where a size is symbolic."""
+    if not is_static(x_shape):
+        return Algorithms()
     channels, outputs = x_shape[geometry.layout.index('C')], weight_shape[0]
     kernel = geometry.kernel(weight_shape)
-    few = math.prod(kernel) <= MOST_PLACES
+    small = math.prod(kernel) <= MAX_WINDOW
     if geometry.groups > 1:
         # XLA's takes 10 to 100 times as long.
-        return Ways(by_shifts, by_shifts, by_shifts) if few and channels == outputs == geometry.groups else Ways()
+        depthwise = channels == outputs == geometry.groups
+        return Algorithms(*(by_shift_and_add,) * 3) if small and depthwise else Algorithms()
     covered = [(size - 1) * step + 1 for size, step in zip(kernel, geometry.dilation, strict=True)]
-    places = x_shape[0] * math.prod(
+    positions = x_shape[0] * math.prod(
         (x_shape[axis] + 2 * padding - width) // stride + 1
         for axis, width, padding, stride in zip(
             geometry.spatial, covered, geometry.padding, geometry.strides, strict=True
@@ -178,98 +201,228 @@ def fastest(x_shape, weight_shape, geometry: Geometry) -> Ways:
     shrinks = any(width - 1 > 2 * padding for width, padding in zip(covered, geometry.padding, strict=True))
     # XLA convolves with an image for a kernel to get the gradient of the weight: 1.2 to 8 times. It has no fast kernel
     # for a convolution that makes an image larger, 2 to 2.5 times, nor for three axes, 1.5 to 4 times.
-    rows = by_rows if len(kernel) > 1 and kernel[-1] <= LONGEST_ROW else by_xla
+    rows = by_row_im2col if len(kernel) > 1 and kernel[-1] <= MAX_ROW else by_xla
     volumes = len(kernel) > 2
-    output, gradient_of_input = rows if volumes else by_xla, rows if volumes or shrinks else by_xla
-    gradient_of_weight = rows
-    if few and (places <= 4 * outputs or math.prod(kernel) == 1):
-        # The patches are not much larger than the weight, which XLA would transpose: 1.1 to 2 times.
-        output = gradient_of_input = by_patches
-        if places <= outputs or len(kernel) == 1:
-            gradient_of_weight = by_patches
-    return Ways(output, gradient_of_input, gradient_of_weight)
+    output, input_gradient = rows if volumes else by_xla, rows if volumes or shrinks else by_xla
+    weight_gradient = rows
+    if small and (positions <= 4 * outputs or math.prod(kernel) == 1):
+        # The columns are not much larger than the weight, which XLA would transpose: 1.1 to 2 times.
+        output = input_gradient = by_im2col
+        if positions <= outputs or len(kernel) == 1:
+            weight_gradient = by_im2col
+    return Algorithms(output, input_gradient, weight_gradient)
 
 
-def convolve(x, weight, strides, padding, dilation, groups, layout):
-    """The convolution of `x` in `layout`; the weight has outputs for N and the inputs of one group for C."""
-    geometry = Geometry(tuple(strides), tuple(padding), tuple(dilation), groups, layout)
-    ways = fastest(x.shape, weight.shape, geometry)
-    return by_xla(x, weight, geometry) if ways == Ways() else convolve_by(ways, geometry, x, weight)
+def convolve(
+    x: jax.Array,
+    weight: jax.Array,
+    strides: tuple[int, ...],
+    padding: tuple[int, ...],
+    dilation: tuple[int, ...],
+    groups: int,
+    layout: str,
+) -> jax.Array:
+    """The convolution of `x` in `layout`.
 
-
-def convolve_transposed(y, weight, shape, strides, padding, dilation, groups, layout):
-    """The adjoint of `convolve` with the same weight and arguments, from its outputs `y` to inputs of `shape`."""
-    geometry = Geometry(tuple(strides), tuple(padding), tuple(dilation), groups, layout)
-    way = fastest(shape, weight.shape, geometry).input
-    outputs = functools.partial(_on_cpu, way, geometry, weight=weight)
-    return jax.linear_transpose(outputs, jax.ShapeDtypeStruct(shape, y.dtype))(y)[0]
-
-
-@functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1))
-def convolve_by(ways: Ways, geometry: Geometry, x, weight):
-    """The convolution in these ways."""
-    return _on_cpu(ways.output, geometry, x, weight)
-
-
-@functools.partial(convolve_by.defjvp, symbolic_zeros=True)
-def _convolve_jvp(ways, geometry, primals, tangents):
-    (x, weight), (x_tangent, weight_tangent) = primals, tangents
-    parts = []
-    if not isinstance(x_tangent, SymbolicZero):
-        parts.append(_on_cpu(ways.input, geometry, x_tangent, weight))
-    if not isinstance(weight_tangent, SymbolicZero):
-        parts.append(_on_cpu(ways.weight, geometry, x, weight_tangent))
-    return convolve_by(ways, geometry, x, weight), functools.reduce(lax.add, parts)
-
-
-def _on_cpu(way, geometry, x, weight):
-    if way is by_xla:
-        return by_xla(x, weight, geometry)
-    return lax.platform_dependent(
-        x,
-        weight,
-        cpu=lambda x, weight: _alone(way, geometry, x, weight),
-        default=lambda x, weight: by_xla(x, weight, geometry),
-    )
-
-
-def _alone(way, geometry, x, weight):
-    """A way as a program of its own: sums in float32 at least, and not computed anew for every use of a place.
-
-    XLA would fuse what makes `x`, or what uses the gradient of `x`, into each of the slices.
+    Args:
+        x: the input, such as (N, C, H, W) for 'NCHW'.
+        weight: outputs where x has N, the inputs of one group where it has C.
+        strides: one number for each spatial axis, as the next two.
+        padding: zeros on both sides.
+        dilation: steps between the elements of the kernel.
+        groups: groups of channels that do not mix.
+        layout: the names of the axes of x.
     """
-    wide = jnp.promote_types(x.dtype, jnp.float32)
-    y = way(lax.optimization_barrier(x).astype(wide), weight.astype(wide), geometry)
-    return lax.optimization_barrier(y.astype(x.dtype))
+    geometry = Geometry(tuple(strides), tuple(padding), tuple(dilation), groups, layout)
+    return convolve_by(choose_algorithms(x.shape, weight.shape, geometry), geometry, x, weight)
+
+
+def convolve_transposed(
+    y: jax.Array,
+    weight: jax.Array,
+    shape: tuple[int, ...],
+    strides: tuple[int, ...],
+    padding: tuple[int, ...],
+    dilation: tuple[int, ...],
+    groups: int,
+    layout: str,
+) -> jax.Array:
+    """The transpose of `convolve` with the same weight and arguments, from its output `y` to an input of `shape`."""
+    geometry = Geometry(tuple(strides), tuple(padding), tuple(dilation), groups, layout)
+    options = Options('input', shape, choose_algorithms(shape, weight.shape, geometry), geometry)
+    return _apply(y, weight, options)
+
+
+def convolve_by(algorithms: Algorithms, geometry: Geometry, x: jax.Array, weight: jax.Array) -> jax.Array:
+    """The convolution by these algorithms."""
+    if algorithms == Algorithms():
+        return by_xla(x, weight, geometry)
+    return _apply(x, weight, Options('output', _output_shape(x, weight, geometry), algorithms, geometry))
+
+
+def _output_shape(x, weight, geometry):
+    shape = [x.shape[0] if name == 'N' else weight.shape[0] for name in geometry.layout]
+    kernel, (strides, padding, dilation, *_) = geometry.kernel(weight.shape), geometry
+    for axis, size, stride, pad, step in zip(geometry.spatial, kernel, strides, padding, dilation, strict=True):
+        shape[axis] = (x.shape[axis] + 2 * pad - (size - 1) * step - 1) // stride + 1
+    return tuple(shape)
+
+
+# The primitive. Of three arrays, the input x, the weight and the output y, each can be computed from the other two: a
+# convolution or one of its gradients. Each is linear in both, and their transposes are one another. JAX traces one
+# equation for a primitive, asks for the algorithm once it knows the platform, and lowers equal ones once.
+
+
+class Options(NamedTuple):
+    """What the primitive computes: the output of x and weight, the input of y and weight, or the weight of x and y."""
+
+    result: Literal['output', 'input', 'weight']
+    shape: tuple[int, ...]  # of the result
+    algorithms: Algorithms
+    geometry: Geometry
+
+
+convolution_p = Primitive('convolution')
+
+
+def _apply(left, right, options):
+    """The primitive; where arrays have a mesh, whose axes it does not know, the operations that it stands for."""
+    if all(jax.typeof(array).sharding.mesh.empty for array in (left, right)):
+        return convolution_p.bind(left, right, options=options)
+    return _on_any_platform(left, right, options)
+
+
+def _on_any_platform(left, right, options):
+    cpu, default = (functools.partial(compute, options=options) for compute in (_on_cpu, _on_others))
+    return lax.platform_dependent(left, right, cpu=cpu, default=default)
+
+
+def _on_others(left, right, options):
+    return _result(by_xla, left, right, options)
+
+
+def _on_cpu(left, right, options):
+    index = ('output', 'input', 'weight').index(options.result)
+    algorithm = options.algorithms[index]
+    return _result(algorithm if algorithm is by_xla else _isolated(algorithm), left, right, options)
+
+
+def _isolated(algorithm):
+    """The algorithm with sums in float32 at least, and so that XLA fuses it with nothing around it.
+
+    XLA would fuse what makes `x`, or what uses the gradient of `x`, into each of the slices, and compute it many times.
+    """
+
+    def isolated(x, weight, geometry):
+        wide = jnp.promote_types(x.dtype, jnp.float32)
+        x, weight = lax.optimization_barrier(x), lax.convert_element_type(weight, wide)
+        y = algorithm(lax.convert_element_type(x, wide), weight, geometry)
+        return lax.optimization_barrier(lax.convert_element_type(y, x.dtype))
+
+    return isolated
+
+
+def _result(algorithm, left, right, options):
+    if options.result == 'output':
+        return algorithm(left, right, options.geometry)
+    unknown = jax.ShapeDtypeStruct(options.shape, left.dtype)
+    if options.result == 'input':
+        y, output = left, lambda x: algorithm(x, right, options.geometry)
+    else:
+        y, output = right, lambda weight: algorithm(left, weight, options.geometry)
+    return jax.linear_transpose(output, unknown)(y)[0]
+
+
+@convolution_p.def_impl
+@functools.partial(jax.jit, static_argnames='options')
+def _eager(left, right, *, options):
+    return _on_any_platform(left, right, options)
+
+
+@convolution_p.def_abstract_eval
+def _abstract(left, right, *, options):
+    return left.update(shape=options.shape, weak_type=False)
+
+
+for _platform, _compute in (('cpu', _on_cpu), (None, _on_others)):
+    mlir.register_lowering(convolution_p, mlir.lower_fun(_compute, multiple_results=False), platform=_platform)
+
+
+def _transposed_left(cotangent, left, right, *, options):
+    """The cotangent of x or y: of the three arrays, `right` is the weight, or y where x is asked for."""
+    if options.result == 'weight':
+        return _apply(right, cotangent, options._replace(result='input', shape=left.aval.shape))
+    result = 'input' if options.result == 'output' else 'output'
+    return _apply(cotangent, right, options._replace(result=result, shape=left.aval.shape))
+
+
+def _transposed_right(cotangent, left, right, *, options):
+    """The cotangent of the weight, or of y where `left` is x and the result a weight."""
+    shape = right.aval.shape
+    if options.result == 'weight':
+        return _apply(left, cotangent, options._replace(result='output', shape=shape))
+    pair = (left, cotangent) if options.result == 'output' else (cotangent, left)
+    return _apply(*pair, options._replace(result='weight', shape=shape))
+
+
+ad.defbilinear(convolution_p, _transposed_left, _transposed_right)
+
+
+def _batched(arrays, axes, *, options):
+    (left, right), (axis, other) = arrays, axes
+    if other is not None or options.result == 'weight':
+        return jax.vmap(functools.partial(_on_any_platform, options=options), axes)(left, right), 0
+    left = jnp.moveaxis(left, axis, 0)  # more images of one batch
+    count, batch, *rest = left.shape
+    options = options._replace(shape=(count * batch, *options.shape[1:]))
+    result = _apply(left.reshape(count * batch, *rest), right, options)
+    return result.reshape(count, batch, *result.shape[1:]), 0
+
+
+batching.primitive_batchers[convolution_p] = _batched
+
+
+def add_bias(y: jax.Array, bias: jax.Array, axis: int) -> jax.Array:
+    """`y + bias` along an axis; in half precision too, the gradient of the bias is summed in float32."""
+    dtype = jnp.result_type(y, bias)
+    wide = jnp.promote_types(dtype, jnp.float32)
+    bias = jnp.expand_dims(bias, [i for i in range(y.ndim) if i != axis])
+    return (y.astype(wide) + bias.astype(wide)).astype(dtype)
 
 
 # The maximum.
 
 
-def max_in_windows(x, sizes, strides, padding):
-    """The largest value of each window, the lowest there is where it is empty; the first of equals has the gradient.
+class Windows(NamedTuple):
+    """Windows over an array: for each of its axes, their size, the stride, and the padding before and behind."""
 
-    Args:
-        x: the array.
-        sizes: of the windows, for each axis of x.
-        strides: the steps between them.
-        padding: pairs, how many places before and behind.
+    sizes: tuple[int, ...]
+    strides: tuple[int, ...]
+    padding: tuple[tuple[Any, Any], ...]  # ints; symbolic sizes may be among them
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def max_in_windows(x: jax.Array, windows: Windows) -> jax.Array:
+    """The largest value of each window; the lowest of the dtype for a window that lies entirely in the padding.
+
+    The first of equal values gets the gradient.
     """
+    sizes, strides, padding = windows
     lowest = np.array(-np.inf if jnp.issubdtype(x.dtype, jnp.floating) else jnp.iinfo(x.dtype).min, x.dtype)
 
-    def by_xla(x):
+    def by_reduce_window(x):
         return lax.reduce_window(x, lowest, lax.max, sizes, strides, padding)
 
     overlap = any(stride < size for size, stride in zip(sizes, strides, strict=True))
-    if max(sizes) > (MOST_PLACES if overlap else 4):
-        return by_xla(x)  # it is good at large windows that do not overlap, and takes 7 to 20 times as long at others
+    if max(sizes) > (MAX_WINDOW if overlap else 4) or not is_static(x.shape):
+        return by_reduce_window(x)  # good at large windows that do not overlap; takes 7 to 20 times as long at others
 
     def on_cpu(x):
-        if list(strides) == list(sizes):
-            return max_of_tiles(_whole_tiles(x, lowest, sizes, padding), tuple(sizes))
+        if strides == sizes:
+            return max_of_tiles(_whole_tiles(x, lowest, sizes, padding), sizes)
         return _max_by_axis(x, lowest, sizes, strides, padding)
 
-    return lax.platform_dependent(x, cpu=on_cpu, default=by_xla)
+    return lax.platform_dependent(x, cpu=on_cpu, default=by_reduce_window)
 
 
 def _whole_tiles(x, lowest, sizes, padding):
@@ -282,8 +435,8 @@ def _whole_tiles(x, lowest, sizes, padding):
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
-def max_of_tiles(x, sizes):
-    """The largest value of each window, of windows side by side that fill x; the first of equals has the gradient."""
+def max_of_tiles(x: jax.Array, sizes: tuple[int, ...]) -> jax.Array:
+    """The largest value of each window, of windows side by side that fill x; the first of equals gets the gradient."""
     return functools.reduce(lax.max, _in_windows(x, sizes, sizes, [1] * x.ndim))
 
 
@@ -293,13 +446,13 @@ def _max_of_tiles_jvp(sizes, primals, tangents):
     y = max_of_tiles(x, sizes)
     *earlier, _ = _in_windows(x, sizes, sizes, [1] * x.ndim)
     first = jnp.full(y.shape, len(earlier), 'int32')
-    for place, piece in reversed(list(enumerate(earlier))):
-        first = jnp.where(piece == y, place, first)
+    for position, piece in reversed(list(enumerate(earlier))):
+        first = jnp.where(piece == y, position, first)
     # The transpose is one selection, where that of strided slices is a sum as large as x for each of them.
     inside = tuple(range(1, 2 * x.ndim, 2))
-    places = jnp.arange(math.prod(sizes), dtype='int32').reshape([n for size in sizes for n in (1, size)])
+    positions = jnp.arange(math.prod(sizes), dtype='int32').reshape([n for size in sizes for n in (1, size)])
     tiles = tangent.reshape([n for pair in zip(y.shape, sizes, strict=True) for n in pair])
-    return y, jnp.where(places == jnp.expand_dims(first, inside), tiles, 0).sum(inside)
+    return y, jnp.where(positions == jnp.expand_dims(first, inside), tiles, 0).sum(inside)
 
 
 def _max_by_axis(x, lowest, sizes, strides, padding):
@@ -317,8 +470,8 @@ def _max_by_axis(x, lowest, sizes, strides, padding):
 
 
 @jax.custom_jvp
-def first_max(*arrays):
-    """The largest of arrays, element by element; the first of equals has the gradient."""
+def first_max(*arrays: jax.Array) -> jax.Array:
+    """The largest of arrays, element by element; the first of equals gets the gradient."""
     return functools.reduce(lax.max, arrays)
 
 
@@ -328,5 +481,5 @@ def _first_max_jvp(arrays, tangents):
     *earlier, tangent = tangents
     for array, other in zip(reversed(arrays[:-1]), reversed(earlier), strict=True):
         tangent = jnp.where(array == y, other, tangent)
-    # XLA would compute the gradient of the output anew for each of the arrays.
+    # XLA would compute the gradient of the output again for each of the arrays.
     return y, lax.optimization_barrier(tangent)

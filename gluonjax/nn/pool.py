@@ -1,8 +1,9 @@
-"""Pooling: one N-dimensional body, and a thin class a rank and a kind."""
+"""Pooling: one N-dimensional implementation, and a thin class for each rank and kind."""
 
 import functools
 import math
-from typing import ClassVar, NamedTuple
+from collections.abc import Sequence
+from typing import ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
@@ -12,25 +13,39 @@ from jax import lax
 from gluonjax import checks
 from gluonjax.errors import ShapeError
 from gluonjax.layer import Layer
-from gluonjax.nn.kernels import max_in_windows
+from gluonjax.nn.kernels import Windows, max_in_windows
+from gluonjax.shapes import is_static
 
 
-class _Windows(NamedTuple):
-    """Along every axis of an array: the size of the windows, the steps between them, padding before and behind."""
+@functools.partial(jax.jit, static_argnums=(1, 2))
+def mean_in_windows(x: jax.Array, windows: Windows, counted: tuple[int, ...]) -> jax.Array:
+    """The mean of each window, summed in float32 at least.
 
-    sizes: list[int]
-    strides: list[int]
-    padding: list[tuple[int, int]]
+    Args:
+        x: the array.
+        windows: what is summed.
+        counted: for each axis, how many elements of the padding on either side count in the mean.
+    """
+    wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    total = lax.reduce_window(wide, np.zeros((), wide.dtype), lax.add, *windows)
+    return (total / _counts(x.shape, windows, counted).astype(wide.dtype)).astype(x.dtype)
 
 
-def sum_in_windows(x, windows):
-    """The sum of each window."""
-    return lax.reduce_window(x, np.array(0, x.dtype), lax.add, *windows)
+def _counts(shape: Sequence[int], windows: Windows, counted: tuple[int, ...]):
+    """How many elements each window holds (1 if none: their sum is 0), shaped to divide the means."""
+    xp = np if is_static(shape) else jnp
+    counts = xp.ones([1] * len(shape))
+    for axis, (length, size, stride, (before, behind), pad) in enumerate(zip(shape, *windows, counted, strict=True)):
+        if size > 1:
+            starts = xp.arange((length + before + behind - size) // stride + 1) * stride - before
+            held = xp.minimum(starts + size, length + pad) - xp.maximum(starts, -pad)
+            counts = counts * xp.maximum(held, 1).reshape([-1 if i == axis else 1 for i in range(len(shape))])
+    return counts
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
-def max_along(x, axes):
-    """The largest value along `axes`, which keep size 1; the first of equals has the gradient."""
+def max_along(x: jax.Array, axes: tuple[int, ...]) -> jax.Array:
+    """The largest value along `axes`, which keep size 1; the first of equals gets the gradient."""
     return x.max(axes, keepdims=True)
 
 
@@ -39,12 +54,12 @@ def _max_along_jvp(axes, primals, tangents):
     (x,), (tangent,) = primals, tangents
     y = max_along(x, axes)
     sizes = [size if axis in axes else 1 for axis, size in enumerate(x.shape)]
-    places = jnp.arange(math.prod(sizes)).reshape(sizes)
-    first = jnp.where(x == y, places, places.size).min(axes, keepdims=True)
-    return y, jnp.where(places == first, tangent, 0).sum(axes, keepdims=True)
+    positions = jnp.arange(math.prod(sizes)).reshape(sizes)
+    first = jnp.where(x == y, positions, positions.size).min(axes, keepdims=True)
+    return y, jnp.where(positions == first, tangent, 0).sum(axes, keepdims=True)
 
 
-def _check_numbers(x):
+def _check_real(x: jax.Array) -> None:
     if not jnp.issubdtype(x.dtype, jnp.integer):
         checks.floating(x)
 
@@ -52,88 +67,100 @@ def _check_numbers(x):
 class _Pool(Layer):
     spatial: ClassVar[str]
 
-    def __init__(self, pool_size, strides, padding, layout, ceil_mode):
+    def __init__(
+        self,
+        pool_size: int | Sequence[int],
+        strides: int | Sequence[int] | None,
+        padding: int | Sequence[int],
+        layout: str,
+        ceil_mode: bool,
+    ):
         rank = len(self.spatial)
         self.pool_size = checks.per_axis('pool_size', pool_size, rank)
         self.strides = self.pool_size if strides is None else checks.per_axis('strides', strides, rank)
         self.padding = checks.per_axis('padding', padding, rank, least=0)
         self.layout, self.ceil_mode = checks.layout(layout, self.spatial), ceil_mode
 
-    def _windows(self, x):
+    def _windows(self, x: jax.Array) -> Windows:
         checks.rank(x, len(self.layout), self.layout)
-        windows = _Windows([1] * x.ndim, [1] * x.ndim, [(0, 0)] * x.ndim)
-        for axis, size, stride, padding in zip(self.spatial, self.pool_size, self.strides, self.padding, strict=True):
-            i = self.layout.index(axis)
-            free = x.shape[i] + 2 * padding - size
-            if free < 0:
-                raise ShapeError(
-                    f'the window is larger than the padded input along {axis}',
-                    expected=f'a pool_size of at most {free + size}',
-                    got=size,
-                    remedy='give a larger input, more padding or a smaller pool_size',
-                )
-            more = -free % stride if self.ceil_mode else 0
-            windows.sizes[i], windows.strides[i], windows.padding[i] = size, stride, (padding, padding + more)
-        return windows
+        sizes, strides = self._per_axis(self.pool_size, 1), self._per_axis(self.strides, 1)
+        padding = [
+            (pad, pad + self._ceiling(x.shape[axis] + 2 * pad - size, axis, size, stride))
+            for axis, (size, stride, pad) in enumerate(
+                zip(sizes, strides, self._per_axis(self.padding, 0), strict=True)
+            )
+        ]
+        return Windows(sizes, strides, tuple(padding))
+
+    def _ceiling(self, free, axis: int, size: int, stride: int):
+        """What `ceil_mode` adds behind, where `free` strides fit behind the first window."""
+        name = self.layout[axis]
+        if name in self.spatial and is_static((free,)) and free < 0:
+            raise ShapeError(
+                f'the window is larger than the padded input along {name}',
+                expected=f'a pool_size of at most {free + size}',
+                got=size,
+                remedy='give a larger input, more padding or a smaller pool_size',
+            )
+        return -free % stride if self.ceil_mode else 0
+
+    def _per_axis(self, numbers: Sequence[int], other: int) -> tuple[int, ...]:
+        """One number for every axis: these for the spatial axes, `other` for batch and channels."""
+        found = dict(zip(self.spatial, numbers, strict=True))
+        return tuple(found.get(axis, other) for axis in self.layout)
 
 
 class _MaxPool(_Pool):
-    def forward(self, x):
-        _check_numbers(x)
-        y = max_in_windows(x, *self._windows(x))
-        beside = self.ceil_mode or any(p >= size for p, size in zip(self.padding, self.pool_size, strict=True))
-        if beside and jnp.issubdtype(x.dtype, jnp.floating):
-            y = lax.max(y, jnp.finfo(x.dtype).min)  # as in MXNet, where a window beside the input has no -inf
+    def forward(self, x: jax.Array) -> jax.Array:
+        _check_real(x)
+        y = max_in_windows(x, self._windows(x))
+        in_padding = self.ceil_mode or any(p >= size for p, size in zip(self.padding, self.pool_size, strict=True))
+        if in_padding and jnp.issubdtype(x.dtype, jnp.floating):
+            y = lax.max(y, jnp.finfo(x.dtype).min)  # as in MXNet, where a window of padding alone has no -inf
         return y
 
 
 class _AvgPool(_Pool):
-    def __init__(self, pool_size, strides, padding, layout, ceil_mode, count_include_pad):
+    def __init__(
+        self,
+        pool_size: int | Sequence[int],
+        strides: int | Sequence[int] | None,
+        padding: int | Sequence[int],
+        layout: str,
+        ceil_mode: bool,
+        count_include_pad: bool,
+    ):
         super().__init__(pool_size, strides, padding, layout, ceil_mode)
         self.count_include_pad = count_include_pad
 
-    def forward(self, x):
+    def forward(self, x: jax.Array) -> jax.Array:
         checks.floating(x)
-        windows = self._windows(x)
-        wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
-        return (sum_in_windows(wide, windows) / self._counts(x, windows).astype(wide.dtype)).astype(x.dtype)
-
-    def _counts(self, x, windows):
-        """How many elements each window holds (1 if none: their sum is 0), shaped to divide the output."""
-        counts = np.ones([1] * x.ndim)
-        for i in map(self.layout.index, self.spatial):
-            size, stride, (before, behind) = (of_axes[i] for of_axes in windows)
-            starts = np.arange(-before, x.shape[i] + behind - size + 1, stride)
-            counted = before if self.count_include_pad else 0  # what ceil_mode adds behind never counts
-            held = np.minimum(starts + size, x.shape[i] + counted) - np.maximum(starts, -counted)
-            counts = counts * np.maximum(held, 1).reshape([-1 if axis == i else 1 for axis in range(x.ndim)])
-        return counts
+        counted = self.padding if self.count_include_pad else [0] * len(self.spatial)
+        return mean_in_windows(x, self._windows(x), self._per_axis(counted, 0))
 
 
 class _GlobalPool(Layer):
     spatial: ClassVar[str]
 
-    def __init__(self, layout):
+    def __init__(self, layout: str):
         self.layout = checks.layout(layout, self.spatial)
 
-    def _axes(self, x):
+    def _axes(self, x: jax.Array) -> tuple[int, ...]:
         checks.rank(x, len(self.layout), self.layout)
         axes = tuple(self.layout.index(axis) for axis in self.spatial)
-        if not all(x.shape[axis] for axis in axes):
-            raise ShapeError(
-                'there is nothing to pool', expected=f'one place or more along {self.spatial}', got=x.shape
-            )
+        if 0 in [x.shape[axis] for axis in axes]:
+            raise ShapeError('there is nothing to pool', expected=f'sizes >= 1 along {self.spatial}', got=x.shape)
         return axes
 
 
 class _GlobalMaxPool(_GlobalPool):
-    def forward(self, x):
-        _check_numbers(x)
+    def forward(self, x: jax.Array) -> jax.Array:
+        _check_real(x)
         return max_along(x, self._axes(x))
 
 
 class _GlobalAvgPool(_GlobalPool):
-    def forward(self, x):
+    def forward(self, x: jax.Array) -> jax.Array:
         checks.floating(x)
         return x.mean(self._axes(x), keepdims=True)
 
@@ -147,28 +174,36 @@ class MaxPool1D(_MaxPool):
 
     spatial = 'W'
 
-    def __init__(self, pool_size=2, strides=None, padding=0, layout='NCW', ceil_mode=False):
+    def __init__(
+        self,
+        pool_size: int | Sequence[int] = 2,
+        strides: int | Sequence[int] | None = None,
+        padding: int | Sequence[int] = 0,
+        layout: Literal['NCW', 'NWC'] = 'NCW',
+        ceil_mode: bool = False,
+    ):
         super().__init__(pool_size, strides, padding, layout, ceil_mode)
 
 
 class MaxPool2D(_MaxPool):
     """The largest value of each window, as MXNet's `Pooling`.
 
-    Along an axis the output has `floor((size + 2 * padding - pool_size) / stride) + 1` places; with `ceil_mode` it
-    rounds up, and the last window may begin behind the input. A window beside the input has the lowest number of the
-    dtype. The first of equal values has the gradient, as in MXNet; NaN wins, which in MXNet it does not.
+    The output has size `floor((size + 2 * padding - pool_size) / stride) + 1` along an axis; with `ceil_mode` it is
+    rounded up, and the last window may begin behind the input. A window that lies entirely in the padding gives the
+    lowest finite number of the dtype. The first of equal values gets the gradient, as in MXNet; NaN is the maximum,
+    which in MXNet it is not.
 
     Args:
-        pool_size: an int or two, (height, width), as the next two are.
-        strides: steps between windows; None steps by `pool_size`.
-        padding: places on both sides that never win.
+        pool_size: an int, or (height, width); so are the next two.
+        strides: steps between windows; None means `pool_size`.
+        padding: elements added on both sides, which are never the maximum.
         layout: 'NCHW' or 'NHWC'.
         ceil_mode: round the number of windows up.
 
     Raises:
         ArgumentError: if an argument is out of range.
-        ShapeError: in a run, if the input has the wrong rank, or is smaller than the window.
-        DTypeError: in a run, if the input holds no numbers; integers are welcome.
+        ShapeError: when called, if the input has the wrong rank, or is smaller than the window.
+        DTypeError: when called, if the input is neither floating point nor integer.
 
     >>> MaxPool2D().apply({}, jnp.arange(4.0).reshape(1, 1, 2, 2))
     Array([[[[3.]]]], dtype=float32)
@@ -176,7 +211,14 @@ class MaxPool2D(_MaxPool):
 
     spatial = 'HW'
 
-    def __init__(self, pool_size=(2, 2), strides=None, padding=0, layout='NCHW', ceil_mode=False):
+    def __init__(
+        self,
+        pool_size: int | Sequence[int] = (2, 2),
+        strides: int | Sequence[int] | None = None,
+        padding: int | Sequence[int] = 0,
+        layout: Literal['NCHW', 'NHWC'] = 'NCHW',
+        ceil_mode: bool = False,
+    ):
         super().__init__(pool_size, strides, padding, layout, ceil_mode)
 
 
@@ -191,7 +233,14 @@ class MaxPool3D(_MaxPool):
 
     spatial = 'DHW'
 
-    def __init__(self, pool_size=(2, 2, 2), strides=None, padding=0, ceil_mode=False, layout='NCDHW'):
+    def __init__(
+        self,
+        pool_size: int | Sequence[int] = (2, 2, 2),
+        strides: int | Sequence[int] | None = None,
+        padding: int | Sequence[int] = 0,
+        ceil_mode: bool = False,
+        layout: Literal['NCDHW', 'NDHWC'] = 'NCDHW',
+    ):
         super().__init__(pool_size, strides, padding, layout, ceil_mode)
 
 
@@ -206,29 +255,37 @@ class AvgPool1D(_AvgPool):
 
     spatial = 'W'
 
-    def __init__(self, pool_size=2, strides=None, padding=0, layout='NCW', ceil_mode=False, count_include_pad=True):
+    def __init__(
+        self,
+        pool_size: int | Sequence[int] = 2,
+        strides: int | Sequence[int] | None = None,
+        padding: int | Sequence[int] = 0,
+        layout: Literal['NCW', 'NWC'] = 'NCW',
+        ceil_mode: bool = False,
+        count_include_pad: bool = True,
+    ):
         super().__init__(pool_size, strides, padding, layout, ceil_mode, count_include_pad)
 
 
 class AvgPool2D(_AvgPool):
     """The mean of each window, as MXNet's `Pooling`; it is summed in float32 at least.
 
-    Along an axis the output has `floor((size + 2 * padding - pool_size) / stride) + 1` places; with `ceil_mode` it
-    rounds up, and the last window may begin behind the input. A window beside the input has 0 (in MXNet's AvgPool3D it
-    has NaN where padding does not count).
+    The output has size `floor((size + 2 * padding - pool_size) / stride) + 1` along an axis; with `ceil_mode` it is
+    rounded up, and the last window may begin behind the input. A window that lies entirely in the padding gives 0 (in
+    MXNet's AvgPool3D it gives NaN where padding does not count).
 
     Args:
-        pool_size: an int or two, (height, width), as the next two are.
-        strides: steps between windows; None steps by `pool_size`.
+        pool_size: an int, or (height, width); so are the next two.
+        strides: steps between windows; None means `pool_size`.
         padding: zeros on both sides.
-        ceil_mode: round the number of windows up; what is behind the padding does not count.
+        ceil_mode: round the number of windows up; what they cover behind the padding does not count.
         layout: 'NCHW' or 'NHWC'.
         count_include_pad: whether padding counts in the mean.
 
     Raises:
         ArgumentError: if an argument is out of range.
-        ShapeError: in a run, if the input has the wrong rank, or is smaller than the window.
-        DTypeError: in a run, if the input is not of floating point.
+        ShapeError: when called, if the input has the wrong rank, or is smaller than the window.
+        DTypeError: when called, if the input is not floating point.
 
     >>> AvgPool2D().apply({}, jnp.arange(4.0).reshape(1, 1, 2, 2))
     Array([[[[1.5]]]], dtype=float32)
@@ -237,7 +294,13 @@ class AvgPool2D(_AvgPool):
     spatial = 'HW'
 
     def __init__(
-        self, pool_size=(2, 2), strides=None, padding=0, ceil_mode=False, layout='NCHW', count_include_pad=True
+        self,
+        pool_size: int | Sequence[int] = (2, 2),
+        strides: int | Sequence[int] | None = None,
+        padding: int | Sequence[int] = 0,
+        ceil_mode: bool = False,
+        layout: Literal['NCHW', 'NHWC'] = 'NCHW',
+        count_include_pad: bool = True,
     ):
         super().__init__(pool_size, strides, padding, layout, ceil_mode, count_include_pad)
 
@@ -252,7 +315,13 @@ class AvgPool3D(_AvgPool):
     spatial = 'DHW'
 
     def __init__(
-        self, pool_size=(2, 2, 2), strides=None, padding=0, ceil_mode=False, layout='NCDHW', count_include_pad=True
+        self,
+        pool_size: int | Sequence[int] = (2, 2, 2),
+        strides: int | Sequence[int] | None = None,
+        padding: int | Sequence[int] = 0,
+        ceil_mode: bool = False,
+        layout: Literal['NCDHW', 'NDHWC'] = 'NCDHW',
+        count_include_pad: bool = True,
     ):
         super().__init__(pool_size, strides, padding, layout, ceil_mode, count_include_pad)
 
@@ -269,20 +338,20 @@ class GlobalMaxPool1D(_GlobalMaxPool):
 
     spatial = 'W'
 
-    def __init__(self, layout='NCW'):
+    def __init__(self, layout: Literal['NCW', 'NWC'] = 'NCW'):
         super().__init__(layout)
 
 
 class GlobalMaxPool2D(_GlobalMaxPool):
     """The largest value of each channel over the whole image, whose two axes stay with size 1.
 
-    MXNet's `Pooling` with `global_pool`; the first of equal values has the gradient.
+    MXNet's `Pooling` with `global_pool`; the first of equal values gets the gradient.
 
     Args:
         layout: 'NCHW' or 'NHWC'.
 
     Raises:
-        ShapeError: in a run, if the input has the wrong rank, or an image has no place.
+        ShapeError: when called, if the input has the wrong rank, or images of size 0.
 
     >>> GlobalMaxPool2D('NHWC').apply({}, jnp.arange(8.0).reshape(1, 2, 2, 2))
     Array([[[[6., 7.]]]], dtype=float32)
@@ -290,7 +359,7 @@ class GlobalMaxPool2D(_GlobalMaxPool):
 
     spatial = 'HW'
 
-    def __init__(self, layout='NCHW'):
+    def __init__(self, layout: Literal['NCHW', 'NHWC'] = 'NCHW'):
         super().__init__(layout)
 
 
@@ -306,7 +375,7 @@ class GlobalMaxPool3D(_GlobalMaxPool):
 
     spatial = 'DHW'
 
-    def __init__(self, layout='NCDHW'):
+    def __init__(self, layout: Literal['NCDHW', 'NDHWC'] = 'NCDHW'):
         super().__init__(layout)
 
 
@@ -322,7 +391,7 @@ class GlobalAvgPool1D(_GlobalAvgPool):
 
     spatial = 'W'
 
-    def __init__(self, layout='NCW'):
+    def __init__(self, layout: Literal['NCW', 'NWC'] = 'NCW'):
         super().__init__(layout)
 
 
@@ -335,8 +404,8 @@ class GlobalAvgPool2D(_GlobalAvgPool):
         layout: 'NCHW' or 'NHWC'.
 
     Raises:
-        ShapeError: in a run, if the input has the wrong rank, or an image has no place.
-        DTypeError: in a run, if the input is not of floating point.
+        ShapeError: when called, if the input has the wrong rank, or images of size 0.
+        DTypeError: when called, if the input is not floating point.
 
     >>> GlobalAvgPool2D('NHWC').apply({}, jnp.arange(8.0).reshape(1, 2, 2, 2))
     Array([[[[3., 4.]]]], dtype=float32)
@@ -344,7 +413,7 @@ class GlobalAvgPool2D(_GlobalAvgPool):
 
     spatial = 'HW'
 
-    def __init__(self, layout='NCHW'):
+    def __init__(self, layout: Literal['NCHW', 'NHWC'] = 'NCHW'):
         super().__init__(layout)
 
 
@@ -360,5 +429,5 @@ class GlobalAvgPool3D(_GlobalAvgPool):
 
     spatial = 'DHW'
 
-    def __init__(self, layout='NCDHW'):
+    def __init__(self, layout: Literal['NCDHW', 'NDHWC'] = 'NCDHW'):
         super().__init__(layout)

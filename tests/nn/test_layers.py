@@ -549,7 +549,7 @@ SIZES = [
     (lambda: nn.AvgPool2D((2, 5)), image(1, 1, 4, 4), errors.ShapeError, 'window is larger.*along W'),
     (lambda: nn.GlobalAvgPool2D('NHWC'), image(1, 1, 4), errors.ShapeError, r'4 \(NHWC\)'),
     (lambda: nn.Conv1D(3, 2), image(1, 4, 3, 3), errors.ShapeError, r'expected: 3 \(NCW\)\n  got: \(1, 4, 3, 3\)'),
-    (lambda: nn.Conv1D(3, 2, dilation=3, padding=1), image(1, 4, 1), errors.ShapeError, 'at most 3 places\n  got: 4'),
+    (lambda: nn.Conv1D(3, 2, dilation=3, padding=1), image(1, 4, 1), errors.ShapeError, 'at most 3 elements\n  got: 4'),
     (lambda: nn.Conv3D(3, (1, 4, 1)), image(1, 4, 3, 3, 3), errors.ShapeError, 'kernel is larger.*along H'),
     (
         lambda: nn.Conv3D(3, 1, layout='NDHWC', in_channels=2),
@@ -576,7 +576,7 @@ SIZES = [
     (lambda: nn.MaxPool3D(), image(1, 1, 2, 2), errors.ShapeError, r'5 \(NCDHW\)'),
     (lambda: nn.GlobalMaxPool1D('NWC'), image(1, 4), errors.ShapeError, r'3 \(NWC\)'),
     (lambda: nn.GlobalMaxPool2D(), image(1, 2, 0, 3), errors.ShapeError, 'nothing to pool'),
-    (lambda: nn.GlobalAvgPool3D(), image(1, 2, 3, 3, 0), errors.ShapeError, 'one place or more along DHW'),
+    (lambda: nn.GlobalAvgPool3D(), image(1, 2, 3, 3, 0), errors.ShapeError, 'sizes >= 1 along DHW'),
     (lambda: nn.GlobalMaxPool2D(), image(1, 2, 4, 4, dtype='bool'), errors.DTypeError, 'bool'),
     (lambda: nn.Conv2DTranspose(3, 2), image(1, 2, 4, 4, dtype='int32'), errors.DTypeError, 'int32'),
     (lambda: nn.Flatten(), image(), errors.ShapeError, 'an axis of examples'),

@@ -180,7 +180,7 @@ def test_an_order_of_arguments_as_odd_as_mxnets():
         (
             lambda: nn.GlobalMaxPool1D().apply({}, np.ones((1, 2, 0), 'float32')),
             errors.ShapeError,
-            r'nothing to pool\n  expected: one place or more along W\n  got: \(1, 2, 0\)',
+            r'nothing to pool\n  expected: sizes >= 1 along W\n  got: \(1, 2, 0\)',
         ),
         (lambda: nn.MaxPool1D().apply({}, np.ones((1, 1, 2), 'complex64')), errors.DTypeError, 'floating-point input'),
     ],
