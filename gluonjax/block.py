@@ -8,35 +8,24 @@ definition, on the values of the Parameters.
 import contextlib
 import dataclasses
 import functools
-import weakref
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import jax
 from jax.typing import DTypeLike
 
-from gluonjax.errors import ArgumentError, FrozenError, TieError
+from gluonjax import parameter as parameters
+from gluonjax.config import refuse_if_frozen
+from gluonjax.errors import ArgumentError, TieError
 from gluonjax.hints import missing
 from gluonjax.layer import Layer, check_class, frozen_value, leaves_of, run_drawing, token_of, with_fields
 from gluonjax.param import Param, SharedParameters, Token
-from gluonjax.parameter import (
-    LOCK,
-    Parameter,
-    ParameterDict,
-    Scope,
-    commit,
-    draw_deferred,
-    hand_out,
-    initialize_parameters,
-    is_traced,
-    key_or_next,
-    refuse_traced,
-)
+from gluonjax.parameter import LOCK, Node, Parameter, ParameterDict, Scope, nodes_of, owners_of
 from gluonjax.ref import LATEST, Values, read
-from gluonjax.run import Bindable, forward_class
+from gluonjax.run import Bindable
 from gluonjax.static import check_hashable, split, unpacked
 from gluonjax.structure import Structure, check_tie, composed, winner_of
-from gluonjax.tree import FrozenDict, Path, check_keys, items_of, map_items, matches, nest, no_match
+from gluonjax.tree import FrozenDict, Path, check_keys, map_items, matches, nest, no_match
 
 
 class _Pure:
@@ -69,7 +58,7 @@ class _Held(NamedTuple):
     parameter: Parameter
 
 
-class Block(Bindable, own=True):
+class Block(Bindable, Node, own=True):
     """A network: a definition plus its Parameters. Subclasses assign children in `__init__` and compute in `forward`.
 
     >>> import jax.numpy as jnp
@@ -91,26 +80,23 @@ class Block(Bindable, own=True):
     Parameter output.bias (shape=(1,), dtype=float32)
     """
 
-    __slots__ = ('_compiled', '_declared', '_known', '_parents', '_ready', '_static', '_structure')
+    __slots__ = ('_compiled', '_declared', '_owners', '_ready', '_static', '_structure')
 
     _declared: dict[Path, Param]  # path of a Parameter below this Block -> the Param declared there
     _compiled: bool
     _static: bool  # whether values are compiled into the program
-    _known: set[Token]  # the identities that are, or were, below this Block
-    _parents: list[tuple[weakref.ref['Block'], str]]  # the Blocks that hold this one, and its name there, oldest first
     _structure: Structure | None
     _ready: '_Ready | None'  # once every Parameter has a value
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         block = super().__new__(cls)
         # here, so that a subclass need not call super().__init__()
-        _keep(block, _token=None, _declared={}, _known=set(), _parents=[])
-        _keep(block, _compiled=True, _static=False, _structure=None, _ready=None)
+        _keep(block, _token=None, _declared={}, _owners=[], _structure=None, _ready=None, _compiled=True, _static=False)
         return block
 
     def _constructed(self, params: SharedParameters | None = None) -> None:
         check_class(type(self))
-        _keep(self, _token=token_of(params))
+        _keep(self, _token=token_of(params).take())
         self._change(dict(vars(self)))
 
     # Structure.
@@ -119,6 +105,7 @@ class Block(Bindable, own=True):
         if name == 'params':  # the only property that can be set
             object.__setattr__(self, name, value)
         else:
+            refuse_if_frozen(self, name, 'set')
             set_fields(self, {name: value})
 
     def __getattr__(self, name: str) -> Any:
@@ -128,6 +115,7 @@ class Block(Bindable, own=True):
         raise missing(f'{type(self).__name__}', name, 'a network', dir(type(self)))
 
     def __delattr__(self, name: str) -> None:
+        refuse_if_frozen(self, name, 'deleted')
         with LOCK:
             object.__delattr__(self, name)
             self._changed()
@@ -141,13 +129,14 @@ class Block(Bindable, own=True):
         with LOCK, self._transaction():
             adopted = {name: _adopt(self, value, name) for name, value in fields.items()}
             vars(self).update(adopted)
-            for path, node in _nodes(adopted):
-                if isinstance(node, Block):
-                    node._add_parent(self, '.'.join(path))
-                else:
-                    node.add_owner(self, path)
+            self._own(adopted)
             self._changed()
-            self._meet([token for _, node in _nodes(adopted) for token in _identities(node)])
+            if any(token.taken > 1 for _, node in nodes_of(adopted) for token in _identities(node)):
+                self._check()  # ties newcomers at once
+
+    def _own(self, fields: Mapping[str, Any]) -> None:
+        for path, node in nodes_of(fields):
+            parameters.add_owner(node, self, path)
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -161,85 +150,50 @@ class Block(Bindable, own=True):
             self._changed()
             raise
 
-    def _meet(self, newcomers: list[Token]) -> None:
-        """Ties newcomers at once to what they are tied to, here and in the Blocks around."""
-        tied = len(set(newcomers)) < len(newcomers) or not self._known.isdisjoint(newcomers)
-        self._known.update(newcomers)
-        if tied:
-            structure_of(self)
-        for parent, _ in self._alive_parents():
-            parent._meet(newcomers)
-
-    def _add_parent(self, parent: 'Block', name: str) -> None:
-        alive = [(reference, known) for reference, known in self._parents if reference() is not None]
-        _keep(self, _parents=[*alive, (weakref.ref(parent), name)])
-
-    def _alive_parents(self) -> 'Iterator[tuple[Block, str]]':
-        for reference, name in self._parents:
-            parent = reference()
-            if parent is not None and any(node is self for _, node in _nodes(vars(parent))):
-                yield parent, name
-
-    def _names(self) -> Path:
-        parent, name = next(self._alive_parents(), (None, ''))
-        return () if parent is None else (*parent._names(), name)
-
     def _changed(self) -> None:
         """Forgets the structure of this Block, and of every Block around it."""
         _keep(self, _structure=None, _ready=None)
-        for parent, _ in self._alive_parents():
-            parent._changed()
+        super()._changed()
 
     def _check(self) -> None:
+        """Ties what is tied, here and in the Blocks around."""
         structure_of(self)
-        for parent, _ in self._alive_parents():
-            parent._check()
+        for owner, _ in owners_of(self):
+            owner._check()
 
-    def _blocks(self) -> 'Iterator[Block]':
-        yield self
-        for _, node in _nodes(vars(self)):
-            if isinstance(node, Block):
-                yield from node._blocks()
-
-    def _held(self, path: Path = ()) -> 'Iterator[tuple[str, _Held]]':
+    def _held(self, path: Path = ()) -> Iterator[tuple[str, _Held]]:
         """Every Parameter below, by each of its names from here."""
-        for below, node in _nodes(vars(self)):
+        for below, node in nodes_of(vars(self)):
             if isinstance(node, Block):
                 yield from node._held((*path, *below))
-            else:
+            elif isinstance(node, Parameter):
                 yield '.'.join((*path, *below)), _Held(self, below, node)
-
-    def _parameters(self) -> Iterator[Parameter]:
-        return (held.parameter for _, held in self._held())
 
     def _scope(self) -> Scope:
         return Scope(self._token, frozenset(_identities(self)) - {self._token})
 
     def _build_structure(self) -> Structure:
+        """Builds the definition, and gives every name of a tied parameter the same Parameter."""
         with LOCK:
-            self._unify()
-            definition = self._build_definition()
-            held = dict(self._held())
-            names = tuple(leaf.name for leaf in leaves_of(definition))
-            structure = Structure(definition, tuple(held[name].parameter for name in names), names, {})
+            definition, held = self._build_definition(), dict(self._held())
+            leaves = leaves_of(definition)
+            winners = [winner_of({name: held[name].parameter for name in leaf.names}) for leaf in leaves]
+            names = ((held[name], winner) for leaf, winner in zip(leaves, winners, strict=True) for name in leaf.names)
+            moves = [(place, winner) for place, winner in names if place.parameter is not winner]
+            for place, winner in moves:
+                place.owner._put(place.path, winner)
+            if moves:
+                definition = self._build_definition()
+            structure = Structure(definition, tuple(winners), tuple(leaf.name for leaf in leaves), {})
             _keep(self, _structure=structure)
             return structure
-
-    def _unify(self) -> None:
-        """Gives every name of a tied parameter the same Parameter."""
-        held, moves = dict(self._held()), []
-        for leaf in leaves_of(self._build_definition()):
-            winner = winner_of({name: held[name].parameter for name in leaf.names})
-            moves += [(held[name], winner) for name in leaf.names if held[name].parameter is not winner]
-        for place, winner in moves:
-            place.owner._put(place.path, winner)
 
     def _put(self, path: Path, parameter: Parameter) -> None:
         def change(item: Any, at: Path) -> Any:
             return parameter if at == path else item
 
         vars(self)[path[0]] = map_items(change, vars(self)[path[0]], path[:1])
-        parameter.add_owner(self, path)
+        parameters.add_owner(parameter, self, path)
         self._changed()
 
     def _build_definition(self) -> Layer:
@@ -258,7 +212,8 @@ class Block(Bindable, own=True):
         return Definition.of(type(self), fields, self._token)
 
     def _as_child_definition(self, where: str) -> Layer:
-        if any(p.current is not None or p.deferred is not None for p in self._parameters()):
+        held = (held.parameter for _, held in self._held())
+        if any(parameter.current is not None or parameter.deferred is not None for parameter in held):
             raise ArgumentError(
                 f'{where} is a network that was initialized, and a Layer holds definitions only',
                 remedy='make the outer class an nn.Block, or pass net.definition',
@@ -289,13 +244,12 @@ class Block(Bindable, own=True):
             )
         with LOCK:
             structure = structure_of(self)
-            parameters = zip(structure.names, structure.parameters, strict=True)
-            return nest({name: parameter.data() for name, parameter in parameters})
+            return nest({name: p.data() for name, p in zip(structure.names, structure.parameters, strict=True)})
 
     @params.setter
     def params(self, tree: Mapping[str, Any]) -> None:
         with LOCK:
-            commit(structure_of(self).checked(tree))
+            parameters.commit(structure_of(self).checked(tree))
 
     # Parameters.
 
@@ -328,7 +282,7 @@ class Block(Bindable, own=True):
         Raises:
             PatternError: if a pattern matches nothing.
         """
-        initialize_parameters(self._scope(), structure_of(self).entries, init, force_reinit, key, verbose)
+        parameters.initialize_parameters(self._scope(), structure_of(self).entries, init, force_reinit, key, verbose)
 
     def cast(self, dtype: DTypeLike) -> None:
         """Changes the dtype of the floating-point parameters and their values."""
@@ -382,8 +336,8 @@ class Block(Bindable, own=True):
                 raise
             return self._call(inputs)
         if output.__class__ is not ready.array:
-            if is_traced(output):
-                hand_out(structure_of(self).parameters)  # to somebody's trace
+            if parameters.is_traced(output):
+                parameters.hand_out(structure_of(self).parameters)  # to somebody's trace
             return unpacked(output)
         return output
 
@@ -405,8 +359,8 @@ class Block(Bindable, own=True):
             output = self._with_values(structure, inputs, named, infer)
         else:
             output, _ = self._run_drawing(structure, inputs, named)
-        if not self._compiled or is_traced(output):
-            hand_out(structure.parameters)
+        if not self._compiled or parameters.is_traced(output):
+            parameters.hand_out(structure.parameters)
         elif plain:
             self._prepare(structure)
         return unpacked(output)
@@ -418,13 +372,13 @@ class Block(Bindable, own=True):
         _keep(self, _ready=_Ready(latest, program, values, type(next(iter(values), None))))
 
     def _call_training(self, structure: Structure, inputs: tuple[Any, ...], named: dict[str, Any], key: Any) -> Any:
-        refuse_traced((inputs, named), *_TRAINING)
+        parameters.refuse_traced((inputs, named), *_TRAINING)
         arrays, static = split((inputs, named))
-        with key_or_next(key) as key:
+        with parameters.key_or_next(key) as key:
 
             def train(values: Values) -> Any:
                 result = structure.training(self._compiled)(static, values, key, arrays)
-                refuse_traced(result, *_TRAINING)
+                parameters.refuse_traced(result, *_TRAINING)
                 return result
 
             if self._compiled or structure.is_initialized():
@@ -432,25 +386,25 @@ class Block(Bindable, own=True):
             else:
                 output, recorded = self._run_drawing(structure, inputs, named, training=True, key=key)
             if recorded:
-                commit(structure.by_name(recorded))
+                parameters.commit(structure.by_name(recorded))
             return unpacked(output)
 
     def _run_drawing(self, structure: Structure, inputs: Any, named: Any, **how: Any) -> tuple[Any, dict[str, Any]]:
         """Op by op from the first call on: values are drawn as shapes are inferred, and committed at the end."""
         with LOCK:
             drawn: dict[Parameter, jax.Array] = {}
-            parameters = dict(zip(structure.names, structure.parameters, strict=True))
+            by_name = dict(zip(structure.names, structure.parameters, strict=True))
 
             def draw(name: str, shape: tuple[int, ...]) -> jax.Array:
-                drawn.update(draw_deferred({parameters[name]: (parameters[name].deferred_or_error(), shape)}))
-                return drawn[parameters[name]]
+                drawn.update(parameters.draw_deferred({by_name[name]: (by_name[name].deferred_or_error(), shape)}))
+                return drawn[by_name[name]]
 
-            values = {name: p.current for name, p in parameters.items() if p.current is not None}
-            shapes = {name: p.shape for name, p in parameters.items()}
+            values = {name: p.current for name, p in by_name.items() if p.current is not None}
+            shapes = {name: p.shape for name, p in by_name.items()}
             result = run_drawing(structure.definition, values, shapes, draw, inputs, named, **how)
             if how:
-                refuse_traced(result, *_TRAINING)
-            commit(drawn, handed_out=False)
+                parameters.refuse_traced(result, *_TRAINING)
+            parameters.commit(drawn, handed_out=False)
             return result
 
     def _with_values(self, structure: Structure, inputs: Any, named: Any, function: Callable[[Values], Any]) -> Any:
@@ -459,7 +413,7 @@ class Block(Bindable, own=True):
             with LOCK:
                 drawn = structure.draw_missing(inputs, named)
                 output = function(structure.values(drawn))
-                commit(drawn, handed_out=False)
+                parameters.commit(drawn, handed_out=False)
                 return output
         values = read(structure.parameters)
         try:
@@ -492,8 +446,10 @@ class Block(Bindable, own=True):
             static_shape: MXNet's; accepted, XLA always does so.
         """
         with LOCK:
-            for block in self._blocks():
-                _keep(block, _compiled=active, _static=static_params, _ready=None)
+            _keep(self, _compiled=active, _static=static_params, _ready=None)
+            for _, node in nodes_of(vars(self)):
+                if isinstance(node, Block):
+                    node.hybridize(active, static_params=static_params)
 
     def summary(self, *inputs: Any, **named: Any) -> None:
         """Prints a table of the layers, their output shapes and parameter counts; tied parameters count once."""
@@ -520,12 +476,7 @@ class Block(Bindable, own=True):
         fields, slots = state
         _keep(self, **slots)
         vars(self).update(fields)
-        for path, node in _nodes(fields):
-            if isinstance(node, Block):
-                node._add_parent(self, '.'.join(path))
-            else:
-                node.add_owner(self, path)
-        self._known.update(_identities(self))
+        self._own(fields)
 
 
 HybridBlock = Block
@@ -541,22 +492,12 @@ class View(Block, own=True):
     """A Layer inside a network: the layer's class to `isinstance`, its fields to read, the network's Parameters."""
 
     __slots__ = ('_base',)
-    _kept = (*Block._kept, '_base')
+    _kept = (*Block._kept, '_base', '_frozen')
+    _remedy = 'make a new layer; values change by set_data'
 
     @property
     def __class__(self) -> Any:
         return type(self._base)
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name != 'params':
-            raise FrozenError(
-                f'{name!r} belongs to a definition, which is frozen',
-                remedy='make a new layer; values change by set_data',
-            )
-        object.__setattr__(self, name, value)
-
-    def __delattr__(self, name: str) -> None:
-        raise FrozenError(f'{name!r} belongs to a definition, which is frozen', remedy='make a new layer')
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith('__') or name in View.__slots__:
@@ -564,12 +505,7 @@ class View(Block, own=True):
         return getattr(self._base, name)
 
     def _define(self, fields: dict[str, Any]) -> Layer:
-        before = vars(self._base)
-        unchanged = all(
-            value is before[name] or (isinstance(value, tuple | dict) and value == before[name])
-            for name, value in fields.items()
-        )
-        return self._base if unchanged else with_fields(self._base, fields)
+        return with_fields(self._base, fields)
 
 
 class Definition(Layer, own=True):
@@ -642,9 +578,9 @@ def _rebuild(cls: type[Block]) -> Block:
 
 def _materialize(layer: Layer) -> Block:
     """A network made of a definition: new Parameters, the same identity."""
-    cls: Any = forward_class(layer) if isinstance(layer, Definition) else View
+    cls: Any = layer._class if isinstance(layer, Definition) else View
     block = cls.__new__(cls)
-    _keep(block, _token=token_of(layer), **({'_base': layer} if cls is View else {}))
+    _keep(block, _token=token_of(layer).take(), **({'_base': layer, '_frozen': True} if cls is View else {}))
     set_fields(block, vars(layer))
     return block
 
@@ -654,7 +590,7 @@ def _adopt(owner: Block, value: Any, name: str) -> Any:
 
     def adopt(item: Any, path: Path) -> Any:
         if isinstance(item, Block):
-            if any(block is owner for block in item._blocks()):
+            if _is_within(owner, item):
                 remedy = 'use copy.deepcopy for a second one'
                 raise ArgumentError('a network cannot be put inside itself', remedy=remedy)
             return item
@@ -664,23 +600,24 @@ def _adopt(owner: Block, value: Any, name: str) -> Any:
         return _materialize(item) if isinstance(item, Layer) else frozen_value(owner, '.'.join(path), item)
 
     adopted = map_items(adopt, value, (name,))
-    if isinstance(adopted, FrozenDict) and any(_nodes({name: adopted})):
+    if isinstance(adopted, FrozenDict) and any(nodes_of({name: adopted})):
         check_keys(name, adopted)
     return adopted
 
 
-def _nodes(fields: Mapping[str, Any]) -> Iterator[tuple[Path, Block | Parameter]]:
-    """The Blocks and Parameters in fields, with their paths."""
-    return ((path, node) for path, node in items_of(fields) if isinstance(node, Block | Parameter))
+def _is_within(block: Block, outer: Block) -> bool:
+    """Whether a network is another one, or inside it."""
+    return block is outer or any(_is_within(owner, outer) for owner, _ in owners_of(block))
 
 
-def _identities(node: Block | Parameter) -> Iterator[Token]:
+def _identities(node: Node) -> Iterator[Token]:
     """What a Block or Parameter, and all below it, can be tied by."""
     if isinstance(node, Parameter):
         yield node.token
-    else:
-        yield from (block._token for block in node._blocks())
-        yield from (parameter.token for parameter in node._parameters())
+    elif isinstance(node, Block):
+        yield node._token
+        for _, below in nodes_of(vars(node)):
+            yield from _identities(below)
 
 
 def _check_not_donated(parameters: tuple[Parameter, ...]) -> None:

@@ -91,18 +91,19 @@ class Frozen(Configured):
         object.__setattr__(self, '_frozen', True)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        self._refuse_change(name, 'set')
+        refuse_if_frozen(self, name, 'set')
         object.__setattr__(self, name, value)
 
     def __delattr__(self, name: str) -> None:
-        self._refuse_change(name, 'deleted')
+        refuse_if_frozen(self, name, 'deleted')
         object.__delattr__(self, name)
 
-    def _refuse_change(self, name: str, done: str) -> None:
-        if getattr(self, '_frozen', False):
-            raise FrozenError(
-                f'{type(self).__name__} is frozen: {name!r} cannot be {done} after construction', remedy=self._remedy
-            )
+
+def refuse_if_frozen(instance: Frozen, name: str, done: str) -> None:
+    """Refuses a change of what is constructed; before, everything can be changed."""
+    if getattr(instance, '_frozen', False):
+        what = f'{instance.__class__.__name__} is frozen: {name!r} cannot be {done} after construction'
+        raise FrozenError(what, remedy=instance._remedy)
 
 
 class Registry(Generic[_Base]):

@@ -14,7 +14,7 @@ import numpy as np
 from jax.typing import DTypeLike
 
 from gluonjax import init as initializers
-from gluonjax.config import constructor_call
+from gluonjax.config import constructor_call, refuse_if_frozen
 from gluonjax.errors import (
     ArgumentError,
     BareLayerError,
@@ -136,7 +136,7 @@ class Layer(Bindable, own=True):
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name in _RESERVED or name in self._taken:
-            self._refuse_change(name, 'set')
+            refuse_if_frozen(self, name, 'set')
             raise ArgumentError(
                 f'{type(self).__name__}.{name} would hide what Layer itself has under this name',
                 remedy=f'choose another name than {name!r}',
@@ -374,7 +374,7 @@ def infer_shapes(
 
 def run_layer(
     definition: Layer,
-    values: Mapping[str, Any],
+    values: dict[str, Any],
     inputs: Any,
     named: Any,
     training: bool = False,
@@ -387,7 +387,7 @@ def run_layer(
 
 
 def begin_run(
-    definition: Layer, values: Mapping[str, Any], training: bool = False, key: Any = None, mask: Any = None
+    definition: Layer, values: dict[str, Any], training: bool = False, key: Any = None, mask: Any = None
 ) -> Run:
     """A run on flat values that has not begun: `run(layer, inputs, named)` makes the pass."""
     shapes = {name: np.shape(value) for name, value in values.items()}

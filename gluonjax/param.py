@@ -17,6 +17,13 @@ from gluonjax.shapes import Shape
 class Token:
     """An identity that survives pickling and rebuilding. Whatever carries the same token is the same parameter(s)."""
 
+    taken = 0  # how often a network or a Parameter took it; taken once, it ties nothing
+
+    def take(self) -> 'Token':
+        """The token itself, taken once more."""
+        self.taken += 1
+        return self
+
 
 @dataclasses.dataclass(frozen=True)
 class SharedParameters:

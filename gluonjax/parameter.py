@@ -7,7 +7,7 @@ import warnings
 import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import jax
 import jax.core
@@ -32,7 +32,7 @@ from gluonjax.param import Leaf, Param, Token
 from gluonjax.ref import Ref, write
 from gluonjax.sampler import Distribution, draw
 from gluonjax.shapes import Shape, is_known, merge_shapes, shape_text
-from gluonjax.tree import Path
+from gluonjax.tree import Path, items_of
 
 LOCK = threading.RLock()  # guards values and structure, library-wide, because networks share Parameters
 
@@ -58,19 +58,45 @@ class Deferred(NamedTuple):
     verbose: bool
 
 
-class Owner(Protocol):
-    """A network as its Parameters see it."""
+class Node:
+    """What a network holds in its fields: a Parameter, or another network. It knows who holds it."""
 
-    def _names(self) -> Path:
-        """Where it is in the outermost network that holds it."""
-        ...
+    __slots__ = ()
+
+    _owners: list[tuple[weakref.ref[Any], Path]]  # networks, and its path in each; the oldest first
 
     def _changed(self) -> None:
-        """Takes note that a Parameter is declared differently."""
-        ...
+        """Has the networks around it forget their structures."""
+        for owner, _ in owners_of(self):
+            owner._changed()
 
 
-class Parameter(Ref):
+def nodes_of(fields: Mapping[str, Any]) -> Iterator[tuple[Path, Node]]:
+    """The networks and Parameters in the fields of a network, with their paths."""
+    return ((path, item) for path, item in items_of(fields) if isinstance(item, Node))
+
+
+def add_owner(node: Node, owner: Any, path: Path) -> None:
+    """Notes a network that holds a node, by a weak reference."""
+    alive = [(reference, at) for reference, at in node._owners if reference() is not None]
+    object.__setattr__(node, '_owners', [*alive, (weakref.ref(owner), path)])
+
+
+def owners_of(node: Node) -> Iterator[tuple[Any, Path]]:
+    """The networks that hold a node, with its path in each; the oldest first."""
+    for reference, path in node._owners:
+        owner = reference()
+        if owner is not None and any(item is node for _, item in nodes_of(vars(owner))):
+            yield owner, path
+
+
+def full_path(node: Node) -> Path:
+    """The path in the outermost network that holds a node; an empty one if none does."""
+    owner, path = next(owners_of(node), (None, ()))
+    return path if owner is None else (*full_path(owner), *path)
+
+
+class Parameter(Ref, Node):
     """One mutable value of a network. Arrays are immutable; the Parameter is what changes.
 
     The value is in the Parameter, always. A training step replaces it, and donates the old array if nobody outside can
@@ -88,13 +114,14 @@ class Parameter(Ref):
 
     def __init__(self, declared: Param):
         super().__init__()
+        declared.token.take()
         self.declared, self._shape = declared, declared.shape
         self.handed_out = False
         self.deferred: Deferred | None = None
         self._trainable = declared.trainable
         self._grad_req = 'write' if declared.trainable else 'null'
         self._lr_mult = self._wd_mult = 1.0
-        self._owners: list[tuple[weakref.ref[Any], Path]] = []  # networks, and its path in each; the oldest first
+        self._owners = []
 
     def __getstate__(self) -> dict[str, Any]:
         with LOCK:
@@ -108,11 +135,7 @@ class Parameter(Ref):
     @property
     def name(self) -> str:
         """The name in the outermost network that holds this Parameter."""
-        for reference, path in self._owners:
-            owner: Owner | None = reference()
-            if owner is not None:
-                return '.'.join((*owner._names(), *path))
-        return self._last_name()  # its network is gone
+        return '.'.join(full_path(self)) or self._last_name()
 
     @property
     def shape(self) -> Shape | None:
@@ -320,16 +343,9 @@ class Parameter(Ref):
         """Notes the shape of a value that was just written; it is initialized from now on."""
         self._shape, self.deferred = array.shape, None
 
-    def add_owner(self, owner: Owner, path: Path) -> None:
-        """Notes a network that holds this Parameter, by a weak reference."""
-        self._owners = [(reference, at) for reference, at in self._owners if reference() is not None]
-        self._owners.append((weakref.ref(owner), path))
-
     def _declare(self, **changes: Any) -> None:
         self.declared = dataclasses.replace(self.declared, **changes)
-        for reference, _ in self._owners:
-            if (owner := reference()) is not None:
-                owner._changed()
+        self._changed()
 
     @property
     def token(self) -> Token:

@@ -101,7 +101,7 @@ class Structure(NamedTuple):
     # Programs.
 
     def inference(self, compiled: bool) -> Callable[..., Any]:
-        """A function of the values and the inputs by position; those by name stay apart, so that others are fast."""
+        """A function of the values and the inputs by position, arrays only: the output."""
         return self._program(_infer, compiled)
 
     def inference_static(self, compiled: bool) -> Callable[..., Any]:
