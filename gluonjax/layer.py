@@ -374,7 +374,7 @@ def infer_shapes(
 
 def run_layer(
     definition: Layer,
-    values: dict[str, Any],
+    values: Mapping[str, Any],
     inputs: Any,
     named: Any,
     training: bool = False,
@@ -387,11 +387,11 @@ def run_layer(
 
 
 def begin_run(
-    definition: Layer, values: dict[str, Any], training: bool = False, key: Any = None, mask: Any = None
+    definition: Layer, values: Mapping[str, Any], training: bool = False, key: Any = None, mask: Any = None
 ) -> Run:
     """A run on flat values that has not begun: `run(layer, inputs, named)` makes the pass."""
     shapes = {name: np.shape(value) for name, value in values.items()}
-    return Run(declarations_of(definition), values, shapes, training, None if key is None else as_key(key), mask)
+    return Run(declarations_of(definition), dict(values), shapes, training, None if key is None else as_key(key), mask)
 
 
 def run_drawing(
