@@ -4,14 +4,14 @@
     accuracy.update(labels, preds)                                # waits for nothing
     name, value = accuracy.get()                                  # waits
 
-    pure = accuracy.definition                                    # immutable, hashable; for jit, scan, shard_map
+    pure = accuracy.pure                                          # immutable, hashable; for jit, scan, shard_map
     state = pure.init()
     state = pure.update(state, labels, preds, mask=mask)
     value = pure.compute(pure.pmerge(state, 'devices'))           # or pure.merge(state, state)
 
-Where this differs from MXNet on purpose: a batch in which nothing counts is no batch, and of nothing comes nan; shapes
-that NumPy would only broadcast are refused; labels that are no class are told of in `get`, as an update does not wait
-to look at them (MXNet's `CrossEntropy` takes -1 for the last class, its `Perplexity` clips); sums of half precision are
+Where this differs from MXNet on purpose: a batch without valid samples is no batch, and of nothing comes nan; shapes
+that NumPy would only broadcast are refused; invalid labels are an error in `get`, as an update does not wait to look at
+them (MXNet's `CrossEntropy` takes -1 for the last class, its `Perplexity` clips); sums of half precision are
 kept in float32. `BinaryAccuracy`, `Fbeta` and the arguments that come last in `F1`, `CrossEntropy`, `MAE`, `MSE`,
 `RMSE` and `PCC` are not in MXNet 1.9.1; where Gluon 2 has them, the names are its. The dummies `Torch` and `Caffe` are
 not here: they are `Loss`.

@@ -2,28 +2,47 @@
 
 import dataclasses
 import math
+from collections.abc import Sequence
+from types import ModuleType
+from typing import Any, Literal
 
+import jax
 import jax.numpy as jnp
 
-from gluonjax.checks import optional_size, size
+from gluonjax import checks
 from gluonjax.errors import ArgumentError
 from gluonjax.metric import double_float
-from gluonjax.metric.eval_metric import DeviceMetric, alias, register
-from gluonjax.metric.pure import Batchwise, Mean, PureMetric, classes, mismatch, pairs, ratio, rows
+from gluonjax.metric.eval_metric import DeviceMetric, Names, alias, register
+from gluonjax.metric.pure import (
+    Batchwise,
+    Mean,
+    PureMetric,
+    Shapes,
+    Sums,
+    classes,
+    mismatch,
+    pairs,
+    ratio,
+    rows,
+)
+
+Average = Literal['macro', 'micro'] | None
+ClassType = Literal['binary', 'multiclass', 'multilabel']
+Threshold = float | Sequence[float] | jax.Array
 
 
 @dataclasses.dataclass(frozen=True)
 class _Right(Mean):
     axis: int
 
-    def values(self, label, pred):
+    def values(self, label: Any, pred: jax.Array) -> jax.Array:
         return classes(label, pred, self.axis) == label.astype('int32').ravel()
 
 
 @register
 @alias('acc')
 class Accuracy(DeviceMetric):
-    """The share of labels that were predicted: MXNet's `Accuracy`.
+    """The fraction of labels that were predicted: MXNet's `Accuracy`.
 
     Labels are classes, of any shape. Predictions of that shape are classes, too; otherwise they have one more axis, and
     the class predicted is where they are largest along it.
@@ -45,12 +64,14 @@ class Accuracy(DeviceMetric):
     >>> accuracy.update(jnp.array([1, 0]), jnp.array([1, 1]), mask=jnp.array([True, False]))
     >>> accuracy.get()
     ('accuracy', 0.75)
-    >>> pure = Accuracy().definition
+    >>> pure = Accuracy().pure
     >>> pure.compute(pure.update(pure.init(), jnp.array([1, 0]), jnp.array([1, 1])))
     Array(0.5, dtype=float32)
     """
 
-    def __init__(self, axis=1, name='accuracy', output_names=None, label_names=None):
+    def __init__(
+        self, axis: int = 1, name: str = 'accuracy', output_names: Names = None, label_names: Names = None
+    ) -> None:
         self.axis = axis
         super().__init__(_Right(axis), name, output_names, label_names)
 
@@ -59,22 +80,22 @@ class Accuracy(DeviceMetric):
 class _AmongTop(Mean):
     top_k: int
 
-    def values(self, label, pred):
+    def values(self, label: Any, pred: jax.Array) -> jax.Array:
         if pred.ndim != 2:
             raise mismatch(label, pred, 'predictions of shape (batch, classes)')
-        pred, label = rows(1, label, pred), label.astype('int32').reshape(-1, 1)
+        pred, label = _floating(rows(1, label, pred)), label.astype('int32').reshape(-1, 1)
         index = jnp.arange(pred.shape[1]).reshape(1, -1)
         chosen = jnp.take_along_axis(pred, label, 1, mode='fill', fill_value=jnp.nan)
         # Whatever is not behind the label's class is before it, so that a prediction of nan is never right.
         behind = (pred < chosen) | ((pred == chosen) & (index >= label))
-        place = pred.shape[1] - behind.sum(1)
-        return (place < min(self.top_k, pred.shape[1])) & (label >= 0).ravel()
+        rank = pred.shape[1] - behind.sum(1)
+        return (rank < min(self.top_k, pred.shape[1])) & (label >= 0).ravel()
 
 
 @register
 @alias('top_k_accuracy', 'top_k_acc')
 class TopKAccuracy(DeviceMetric):
-    """The share of labels that are among the k classes predicted most: MXNet's `TopKAccuracy`.
+    """The fraction of labels that are among the k classes predicted most: MXNet's `TopKAccuracy`.
 
     Of classes with equal predictions the first count as predicted more (MXNet leaves open which). With `top_k` above
     the number of classes every class is among them.
@@ -93,15 +114,18 @@ class TopKAccuracy(DeviceMetric):
     ('top_k_accuracy_2', 0.5)
     """
 
-    def __init__(self, top_k=1, name='top_k_accuracy', output_names=None, label_names=None):
+    def __init__(
+        self, top_k: int = 1, name: str = 'top_k_accuracy', output_names: Names = None, label_names: Names = None
+    ) -> None:
         if top_k == 1:
-            raise ArgumentError('top_k is 1', expected='2 or more', got='1', remedy='use Accuracy')
-        self.top_k = size('top_k', top_k, least=2)
+            raise ArgumentError('top_k must be an int >= 2, got 1', remedy='use Accuracy')
+        self.top_k = checks.size('top_k', top_k, least=2)
         super().__init__(_AmongTop(self.top_k), f'{name}_{top_k}', output_names, label_names)
 
 
-def _exceeds(label, pred, threshold: float | tuple[float, ...]):
+def _exceeds(label: Any, pred: jax.Array, threshold: float | tuple[float, ...]) -> jax.Array:
     """Whether predictions are above the threshold; several thresholds are those of the last axis."""
+    pred = _floating(pred)
     if not isinstance(threshold, tuple):
         return pred > threshold
     if pred.shape[-1:] != (len(threshold),):
@@ -109,7 +133,11 @@ def _exceeds(label, pred, threshold: float | tuple[float, ...]):
     return pred > jnp.asarray(threshold, pred.dtype).reshape((1,) * (pred.ndim - 1) + (-1,))
 
 
-def _threshold(value) -> float | tuple[float, ...]:
+def _floating(pred: jax.Array) -> jax.Array:
+    return pred if jnp.issubdtype(pred.dtype, jnp.floating) else pred.astype('float32')
+
+
+def _threshold(value: Any) -> float | tuple[float, ...]:
     """A threshold, or one for each class, as something that can be hashed."""
     return (
         tuple(float(v) for v in value) if getattr(value, 'ndim', 0) or isinstance(value, list | tuple) else float(value)
@@ -120,7 +148,7 @@ def _threshold(value) -> float | tuple[float, ...]:
 class _RightSide(Mean):
     threshold: float | tuple[float, ...]
 
-    def values(self, label, pred):
+    def values(self, label: Any, pred: jax.Array) -> jax.Array:
         if pred.size != label.size:
             raise mismatch(label, pred, 'one prediction for each label')
         return _exceeds(label, pred, self.threshold).astype('int32').ravel() == label.astype('int32').ravel()
@@ -128,7 +156,7 @@ class _RightSide(Mean):
 
 @register
 class BinaryAccuracy(DeviceMetric):
-    """The share of labels 0 and 1 that are on the right side of a threshold: `BinaryAccuracy` of Gluon 2.
+    """The fraction of labels 0 and 1 that are on the right side of a threshold: `BinaryAccuracy` of Gluon 2.
 
     Args:
         threshold: above it a prediction means 1; one number, or one for each entry of the last axis.
@@ -143,7 +171,13 @@ class BinaryAccuracy(DeviceMetric):
     ('binary_accuracy', 0.6666666666666666)
     """
 
-    def __init__(self, name='binary_accuracy', output_names=None, label_names=None, threshold=0.5):
+    def __init__(
+        self,
+        name: str = 'binary_accuracy',
+        output_names: Names = None,
+        label_names: Names = None,
+        threshold: Threshold = 0.5,
+    ) -> None:
         self.threshold = threshold
         super().__init__(_RightSide(_threshold(threshold)), name, output_names, label_names)
 
@@ -157,35 +191,35 @@ class _Counts(PureMetric):
     num_classes: int | None = 1
 
     @property
-    def labels(self):  # pyright: ignore[reportIncompatibleVariableOverride]
-        """In words."""
+    def valid_labels(self) -> str:
         return f'from 0 to below {self.num_classes}' if self.class_type == 'multiclass' else '1, and 0 or -1'
 
-    def shapes(self):
-        each = (_known(self.num_classes),)
-        return {'both': each, 'predicted': each, 'actual': each, 'seen': (), 'strays': ()}
+    def shapes(self) -> Shapes:
+        shape = (_known(self.num_classes),)
+        return {'both': shape, 'predicted': shape, 'actual': shape, 'seen': (), 'invalid': ()}
 
-    def for_batch(self, labels, preds):
+    def for_batch(self, labels: Any, preds: Any) -> PureMetric:
         if self.num_classes is not None:
             return self
         return dataclasses.replace(self, num_classes=max(pred.shape[-1] for _, pred in pairs(labels, preds)))
 
-    def statistics(self, label, pred, where):
+    def statistics(self, label: Any, pred: jax.Array, where: jax.Array) -> Sums:
         label = label.astype('int32')
-        predicted, actual, possible = getattr(self, f'_{self.class_type}')(label, pred)
-        where = where.reshape(possible.shape)
+        predicted, actual, valid = getattr(self, f'_{self.class_type}')(label, pred)
+        where = where.reshape(valid.shape)
         seen = where.any(1)
         return {
             'both': double_float.total(predicted & actual, where, 0),
             'predicted': double_float.total(predicted, where, 0),
             'actual': double_float.total(actual, where, 0),
             'seen': double_float.total(seen, seen),
-            'strays': double_float.total(~possible, where),
+            'invalid': double_float.total(~valid, where),
         }
 
-    # Each gives what was predicted and what is right, one row a sample and one column a class, and which labels can be.
+    # Each returns what was predicted and what is right, one row a sample and one column a class, and which labels are
+    # valid.
 
-    def _binary(self, label, pred):
+    def _binary(self, label: Any, pred: Any) -> Any:
         if pred.size == label.size:
             predicted = _exceeds(label, pred, 0.5 if self.threshold is None else self.threshold)
         elif self.threshold is None:
@@ -197,13 +231,13 @@ class _Counts(PureMetric):
         label = label.reshape(-1, 1)
         return predicted.reshape(-1, 1), label == 1, abs(label) <= 1
 
-    def _multiclass(self, label, pred):
+    def _multiclass(self, label: Any, pred: Any) -> Any:
         pred, label = self._checked(label, rows(-1, label, pred)), label.reshape(-1, 1)
         index = jnp.arange(self.num_classes).reshape(1, -1)
         predicted = jnp.argmax(pred, 1).reshape(-1, 1)
         return predicted == index, label == index, (label >= 0) & (label < self.num_classes)
 
-    def _multilabel(self, label, pred):
+    def _multilabel(self, label: Any, pred: Any) -> Any:
         if pred.shape != label.shape:
             raise mismatch(label, pred, 'equal shapes, one label for each class')
         pred = self._checked(label, pred)
@@ -211,7 +245,7 @@ class _Counts(PureMetric):
         predicted = _exceeds(label, pred, 0.5 if self.threshold is None else self.threshold)
         return predicted.reshape(shape), (label == 1).reshape(shape), (abs(label) <= 1).reshape(shape)
 
-    def _checked(self, label, pred):
+    def _checked(self, label: Any, pred: Any) -> Any:
         if pred.shape[-1] != self.num_classes:
             raise mismatch(label, pred, f'predictions of {self.num_classes} classes in the last axis')
         return pred
@@ -222,7 +256,7 @@ class _Fscore(_Counts):
     beta: float = 1.0
     average: str | None = 'micro'
 
-    def score(self, numbers, xp):
+    def score(self, numbers: dict[str, Any], xp: ModuleType) -> Any:
         both, predicted, actual = numbers['both'], numbers['predicted'], numbers['actual']
         if self.average == 'micro':
             both, predicted, actual = both.sum(), predicted.sum(), actual.sum()
@@ -233,7 +267,7 @@ class _Fscore(_Counts):
 
 @dataclasses.dataclass(frozen=True)
 class _Matthews(_Counts):
-    def score(self, numbers, xp):
+    def score(self, numbers: dict[str, Any], xp: ModuleType) -> Any:
         both, predicted, actual = (numbers[name].sum() for name in ('both', 'predicted', 'actual'))
         seen = numbers['seen']
         margins = xp.stack([predicted, actual, seen - predicted, seen - actual])
@@ -244,15 +278,10 @@ class _Matthews(_Counts):
         return xp.where(seen > 0, score, xp.nan)
 
 
-def _one_of(name: str, value, allowed: tuple) -> None:
-    if value not in allowed:
-        raise ArgumentError(f'{name} is unknown', expected=f'one of {allowed}', got=repr(value))
-
-
-def _fscore(class_type, threshold, num_classes, beta, average) -> _Fscore:
-    _one_of('average', average, ('macro', 'micro', None))
-    _one_of('class_type', class_type, ('binary', 'multiclass', 'multilabel'))
-    num_classes = 1 if class_type == 'binary' else optional_size('num_classes', num_classes)
+def _fscore(class_type: ClassType, threshold: Any, num_classes: int | None, beta: float, average: Average) -> _Fscore:
+    checks.one_of('average', average, ('macro', 'micro', None))
+    checks.one_of('class_type', class_type, ('binary', 'multiclass', 'multilabel'))
+    num_classes = 1 if class_type == 'binary' else checks.optional_size('num_classes', num_classes)
     return _Fscore(class_type, None if threshold is None else _threshold(threshold), num_classes, float(beta), average)
 
 
@@ -274,7 +303,7 @@ class F1(DeviceMetric):
         num_classes: of 'multiclass' and 'multilabel'; None takes it from the first predictions.
 
     Raises:
-        ArgumentError: for an unknown `average` or `class_type`; in `get`, for labels that are no class.
+        ArgumentError: for an unknown `average` or `class_type`; in `get`, for invalid labels.
         ShapeError: in `update`, for shapes that do not fit.
 
     >>> f1 = F1()
@@ -285,14 +314,14 @@ class F1(DeviceMetric):
 
     def __init__(
         self,
-        name='f1',
-        output_names=None,
-        label_names=None,
-        average='macro',
-        class_type='binary',
-        threshold=None,
-        num_classes=None,
-    ):
+        name: str = 'f1',
+        output_names: Names = None,
+        label_names: Names = None,
+        average: Average = 'macro',
+        class_type: ClassType = 'binary',
+        threshold: Threshold | None = None,
+        num_classes: int | None = None,
+    ) -> None:
         self.average, self.class_type, self.threshold, self.num_classes = average, class_type, threshold, num_classes
         score = _fscore(class_type, threshold, num_classes, 1, average)
         batchwise = average == 'macro' and class_type == 'binary'
@@ -304,12 +333,12 @@ class Fbeta(DeviceMetric):
     """(1 + beta^2) * precision * recall / (beta^2 * precision + recall): `Fbeta` of Gluon 2, of all samples together.
 
     Args:
-        beta: how much more recall counts than precision.
+        beta: how much more recall weighs than precision.
         average: as in `F1` with more than two classes; with two, 'macro' and 'micro' are the same.
         class_type, threshold, num_classes, name, output_names, label_names: see `F1`.
 
     Raises:
-        ArgumentError: for an unknown `average` or `class_type`; in `get`, for labels that are no class.
+        ArgumentError: for an unknown `average` or `class_type`; in `get`, for invalid labels.
         ShapeError: in `update`, for shapes that do not fit.
 
     >>> fbeta = Fbeta(beta=2)
@@ -320,15 +349,15 @@ class Fbeta(DeviceMetric):
 
     def __init__(
         self,
-        name='fbeta',
-        output_names=None,
-        label_names=None,
-        class_type='binary',
-        beta=1,
-        threshold=0.5,
-        average='micro',
-        num_classes=None,
-    ):
+        name: str = 'fbeta',
+        output_names: Names = None,
+        label_names: Names = None,
+        class_type: ClassType = 'binary',
+        beta: float = 1,
+        threshold: Threshold | None = 0.5,
+        average: Average = 'micro',
+        num_classes: int | None = None,
+    ) -> None:
         self.class_type, self.beta, self.threshold, self.average = class_type, beta, threshold, average
         self.num_classes = num_classes
         score = _fscore(class_type, threshold, num_classes, beta, average)
@@ -346,7 +375,7 @@ class MCC(DeviceMetric):
         average: 'macro', the mean of the scores of the batches; 'micro', the score of all samples together.
 
     Raises:
-        ArgumentError: for an unknown `average`; in `get`, for labels that are no class.
+        ArgumentError: for an unknown `average`; in `get`, for invalid labels.
         ShapeError: in `update`, for shapes that do not fit.
 
     >>> mcc = MCC()
@@ -355,8 +384,14 @@ class MCC(DeviceMetric):
     ('mcc', 0.577350)
     """
 
-    def __init__(self, name='mcc', output_names=None, label_names=None, average='macro'):
-        _one_of('average', average, ('macro', 'micro'))
+    def __init__(
+        self,
+        name: str = 'mcc',
+        output_names: Names = None,
+        label_names: Names = None,
+        average: Literal['macro', 'micro'] = 'macro',
+    ) -> None:
+        checks.one_of('average', average, ('macro', 'micro'))
         self.average = average
         score = _Matthews()
         score = Batchwise(score, fused=True) if average == 'macro' else score
@@ -370,37 +405,36 @@ class _Confusion(PureMetric):
     num_classes: int | None
 
     @property
-    def labels(self):  # pyright: ignore[reportIncompatibleVariableOverride]
-        """In words."""
+    def valid_labels(self) -> str:
         return f'from 0 to below {self.num_classes}'
 
-    def shapes(self):
+    def shapes(self) -> Shapes:
         number = _known(self.num_classes)
-        return {'confusion': (number, number), 'seen': (), 'strays': ()}
+        return {'confusion': (number, number), 'seen': (), 'invalid': ()}
 
-    def for_batch(self, labels, preds):
+    def for_batch(self, labels: Any, preds: Any) -> PureMetric:
         if self.num_classes is not None:
             return self
         sizes = [pred.shape[1] for label, pred in pairs(labels, preds) if pred.shape != label.shape and pred.ndim > 1]
         return dataclasses.replace(self, num_classes=max(sizes, default=None))
 
-    def statistics(self, label, pred, where):
+    def statistics(self, label: Any, pred: jax.Array, where: jax.Array) -> Sums:
         number = _known(self.num_classes)
         predicted, label = classes(label, pred, 1), label.astype('int32').ravel()
-        possible = (label >= 0) & (label < number) & (predicted >= 0) & (predicted < number)
-        cells = jnp.where(where & possible, predicted * number + label, number * number)  # the last is out of the way
-        counts = jnp.zeros(number * number, 'int32').at[cells].add(1, mode='drop')
+        valid = (label >= 0) & (label < number) & (predicted >= 0) & (predicted < number)
+        entries = jnp.where(where & valid, predicted * number + label, number * number)  # the last is dropped
+        counts = jnp.zeros(number * number, 'int32').at[entries].add(1, mode='drop')
         return {
             'confusion': double_float.of(counts.reshape(number, number)),
             'seen': double_float.total(where, where),
-            'strays': double_float.total(~possible, where),
+            'invalid': double_float.total(~valid, where),
         }
 
-    def score(self, numbers, xp):
-        shares = ratio(numbers['confusion'], numbers['seen'], xp)
-        predicted, actual = shares.sum(1), shares.sum(0)
+    def score(self, numbers: dict[str, Any], xp: ModuleType) -> Any:
+        fractions = ratio(numbers['confusion'], numbers['seen'], xp)
+        predicted, actual = fractions.sum(1), fractions.sum(0)
         spread = xp.sqrt(xp.sum(predicted * (1 - predicted))) * xp.sqrt(xp.sum(actual * (1 - actual)))
-        return ratio(xp.sum(xp.diagonal(shares) - predicted * actual), spread, xp, xp.nan)
+        return ratio(xp.sum(xp.diagonal(fractions) - predicted * actual), spread, xp, xp.nan)
 
 
 @register
@@ -418,7 +452,7 @@ class PCC(DeviceMetric):
             looks at their values, for which it waits.
 
     Raises:
-        ArgumentError: if the number of classes is unknown; in `get`, for labels or predictions that are no class.
+        ArgumentError: if the number of classes is unknown; in `get`, for invalid labels or predictions.
         ShapeError: in `update`, if there is not one prediction for each label.
 
     >>> pcc = PCC(num_classes=3)
@@ -427,11 +461,18 @@ class PCC(DeviceMetric):
     ('pcc', 0.7)
     """
 
-    def __init__(self, name='pcc', output_names=None, label_names=None, has_global_stats=True, num_classes=None):
+    def __init__(
+        self,
+        name: str = 'pcc',
+        output_names: Names = None,
+        label_names: Names = None,
+        has_global_stats: bool = True,
+        num_classes: int | None = None,
+    ) -> None:
         self.has_global_stats, self.num_classes = has_global_stats, num_classes
-        super().__init__(_Confusion(optional_size('num_classes', num_classes)), name, output_names, label_names)
+        super().__init__(_Confusion(checks.optional_size('num_classes', num_classes)), name, output_names, label_names)
 
-    def get_global(self):
+    def get_global(self) -> tuple[str, Any]:
         return super().get_global() if self.has_global_stats else self.get()
 
 
@@ -440,6 +481,6 @@ def _known(num_classes: int | None) -> int:
         raise ArgumentError(
             'the number of classes is unknown',
             expected='num_classes=, or predictions with an axis of classes',
-            remedy='num_classes=; or definition.for_batch(labels, preds), which takes it from the shapes of a batch',
+            remedy='num_classes=; or pure.for_batch(labels, preds), which takes it from the shapes of a batch',
         )
     return num_classes

@@ -1,12 +1,13 @@
 """Metrics of metrics, metrics of functions, and `create`."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy
+from jax.typing import ArrayLike
 
 from gluonjax.errors import ArgumentError
-from gluonjax.metric.eval_metric import EvalMetric, alias, named, register
+from gluonjax.metric.eval_metric import METRICS, EvalMetric, Names, alias, register
 from gluonjax.metric.pure import Composite, pairs
 
 
@@ -17,7 +18,7 @@ class CompositeEvalMetric(EvalMetric):
 
     Args:
         metrics: what `create` takes, each.
-        name: its own name; `get` gives those of the metrics.
+        name: its name; `get` gives those of the metrics.
         output_names, label_names: see `EvalMetric`.
 
     >>> from gluonjax import metric
@@ -27,11 +28,17 @@ class CompositeEvalMetric(EvalMetric):
     (['accuracy', 'f1'], [0.666667, 0.8])
     """
 
-    def __init__(self, metrics=None, name='composite', output_names=None, label_names=None):
+    def __init__(
+        self,
+        metrics: Sequence[Any] | None = None,
+        name: str = 'composite',
+        output_names: Names = None,
+        label_names: Names = None,
+    ) -> None:
         self.metrics: list[Any] = [create(metric) for metric in metrics or ()]
         super().__init__(name, output_names, label_names)
 
-    def add(self, metric) -> None:
+    def add(self, metric: Any) -> None:
         """Appends what `create` makes of `metric`."""
         self.metrics.append(create(metric))
 
@@ -42,9 +49,9 @@ class CompositeEvalMetric(EvalMetric):
         return self.metrics[index]
 
     @property
-    def definition(self) -> Composite:
-        """The metrics' definitions as one; states and values are tuples."""
-        return Composite(tuple(metric.definition for metric in self.metrics))
+    def pure(self) -> Composite:
+        """The pure metrics as one; states and values are tuples."""
+        return Composite(tuple(metric.pure for metric in self.metrics))
 
     @property
     def state(self) -> tuple[Any, ...]:
@@ -52,16 +59,16 @@ class CompositeEvalMetric(EvalMetric):
         return tuple(metric.state for metric in self.metrics)
 
     @state.setter
-    def state(self, states) -> None:
+    def state(self, states: Sequence[Any]) -> None:
         for metric, state in zip(self.metrics, states, strict=True):
             metric.state = state
 
-    def update(self, labels, preds, mask=None) -> None:
+    def update(self, labels: Any, preds: Any, mask: ArrayLike | None = None) -> None:
         """Takes labels and predictions in, by each of the metrics."""
         for metric in self.metrics:
             metric.update(labels, preds, **({} if mask is None else {'mask': mask}))
 
-    def update_dict(self, label, pred) -> None:
+    def update_dict(self, label: Mapping[str, Any], pred: Mapping[str, Any]) -> None:
         label, pred = _among(label, self.label_names), _among(pred, self.output_names)
         for metric in self.metrics:
             metric.update_dict(label, pred)
@@ -81,11 +88,11 @@ class CompositeEvalMetric(EvalMetric):
         return _unzipped(pair for metric in self.metrics for pair in metric.get_global_name_value())
 
 
-def _among(arrays: Mapping[str, Any], names) -> dict[str, Any]:
+def _among(arrays: Mapping[str, Any], names: Sequence[str] | None) -> dict[str, Any]:
     return {name: array for name, array in arrays.items() if names is None or name in names}
 
 
-def _unzipped(named_values) -> tuple[list[str], list[Any]]:
+def _unzipped(named_values: Iterable[tuple[str, Any]]) -> tuple[list[str], list[Any]]:
     table = list(named_values)
     return [name for name, _ in table], [value for _, value in table]
 
@@ -97,7 +104,7 @@ class CustomMetric(EvalMetric):
     It runs on the host: `update` waits for the arrays, and there is no pure form.
 
     Args:
-        feval: `f(label, pred)`, which gives a value that counts once, or a tuple (sum, count).
+        feval: `f(label, pred)`, which returns a value that counts once, or a tuple (sum, count).
         name: the function's, if None.
         allow_extra_outputs: whether there may be more predictions than labels, or fewer; the rest is not looked at.
         output_names, label_names: see `EvalMetric`.
@@ -108,13 +115,20 @@ class CustomMetric(EvalMetric):
     ('custom(<lambda>)', 6.0)
     """
 
-    def __init__(self, feval, name=None, allow_extra_outputs=False, output_names=None, label_names=None):
+    def __init__(
+        self,
+        feval: Callable[[numpy.ndarray, numpy.ndarray], Any],
+        name: str | None = None,
+        allow_extra_outputs: bool = False,
+        output_names: Names = None,
+        label_names: Names = None,
+    ) -> None:
         if name is None:
             name = feval.__name__ if '<' not in feval.__name__ else f'custom({feval.__name__})'
         self.feval, self.allow_extra_outputs = feval, allow_extra_outputs
         super().__init__(name, output_names, label_names)
 
-    def update(self, labels, preds, mask=None) -> None:
+    def update(self, labels: Any, preds: Any, mask: ArrayLike | None = None) -> None:
         """Calls the function on each label and prediction; `mask` leaves samples out, rows of both."""
         if self.allow_extra_outputs and isinstance(labels, list | tuple) and isinstance(preds, list | tuple):
             count = min(len(labels), len(preds))
@@ -127,7 +141,7 @@ class CustomMetric(EvalMetric):
             self.num_inst += count
 
 
-def np(numpy_feval: Callable[..., Any], name=None, allow_extra_outputs=False) -> CustomMetric:
+def np(numpy_feval: Callable[..., Any], name: str | None = None, allow_extra_outputs: bool = False) -> CustomMetric:
     """A `CustomMetric` of a function of NumPy arrays.
 
     >>> np(lambda label, pred: abs(label - pred).mean(), name='distance')
@@ -136,7 +150,7 @@ def np(numpy_feval: Callable[..., Any], name=None, allow_extra_outputs=False) ->
     return CustomMetric(numpy_feval, name, allow_extra_outputs)
 
 
-def create(metric, *args, **kwargs) -> Any:
+def create(metric: Any, *args: Any, **kwargs: Any) -> Any:
     """A metric from its name, from a function of NumPy arrays, or from a list of what this function takes.
 
     Args:
@@ -152,7 +166,7 @@ def create(metric, *args, **kwargs) -> Any:
     (['top_k_accuracy_3'], [nan])
     """
     if isinstance(metric, str):
-        return named(metric)(*args, **kwargs)
+        return METRICS.create(metric, *args, **kwargs)
     if isinstance(metric, list | tuple):
         return CompositeEvalMetric([create(one, *args, **kwargs) for one in metric])
     if isinstance(metric, EvalMetric):

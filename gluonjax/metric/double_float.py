@@ -4,9 +4,13 @@ One float32 stops counting at 2**24, and a mean over many batches loses digits l
 exact counts up to 2**47 among them, on every device and without x64. They are added as Dekker (1971) and Knuth add.
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
+
+from gluonjax import checks
 
 Pair = jax.Array
 
@@ -16,8 +20,8 @@ def zero(shape: tuple[int, ...] = ()) -> Pair:
     return jnp.zeros((2, *shape), 'float32')
 
 
-def of(x) -> Pair:
-    """A number, whole (below 2**31) or of floating point.
+def of(x: jax.Array) -> Pair:
+    """A number, an int (below 2**31) or of floating point.
 
     >>> of(jnp.int32(2**24 + 1))
     Array([1.6777216e+07, 1.0000000e+00], dtype=float32)
@@ -30,10 +34,10 @@ def of(x) -> Pair:
     return jnp.stack([high, rest.astype('float32')])
 
 
-def total(x, where, axis=None) -> Pair:
-    """The sum of what `where` selects of `x`; whole numbers and truth values are counted exactly."""
-    whole = not jnp.issubdtype(x.dtype, jnp.floating)
-    dtype = jnp.int32 if whole else jnp.promote_types(x.dtype, 'float32')
+def total(x: jax.Array, where: jax.Array, axis: int | None = None) -> Pair:
+    """The sum of what `where` selects of `x`; ints and bools are counted exactly."""
+    floating = jnp.issubdtype(x.dtype, jnp.floating)
+    dtype = checks.at_least_float32(x.dtype) if floating else np.dtype('int32')
     return of(jnp.sum(jnp.where(where, x.astype(dtype), 0), axis, dtype))
 
 
@@ -45,14 +49,14 @@ def add(a: Pair, b: Pair) -> Pair:
     return jnp.stack(_exact_sum(high, low + last))
 
 
-def _exact_sum(a, b) -> tuple[jax.Array, jax.Array]:
+def _exact_sum(a: jax.Array, b: jax.Array) -> tuple[jax.Array, jax.Array]:
     """The sum as it rounds, and what the rounding lost; nothing where the sum is infinite."""
     rounded = a + b
     part = rounded - a
     return rounded, jnp.where(jnp.isfinite(rounded), (a - (rounded - part)) + (b - part), 0)
 
 
-def value(pair):
+def value(pair: Any) -> Any:
     """The number: of float64 for NumPy's arrays, of JAX's float (float64 when x64 is on) for JAX's.
 
     >>> value(np.asarray(of(jnp.int32(2**24 + 1))))

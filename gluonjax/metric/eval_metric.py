@@ -1,17 +1,18 @@
 """EvalMetric, what MXNet's metrics are: they hold what they have seen."""
 
 import functools
-from typing import Any, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import jax
 from jax.core import Tracer
+from jax.typing import ArrayLike
 
-from gluonjax.config import Configured
-from gluonjax.errors import ArgumentError, TransformationError
-from gluonjax.metric.pure import PureMetric
+from gluonjax.config import Configured, Registry
+from gluonjax.errors import TransformationError
+from gluonjax.metric.pure import PureMetric, Selected, as_list, selected
 
-_Class = TypeVar('_Class', bound=type)
-_REGISTRY: dict[str, type] = {}
+Names = Sequence[str] | None
 
 
 class EvalMetric(Configured):
@@ -22,8 +23,8 @@ class EvalMetric(Configured):
 
     Args:
         name: what `get` calls it.
-        output_names: which predictions `update_dict` takes; None for all.
-        label_names: which labels `update_dict` takes; None for all.
+        output_names: which predictions are taken of a dict of them; None for all.
+        label_names: which labels are taken of a dict of them; None for all.
 
     >>> class Bias(EvalMetric):
     ...     def update(self, labels, preds):
@@ -35,12 +36,12 @@ class EvalMetric(Configured):
     ('bias', 1.5)
     """
 
-    def __init__(self, name, output_names=None, label_names=None):
+    def __init__(self, name: str, output_names: Names = None, label_names: Names = None) -> None:
         self.name, self.output_names, self.label_names = str(name), output_names, label_names
         self.reset()
 
     @property
-    def definition(self) -> PureMetric:
+    def pure(self) -> PureMetric:
         """The stateless metric that this one runs: pure `init`, `update`, `merge` and `compute`.
 
         Raises:
@@ -53,13 +54,18 @@ class EvalMetric(Configured):
             remedy='write it as a PureMetric with jax.numpy',
         )
 
-    def update(self, labels, preds) -> None:
+    def update(self, labels: Any, preds: Any) -> None:
         """Takes labels and predictions in: arrays, or lists of as many arrays."""
         raise NotImplementedError(f'{type(self).__name__}.update')
 
-    def update_dict(self, label, pred) -> None:
+    def update_dict(self, label: Mapping[str, Any], pred: Mapping[str, Any]) -> None:
         """Takes in labels and predictions by name: those of `label_names` and `output_names`."""
-        self.update(_chosen(label, self.label_names), _chosen(pred, self.output_names))
+        self.update(*self._selected(label, pred))
+
+    def _selected(self, labels: Any, preds: Any) -> tuple[Any, Any]:
+        """The labels and predictions of `label_names` and `output_names`, in lists."""
+        labels = selected('label_names', labels, self.label_names)
+        return as_list(labels), as_list(selected('output_names', preds, self.output_names))
 
     def reset(self) -> None:
         """Forgets everything."""
@@ -96,56 +102,67 @@ class EvalMetric(Configured):
 
 
 class DeviceMetric(EvalMetric):
-    """A metric with a definition. It adds up on the device: `update` waits for nothing, `get` does.
+    """A metric that runs a `PureMetric`. It adds up on the device: `update` waits for nothing, `get` does.
 
     Args:
-        definition: what it computes.
+        pure: what it computes.
         name: what `get` calls it.
-        output_names: which predictions `update_dict` takes; None for all.
-        label_names: which labels `update_dict` takes; None for all.
+        output_names: which predictions are taken of a dict of them; None for all.
+        label_names: which labels are taken of a dict of them; None for all.
     """
 
-    def __init__(self, definition: PureMetric, name, output_names=None, label_names=None):
-        self._definition = definition
+    def __init__(
+        self,
+        pure: PureMetric,
+        name: str,
+        output_names: Names = None,
+        label_names: Names = None,
+    ) -> None:
+        self._declared = pure  # its number of classes, say, may be unknown until the first update
         super().__init__(name, output_names, label_names)
 
     @property
-    def definition(self) -> PureMetric:
-        return self._definition
+    def pure(self) -> PureMetric:
+        if self.label_names is None and self.output_names is None:
+            return self._pure
+        names = (None if names is None else tuple(names) for names in (self.label_names, self.output_names))
+        return Selected(self._pure, *names)
 
     @property
     def state(self) -> Any:
-        """What `definition`'s pure functions take and give. It can be set, such as from a compiled loop."""
-        return self._definition.init() if self._state is None else self._state
+        """What the functions of `pure` take and return. It can be set, such as from a compiled loop."""
+        return self._pure.init() if self._state is None else self._state
 
     @state.setter
-    def state(self, state) -> None:
+    def state(self, state: Any) -> None:
         if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(state)):
             raise TransformationError(
                 f'{self.name!r} would keep a traced value',
-                remedy='inside a transformation: state = metric.definition.update(state, labels, preds)',
+                remedy='inside a transformation: state = metric.pure.update(state, labels, preds)',
             )
         self._state = state
 
-    def update(self, labels, preds, mask=None) -> None:
+    def update(self, labels: Any, preds: Any, mask: ArrayLike | None = None) -> None:
         """Takes labels and predictions in, in one compiled program, without waiting for them.
 
         Args:
-            labels: an array, or a list of arrays, one for each output.
-            preds: an array, or as long a list.
-            mask: which samples count, of bool and of the labels' shape or of its first axes; None for all.
+            labels: an array, a list of arrays, one for each output, or a dict of arrays by name.
+            preds: an array, or as long a list or dict.
+            mask: which samples are valid, of bool and of the labels' shape or of its first axes; None for all.
 
         Raises:
             ShapeError: for shapes that do not fit, or lists of unequal lengths; nothing is taken in.
-            TransformationError: inside a transformation, where `definition.update` is the way.
+            TransformationError: inside a transformation, where `pure.update` is the way.
         """
-        definition = self._definition.for_batch(labels, preds)
-        state = definition.init() if self._state is None else self._state
-        self.state = _update(definition, state, labels, preds, mask)
-        self._definition = definition
+        if isinstance(labels, Mapping) or isinstance(preds, Mapping):
+            labels, preds = self._selected(labels, preds)
+        pure = self._pure.for_batch(labels, preds)
+        state = pure.init() if self._state is None else self._state
+        self.state = _update(pure, state, labels, preds, mask)
+        self._pure = pure
 
     def reset(self) -> None:
-        self._state = self._past = None
+        self._pure, self._state, self._past = self._declared, None, None
 
     def reset_local(self) -> None:
         self._past, self._state = self._whole(), None
@@ -156,47 +173,23 @@ class DeviceMetric(EvalMetric):
     def get_global(self) -> tuple[str, Any]:
         return self.name, self._value(self._whole())
 
-    def _value(self, state) -> Any:
-        return float('nan') if state is None else self._definition.result(state)
+    def _value(self, state: Any) -> Any:
+        return float('nan') if state is None else self._pure.result(state)
 
     def _whole(self) -> Any:
         seen = [state for state in (self._past, self._state) if state is not None]
-        return self._definition.merge(*seen) if len(seen) == 2 else next(iter(seen), None)
+        return self._pure.merge(*seen) if len(seen) == 2 else next(iter(seen), None)
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _update(definition: PureMetric, state, labels, preds, mask):
-    """One program for each definition and shapes; equal definitions share it."""
-    return definition.update(state, labels, preds, mask)
+def _update(pure: PureMetric, state: Any, labels: Any, preds: Any, mask: Any) -> Any:
+    """One program for each metric and shapes; equal ones share it."""
+    return pure.update(state, labels, preds, mask)
 
 
-def _chosen(arrays, names) -> list:
-    return list(arrays.values()) if names is None else [arrays[name] for name in names]
-
-
-def _zipped(names, values) -> list[tuple[str, Any]]:
+def _zipped(names: Any, values: Any) -> list[tuple[str, Any]]:
     return list(zip(names, values, strict=True)) if isinstance(names, list) else [(names, values)]
 
 
-def register(cls: _Class) -> _Class:
-    """Class decorator: makes a metric known to `create` by its name in lower case."""
-    return alias(cls.__name__)(cls)
-
-
-def alias(*names: str):
-    """Class decorator: makes a metric known to `create` by further names."""
-
-    def decorate(cls: _Class) -> _Class:
-        if not isinstance(cls, type) or EvalMetric not in cls.__mro__:
-            raise ArgumentError('only metrics can be registered', expected='a subclass of EvalMetric', got=repr(cls))
-        _REGISTRY.update({name.lower(): cls for name in names})
-        return cls
-
-    return decorate
-
-
-def named(name: str) -> type:
-    """The class of metrics known by this name."""
-    if name.lower() not in _REGISTRY:
-        raise ArgumentError('no metric has this name', expected=f'one of {sorted(_REGISTRY)}', got=repr(name))
-    return _REGISTRY[name.lower()]
+METRICS = Registry('metric', EvalMetric)
+register, alias = METRICS.register, METRICS.alias

@@ -1,13 +1,17 @@
 """Metrics of the probability of the right class, and of losses."""
 
 import dataclasses
+from types import ModuleType
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
+from gluonjax import checks
 from gluonjax.metric import double_float
-from gluonjax.metric.eval_metric import DeviceMetric, alias, register
-from gluonjax.metric.pure import Mean, ratio, rows
+from gluonjax.metric.eval_metric import DeviceMetric, Names, alias, register
+from gluonjax.metric.pure import Mean, Shapes, State, Sums, ratio, rows
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,33 +24,37 @@ class _Surprise(Mean):
     axis: int = -1
     from_logits: bool = False
     exponential: bool = False
-    labels = 'a class of the predictions, or ignore_label'
 
-    def shapes(self):
-        return {'sum': (), 'seen': (), 'strays': ()}
+    @property
+    def valid_labels(self) -> str:
+        return 'classes of the predictions, or ignore_label'
 
-    def statistics(self, label, pred, where):
+    def shapes(self) -> Shapes:
+        return {'sum': (), 'seen': (), 'invalid': ()}
+
+    def statistics(self, label: Any, pred: jax.Array, where: jax.Array) -> Sums:
         pred, label = rows(self.axis, label, pred), label.astype('int32').ravel()
         where = where if self.ignore_label is None else where & (label != self.ignore_label)
         possible = (label >= 0) & (label < pred.shape[1])
         return {
             'sum': double_float.total(self.surprise(jnp.where(possible, label, 0), pred), where & possible),
             'seen': double_float.total(where, where),
-            'strays': double_float.total(~possible, where),
+            'invalid': double_float.total(~possible, where),
         }
 
-    def surprise(self, label, pred):
-        pred = pred.astype(jnp.promote_types(pred.dtype, 'float32'))
+    def surprise(self, label: jax.Array, pred: jax.Array) -> jax.Array:
+        """One for each row of the predictions."""
+        pred = pred.astype(checks.at_least_float32(pred.dtype))
         pred = jax.nn.log_softmax(pred, axis=1) if self.from_logits else pred
         chosen = jnp.take_along_axis(pred, label.reshape(-1, 1), 1, mode='fill').ravel()
         return -chosen if self.from_logits else -jnp.log(jnp.maximum(self.floor, chosen + self.eps))
 
-    def score(self, numbers, xp):
+    def score(self, numbers: dict[str, Any], xp: ModuleType) -> Any:
         mean = ratio(numbers['sum'], numbers['seen'], xp, xp.nan)
         return xp.exp(mean) if self.exponential else mean
 
 
-def _ignored(label) -> int | None:
+def _ignored(label: int | None) -> int | None:
     return None if label is None else int(label)
 
 
@@ -60,13 +68,13 @@ class CrossEntropy(DeviceMetric):
     Args:
         eps: keeps the logarithm finite where p is 0.
         name, output_names, label_names: see `EvalMetric`.
-        ignore_label: a label that does not count; None: all count.
+        ignore_label: a label that is left out; None: none is.
         axis: the axis of classes.
         from_logits: whether predictions are logits, of which softmax makes probabilities; `eps` is not needed then.
 
     Raises:
         ShapeError: in `update`, for shapes that do not fit.
-        ArgumentError: in `get`, for labels that are no class.
+        ArgumentError: in `get`, for invalid labels.
 
     >>> ce = CrossEntropy()
     >>> ce.update(jnp.array([0, 1, 1]), jnp.array([[0.3, 0.7], [0.0, 1.0], [0.4, 0.6]]))
@@ -76,14 +84,14 @@ class CrossEntropy(DeviceMetric):
 
     def __init__(
         self,
-        eps=1e-12,
-        name='cross-entropy',
-        output_names=None,
-        label_names=None,
-        ignore_label=None,
-        axis=-1,
-        from_logits=False,
-    ):
+        eps: float = 1e-12,
+        name: str = 'cross-entropy',
+        output_names: Names = None,
+        label_names: Names = None,
+        ignore_label: int | None = None,
+        axis: int = -1,
+        from_logits: bool = False,
+    ) -> None:
         self.eps, self.ignore_label, self.axis, self.from_logits = eps, ignore_label, axis, from_logits
         surprise = _Surprise(float(eps), 0.0, _ignored(ignore_label), axis, bool(from_logits))
         super().__init__(surprise, name, output_names, label_names)
@@ -100,7 +108,7 @@ class NegativeLogLikelihood(DeviceMetric):
 
     Raises:
         ShapeError: in `update`, for shapes that do not fit.
-        ArgumentError: in `get`, for labels that are no class.
+        ArgumentError: in `get`, for invalid labels.
 
     >>> nll = NegativeLogLikelihood()
     >>> nll.update(jnp.array([0]), jnp.array([[0.5, 0.5]]))
@@ -108,7 +116,9 @@ class NegativeLogLikelihood(DeviceMetric):
     ('nll-loss', 0.693147)
     """
 
-    def __init__(self, eps=1e-12, name='nll-loss', output_names=None, label_names=None):
+    def __init__(
+        self, eps: float = 1e-12, name: str = 'nll-loss', output_names: Names = None, label_names: Names = None
+    ) -> None:
         self.eps = eps
         super().__init__(_Surprise(float(eps)), name, output_names, label_names)
 
@@ -118,13 +128,13 @@ class Perplexity(DeviceMetric):
     """exp of the mean of -log(max(1e-10, p)), p the predicted probability of the label: MXNet's `Perplexity`.
 
     Args:
-        ignore_label: a label that does not count; None: all count.
+        ignore_label: a label that is left out; None: none is.
         axis: the axis of classes.
         name, output_names, label_names: see `EvalMetric`.
 
     Raises:
         ShapeError: in `update`, for shapes that do not fit.
-        ArgumentError: in `get`, for labels that are no class.
+        ArgumentError: in `get`, for invalid labels.
 
     >>> perplexity = Perplexity(ignore_label=-1)
     >>> perplexity.update(jnp.array([0, 1, -1]), jnp.array([[0.25, 0.75], [0.0, 1.0], [0.4, 0.6]]))
@@ -132,7 +142,14 @@ class Perplexity(DeviceMetric):
     ('perplexity', 2.0)
     """
 
-    def __init__(self, ignore_label, axis=-1, name='perplexity', output_names=None, label_names=None):
+    def __init__(
+        self,
+        ignore_label: int | None,
+        axis: int = -1,
+        name: str = 'perplexity',
+        output_names: Names = None,
+        label_names: Names = None,
+    ) -> None:
         self.ignore_label, self.axis = ignore_label, axis
         surprise = _Surprise(0.0, 1e-10, _ignored(ignore_label), axis, exponential=True)
         super().__init__(surprise, name, output_names, label_names)
@@ -142,11 +159,11 @@ class Perplexity(DeviceMetric):
 class _Predictions(Mean):
     """The mean of the predictions; there are no labels."""
 
-    def update(self, state, labels, preds, mask=None):
+    def update(self, state: State, labels: Any, preds: Any, mask: ArrayLike | None = None) -> State:
         preds = list(preds) if isinstance(preds, list | tuple) else [preds]
         return super().update(state, [None] * len(preds), preds, mask)
 
-    def values(self, label, pred):
+    def values(self, label: Any, pred: jax.Array) -> jax.Array:
         return pred.ravel()
 
 
@@ -163,8 +180,8 @@ class Loss(DeviceMetric):
     ('loss', 1.5)
     """
 
-    def __init__(self, name='loss', output_names=None, label_names=None):
+    def __init__(self, name: str = 'loss', output_names: Names = None, label_names: Names = None) -> None:
         super().__init__(_Predictions(), name, output_names, label_names)
 
-    def update(self, labels, preds, mask=None):
+    def update(self, labels: Any, preds: Any, mask: ArrayLike | None = None) -> None:
         super().update(None, preds, mask)

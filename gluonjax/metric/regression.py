@@ -1,25 +1,26 @@
 """Metrics of the distance between numbers, and of their correlation."""
 
 import dataclasses
+from types import ModuleType
+from typing import Any, Literal
 
+import jax
 import jax.numpy as jnp
 
-from gluonjax.errors import ArgumentError
+from gluonjax import checks
 from gluonjax.metric import double_float
-from gluonjax.metric.eval_metric import DeviceMetric, alias, register
-from gluonjax.metric.pure import Batchwise, Mean, PureMetric, alike
+from gluonjax.metric.eval_metric import DeviceMetric, Names, alias, register
+from gluonjax.metric.pure import Batchwise, Mean, PureMetric, Shapes, State, Sums, alike
 
 
-def _averaged(definition: PureMetric, average: str) -> PureMetric:
+def _averaged(metric: PureMetric, average: str) -> PureMetric:
     """Of each batch and then of the batches ('macro'), or of all samples ('micro')."""
-    if average not in ('macro', 'micro'):
-        raise ArgumentError('average is unknown', expected="'macro' or 'micro'", got=repr(average))
-    return Batchwise(definition) if average == 'macro' else definition
+    return Batchwise(metric) if checks.one_of('average', average, ('macro', 'micro')) == 'macro' else metric
 
 
 @dataclasses.dataclass(frozen=True)
 class _AbsoluteError(Mean):
-    def values(self, label, pred):
+    def values(self, label: Any, pred: jax.Array) -> jax.Array:
         label, pred = alike(label, pred)
         return abs(label - pred)
 
@@ -28,11 +29,11 @@ class _AbsoluteError(Mean):
 class _SquaredError(Mean):
     root: bool = False
 
-    def values(self, label, pred):
+    def values(self, label: Any, pred: jax.Array) -> jax.Array:
         label, pred = alike(label, pred)
         return (label - pred) ** 2
 
-    def score(self, numbers, xp):
+    def score(self, numbers: dict[str, Any], xp: ModuleType) -> Any:
         mean = super().score(numbers, xp)
         return xp.sqrt(mean) if self.root else mean
 
@@ -55,7 +56,13 @@ class MAE(DeviceMetric):
     ('mae', 0.5)
     """
 
-    def __init__(self, name='mae', output_names=None, label_names=None, average='macro'):
+    def __init__(
+        self,
+        name: str = 'mae',
+        output_names: Names = None,
+        label_names: Names = None,
+        average: Literal['macro', 'micro'] = 'macro',
+    ) -> None:
         self.average = average
         super().__init__(_averaged(_AbsoluteError(), average), name, output_names, label_names)
 
@@ -78,7 +85,13 @@ class MSE(DeviceMetric):
     ('mse', 0.375)
     """
 
-    def __init__(self, name='mse', output_names=None, label_names=None, average='macro'):
+    def __init__(
+        self,
+        name: str = 'mse',
+        output_names: Names = None,
+        label_names: Names = None,
+        average: Literal['macro', 'micro'] = 'macro',
+    ) -> None:
         self.average = average
         super().__init__(_averaged(_SquaredError(), average), name, output_names, label_names)
 
@@ -101,7 +114,13 @@ class RMSE(DeviceMetric):
     ('rmse', 0.612372)
     """
 
-    def __init__(self, name='rmse', output_names=None, label_names=None, average='macro'):
+    def __init__(
+        self,
+        name: str = 'rmse',
+        output_names: Names = None,
+        label_names: Names = None,
+        average: Literal['macro', 'micro'] = 'macro',
+    ) -> None:
         self.average = average
         super().__init__(_averaged(_SquaredError(root=True), average), name, output_names, label_names)
 
@@ -110,14 +129,14 @@ class RMSE(DeviceMetric):
 class _Correlation(PureMetric):
     """Means and centred products, joined as Chan, Golub and LeVeque (1983): sums of squares would cancel."""
 
-    def shapes(self):
+    def shapes(self) -> Shapes:
         return dict.fromkeys(('label', 'pred', 'label_label', 'pred_pred', 'label_pred', 'seen'), ())
 
-    def statistics(self, label, pred, where):
+    def statistics(self, label: Any, pred: jax.Array, where: jax.Array) -> Sums:
         label, pred = alike(label, pred)
         seen = jnp.maximum(where.sum(), 1).astype(label.dtype)
 
-        def centred(x):
+        def centred(x: jax.Array) -> tuple[double_float.Pair, jax.Array]:
             """The mean, and the distances to it: exactly 0 if all entries are the same."""
             first = x[jnp.argmax(where)] if x.size else jnp.zeros((), x.dtype)
             distance = jnp.where(where, x - first, 0)
@@ -134,20 +153,20 @@ class _Correlation(PureMetric):
             'seen': double_float.total(where, where),
         }
 
-    def merge(self, a, b):
+    def merge(self, a: State, b: State) -> State:
         merged = {name: double_float.add(a[name], b[name]) for name in a}
         seen, more = double_float.value(a['seen']), double_float.value(b['seen'])
-        share = more / jnp.maximum(seen + more, 1)
+        fraction = (more / jnp.maximum(seen + more, 1)).astype('float32')
         apart = {name: double_float.add(b[name], -a[name]) for name in ('label', 'pred')}
         for name, distance in apart.items():
-            merged[name] = double_float.add(a[name], jnp.where(more > 0, distance * share, 0))
+            merged[name] = double_float.add(a[name], jnp.where(more > 0, distance * fraction, 0))
         for name in ('label_label', 'pred_pred', 'label_pred'):
             one, other = (double_float.value(apart[side]) for side in name.split('_'))
-            between = jnp.where((seen > 0) & (more > 0), one * other * seen * share, 0)
+            between = jnp.where((seen > 0) & (more > 0), one * other * seen * fraction.astype(seen.dtype), 0)
             merged[name] = double_float.add(merged[name], double_float.of(between))
         return merged
 
-    def score(self, numbers, xp):
+    def score(self, numbers: dict[str, Any], xp: ModuleType) -> Any:
         spread = xp.sqrt(numbers['label_label']) * xp.sqrt(numbers['pred_pred'])
         return xp.where(spread > 0, numbers['label_pred'] / xp.where(spread > 0, spread, 1), xp.nan)
 
@@ -171,6 +190,12 @@ class PearsonCorrelation(DeviceMetric):
     ('pearsonr', 0.421637)
     """
 
-    def __init__(self, name='pearsonr', output_names=None, label_names=None, average='macro'):
+    def __init__(
+        self,
+        name: str = 'pearsonr',
+        output_names: Names = None,
+        label_names: Names = None,
+        average: Literal['macro', 'micro'] = 'macro',
+    ) -> None:
         self.average = average
         super().__init__(_averaged(_Correlation(), average), name, output_names, label_names)

@@ -408,7 +408,7 @@ def pure_metrics(metrics: Sequence[Any]) -> dict[str, PureMetric]:
         name = metric.name if isinstance(metric, EvalMetric) else type(metric).__name__.lower()
         if name in found or name == 'loss':
             raise ArgumentError(f'two metrics are called {name!r}', remedy='give one of them another name=')
-        found[name] = metric.definition if isinstance(metric, EvalMetric) else metric
+        found[name] = metric.pure if isinstance(metric, EvalMetric) else metric
     return found
 
 
