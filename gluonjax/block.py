@@ -15,10 +15,11 @@ import jax
 from jax.typing import DTypeLike
 
 from gluonjax import parameter as parameters
+from gluonjax.arrays import admit
 from gluonjax.config import refuse_if_frozen
 from gluonjax.errors import ArgumentError, TieError
 from gluonjax.hints import missing
-from gluonjax.layer import Layer, check_class, frozen_value, leaves_of, run_drawing, token_of, with_fields
+from gluonjax.layer import Layer, check_class, frozen_value, leaves_of, run_drawing, summary_of, token_of, with_fields
 from gluonjax.param import Param, SharedParameters, Token
 from gluonjax.parameter import LOCK, Node, Parameter, ParameterDict, Scope, nodes_of, owners_of
 from gluonjax.ref import LATEST, Values, read
@@ -80,18 +81,20 @@ class Block(Bindable, Node, own=True):
     Parameter output.bias (shape=(1,), dtype=float32)
     """
 
-    __slots__ = ('_compiled', '_declared', '_owners', '_ready', '_static', '_structure')
+    __slots__ = ('_compiled', '_declared', '_owners', '_programs', '_ready', '_static', '_structure')
 
     _declared: dict[Path, Param]  # path of a Parameter below this Block -> the Param declared there
     _compiled: bool
     _static: bool  # whether values are compiled into the program
     _structure: Structure | None
+    _programs: dict[Any, Callable[..., Any]]  # for calls; they outlive structures that differ in what is trained
     _ready: '_Ready | None'  # once every Parameter has a value
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         block = super().__new__(cls)
         # here, so that a subclass need not call super().__init__()
-        _keep(block, _token=None, _declared={}, _owners=[], _structure=None, _ready=None, _compiled=True, _static=False)
+        _keep(block, _token=None, _declared={}, _owners=[], _compiled=True, _static=False)
+        _keep(block, _structure=None, _ready=None, _programs={})
         return block
 
     def _constructed(self, params: SharedParameters | None = None) -> None:
@@ -150,10 +153,14 @@ class Block(Bindable, Node, own=True):
             self._changed()
             raise
 
-    def _changed(self) -> None:
-        """Forgets the structure of this Block, and of every Block around it."""
-        _keep(self, _structure=None, _ready=None)
-        super()._changed()
+    def _changed(self, redeclared: bool = False) -> None:
+        """Forgets the structure of this Block, and of every Block around it.
+
+        Args:
+            redeclared: whether the change is only in what a Trainer asks for; the programs for calls stay then.
+        """
+        _keep(self, _structure=None, _ready=None, _programs=self._programs if redeclared else {})
+        super()._changed(redeclared)
 
     def _check(self) -> None:
         """Ties what is tied, here and in the Blocks around."""
@@ -184,7 +191,7 @@ class Block(Bindable, Node, own=True):
                 place.owner._put(place.path, winner)
             if moves:
                 definition = self._build_definition()
-            structure = Structure(definition, tuple(winners), tuple(leaf.name for leaf in leaves), {})
+            structure = Structure(definition, tuple(winners), tuple(leaf.name for leaf in leaves), {}, self._programs)
             _keep(self, _structure=structure)
             return structure
 
@@ -287,6 +294,7 @@ class Block(Bindable, Node, own=True):
     def cast(self, dtype: DTypeLike) -> None:
         """Changes the dtype of the floating-point parameters and their values."""
         with LOCK:
+            parameters.check_dtype(dtype)
             structure = structure_of(self)
             _check_not_donated(structure.parameters)  # before anything is changed
             for parameter, leaf in zip(structure.parameters, leaves_of(structure.definition.cast(dtype)), strict=True):
@@ -329,6 +337,8 @@ class Block(Bindable, Node, own=True):
         ready = self._ready
         if named or ready is None or ready.latest is not LATEST.current:
             return self._call(inputs, **named)
+        if len(inputs) != 1 or inputs[0].__class__ is not ready.array:
+            inputs = admit(inputs)
         try:
             output = ready.program(*inputs)
         except Exception:
@@ -343,6 +353,7 @@ class Block(Bindable, Node, own=True):
 
     def _call(self, inputs: tuple[Any, ...], /, *, training: bool = False, key: Any = None, **named: Any) -> Any:
         structure = structure_of(self)
+        inputs, named = admit((inputs, named))
         arrays, static = split((inputs, named))
         if self._compiled:
             check_hashable((inputs, named))
@@ -452,8 +463,12 @@ class Block(Bindable, Node, own=True):
                     node.hybridize(active, static_params=static_params)
 
     def summary(self, *inputs: Any, **named: Any) -> None:
-        """Prints a table of the layers, their output shapes and parameter counts; tied parameters count once."""
-        print(self.definition.summary(*inputs, **named))
+        """Prints a table of the layers, their output shapes and parameter counts; tied parameters count once.
+
+        Without inputs, on an initialized network, it has the layers that hold parameters.
+        """
+        known = {leaf.name: parameter.shape for leaf, parameter in structure_of(self).entries}
+        print(summary_of(self.definition, inputs, named, known))
 
     def setattr(self, name: str, value: Any) -> None:
         """Sets an attribute of every parameter, as in `net.setattr('grad_req', 'null')`."""

@@ -3,6 +3,7 @@
 import abc
 import difflib
 import inspect
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, Generic, TypeVar, overload
 
@@ -25,6 +26,7 @@ class Constructed(abc.ABCMeta):
 
     _shared_arguments: tuple[str, ...] = ()
     _ignored_arguments: tuple[str, ...] = ()
+    _remark: str = ''  # a warning for those who pass an ignored argument
 
     @property
     def __signature__(cls) -> inspect.Signature:
@@ -46,7 +48,8 @@ class Constructed(abc.ABCMeta):
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
         shared = {name: kwargs.pop(name) for name in cls._shared_arguments if name in kwargs}
         for name in cls._ignored_arguments:
-            kwargs.pop(name, None)
+            if kwargs.pop(name, None) is not None and cls._remark:
+                warnings.warn(cls._remark, stacklevel=2)
         try:
             instance = super().__call__(*args, **kwargs)
             instance._constructed(**shared)

@@ -25,7 +25,7 @@ from gluonjax.errors import (
 )
 from gluonjax.keys import as_key
 from gluonjax.param import Declaration, Leaf, Param, SharedParameters, Token
-from gluonjax.run import Bindable, Call, Run, forward_class
+from gluonjax.run import Bindable, Run, forward_class
 from gluonjax.sampler import Request, draw
 from gluonjax.shapes import is_known, merge_shapes, shape_text, shapes_text
 from gluonjax.static import split
@@ -289,18 +289,11 @@ class Layer(Bindable, own=True):
         return nest({**values, **flatten(plan.draw(key))})
 
     def summary(self, *inputs: Any, **named: Any) -> str:
-        """A table of the layers that ran, their output shapes, and how many numbers each holds; tied ones once."""
-        shapes = infer_shapes(self, inputs, named)
+        """A table of the layers that ran, their output shapes, and how many numbers each holds; tied ones once.
 
-        def forward(arrays: Any) -> None:
-            run = Run(declarations_of(self), None, shapes)
-            run(self, *static.join(arrays))
-            history.extend(run.history)
-
-        history: list[Call] = []
-        arrays, static = split((inputs, named))
-        jax.eval_shape(forward, arrays)
-        return _summary(self, history, shapes)
+        Without inputs it has the layers that hold parameters, whose shapes must be known.
+        """
+        return summary_of(self, inputs, named)
 
     def _checked(self, params: Mapping[str, Any], shapes: bool = True) -> dict[str, Any]:
         """The leaves by name, if they are those of this definition. An ensemble's leaves have other shapes."""
@@ -584,16 +577,43 @@ def choose(leaves: Sequence[Leaf], init: Any = None) -> dict[str, initializers.I
     return {leaf.name: winner(leaf) for leaf in leaves}
 
 
-def _summary(definition: Layer, history: list[Call], shapes: Mapping[str, tuple[int, ...]]) -> str:
+def summary_of(
+    definition: Layer, inputs: Sequence[Any], named: Mapping[str, Any], known: Mapping[str, Any] | None = None
+) -> str:
+    """What `Layer.summary` documents, where some shapes are `known`."""
+    shapes, calls = infer_shapes(definition, inputs, named, known), []
+    arrays, static = split((tuple(inputs), dict(named)))
+
+    def forward(arrays: Any) -> None:
+        run = Run(declarations_of(definition), None, dict(shapes))
+        run(definition, *static.join(arrays))
+        calls.extend((call.path, call.kind, shapes_text(call.output), call.leaf) for call in run.history)
+
+    if inputs or named:
+        jax.eval_shape(forward, arrays)
+    else:
+        calls += [(path, forward_class(layer).__name__, '', False) for path, layer in _layers(definition)]
+    return _summary(leaves_of(definition), calls, shapes)
+
+
+def _layers(definition: Layer, path: Path = ()) -> Iterator[tuple[Path, Layer]]:
+    """All layers, those inside before the one around."""
+    for at, item in items_of(vars(definition), path):
+        if isinstance(item, Layer):
+            yield from _layers(item, at)
+    yield path, definition
+
+
+def _summary(leaves: Sequence[Leaf], calls: Iterable[tuple[Path, str, str, bool]], shapes: Mapping[str, Any]) -> str:
     rows, seen = [], set()
-    for call in history:
-        names = ((leaf, name.split('.')[:-1]) for leaf in leaves_of(definition) for name in leaf.names)
-        own = [leaf for leaf, layer in names if tuple(layer) == call.path]
-        count = sum(math.prod(shapes[leaf.name]) for leaf in own if leaf.name not in seen)
-        seen |= {leaf.name for leaf in own}
-        if call.leaf or own:
-            rows.append([f'{".".join(call.path)} ({call.kind})'.strip(), shapes_text(call.output), count])
-    counts = [(math.prod(shapes[leaf.name]), leaf.param.trainable) for leaf in leaves_of(definition)]
+    for path, kind, output, is_leaf in calls:
+        names = ((leaf, name.split('.')[:-1]) for leaf in leaves for name in leaf.names)
+        held = [leaf for leaf, layer in names if tuple(layer) == path]
+        count = sum(math.prod(shapes[leaf.name]) for leaf in held if leaf.name not in seen)
+        seen |= {leaf.name for leaf in held}
+        if is_leaf or held:
+            rows.append([f'{".".join(path)} ({kind})'.strip(), output, count])
+    counts = [(math.prod(shapes[leaf.name]), leaf.param.trainable) for leaf in leaves]
     total, trained = sum(c for c, _ in counts), sum(c for c, t in counts if t)
     return table(
         ['layer', 'output shape', 'parameters'],

@@ -15,10 +15,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike, DTypeLike
 
+from gluonjax.arrays import admit
 from gluonjax.checks import number, one_of
 from gluonjax.errors import (
     DeferredInitializationError,
     DonatedError,
+    DTypeError,
     GluonError,
     ShapeError,
     TransformationError,
@@ -65,10 +67,10 @@ class Node:
 
     _owners: list[tuple[weakref.ref[Any], Path]]  # networks, and its path in each; the oldest first
 
-    def _changed(self) -> None:
+    def _changed(self, redeclared: bool = False) -> None:
         """Has the networks around it forget their structures."""
         for owner, _ in owners_of(self):
-            owner._changed()
+            owner._changed(redeclared)
 
 
 def nodes_of(fields: Mapping[str, Any]) -> Iterator[tuple[Path, Node]]:
@@ -252,6 +254,7 @@ class Parameter(Ref, Node):
 
     def cast(self, dtype: DTypeLike) -> None:
         """Changes the dtype, and that of the value."""
+        check_dtype(dtype)
         with LOCK:
             declared = dataclasses.replace(self.declared, dtype=dtype)
             array = None if self.current is None else concrete(self.name, self.data(), declared.dtype)
@@ -345,7 +348,7 @@ class Parameter(Ref, Node):
 
     def _declare(self, **changes: Any) -> None:
         self.declared = dataclasses.replace(self.declared, **changes)
-        self._changed()
+        self._changed(redeclared='dtype' not in changes)
 
     @property
     def token(self) -> Token:
@@ -360,12 +363,25 @@ def _fits(value: ArrayLike, shape: tuple[int, ...]) -> bool:
         return False
 
 
+def check_dtype(dtype: DTypeLike) -> None:
+    """Refuses a dtype that JAX would narrow without a word.
+
+    Raises:
+        DTypeError: for 64 bits without `jax_enable_x64`.
+    """
+    if jax.dtypes.canonicalize_dtype(dtype) != jnp.dtype(dtype):
+        raise DTypeError(
+            f'JAX has {jnp.dtype(dtype)} switched off, and would use {jax.dtypes.canonicalize_dtype(dtype)}',
+            remedy="jax.config.update('jax_enable_x64', True) at the start of the program",
+        )
+
+
 def concrete(name: str, value: Any, dtype: DTypeLike) -> jax.Array:
     """The value as an array that a Parameter can keep: never a tracer, never the caller's memory."""
     refuse_traced(
         value, f'{name!r} cannot be set to a traced value', 'return it from the transformed function, and set it then'
     )
-    value = np.array(value) if isinstance(value, np.ndarray) else value
+    value = admit(value, repr(name))
     with jax.ensure_compile_time_eval():
         return jnp.asarray(value, jax.dtypes.canonicalize_dtype(dtype))
 

@@ -46,6 +46,7 @@ class Bindable(Frozen):
 
     _shared_arguments = ('params',)
     _ignored_arguments = ('prefix',)
+    _remark = 'prefix= has no effect: parameters are named by their place in the network, as in 0.weight'
 
     _path: Path  # these two on bound copies only
     _run: 'Run'

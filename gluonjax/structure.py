@@ -29,7 +29,8 @@ class Structure(NamedTuple):
     definition: Layer
     parameters: tuple[Parameter, ...]
     names: tuple[str, ...]
-    made: dict[Any, Any]  # what was made from this structure, and is valid as long: programs, pure functions, slices
+    made: dict[Any, Any]  # what was made from this structure, and is valid as long: pure functions, slices, programs
+    programs: dict[Any, Callable[..., Any]]  # for inference, which does not depend on what is trained
 
     @property
     def entries(self) -> list[tuple[Leaf, Parameter]]:
@@ -125,11 +126,12 @@ class Structure(NamedTuple):
         return forward
 
     def _program(self, kind: Callable[..., Callable[..., Any]], compiled: bool) -> Callable[..., Any]:
-        if (kind, compiled) not in self.made:
+        made = self.made if kind is _train else self.programs
+        if (kind, compiled) not in made:
             program = kind(self.definition, self.names)
             static = 0 if kind in (_infer_static, _train) else ()
-            self.made[kind, compiled] = jax.jit(program, static_argnums=static) if compiled else program
-        return self.made[kind, compiled]
+            made[kind, compiled] = jax.jit(program, static_argnums=static) if compiled else program
+        return made[kind, compiled]
 
 
 def _infer(definition: Layer, names: tuple[str, ...]) -> Callable[..., Any]:

@@ -71,7 +71,8 @@ def test_classes_port_as_they_are():
         def forward(self, x):
             return self.extra(self.dense(x))
 
-    net = Ported(4, prefix='model_')
+    with pytest.warns(UserWarning, match='prefix= has no effect'):
+        net = Ported(4, prefix='model_')
     net.initialize()
     assert net(X).shape == (2, 2)
     assert list(net.collect_params()) == ['dense.weight', 'dense.bias', 'extra.weight', 'extra.bias']
@@ -79,6 +80,7 @@ def test_classes_port_as_they_are():
     assert net(X).shape == (2, 2)
 
 
+@pytest.mark.filterwarnings('ignore:prefix= has no effect')
 @pytest.mark.parametrize('base', [nn.Block, nn.HybridBlock, nn.Sequential])
 def test_prefix_and_params_are_handed_on_to_super_as_gluon_classes_do(base):
     class Ported(base):
@@ -93,6 +95,7 @@ def test_prefix_and_params_are_handed_on_to_super_as_gluon_classes_do(base):
         assert list(net.collect_params()) == ['dense.weight', 'dense.bias']
 
 
+@pytest.mark.filterwarnings('ignore:prefix= has no effect')
 def test_prefix_is_handed_on_to_a_layer_too():
     class Mine(nn.Dense):
         def __init__(self, units, prefix=None, params=None):

@@ -132,7 +132,8 @@ def test_help_shows_the_arguments():
 def test_every_layer_takes_prefix(case):
     cls = getattr(nn, case.layer)
     first = definition_of(cls(*case.args, **case.kwargs))
-    twin = definition_of(cls(*case.args, **case.kwargs, prefix='old_'))
+    with pytest.warns(UserWarning, match='prefix= has no effect'):
+        twin = definition_of(cls(*case.args, **case.kwargs, prefix='old_'))
     assert repr(twin) == repr(first)
     assert twin.params != first.params
     if isinstance(cls, type) and issubclass(cls, nn.Layer):

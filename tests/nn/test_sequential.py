@@ -230,7 +230,8 @@ def test_the_old_names_are_the_same_classes():
     assert nn.HybridSequential is nn.Sequential
     assert nn.HybridBlock is nn.Block
     assert nn.HybridConcatenate is nn.Concatenate
-    net = nn.HybridSequential(prefix='net_')
+    with pytest.warns(UserWarning, match='prefix= has no effect'):
+        net = nn.HybridSequential(prefix='net_')
     with net.name_scope():
         net.add(nn.Dense(3))
     assert list(net.collect_params()) == ['0.weight', '0.bias']

@@ -1,0 +1,81 @@
+"""What comes in from outside: arrays of NumPy and other libraries, looked at in one place.
+
+A NumPy array is copied. JAX on CPU computes on a NumPy array's own memory, and later than the call that was given it,
+so that a caller who writes into it again would change what is computed. Whoever wants no copy passes a `jax.Array`.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gluonjax.errors import DTypeError
+
+
+def admit(tree: Any, what: str = 'input') -> Any:
+    """The arrays of a tree as JAX can keep them; whatever is no array stays.
+
+    Args:
+        tree: a pytree.
+        what: how an error calls its leaves.
+
+    Returns:
+        The tree. Arrays of NumPy (any byte order) are copies in the byte order of the machine; those of PyTorch,
+        TensorFlow and pandas, on the host, are NumPy arrays.
+
+    Raises:
+        DTypeError: for an array of strings, objects or dates, naming it.
+
+    >>> admit((np.arange(3, dtype='>i4'), 'text'))
+    (array([0, 1, 2], dtype=int32), 'text')
+    """
+    try:
+        return jax.tree.map(_admitted, tree)
+    except _NoNumbersError:
+        for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
+            _check(leaf, f'{what}{jax.tree_util.keystr(path)}')
+        raise
+
+
+class _NoNumbersError(DTypeError):
+    pass
+
+
+def _check(leaf: Any, name: str) -> None:
+    try:
+        _admitted(leaf)
+    except _NoNumbersError as error:
+        raise DTypeError(f'{name} is no array of numbers', got=str(error), remedy="x.astype('float32')") from None
+
+
+def _admitted(leaf: Any) -> Any:
+    if isinstance(leaf, np.ndarray):
+        return _copied(leaf)
+    if isinstance(leaf, jax.Array):
+        return leaf
+    for attribute, convert in _OTHERS.items():
+        if hasattr(leaf, attribute):
+            return _copied(convert(leaf))
+    return leaf
+
+
+def _copied(array: np.ndarray) -> np.ndarray:
+    if not (array.dtype == np.bool_ or jnp.issubdtype(array.dtype, np.number)):
+        raise _NoNumbersError(f'{array.dtype} of shape {array.shape}')
+    return np.array(array, array.dtype.newbyteorder('='))
+
+
+def _from_torch(tensor: Any) -> np.ndarray:
+    tensor = tensor.detach().cpu()
+    if str(tensor.dtype) == 'torch.bfloat16':  # NumPy has none; through float32 it is exact
+        return tensor.float().numpy().astype(jnp.bfloat16)
+    return tensor.numpy()
+
+
+_OTHERS: dict[str, Callable[[Any], np.ndarray]] = {
+    'detach': _from_torch,
+    'numpy': lambda tensor: np.asarray(tensor.numpy()),
+    'to_numpy': lambda frame: frame.to_numpy(),
+}

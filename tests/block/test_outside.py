@@ -1,0 +1,187 @@
+"""What comes in from outside: byte orders, strings, objects, other libraries' arrays, memory that is written again."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from gluonjax import Block, errors, nn
+from gluonjax.arrays import admit
+
+X = np.linspace(-1, 1, 12, dtype='float32').reshape(4, 3)
+
+
+def network():
+    net = nn.Sequential(nn.Dense(2, in_units=3))
+    net.initialize(key=0)
+    return net
+
+
+@pytest.mark.parametrize('dtype', ['>f4', '<f4', '>f8', '>i4', '>i2', '>f2', 'int8', 'bool'])
+@pytest.mark.parametrize('calls', [0, 2])
+def test_every_byte_order(dtype, calls):
+    net = nn.Sequential(nn.Lambda(lambda x: x.astype('float32')), nn.Dense(2, in_units=3))
+    net.initialize(key=0)
+    for _ in range(calls):
+        net(jnp.asarray(X))
+    x = (X * 4).astype(dtype)
+    w, b = (np.asarray(net[1].weight), np.asarray(net[1].bias))
+    np.testing.assert_allclose(net(x), x.astype('float32') @ w.T + b, rtol=1e-3, atol=1e-3)
+    np.testing.assert_array_equal(net(x), net(x.astype(x.dtype.newbyteorder('='))))
+
+
+@pytest.mark.parametrize(
+    'x', [np.array([['a', 'b', 'c']]), np.array([[1, 'x', None]], object), np.array([['2020-01-01'] * 3], 'M8[D]')]
+)
+@pytest.mark.parametrize('calls', [0, 2])
+def test_what_is_no_number_is_refused_by_name(x, calls):
+    net = network()
+    for _ in range(calls):
+        net(X)
+    with pytest.raises(errors.DTypeError, match=r'(?s)input.*0.*is no array of numbers.*got: '):
+        net(x)
+    with pytest.raises(errors.DTypeError, match=r"'0\.weight' is no array of numbers"):
+        net[0].weight.set_data(x)
+
+
+@pytest.mark.parametrize('calls', [0, 2])
+def test_the_caller_may_write_into_its_array_once_the_call_has_returned(calls):
+    net = nn.Sequential(*(nn.Dense(300, in_units=300, flatten=False) for _ in range(6)))
+    net.initialize(key=0)
+    buffer = np.ones((200, 300), 'float32')
+    expected = np.asarray(net(jnp.ones((200, 300))))
+    for _ in range(calls):
+        net(jnp.ones((200, 300)))
+    outputs = []
+    for _ in range(20):
+        buffer[:] = 1
+        outputs.append(net(buffer))
+        buffer[:] = np.nan
+    for output in outputs:
+        np.testing.assert_array_equal(output, expected)
+
+
+class Torch:
+    """A tensor as PyTorch has them."""
+
+    def __init__(self, array, dtype='torch.float32'):
+        self.array, self.dtype, self.shape = array, dtype, array.shape
+
+    def detach(self):
+        return self
+
+    def cpu(self):
+        return self
+
+    def float(self):
+        return Torch(self.array.astype('float32'))
+
+    def numpy(self):
+        if self.dtype == 'torch.bfloat16':
+            raise TypeError('Got unsupported ScalarType BFloat16')
+        return self.array
+
+
+class Frame:
+    shape = (4, 3)
+
+    def to_numpy(self):
+        return X
+
+
+def test_arrays_of_other_libraries():
+    net = network()
+    expected = net(X)
+    np.testing.assert_array_equal(net(Torch(X)), expected)
+    np.testing.assert_array_equal(net(Frame()), expected)
+    half = Torch(X.astype(jnp.bfloat16), 'torch.bfloat16')
+    assert admit(half).dtype == jnp.bfloat16
+    np.testing.assert_array_equal(admit(half), half.array)
+
+
+def test_jax_arrays_pass_as_they_are():
+    x = jnp.ones(3)
+    assert admit((x, {'a': x}))[1]['a'] is x
+    assert jax.jit(lambda x: admit(x) + 1)(x)[0] == 2
+
+
+def test_a_network_without_inputs():
+    class Constant(Block):
+        def __init__(self):
+            self.dense = nn.Dense(2, in_units=3)
+
+        def forward(self):
+            return self.dense(jnp.ones((1, 3)))
+
+    net = Constant()
+    net.initialize()
+    for _ in range(3):
+        assert net().shape == (1, 2)
+
+
+def test_freezing_compiles_no_call_again():
+    traced = []
+
+    class Net(Block):
+        def __init__(self):
+            self.dense = nn.Dense(2)
+
+        def forward(self, x):
+            traced.append(x)
+            return self.dense(x)
+
+    net = Net()
+    net.initialize()
+    net(X)
+    del traced[:]
+    for grad_req in ('null', 'write'):
+        net.dense.weight.grad_req = grad_req
+        net.dense.weight.lr_mult = 0.5
+        net(X)
+        assert net.trainable() == {'dense': {'weight': grad_req == 'write', 'bias': True}}
+    assert traced == []
+    net.cast('float16')
+    assert net(X).dtype == 'float16' or traced
+
+
+@pytest.mark.parametrize('value', [float('nan'), -1, 'x', None])
+def test_multipliers_are_numbers(value):
+    net = network()
+    for name in ('lr_mult', 'wd_mult'):
+        with pytest.raises(errors.ArgumentError, match=f'{name} must be a number >= 0'):
+            setattr(net[0].weight, name, value)
+        assert getattr(net[0].weight, name) == 1
+
+
+def test_dtypes_compare_as_numpys():
+    net = network()
+    assert net[0].weight.dtype == np.float32 == jnp.float32
+    assert net[0].weight.dtype == 'float32'
+    net.cast('bfloat16')
+    assert net[0].weight.dtype == jnp.bfloat16
+
+
+def test_a_cast_that_jax_would_narrow_is_refused():
+    net = network()
+    with pytest.raises(errors.DTypeError, match='jax_enable_x64'):
+        net.cast('float64')
+    with pytest.raises(errors.DTypeError, match='jax_enable_x64'):
+        net[0].weight.cast('float64')
+    assert net[0].weight.dtype == 'float32'
+    with jax.enable_x64(True):
+        net.cast('float64')
+        assert net[0].weight.data().dtype == 'float64'
+
+
+def test_a_summary_of_an_initialized_network_needs_no_inputs(capsys):
+    net = nn.Sequential(nn.Dense(4), nn.BatchNorm(), nn.Activation('relu'))
+    net.initialize()
+    net(X)
+    net.summary()
+    text = capsys.readouterr().out
+    assert '0 (Dense)' in text
+    assert '1 (BatchNorm)' in text
+    assert 'parameters: 32; trainable: 24; other: 8' in text
+    deferred = nn.Sequential(nn.Dense(4))
+    with pytest.raises(errors.ShapeError, match='still unknown'):
+        deferred.summary()
