@@ -1,164 +1,18 @@
-"""What people from other libraries look for, and what they write here."""
+"""What people from other libraries look for, and what they write here: the table is in hints.toml."""
 
 import difflib
+import functools
+import pathlib
+import tomllib
 from collections.abc import Iterable
 
 from gluonjax.errors import MissingNameError
 
-# Of whom it is asked -> name -> what to write. A test runs each of them.
-HINTS: dict[str, dict[str, str]] = {
-    'a network': {
-        'parameters': 'net.collect_params()',
-        'named_parameters': 'net.collect_params().items()',
-        'state_dict': 'net.params',
-        'load_state_dict': 'net.params = params',
-        'weights': 'net.params',
-        'get_weights': 'net.params',
-        'set_weights': 'net.params = params',
-        'trainable_weights': 'net.partition(net.params)[0]',
-        'count_params': 'net.specs(x).size',
-        'to': 'net.cast(dtype), or jax.device_put(net.params, device)',
-        'half': "net.cast('float16')",
-        'float': "net.cast('float32')",
-        'cpu': "jax.device_put(net.params, jax.devices('cpu')[0])",
-        'cuda': 'jax.device_put(net.params, jax.devices()[0])',
-        'train': 'net(x, training=True)',
-        'eval': 'net(x)',
-        'zero_grad': 'jax.grad(lambda params: loss(net.apply(params, x), y).mean())(net.params)',
-        'backward': 'jax.grad(lambda params: loss(net.apply(params, x), y).mean())(net.params)',
-        'requires_grad_': "net.setattr('grad_req', 'null')",
-        'fit': "gluonjax.Trainer(net, loss, 'adam').fit([(x, y)])",
-        'compile': "gluonjax.Trainer(net, loss, 'adam')",
-        'train_step': "gluonjax.Trainer(net, loss, 'adam').step(x, y)",
-        'evaluate': 'gluonjax.Trainer(net, loss).evaluate([(x, y)])',
-        'predict': 'net(x)',
-        'build': 'net.initialize()',
-        'reset_parameters': 'net.initialize(force_reinit=True)',
-        'reset_ctx': 'jax.device_put(net.params, jax.devices()[0])',
-        'children': '[net[i] for i in range(len(net))]',
-        'modules': '[net[i] for i in range(len(net))]',
-        'layers': '[net[i] for i in range(len(net))]',
-        'append': 'net.add(layer)',
-        'name': 'net[0].weight.name',
-        'prefix': 'net[0].weight.name',
-        'bind': 'net.apply(net.params, x)',
-        'tabulate': 'print(net.specs(x))',
-        'save': "gluonjax.Trainer(net, loss).save('folder')",
-        'save_weights': "numpy.savez('file.npz', **{name: p.data() for name, p in net.collect_params().items()})",
-        'save_parameters': "numpy.savez('file.npz', **{name: p.data() for name, p in net.collect_params().items()})",
-        'load_weights': "[p.set_data(numpy.load('file.npz')[name]) for name, p in net.collect_params().items()]",
-        'load_parameters': "[p.set_data(numpy.load('file.npz')[name]) for name, p in net.collect_params().items()]",
-        'export': 'jax.export.export(jax.jit(net.apply))(net.params, x)',
-    },
-    'a Parameter': {
-        'list_data': 'net[0].weight.data()',
-        'list_grad': 'jax.grad(lambda params: loss(net.apply(params, x), y).mean())(net.params)',
-        'zero_grad': 'jax.grad(lambda params: loss(net.apply(params, x), y).mean())(net.params)',
-        'list_ctx': 'net[0].weight.data().devices()',
-        'reset_ctx': 'jax.device_put(net[0].weight.data(), jax.devices()[0])',
-        'asnumpy': 'numpy.asarray(net[0].weight)',
-        'numpy': 'numpy.asarray(net[0].weight)',
-        'value': 'net[0].weight.data()',
-        'var': 'net[0].weight.data()',
-        'requires_grad': "net[0].weight.grad_req == 'write'",
-        'requires_grad_': "net[0].weight.grad_req = 'null'",
-        'copy_': 'net[0].weight.set_data(0.5 * net[0].weight.data())',
-        'assign': 'net[0].weight.set_data(0.5 * net[0].weight.data())',
-    },
-    'a Trainer': {
-        'zero_grad': 'trainer.step(x, y)',
-        'backward': 'trainer.step(x, y)',
-        'allreduce_grads': 'trainer.step(x, y)',
-        'update': 'trainer.step(x, y)',
-        'train_step': 'trainer.step(x, y)',
-        'compile': "gluonjax.Trainer(net, loss, 'adam')",
-        'save_states': "trainer.save('folder')",
-        'load_states': "trainer.save('folder'); trainer.restore('folder')",
-    },
-    'gluonjax.nn': {
-        'Linear': 'nn.Dense(3)',
-        'LazyLinear': 'nn.Dense(3)',
-        'ReLU': "nn.Activation('relu')",
-        'Relu': "nn.Activation('relu')",
-        'Sigmoid': "nn.Activation('sigmoid')",
-        'Tanh': "nn.Activation('tanh')",
-        'Softmax': 'nn.Lambda(jax.nn.softmax)',
-        'LogSoftmax': 'nn.Lambda(jax.nn.log_softmax)',
-        'Conv': 'nn.Conv2D(4, 3)',
-        'Conv1d': 'nn.Conv1D(4, 3)',
-        'Conv2d': 'nn.Conv2D(4, 3)',
-        'Conv3d': 'nn.Conv3D(4, 3)',
-        'ConvTranspose': 'nn.Conv2DTranspose(4, 3)',
-        'ConvTranspose1d': 'nn.Conv1DTranspose(4, 3)',
-        'ConvTranspose2d': 'nn.Conv2DTranspose(4, 3)',
-        'ConvTranspose3d': 'nn.Conv3DTranspose(4, 3)',
-        'MaxPool1d': 'nn.MaxPool1D(2)',
-        'MaxPool2d': 'nn.MaxPool2D(2)',
-        'MaxPooling2D': 'nn.MaxPool2D(2)',
-        'AvgPool1d': 'nn.AvgPool1D(2)',
-        'AvgPool2d': 'nn.AvgPool2D(2)',
-        'AveragePooling2D': 'nn.AvgPool2D(2)',
-        'AdaptiveAvgPool2d': 'nn.GlobalAvgPool2D()',
-        'GlobalAveragePooling2D': 'nn.GlobalAvgPool2D()',
-        'BatchNorm1d': 'nn.BatchNorm()',
-        'BatchNorm2d': 'nn.BatchNorm()',
-        'BatchNorm3d': 'nn.BatchNorm()',
-        'BatchNormalization': 'nn.BatchNorm()',
-        'LayerNormalization': 'nn.LayerNorm()',
-        'InstanceNorm2d': 'nn.InstanceNorm()',
-        'Embed': 'nn.Embedding(10, 4)',
-        'Dropout2d': 'nn.Dropout(0.5, axes=(2, 3))',
-        'MultiheadAttention': 'nn.MultiHeadAttention(8, num_heads=2)',
-        'MultiHeadDotProductAttention': 'nn.MultiHeadAttention(8, num_heads=2)',
-        'PixelShuffle': 'nn.PixelShuffle2D(2)',
-        'LSTM': 'rnn.LSTM(4)',
-        'GRU': 'rnn.GRU(4)',
-        'RNN': 'rnn.RNN(4)',
-        'LSTMCell': 'rnn.LSTMCell(4)',
-        'GRUCell': 'rnn.GRUCell(4)',
-        'RNNCell': 'rnn.RNNCell(4)',
-        'Module': 'gluonjax.Block, a network, or gluonjax.Layer, a stateless definition',
-        'ModuleList': 'self.layers = [nn.Dense(3), nn.Dense(3)] in __init__',
-        'ModuleDict': "self.layers = {'a': nn.Dense(3)} in __init__",
-        'ParameterList': 'self.weights = [Param((3,)), Param((3,))] in __init__',
-        'Parameter': 'gluonjax.Param((3, 4))',
-        'compact': 'self.dense = nn.Dense(3) in __init__, and self.dense(x) in forward',
-        'functional': 'jax.nn.relu(x)',
-        'relu': 'jax.nn.relu(x)',
-        'softmax': 'jax.nn.softmax(x)',
-        'gelu': 'jax.nn.gelu(x)',
-        'CrossEntropyLoss': 'gluonjax.loss.SoftmaxCrossEntropyLoss()',
-        'MSELoss': 'gluonjax.loss.L2Loss()',
-        'L1Loss': 'gluonjax.loss.L1Loss()',
-        'BCEWithLogitsLoss': 'gluonjax.loss.SigmoidBinaryCrossEntropyLoss()',
-        'init': 'gluonjax.init.Xavier()',
-        'Model': 'gluonjax.Block',
-    },
-    'gluonjax': {
-        'gluon': 'gluonjax.nn.Dense(3)',
-        'nd': 'jax.numpy.zeros((2, 3))',
-        'np': 'jax.numpy.zeros((2, 3))',
-        'npx': 'jax.nn.relu(x)',
-        'ndarray': 'jax.numpy.zeros((2, 3))',
-        'context': 'jax.devices()',
-        'cpu': "jax.devices('cpu')",
-        'gpu': 'jax.devices()',
-        'random': 'gluonjax.seed(0)',
-        'initializer': 'gluonjax.init.Xavier()',
-        'Module': 'gluonjax.Block, a network, or gluonjax.Layer, a stateless definition',
-        'Model': 'gluonjax.Block',
-        'Sequential': 'gluonjax.nn.Sequential()',
-        'layers': 'gluonjax.nn.Dense(3)',
-        'optim': "gluonjax.optimizer.create('adam')",
-        'optimizers': "gluonjax.optimizer.create('adam')",
-        'losses': 'gluonjax.loss.L2Loss()',
-        'metrics': 'gluonjax.metric.Accuracy()',
-        'callbacks': 'gluonjax.callback.EarlyStopping()',
-        'feed': 'gluonjax.data.batches(x, y, batch_size=2)',
-        'jit': 'jax.jit(net.apply)',
-        'grad': 'jax.grad(lambda params: loss(net.apply(params, x), y).mean())(net.params)',
-    },
-}
+
+@functools.cache
+def hints() -> dict[str, dict[str, str]]:
+    """Of whom it is asked -> name -> what to write."""
+    return tomllib.loads(pathlib.Path(__file__).with_suffix('.toml').read_text())
 
 
 def missing(owner: str, name: str, kind: str, known: Iterable[str] = ()) -> MissingNameError:
@@ -167,7 +21,7 @@ def missing(owner: str, name: str, kind: str, known: Iterable[str] = ()) -> Miss
     Args:
         owner: how the error calls what was asked.
         name: the name.
-        kind: of whom it is asked, a key of `HINTS`.
+        kind: of whom it is asked, a key of `hints()`.
         known: names that are there, of which a near one is named.
 
     >>> print(missing("module 'gluonjax.nn'", 'Linear', 'gluonjax.nn'))
@@ -176,5 +30,5 @@ def missing(owner: str, name: str, kind: str, known: Iterable[str] = ()) -> Miss
     """
     near = difflib.get_close_matches(name, [other for other in known if not other.startswith('_')], 1)
     return MissingNameError(
-        f'{owner} has no attribute {name!r}', remedy=HINTS[kind].get(name) or next(iter(near), None), name=name
+        f'{owner} has no attribute {name!r}', remedy=hints()[kind].get(name) or next(iter(near), None), name=name
     )

@@ -9,9 +9,10 @@ import pytest
 
 import gluonjax
 from gluonjax import Param, errors, nn, rnn
-from gluonjax.hints import HINTS
+from gluonjax.hints import hints
 from gluonjax.loss import SoftmaxCrossEntropyLoss
 
+HINTS = hints()
 PROSE = (', or ', ' in __init__', ', a network', 'device_put(net.params, device)')
 
 
