@@ -3,7 +3,6 @@
 import difflib
 import functools
 import pathlib
-import tomllib
 from collections.abc import Iterable
 
 from gluonjax.errors import MissingNameError
@@ -12,6 +11,8 @@ from gluonjax.errors import MissingNameError
 @functools.cache
 def hints() -> dict[str, dict[str, str]]:
     """Of whom it is asked -> name -> what to write."""
+    import tomllib
+
     return tomllib.loads(pathlib.Path(__file__).with_suffix('.toml').read_text())
 
 
