@@ -6,9 +6,8 @@ values of one moment, and no Ctrl-C finds some written and others not.
 """
 
 import operator
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from itertools import chain
+from itertools import chain, starmap
 from typing import Any
 
 Values = tuple[Any, ...]
@@ -40,18 +39,27 @@ def read(refs: Iterable[Ref]) -> Values:
 def write(refs: Sequence[Ref], values: Iterable[Any]) -> None:
     """Sets all, at one moment."""
     before = read(refs)  # lives until all are written: an array that dies lets other threads run
-    deque(map(_set, (*refs, LATEST), chain(values, (object(),))), maxlen=0)
+    any(map(_set, chain(refs, (LATEST,)), chain(values, (object(),))))  # None, all of them
     del before
 
 
-def write_result(refs: Sequence[Ref], function: Callable[..., Values], *arguments: Any) -> None:
-    """Calls a function that runs in C, such as a compiled one, and sets all to what it returns; nothing comes between.
+def write_result(
+    refs: Sequence[Ref], function: Callable[..., Values], arguments: tuple[Any, ...], then: Iterable[Any] = ()
+) -> None:
+    """Calls a function that runs in C, such as a compiled one, and sets refs to what it returns; nothing comes between.
 
     So a function may use up (donate) the very values that it replaces.
 
-    >>> refs = Ref(1), Ref(2)
-    >>> write_result(refs, divmod, 7, 4)
+    Args:
+        refs: one for each value that the function returns, and for each of `then`.
+        function: what computes the values. If it raises, nothing is set.
+        arguments: what it is called with. They are alive until all is written.
+        then: further values, which are known before.
+
+    >>> refs = Ref(1), Ref(2), Ref(3)
+    >>> write_result(refs, divmod, (7, 4), then=(0,))
     >>> read(refs)
-    (1, 3)
+    (1, 3, 0)
     """
-    write(refs, chain.from_iterable(map(function, *((argument,) for argument in arguments))))
+    results = chain.from_iterable(starmap(function, (arguments,)))
+    any(map(_set, chain(refs, (LATEST,)), chain(results, then, (object(),))))  # None, all of them

@@ -112,7 +112,12 @@ def is_function(data: Any) -> bool:
     return callable(data) and not isinstance(data, Iterable)
 
 
-def length_of(data) -> int | None:
+def is_used_up(data: Any) -> bool:
+    """Whether this is an iterator, which is used up when it was gone through."""
+    return hasattr(data, '__next__')
+
+
+def length_of(data: Any) -> int | None:
     """The number of batches, where it can be known beforehand."""
     try:
         return len(data)

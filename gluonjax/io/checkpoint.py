@@ -3,19 +3,18 @@
     checkpoints/
         000007-step-350/     the seventh save, after 350 steps; it gets this name when it is whole, and not before
             state/           the leaves of the state, by name, as orbax writes arrays
-            record/          JSON: steps, progress, and the shape and dtype of every leaf
+            record/          JSON: steps, what else was to be remembered, and the shape and dtype of every leaf
 
 Nothing that is whole is touched until its successor is whole: a process may be killed at any moment. What it leaves
 unfinished has a dot in its name; it is passed over, and the next save removes it.
 """
 
-import dataclasses
 import json
 import os
 import pathlib
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -23,27 +22,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from gluonjax.errors import ArgumentError, CheckpointError, MissingExtraError
-from gluonjax.shapes import Shape, is_known, merge_shapes, shape_text
-from gluonjax.train.step import State, Step
-from gluonjax.tree import nest
+from gluonjax.shapes import Shape, merge_shapes, shape_text
+
+Folder = str | os.PathLike[str]
 
 _NAME = re.compile(r'(\d{6,})-step-(\d+)(\..*)?')  # with a dot: unfinished, or about to be removed
-
-
-class Snapshot(NamedTuple):
-    """What a Trainer goes on from.
-
-    Attributes:
-        state: the state of the step.
-        steps: how many steps were done.
-        rows: the number of samples that smaller batches are filled up to; 0 if there was no batch yet.
-        progress: of whoever drives the Trainer: anything that JSON can say.
-    """
-
-    state: State
-    steps: int
-    rows: int
-    progress: dict[str, Any]
 
 
 class Entry(NamedTuple):
@@ -57,6 +40,9 @@ class Entry(NamedTuple):
         return f'{shape_text(self.shape)} {self.dtype}'
 
 
+Entries = Mapping[str, Entry]
+
+
 class _Saved(NamedTuple):
     """A checkpoint in a folder."""
 
@@ -65,18 +51,26 @@ class _Saved(NamedTuple):
     place: pathlib.Path
 
 
-def save(folder, snapshot: Snapshot, keep: int | None) -> None:
-    """Writes a snapshot, and then removes all but the newest `keep` of the folder."""
+def save(folder: Folder, state: Any, steps: int, remember: Mapping[str, Any], keep: int | None) -> None:
+    """Writes a state, and then removes all but the newest `keep` of the folder.
+
+    Args:
+        folder: where; it is made if it is not there.
+        state: a pytree of arrays.
+        steps: after how many steps it is.
+        remember: what else `restore` returns: anything that JSON can say.
+        keep: how many stay, this one among them; None for all.
+
+    Raises:
+        ArgumentError: if `keep` is less than 1, or JSON cannot say what is to be remembered.
+        MissingExtraError: without orbax.
+    """
     orbax, folder = _orbax(), pathlib.Path(folder).expanduser().absolute()
     if keep is not None and keep < 1:
         raise ArgumentError('keep is how many checkpoints stay', expected='1 or more, or None for all', got=keep)
-    leaves = {name: jnp.asarray(leaf) for name, leaf in leaves_by_name(snapshot.state).items()}
-    record = {
-        'steps': snapshot.steps,
-        'rows': snapshot.rows,
-        'progress': _as_json(snapshot.progress),
-        'leaves': {name: _entry(leaf) for name, leaf in leaves.items()},
-    }
+    leaves = {name: jnp.asarray(leaf) for name, leaf in leaves_by_name(state).items()}
+    entries = {name: _entry(leaf) for name, leaf in leaves.items()}
+    record = {'steps': steps, **_as_json(remember), 'leaves': entries}
     arrays = {name: _plain(leaf) for name, leaf in leaves.items() if leaf.size}  # orbax writes no empty ones
     folder.mkdir(parents=True, exist_ok=True)
     _remove_unfinished(folder)
@@ -84,7 +78,7 @@ def save(folder, snapshot: Snapshot, keep: int | None) -> None:
     with orbax.Checkpointer(orbax.CompositeCheckpointHandler()) as writer:
         # orbax writes beside the place, and renames when all is there
         writer.save(
-            folder / f'{serial:06d}-step-{snapshot.steps}',
+            folder / f'{serial:06d}-step-{steps}',
             orbax.args.Composite(state=orbax.args.PyTreeSave(arrays), record=orbax.args.JsonSave(record)),
         )
     for saved in [] if keep is None else _all(folder)[:-keep]:
@@ -92,25 +86,33 @@ def save(folder, snapshot: Snapshot, keep: int | None) -> None:
 
 
 def restore(
-    folder, steps: int | None, step: Step, declared: Mapping[str, Entry], placements: Mapping[str, Any]
-) -> Snapshot:
-    """Reads a snapshot for a step; its metrics are nested dicts, in whatever trees they were.
+    folder: Folder,
+    steps: int | None,
+    needed: Callable[[Entries], Entries],
+    checked: Sequence[str],
+    placements: Mapping[str, jax.sharding.Sharding],
+) -> tuple[dict[str, jax.Array], dict[str, Any]]:
+    """Reads a state.
 
     Args:
         folder: as for `save`.
         steps: the number of steps of the checkpoint; the newest if None.
-        step: what is to go on.
-        declared: its parameters by name; shapes may be incomplete.
+        needed: given what the checkpoint has by name, what it should have; a shape of None is any.
+        checked: the first parts of the names that must be as needed; others may be what they are.
         placements: the shardings of leaves by name; other leaves go to the default device.
+
+    Returns:
+        The leaves by name, and what else was remembered, `steps` among it.
 
     Raises:
         CheckpointError: if there is no such checkpoint, or it does not fit; every difference is named.
+        MissingExtraError: without orbax.
     """
     orbax, place = _orbax(), _find(pathlib.Path(folder).expanduser().absolute(), steps)
     with orbax.Checkpointer(orbax.CompositeCheckpointHandler()) as reader:
         record = reader.restore(place, orbax.args.Composite(record=orbax.args.JsonRestore()))['record']
-        entries = {name: Entry(tuple(shape), *rest) for name, (shape, *rest) in record['leaves'].items()}
-        expected = _checked(place, step, declared, entries)
+        entries = {name: Entry(tuple(shape), *rest) for name, (shape, *rest) in record.pop('leaves').items()}
+        _check(place, needed(entries), entries, checked)
         how = {
             name: orbax.ArrayRestoreArgs(sharding=placements[name])
             if name in placements and entry.key is None
@@ -120,13 +122,10 @@ def restore(
         }
         state = orbax.args.PyTreeRestore(restore_args=how)
         arrays = reader.restore(place, orbax.args.Composite(state=state))['state']
-    leaves = {name: _leaf(entry, arrays.get(name)) for name, entry in entries.items()}
-    tree = jax.tree.unflatten(jax.tree.structure(expected), [leaves[name] for name in leaves_by_name(expected)])
-    metrics = {name.removeprefix('metrics.'): leaf for name, leaf in leaves.items() if name.startswith('metrics.')}
-    return Snapshot(tree._replace(metrics=nest(metrics)), record['steps'], record['rows'], record['progress'])
+    return {name: _leaf(entry, arrays.get(name)) for name, entry in entries.items()}, record
 
 
-def leaves_by_name(tree) -> dict[str, Any]:
+def leaves_by_name(tree: Any) -> dict[str, Any]:
     """The leaves of any pytree, by the keys, fields and positions on the way to them.
 
     >>> leaves_by_name({'0': {'weight': 1}, 'moments': (2, 3)})
@@ -195,7 +194,7 @@ def _plain(leaf: jax.Array) -> jax.Array:
     return jax.random.key_data(leaf) if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) else leaf
 
 
-def _leaf(entry: Entry, array) -> jax.Array:
+def _leaf(entry: Entry, array: Any) -> jax.Array:
     """The leaf of numbers; None stands for an empty one."""
     if array is None:
         return jnp.zeros(entry.shape, entry.dtype)
@@ -203,55 +202,29 @@ def _leaf(entry: Entry, array) -> jax.Array:
     return array if entry.key is None else jax.random.wrap_key_data(array, impl=entry.key)
 
 
-def _as_json(progress: Mapping[str, Any]) -> Any:
+def _as_json(remember: Mapping[str, Any]) -> Any:
     try:
-        return json.loads(json.dumps(progress))
+        return json.loads(json.dumps(remember))
     except (TypeError, ValueError) as error:
         raise ArgumentError(
-            'trainer.progress cannot be written', expected='what JSON can say', got=repr(progress)
+            'trainer.progress cannot be written', expected='what JSON can say', got=repr(remember)
         ) from error
 
 
 # What fits.
 
 
-def _checked(place, step: Step, declared: Mapping[str, Entry], entries: Mapping[str, Entry]) -> State:
-    """The state that a step needs, in shapes, if the entries of a checkpoint are those of it."""
-    known = {name: _completed(entry, entries.get(f'params.{name}')) for name, entry in declared.items()}
-    state = _expected(step, known)
-    needed = {name: Entry(leaf.shape, str(leaf.dtype)) for name, leaf in leaves_by_name(state).items()}
-    unknown = tuple(f'.{name}' for name, entry in known.items() if not is_known(entry.shape))
-    needed = {name: entry._replace(shape=None) if name.endswith(unknown) else entry for name, entry in needed.items()}
-    needed |= {f'params.{name}': entry for name, entry in declared.items()}
-    kinds = ['params', 'optimizer', 'average', 'scale']
-    # the key may be of another implementation, and metrics are the business of whoever looks at them
-    needed, saved = ({n: e for n, e in all.items() if n.split('.')[0] in kinds} for all in (needed, entries))
-    differences = _differences(needed, saved)
-    if differences:
+def _check(place: pathlib.Path, needed: Entries, saved: Entries, checked: Sequence[str]) -> None:
+    needed, saved = ({n: e for n, e in entries.items() if n.split('.')[0] in checked} for entries in (needed, saved))
+    if differences := _differences(needed, saved):
         raise CheckpointError(
             f'the checkpoint {str(place)!r} is not one of this network and this optimizer:\n  '
             + '\n  '.join(differences),
             remedy='make the network and the Trainer as they were when it was saved',
         )
-    return state
 
 
-def _completed(entry: Entry, saved: Entry | None) -> Entry:
-    return entry if saved is None else entry._replace(shape=merge_shapes(entry.shape, saved.shape) or entry.shape)
-
-
-def _expected(step: Step, params: Mapping[str, Entry]) -> State:
-    """Shapes and dtypes of a step's state; without metrics, for which one would have to know the batches.
-
-    A size that is unknown counts as 1.
-    """
-    shapes = {name: tuple(size or 1 for size in entry.shape or ()) for name, entry in params.items()}
-    leaves = {name: jax.ShapeDtypeStruct(shapes[name], entry.dtype) for name, entry in params.items()}
-    bare = dataclasses.replace(step, metrics={})
-    return jax.eval_shape(lambda leaves: bare.init(0, (None, None), params=nest(leaves)), leaves)
-
-
-def _differences(needed: Mapping[str, Entry], saved: Mapping[str, Entry]) -> list[str]:
+def _differences(needed: Entries, saved: Entries) -> list[str]:
     both = [(name, entry, saved[name]) for name, entry in needed.items() if name in saved]
     return [
         *(f'missing: {name} {entry}' for name, entry in needed.items() if name not in saved),
@@ -269,7 +242,7 @@ def _differences(needed: Mapping[str, Entry], saved: Mapping[str, Entry]) -> lis
     ]
 
 
-def _orbax():
+def _orbax() -> Any:
     try:
         import orbax.checkpoint
     except ImportError as error:

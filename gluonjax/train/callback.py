@@ -3,20 +3,23 @@
 import csv
 import inspect
 import math
+import os
 import pathlib
 import sys
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any, Literal
 
 import jax
 
 from gluonjax import checks
 from gluonjax.errors import ArgumentError, MissingExtraError, NonFiniteError
-from gluonjax.train.history import Progress, Record, shown
+from gluonjax.train.base import BaseTrainer
+from gluonjax.train.history import Progress, Record
+from gluonjax.train.progress import EpochBars, as_text, has_bars, numbers_of
 
-if TYPE_CHECKING:
-    from gluonjax.train.trainer import Trainer
+Mode = Literal['min', 'max']
+Path = str | os.PathLike[str]
 
 
 class Callback:
@@ -40,19 +43,19 @@ class Callback:
     epoch 1: 3 steps
     """
 
-    def on_fit_begin(self, trainer: 'Trainer', progress: Progress) -> None:
+    def on_fit_begin(self, trainer: BaseTrainer, progress: Progress) -> None:
         """Before the first epoch; `progress.records` has epochs if the fit goes on after an interruption."""
 
-    def on_epoch_begin(self, trainer: 'Trainer', progress: Progress) -> None:
+    def on_epoch_begin(self, trainer: BaseTrainer, progress: Progress) -> None:
         """Before the first step of an epoch; not again if the fit goes on in the middle of it."""
 
-    def on_step(self, trainer: 'Trainer', progress: Progress, batch: tuple[Any, ...], loss: jax.Array) -> None:
+    def on_step(self, trainer: BaseTrainer, progress: Progress, batch: tuple[Any, ...], loss: jax.Array) -> None:
         """After a step. The batch is as the step took it; whoever reads the loss waits for the device."""
 
-    def on_epoch_end(self, trainer: 'Trainer', progress: Progress, record: Record) -> None:
+    def on_epoch_end(self, trainer: BaseTrainer, progress: Progress, record: Record) -> None:
         """After an epoch and its validation, when the record is in the history."""
 
-    def on_fit_end(self, trainer: 'Trainer', progress: Progress) -> None:
+    def on_fit_end(self, trainer: BaseTrainer, progress: Progress) -> None:
         """At the end, also if an exception is the end."""
 
 
@@ -71,21 +74,29 @@ class EarlyStopping(Callback):
         ArgumentError: if an argument has no such value, or the records no such name.
     """
 
-    def __init__(self, monitor='val_loss', patience=3, min_delta=0.0, mode=None, restore_best=True):
+    def __init__(
+        self,
+        monitor: str = 'val_loss',
+        patience: int = 3,
+        min_delta: float = 0.0,
+        mode: Mode | None = None,
+        restore_best: bool = True,
+    ):
         self.monitor, self.mode, self.restore_best = monitor, _mode(monitor, mode), restore_best
         self.patience = checks.size('patience', patience)
         self.min_delta = checks.number('min_delta', min_delta, least=0)
 
-    def on_fit_begin(self, trainer, progress):
-        self._best, self._waited, self._params = _Best(self.monitor, self.mode, self.min_delta), 0, None
+    def on_fit_begin(self, trainer: BaseTrainer, progress: Progress) -> None:
+        self._best, self._waited = _Best(self.monitor, self.mode, self.min_delta), 0
+        self._params: dict[str, Any] | None = None
         for record in progress.records:
             self._take(progress, record)
 
-    def on_epoch_end(self, trainer, progress, record):
+    def on_epoch_end(self, trainer: BaseTrainer, progress: Progress, record: Record) -> None:
         if self._take(progress, record) and self.restore_best:
             self._params = trainer.net.params
 
-    def on_fit_end(self, trainer, progress):
+    def on_fit_end(self, trainer: BaseTrainer, progress: Progress) -> None:
         if progress.finished and self._waited and self._params is not None:
             trainer.net.params = self._params
         self._params = None
@@ -99,7 +110,7 @@ class EarlyStopping(Callback):
 
 
 class Checkpoint(Callback):
-    """Saves the Trainer: after each epoch, after each best epoch, or after so many steps.
+    """Saves the Trainer: after each epoch, after each best epoch, or every so many steps.
 
     An epoch whose loss is not finite is not saved: it would take the place of a good one.
 
@@ -109,14 +120,21 @@ class Checkpoint(Callback):
         path: the folder, as for `trainer.save`.
         monitor: the name of a value in the records; given, only epochs with a better one than all before are saved.
         mode: as for `EarlyStopping`.
-        every_steps: saves after steps of which this is a divisor, in place of epochs.
+        every_steps: saves every `every_steps` steps, in place of epochs.
         keep: how many saves stay; None for all.
 
     Raises:
         ArgumentError: if an argument has no such value, or the records no such name.
     """
 
-    def __init__(self, path, monitor=None, mode=None, every_steps=None, keep=1):
+    def __init__(
+        self,
+        path: Path,
+        monitor: str | None = None,
+        mode: Mode | None = None,
+        every_steps: int | None = None,
+        keep: int | None = 1,
+    ):
         self.path, self.monitor, self.keep = path, monitor, keep
         self.mode = None if monitor is None else _mode(monitor, mode)
         self.every_steps = None if every_steps is None else checks.size('every_steps', every_steps)
@@ -127,18 +145,18 @@ class Checkpoint(Callback):
                 remedy='two Checkpoints, in two folders',
             )
 
-    def on_fit_begin(self, trainer, progress):
+    def on_fit_begin(self, trainer: BaseTrainer, progress: Progress) -> None:
         self._best = None
         if self.monitor is not None:
             self._best = _Best(self.monitor, self.mode)
             for record in progress.records:
                 self._best.take(record)
 
-    def on_step(self, trainer, progress, batch, loss):
+    def on_step(self, trainer: BaseTrainer, progress: Progress, batch: tuple[Any, ...], loss: jax.Array) -> None:
         if self.every_steps is not None and trainer.steps % self.every_steps == 0:
             trainer.save(self.path, keep=self.keep)
 
-    def on_epoch_end(self, trainer, progress, record):
+    def on_epoch_end(self, trainer: BaseTrainer, progress: Progress, record: Record) -> None:
         if self.every_steps is not None or not math.isfinite(record['loss']):
             return
         if self._best is None or self._best.take(record):
@@ -152,10 +170,10 @@ class CSVLogger(Callback):
         path: the file. It has the whole history after each epoch, those before an interruption too.
     """
 
-    def __init__(self, path):
+    def __init__(self, path: Path):
         self.path = pathlib.Path(path)
 
-    def on_epoch_end(self, trainer, progress, record):
+    def on_epoch_end(self, trainer: BaseTrainer, progress: Progress, record: Record) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.path.open('w', newline='') as file:
             writer = csv.DictWriter(file, progress.history.names)
@@ -173,10 +191,10 @@ class TensorBoard(Callback):
         MissingExtraError: at the beginning of the fit, if tensorboardX is not there.
     """
 
-    def __init__(self, logdir):
+    def __init__(self, logdir: Path):
         self.logdir, self._writer = str(logdir), None
 
-    def on_fit_begin(self, trainer, progress):
+    def on_fit_begin(self, trainer: BaseTrainer, progress: Progress) -> None:
         try:
             from tensorboardX import SummaryWriter
         except ImportError:
@@ -185,21 +203,21 @@ class TensorBoard(Callback):
             ) from None
         self._writer = SummaryWriter(self.logdir)
 
-    def on_epoch_end(self, trainer, progress, record):
+    def on_epoch_end(self, trainer: BaseTrainer, progress: Progress, record: Record) -> None:
         writer: Any = self._writer
         for name, value in record.items():
             if name != 'epoch' and isinstance(value, int | float):
                 writer.add_scalar(name, value, record['epoch'])
         writer.flush()
 
-    def on_fit_end(self, trainer, progress):
+    def on_fit_end(self, trainer: BaseTrainer, progress: Progress) -> None:
         if self._writer is not None:
             self._writer.close()
             self._writer = None
 
 
 class LearningRateSchedule(Callback):
-    """Sets the learning rate before each epoch; nothing compiles anew.
+    """Sets the learning rate before each epoch; nothing compiles again.
 
     Args:
         schedule: `f(epoch)`, or `f(epoch, rate)` with the rate of the epoch before, gives the rate.
@@ -211,7 +229,7 @@ class LearningRateSchedule(Callback):
     def __init__(self, schedule: Callable[..., float]):
         self.schedule = schedule
 
-    def on_epoch_begin(self, trainer, progress):
+    def on_epoch_begin(self, trainer: BaseTrainer, progress: Progress) -> None:
         required = [
             parameter
             for parameter in inspect.signature(self.schedule).parameters.values()
@@ -231,15 +249,15 @@ class NaNGuard(Callback):
         NonFiniteError: in `fit`, naming the step, and the input, parameter, layer or gradient.
     """
 
-    def on_fit_begin(self, trainer, progress):
-        trainer._change_options(skip_nonfinite=True)
+    def on_fit_begin(self, trainer: BaseTrainer, progress: Progress) -> None:
+        trainer.change_options(skip_nonfinite=True)
         self._skipped = _skipped(trainer)
 
-    def on_step(self, trainer, progress, batch, loss):
+    def on_step(self, trainer: BaseTrainer, progress: Progress, batch: tuple[Any, ...], loss: jax.Array) -> None:
         value = float(loss)
         if math.isfinite(value) and _skipped(trainer) == self._skipped:
             return
-        place = trainer._find_nonfinite(batch)
+        place = trainer.find_nonfinite(*batch)
         raise NonFiniteError(
             f'step {progress.batch - 1} of epoch {progress.epoch} is not finite, first of all {place or "its update"}',
             got=f'loss {value}',
@@ -248,11 +266,9 @@ class NaNGuard(Callback):
         )
 
 
-def _skipped(trainer: 'Trainer') -> int:
+def _skipped(trainer: BaseTrainer) -> int:
     """How many steps were passed over; with float16 some are while the loss scale adapts, and are not counted."""
-    state = trainer._peek()
-    counts = state is not None and state.skipped is not None and state.scale is None
-    return int(state.skipped) if counts else 0  # pyright: ignore[reportOptionalMemberAccess, reportArgumentType]
+    return 0 if trainer.scales_loss else trainer.skipped or 0
 
 
 class _Best:
@@ -280,16 +296,16 @@ _LESS_IS_BETTER = ('loss', 'error', 'mae', 'mse', 'rmse', 'perplexity', 'cross-e
 
 
 def _mode(monitor: str, mode: str | None) -> str:
-    if mode not in (None, 'min', 'max'):
-        raise ArgumentError('the mode is unknown', expected="'min' or 'max'", got=repr(mode))
+    checks.one_of('mode', mode, (None, 'min', 'max'))
     return mode or ('min' if monitor.endswith(_LESS_IS_BETTER) else 'max')
 
 
 class ProgressLines(Callback):
     """Prints a line for each epoch: steps, seconds, loss, metrics and samples per second."""
 
-    def on_epoch_end(self, trainer, progress, record):
-        print(f'epoch {record["epoch"]}: {record["steps"]} steps, {record["seconds"]:.1f} s, {_text(_values(record))}')
+    def on_epoch_end(self, trainer: BaseTrainer, progress: Progress, record: Record) -> None:
+        numbers = as_text(numbers_of(record))
+        print(f'epoch {record["epoch"]}: {record["steps"]} steps, {record["seconds"]:.1f} s, {numbers}')
 
 
 class ProgressBar(Callback):
@@ -303,66 +319,41 @@ class ProgressBar(Callback):
     """
 
     def __init__(self, interval: float = 0.25):
-        self.interval, self._bar, self._next = interval, None, 0.0
+        self.interval, self._next = interval, 0.0
+        self._bars: EpochBars | None = None
 
-    def on_fit_begin(self, trainer, progress):
-        self._bar = _rich_bar()
-        if self._bar is None:
-            raise MissingExtraError('the ProgressBar is drawn by rich', remedy="pip install 'gluonjax[train]'")
-        self._bar.start()
+    def on_fit_begin(self, trainer: BaseTrainer, progress: Progress) -> None:
+        try:
+            self._bars = EpochBars()
+        except ImportError:
+            raise MissingExtraError(
+                'the ProgressBar is drawn by rich', remedy="pip install 'gluonjax[train]'"
+            ) from None
+        self._bars.start()
 
-    def on_epoch_begin(self, trainer, progress):
+    def on_epoch_begin(self, trainer: BaseTrainer, progress: Progress) -> None:
         self._next = time.perf_counter() + self.interval
 
-    def on_step(self, trainer, progress, batch, loss):
+    def on_step(self, trainer: BaseTrainer, progress: Progress, batch: tuple[Any, ...], loss: jax.Array) -> None:
         if time.perf_counter() >= self._next:
-            totals = trainer._totals()
+            totals = trainer.totals
             values = {'loss': totals.mean, **trainer.metrics, 'samples/s': totals.samples / progress.seconds}
-            self._show(progress, progress.epoch, progress.batch, progress.total, values)
+            self._draw(progress.epoch, progress.batch, progress.total, values)
             self._next = time.perf_counter() + self.interval
 
-    def on_epoch_end(self, trainer, progress, record):
-        self._show(progress, record['epoch'], record['steps'], record['steps'], _values(record))
+    def on_epoch_end(self, trainer: BaseTrainer, progress: Progress, record: Record) -> None:
+        self._draw(record['epoch'], record['steps'], record['steps'], numbers_of(record))
 
-    def on_fit_end(self, trainer, progress):
-        if self._bar is not None:
-            self._bar.stop()
-            self._bar = None
+    def on_fit_end(self, trainer: BaseTrainer, progress: Progress) -> None:
+        if self._bars is not None:
+            self._bars.stop()
+            self._bars = None
 
-    def _show(self, progress, epoch: int, done: int, total: int | None, values) -> None:
-        bar: Any = self._bar
-        tasks = {task.fields['epoch']: task.id for task in bar.tasks}
-        task = tasks[epoch] if epoch in tasks else bar.add_task('', epoch=epoch, values='')
-        bar.update(task, completed=done, total=total, values=_text(values))
-        bar.refresh()
+    def _draw(self, epoch: int, done: int, total: int | None, values: Record) -> None:
+        if self._bars is not None:
+            self._bars.draw(epoch, done, total, values)
 
 
 def progress_display() -> Callback:
     """What `fit(progress=True)` shows: in a terminal a bar, if rich is there; anywhere else lines."""
-    return ProgressBar() if sys.stdout.isatty() and _rich_bar() is not None else ProgressLines()
-
-
-def _values(record: Record) -> Record:
-    """What a record says of an epoch beside its number, steps and time."""
-    values = {name: value for name, value in record.items() if name not in ('epoch', 'steps', 'seconds')}
-    values['samples/s'] = values.pop('samples_per_second')
-    return values
-
-
-def _text(values) -> str:
-    return ', '.join(f'{name} {shown(value)}' for name, value in values.items())
-
-
-def _rich_bar() -> Any:
-    """A bar of rich that draws only when told, so that no thread of its own disturbs the steps; None without rich."""
-    try:
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-    except ImportError:
-        return None
-    return Progress(
-        TextColumn('epoch {task.fields[epoch]}'),
-        BarColumn(bar_width=20),
-        MofNCompleteColumn(),
-        TextColumn('{task.fields[values]}'),
-        auto_refresh=False,
-    )
+    return ProgressBar() if sys.stdout.isatty() and has_bars() else ProgressLines()

@@ -1,7 +1,15 @@
-"""CompiledStep: the compiled step of one network, and the state that it holds from one step to the next."""
+"""CompiledStep: the pure step, compiled for one network, on the values that lie in its Parameters.
 
-from collections.abc import Callable
-from typing import Any
+A step gathers the Parameters' arrays, donates them, and puts the results back: the compiled call and the storing of all
+that it returns pass through C alone (`ref.write_result`), so that Ctrl-C or an exception from another thread finds the
+network and the Trainer after a whole step. The first call for a kind of batch traces, and so runs Python after its
+computation: it is handed copies, and the old values stay whole until all is done.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from operator import attrgetter
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import jax
 import jax.core
@@ -11,137 +19,266 @@ import numpy as np
 from gluonjax.data.batching import padded, rows_of
 from gluonjax.errors import BatchMaskError, DataError, TransformationError
 from gluonjax.layer import leaves_of
+from gluonjax.metric.pure import PureMetric
+from gluonjax.parameter import Parameter, commit, copied, is_traced, make_private
+from gluonjax.ref import Ref, Values, read, write, write_result
 from gluonjax.structure import Structure
+from gluonjax.train.batch import Batch
+from gluonjax.train.layout import Layout
 from gluonjax.train.sharding import Placement, moved
-from gluonjax.train.step import State, Step, parts
-from gluonjax.tree import flatten
+from gluonjax.train.state import Totals, TrainState
+from gluonjax.train.step import TrainStep
+from gluonjax.tree import flatten, nest
+
+_shape = attrgetter('aval.shape')  # of JAX's arrays only
+_handed_out = attrgetter('handed_out')
+
+Drawn = Mapping[Parameter, jax.Array]
+NOTHING: Drawn = MappingProxyType({})
+
+
+class Outcome(NamedTuple):
+    """Where a step leaves what is neither in the network nor in the state.
+
+    Attributes:
+        loss: the mean loss of the last step.
+        steps: how many steps were done.
+        compiled: the CompiledStep that did the last one.
+    """
+
+    loss: Ref
+    steps: Ref
+    compiled: Ref
+
+
+class _Untraced(Exception):
+    """There is no program for this kind of batch yet, and it must not be traced on arrays that are donated."""
 
 
 class CompiledStep:
-    """The step of one network, compiled, on flat leaves: what moves is donated, what is only read is not returned."""
+    """The compiled step of one network, and the part of the training state that is not in the network.
 
-    def __init__(self, structure: Structure, step: Step):
-        self.structure, self.step, self.lent = structure, step, False
-        self.shape, self.rows, self.maskable = None, 0, True  # of the first input, of the batch
-        self.moves: list[int] | None = None
-        self.moving: tuple[jax.Array, ...] = ()
-        self.fixed: tuple[jax.Array, ...] = ()
-        self.run = jax.jit(self._flat, donate_argnums=0)
+    Whoever calls it holds the lock.
 
-    def fresh(self, key, params, batch) -> State:
+    Args:
+        structure: the network.
+        step: the pure step of its definition.
+        outcome: where each step leaves its results.
+    """
+
+    def __init__(self, structure: Structure, step: TrainStep, outcome: Outcome):
+        self.structure, self.step, self.outcome = structure, step, outcome
+        self.metrics: dict[str, PureMetric] = {}
+        self.output: Any = None  # the shapes of the network's output, if somebody asks for them
+        self.inputs = 0  # how many, by position
+        self.rows, self.maskable = 0, True  # of the largest batch; whether smaller ones can be filled up
+        self.shapes: Values | None = None  # of the largest batch, if it was a tuple of arrays
+        self.own, self.fixed = Ref(), ()  # leaves of the state that a step replaces, and that it only reads
+        self._may_trace = False
+
+    # The state.
+
+    def inspect_batch(self, params: Mapping[str, Any], batch: Batch) -> None:
+        """Infers what metrics and the check of labels need from the first batch, and checks its labels."""
+        self.inputs = len(batch.inputs)
+        if self.step.metrics or self.step.checks_labels:
+            self.output = jax.eval_shape(self.step.infer, flatten(params), batch.inputs, batch.named)
+            self.metrics = {name: m.for_batch(batch.label, self.output) for name, m in self.step.metrics.items()}
+        self.check_labels(batch)
+
+    def check_labels(self, batch: Batch) -> None:
+        """Refuses labels that the loss does not take."""
+        if self.output is not None:
+            self.step.check_labels(self.output, batch.label)
+
+    def initial_state(self, key: jax.Array, params: Mapping[str, Any], batch: Any) -> TrainState:
         """The first state, on these params."""
         return self.step.init(key, batch, params=params)
 
-    def copied(self, state: State) -> State:
-        """The state in arrays of its own, so that nobody else's are donated."""
-        return _copied(state)
-
-    def take(self, state: State, batch) -> None:
-        """Holds a state, whose arrays are nobody else's."""
-        self.impl = jax.random.key_impl(state.key)
-        leaves, self.tree = jax.tree.flatten(state._replace(key=jax.random.key_data(state.key)))
-        if self.moves is None:
-            self.moves = self._moves(leaves, batch)
+    def begin(self, state: TrainState, batch: Any) -> None:
+        """Finds out which arrays a step replaces, and holds what of this state is not in the network."""
+        self.impl, params = jax.random.key_impl(state.key), flatten(state.params)
+        leaves, self.tree = jax.tree.flatten(_in_numbers(state))
+        values, names = [params[name] for name in self.structure.names], self.structure.names
+        moves = self._find_moving(values, leaves, batch)
+        self.moves = moves[: len(names)]
+        self.moving = tuple(p for p, moves in zip(self.structure.parameters, self.moves, strict=True) if moves)
+        self.frozen = tuple(p for p, moves in zip(self.structure.parameters, self.moves, strict=True) if not moves)
+        self.refs = (*self.moving, self.own, self.outcome.loss, self.outcome.steps)
+        self.layout = Layout(leaves, moves[len(names) :])
         self._hold(leaves)
+        self.run = self._compiled()
 
-    def _hold(self, leaves) -> None:
-        moves = set(self.moves or ())
-        self.moving = tuple(leaf for i, leaf in enumerate(leaves) if i in moves)
-        self.fixed = tuple(leaf for i, leaf in enumerate(leaves) if i not in moves)
+    def _compiled(self) -> Callable[..., Values]:
+        return jax.jit(self._program, donate_argnums=(0, 1))
 
-    def state(self) -> State:
-        """The state that it holds."""
-        state = self.peek()
+    def _hold(self, leaves: Sequence[Any]) -> None:
+        (words, *moving), self.fixed = self.layout.split(leaves)
+        self.own.current = self._placed(words), *moving
+
+    def _placed(self, words: Any) -> jax.Array:
+        return jnp.array(words)
+
+    def state(self) -> TrainState:
+        """The state without params, its key in numbers. What is small waits; the next step donates what is large."""
+        words, *moving = self.own.current
+        return self.tree.unflatten(self.layout.join((np.asarray(words), *moving), self.fixed))
+
+    def change_state(self, change: Callable[[TrainState], TrainState]) -> None:
+        """Puts what `change` makes of the state in its place, without waiting."""
+        self._hold(jax.tree.leaves(change(self.tree.unflatten(self.layout.join(self.own.current, self.fixed)))))
+
+    def reset_metrics(self) -> None:
+        """Lets metrics, and the sum of losses, begin again."""
+        metrics = {name: metric.init() for name, metric in self.metrics.items()}
+        self._hold(jax.tree.leaves(self.state()._replace(metrics=metrics, totals=Totals.zero())))
+
+    def copy_of_state(self) -> TrainState:
+        """The state without params, for somebody who keeps it."""
+        leaves = self.layout.join(self.own.current, self.fixed)
+        state = self.tree.unflatten([copied(leaf) for leaf in leaves])
         return state._replace(key=jax.random.wrap_key_data(state.key, impl=self.impl))
 
-    def peek(self) -> State:
-        """The state that it holds, with the key in numbers."""
-        return self.tree.unflatten(self._joined(self.moving, self.fixed))
+    def replace_state(self, state: TrainState) -> bool:
+        """Holds a copy of another state, if it is of the same kind; says whether it is."""
+        state, now = _in_numbers(state), self.state()
+        same = jax.tree.structure(state) == jax.tree.structure(now) and all(
+            (old.shape, old.dtype) == (np.shape(new), jnp.result_type(new))
+            for new, old in zip(jax.tree.leaves(state), jax.tree.leaves(now), strict=True)
+        )
+        if same:
+            self._hold([copied(leaf) for leaf in jax.tree.leaves(state)])
+        return same
 
-    def change(self, changed: Callable[[State], State]) -> None:
-        """Puts what `changed` makes of the state in its place."""
-        self._hold(jax.tree.leaves(changed(self.peek())))
+    # Steps.
 
-    def look_at(self, params, batch) -> None:
-        """Completes the metrics by a first batch, and checks its labels, where somebody asks for that."""
-        self.metrics, self.output = {}, None
-        if self.step.metrics or self.step.checks_labels:
-            inputs, named, label = parts(batch)
-            self.output = jax.eval_shape(self.step.infer, flatten(params), inputs, named)
-            self.metrics = {name: metric.for_batch(label, self.output) for name, metric in self.step.metrics.items()}
-        self.check_labels(batch)
+    def repeat(self, batch: tuple[Any, ...]) -> bool:
+        """One step on JAX arrays in the shapes of the largest batch; says whether they are such, and it was done."""
+        try:
+            if tuple(map(_shape, batch)) != self.shapes:
+                return False
+        except AttributeError:  # arrays of the host, or trees
+            return False
+        return self._donate((batch,))
 
-    def check_labels(self, batch) -> None:
-        """Refuses labels that the loss does not take."""
-        if self.output is not None:
-            self.step.check_labels(self.output, parts(batch)[2])
+    def step_of_any_size(self, batch: Any, pad: bool, drawn: Drawn = NOTHING) -> None:
+        """One step on any batch.
 
-    def advance(self, *batch) -> jax.Array:
-        """One step on a batch, and maybe its mask."""
-        moving, value = self.run(self.moving, self.fixed, *batch)
-        if isinstance(value, jax.core.Tracer):
-            raise TransformationError(
-                'trainer.step keeps what it computes, and cannot inside a transformation (jit, grad, vmap, ...)',
-                remedy='make_step(net, loss, optimizer) is the pure step(state, batch) -> (state, metrics)',
-            )
-        self.moving = moving
-        return value
+        Args:
+            batch: as people write it.
+            pad: whether a batch that is smaller than those before is filled up.
+            drawn: values that the network does not have yet; they are committed if the step succeeds.
 
-    def step_of_any_size(self, batch, pad: bool) -> jax.Array:
-        """One step on a batch that may be smaller than those before."""
-        parts(batch)  # refuses what is no batch
+        Raises:
+            DataError: for a batch without samples.
+        """
         rows = rows_of(batch)
         if rows == 0:
             raise DataError('a batch without samples', expected='one or more', got=jax.tree.map(np.shape, batch))
         rows = rows or 0  # of arrays whose first axes differ nothing is known
         if pad and self.maskable and 0 < rows < self.rows:
             try:
-                return self.advance(*padded(batch, self.rows))
+                return self._step(padded(batch, self.rows), drawn)
             except BatchMaskError:
                 self.maskable = False
-        value = self.advance(batch)
+        self._step((batch,), drawn)
         if rows >= self.rows:
-            self.rows, self.shape = rows, jax.tree.leaves(batch)[0].shape
-        return value
+            whole = isinstance(batch, tuple) and all(hasattr(leaf, 'shape') for leaf in batch)
+            self.rows, self.shapes = rows, tuple(leaf.shape for leaf in batch) if whole else None
 
-    def _flat(self, moving, fixed, batch, mask=None):
-        leaves = self._joined(moving, fixed)
-        news, value = self._next(leaves, batch, mask)
-        return tuple(jax.lax.convert_element_type(news[i], leaves[i].dtype) for i in self.moves or ()), value
+    def _step(self, batch: tuple[Any, ...], drawn: Drawn) -> None:
+        if drawn or self.outcome.compiled.current is not self or not self._donate(batch):
+            self._trace(batch, drawn)
 
-    def _next(self, leaves, batch, mask=None):
+    def _donate(self, batch: tuple[Any, ...]) -> bool:
+        """One step on a batch, and maybe its mask, that donates what it replaces, if there is a program for it."""
+        if any(map(_handed_out, self.moving)):
+            make_private(self.moving)
+        own, loss, steps = self.own.current, self.outcome.loss.current, self.outcome.steps.current
+        values, frozen = read(self.moving), read(self.frozen) if self.frozen else ()
+        try:
+            write_result(self.refs, self.run, (values, own, frozen, self.fixed, *batch), then=(steps + 1,))
+        except _Untraced:
+            return False
+        finally:
+            traced = isinstance(self.outcome.loss.current, jax.core.Tracer)
+            if traced:
+                write(self.refs, (*values, own, loss, steps))
+        if traced:
+            raise _inside_transformation()
+        return True
+
+    def _trace(self, batch: tuple[Any, ...], drawn: Drawn) -> None:
+        """One step on a batch of a new kind, on copies."""
+        refuse_transformation(batch)
+        known = dict(zip(self.structure.parameters, self.structure.values(drawn), strict=True))
+        copies = self._copied(tuple(known[p] for p in self.moving), self.own.current)
+        self._may_trace = True
+        try:
+            results = self.run(*copies, tuple(known[p] for p in self.frozen), self.fixed, *batch)
+        finally:
+            self._may_trace = False
+        commit(drawn, handed_out=False)
+        write((*self.refs, self.outcome.compiled), (*results, self.outcome.steps.current + 1, self))
+        for parameter in self.moving:
+            parameter.handed_out = False
+
+    def _copied(self, values: Values, own: Values) -> tuple[Values, Values]:
+        return _copy((values, own))
+
+    # The program.
+
+    def _program(self, moving: Values, own: Values, frozen: Values, fixed: Values, batch: Any, mask: Any = None):
+        if not self._may_trace:
+            raise _Untraced
+        given = {id(leaf) for leaf in jax.tree.leaves((moving, own, frozen, fixed, batch, mask))}
+
+        def settled(new, old):
+            """In the old dtype, and an array of its own: what is returned as it came would be somebody else's."""
+            new = jax.lax.convert_element_type(new, old.dtype)
+            return jnp.copy(new) if id(new) in given else new
+
+        movers, stayers = iter(moving), iter(frozen)
+        values = [next(movers if moves else stayers) for moves in self.moves]
+        leaves = self.layout.join(own, fixed)
+        new_values, new_leaves, loss = self._next(values, leaves, batch, mask)
+        results = [settled(new, old) for new, old, moves in zip(new_values, values, self.moves, strict=True) if moves]
+        new_leaves = [settled(new, old) for new, old in zip(new_leaves, leaves, strict=True)]
+        return (*results, self.layout.split(new_leaves)[0], settled(loss, loss))
+
+    def _next(self, values: Sequence[Any], leaves: Sequence[Any], batch: Any, mask: Any = None):
+        """The values, the other leaves of the state and the loss after a step."""
         old = self.tree.unflatten(leaves)
         key = jax.random.wrap_key_data(old.key, impl=self.impl)
-        new, metrics = self.step(old._replace(key=key), batch, mask)
-        new = new._replace(key=old.key if new.key is key else jax.random.key_data(new.key))
-        return jax.tree.leaves(new), metrics['loss']
+        params = nest(dict(zip(self.structure.names, values, strict=True)))
+        new, metrics = self.step(old._replace(params=params, key=key), batch, mask)
+        params = flatten(new.params)
+        new = new._replace(params={}, key=old.key if new.key is key else jax.random.key_data(new.key))
+        return [params[name] for name in self.structure.names], jax.tree.leaves(new), metrics['loss']
 
-    def _moves(self, leaves, batch) -> list[int]:
-        moves: list[int] = []
+    def _find_moving(self, values: Sequence[Any], leaves: Sequence[Any], batch: Any) -> list[bool]:
+        """Which values, and which other leaves of the state, a step replaces."""
+        moves: list[bool] = []
 
-        def probe(leaves, batch):
-            news, value = self._next(leaves, batch)
-            moves.extend(i for i, (new, old) in enumerate(zip(news, leaves, strict=True)) if new is not old)
-            return value
+        def probe(values, leaves, batch):
+            new_values, new_leaves, loss = self._next(values, leaves, batch)
+            pairs = zip([*new_values, *new_leaves], [*values, *leaves], strict=True)
+            moves.extend(new is not old for new, old in pairs)
+            return loss
 
-        jax.eval_shape(probe, leaves, batch)
+        jax.eval_shape(probe, list(values), list(leaves), batch)
         return moves
-
-    def _joined(self, moving, fixed) -> list[Any]:
-        places, moving, fixed = set(self.moves or ()), iter(moving), iter(fixed)
-        return [next(moving if i in places else fixed) for i in range(self.tree.num_leaves)]
 
 
 class ShardedStep(CompiledStep):
-    """The step over the devices of a mesh: the state stays where it belongs, batches are brought there."""
+    """The step over the devices of a mesh: values and state stay where they belong, batches are brought there."""
 
-    def __init__(self, structure: Structure, step: Step, placement: Placement):
-        super().__init__(structure, step)
+    def __init__(self, structure: Structure, step: TrainStep, outcome: Outcome, placement: Placement):
+        super().__init__(structure, step, outcome)
         self.placement = placement
-        self.where: list[Any] | None = None  # of each leaf, once there is a state
 
-    def fresh(self, key, params, batch) -> State:
-        """The first state, made where it belongs."""
+    def initial_state(self, key: jax.Array, params: Mapping[str, Any], batch: Any) -> TrainState:
+        """The first state, made where it belongs; its params are moved there."""
         shapes = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(np.shape(leaf), jnp.result_type(leaf)), batch)
 
         def begin(key, params):
@@ -152,30 +289,72 @@ class ShardedStep(CompiledStep):
         rest = jax.jit(lambda *args: begin(*args)._replace(params={}), out_shardings=where._replace(params={}))
         return rest(key, params)._replace(params=params)
 
-    def copied(self, state: State) -> State:
-        """The state in arrays of its own, where they belong."""
+    def begin(self, state: TrainState, batch: Any) -> None:
+        """As a CompiledStep does, with all that it holds where it belongs, and stays."""
         where = self._places(state)
-        return jax.jit(_copy, out_shardings=where)(moved(state, where))
+        places = flatten(where.params)
+        self.places = {p: places[name] for name, p in zip(self.structure.names, self.structure.parameters, strict=True)}
+        self.own_places = jax.tree.leaves(where._replace(params={}))
+        super().begin(moved(state, where), batch)
 
-    def _hold(self, leaves) -> None:
-        """Where the leaves were at first, there the steps leave them, and there they stay."""
-        if self.where is None:
-            self.where = [leaf.sharding for leaf in leaves]
-            moving = tuple(self.where[i] for i in self.moves or ())
-            self.run = jax.jit(self._flat, donate_argnums=0, out_shardings=(moving, self.placement.everywhere))
-        super()._hold(moved(leaves, self.where))
+    def _compiled(self) -> Callable[..., Values]:
+        self.results = tuple(self.places[p] for p in self.moving), self._place_own()
+        values, own = self.results
+        return jax.jit(self._program, donate_argnums=(0, 1), out_shardings=(*values, own, self.placement.everywhere))
 
-    def advance(self, *batch) -> jax.Array:
-        """One step on a batch, which is cut along its first axis."""
-        return super().advance(*self.placement.batch(batch))
+    def _place_own(self) -> Values:
+        moving, _ = self.layout.select(self.own_places)
+        return self.placement.everywhere, *moving
 
-    def _places(self, state: State) -> State:
+    def _hold(self, leaves: Sequence[Any]) -> None:
+        super()._hold(moved(list(leaves), self.own_places))
+
+    def _placed(self, words: Any) -> jax.Array:
+        return jax.device_put(words, self.placement.everywhere)
+
+    def _donate(self, batch: tuple[Any, ...]) -> bool:
+        self._place_values()
+        return super()._donate(self.placement.batch(batch))
+
+    def _trace(self, batch: tuple[Any, ...], drawn: Drawn) -> None:
+        self._place_values()
+        super()._trace(self.placement.batch(batch), drawn)
+
+    def _place_values(self) -> None:
+        """Brings to where they belong the values that somebody has set."""
+        for parameter, place in self.places.items():
+            if parameter.current is not None and parameter.current.sharding != place:
+                parameter.current = jax.device_put(parameter.current, place)
+
+    def _copied(self, values: Values, own: Values) -> tuple[Values, Values]:
+        values = tuple(moved(values, self.results[0]))
+        return jax.jit(_copies, out_shardings=self.results)((values, own))
+
+    def _places(self, state: TrainState) -> TrainState:
         return self.placement.state(state, leaves_of(self.structure.definition))
 
 
-def _copy(state):
-    """The state in arrays of its own, without weak types, so that nobody else's are donated."""
-    return jax.tree.map(lambda leaf: jax.lax.convert_element_type(jnp.copy(leaf), leaf.dtype), state)
+def _in_numbers(state: TrainState) -> TrainState:
+    """The state without params, and with its key in numbers."""
+    return state._replace(params={}, key=jax.random.key_data(state.key))
 
 
-_copied = jax.jit(_copy)
+def _copies(values: Any) -> Any:
+    """Copies, without weak types."""
+    return jax.tree.map(lambda leaf: jax.lax.convert_element_type(jnp.copy(leaf), leaf.dtype), values)
+
+
+_copy = jax.jit(_copies)
+
+
+def refuse_transformation(batch: Any) -> None:
+    """Refuses a step inside `jit`, `grad` and the like, whose results would be tracers."""
+    if is_traced((batch, jnp.zeros(()))):
+        raise _inside_transformation()
+
+
+def _inside_transformation() -> TransformationError:
+    return TransformationError(
+        'trainer.step keeps what it computes, and cannot inside a transformation (jit, grad, vmap, ...)',
+        remedy='make_step(net, loss, optimizer) is the pure step(state, batch) -> (state, metrics)',
+    )

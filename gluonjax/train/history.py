@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from gluonjax.errors import ArgumentError, MissingExtraError
+from gluonjax.ref import Ref
 from gluonjax.tables import table
 
 Record = dict[str, Any]
@@ -47,7 +48,7 @@ class History:
     def __iter__(self) -> Iterator[Record]:
         return iter(self.records)
 
-    def __eq__(self, other) -> bool:
+    def __eq__(self, other: object) -> bool:
         return isinstance(other, History) and self.records == other.records
 
     __hash__ = None  # pyright: ignore[reportAssignmentType]  (it grows)
@@ -66,11 +67,11 @@ class History:
         """The history that `to_dict` saved."""
         return cls(saved['records'])
 
-    def plot(self):
+    def plot(self) -> Any:
         """Draws loss and metrics over the epochs, with those of the validation beside them.
 
         Returns:
-            A matplotlib Figure: one structure for the loss, one for each metric that is a number.
+            A matplotlib Figure: one picture for the loss, one for each metric that is a number.
 
         Raises:
             MissingExtraError: if matplotlib is not there.
@@ -102,13 +103,13 @@ class History:
         return numbers and name not in others and name.removeprefix('val_') not in set(self.names) - {name}
 
 
-def _as_png(figure) -> bytes:
+def _as_png(figure: Any) -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, format='png')
     return buffer.getvalue()
 
 
-def shown(value) -> Any:
+def shown(value: Any) -> Any:
     """A value of a record as text; whole numbers as they are."""
     if value is None:
         return ''
@@ -121,23 +122,48 @@ class Progress:
 
     Attributes:
         epoch: the epochs that are done; the number of the one that runs.
-        batch: the batches that were taken from the data in this epoch.
         began: the epoch at which this call of `fit` began; None before the first.
         seconds: the time that this epoch has taken.
         history: the records of the epochs that are done.
         stopping: whether the fit ends after this epoch.
         finished: whether the fit has come to its end, rather than to an exception.
         total: the number of batches of an epoch, where it is known.
+        done: the batches of this epoch, as far as no step of a running fit counts them.
     """
 
     epoch: int = 0
-    batch: int = 0
     began: int | None = None
     seconds: float = 0.0
     history: History = dataclasses.field(default_factory=History)
     stopping: bool = False
     finished: bool = False
     total: int | None = None
+    done: int = 0
+    _steps: Ref | None = None  # the count of the Trainer's steps, which no interrupt finds behind the values
+    _first: int = 0  # what it was before the first batch of this epoch
+
+    @property
+    def batch(self) -> int:
+        """The batches of this epoch that were trained on."""
+        return self.done if self._steps is None else self._steps.current - self._first
+
+    def begin(self, steps: Ref, resume: bool) -> None:
+        """A fit begins, or goes on, and counts its batches by the steps."""
+        self.stopping = self.finished = False
+        if resume and any(record['epoch'] == self.epoch for record in self.history):  # interrupted right after it
+            self.end_epoch()
+        if not resume or self.began is None:
+            self.began, self.done, self.seconds = self.epoch, 0, 0.0
+        self._first, self._steps = steps.current - self.done, steps
+
+    def end(self) -> None:
+        """The fit ends: steps that are done now are no batches of its epoch."""
+        self.done, self._steps = self.batch, None
+
+    def end_epoch(self) -> None:
+        """Turns to the next epoch."""
+        self._first += self.batch
+        self.epoch, self.done, self.seconds = self.epoch + 1, 0, 0.0
 
     def stop(self) -> None:
         """Lets the fit end after this epoch."""
@@ -150,12 +176,11 @@ class Progress:
 
     def to_dict(self) -> dict[str, Any]:
         """What JSON can hold."""
-        return {**{name: getattr(self, name) for name in _SAVED}, 'history': self.history.to_dict()}
+        now = {'epoch': self.epoch, 'batch': self.batch, 'began': self.began, 'seconds': self.seconds}
+        return {**now, 'history': self.history.to_dict()}
 
     @classmethod
     def from_dict(cls, saved: Mapping[str, Any]) -> 'Progress':
         """The progress that `to_dict` saved."""
-        return cls(**{name: saved[name] for name in _SAVED}, history=History.from_dict(saved['history']))
-
-
-_SAVED = ('epoch', 'batch', 'began', 'seconds')  # beside the history
+        epoch, batch, began, seconds = (saved[name] for name in ('epoch', 'batch', 'began', 'seconds'))
+        return cls(epoch, began, seconds, History.from_dict(saved['history']), done=batch)

@@ -2,13 +2,13 @@
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Literal
 
 import jax
 import jax.core
 import jax.numpy as jnp
-import numpy as np
+from jax.typing import DTypeLike
 
 from gluonjax import checks
 from gluonjax import optimizer as optimizers
@@ -22,94 +22,29 @@ from gluonjax.metric import double_float
 from gluonjax.metric.eval_metric import EvalMetric
 from gluonjax.metric.pure import PureMetric
 from gluonjax.optimizer import transforms as tx
+from gluonjax.train.batch import Batch
+from gluonjax.train.state import LossScale, Totals, TrainState
 from gluonjax.tree import flatten, nest
 
-PRECISIONS = ('bfloat16', 'float16')
-
-
-class LossScale(NamedTuple):
-    """What the loss is multiplied with before the gradient, so that float16 does not lose small ones.
-
-    It halves when a gradient overflows, and doubles after `GROWTH` steps without (Micikevicius et al., 2018).
-    """
-
-    value: jax.Array
-    good: jax.Array  # steps since it changed
-
-    GROWTH = 2000
-    MOST = 2.0**24
-
-    def after(self, finite) -> 'LossScale':
-        """The scale after a step whose gradients were finite, or not."""
-        grown = self.good + 1 >= self.GROWTH
-        value = jnp.where(grown, jnp.minimum(self.value * 2, self.MOST), self.value)
-        return LossScale(
-            jnp.where(finite, value, jnp.maximum(self.value / 2, 1.0)),
-            jnp.where(finite & ~grown, self.good + 1, 0),
-        )
-
-
-class State(NamedTuple):
-    """Everything that a step changes: a pytree of arrays.
-
-    Attributes:
-        params: all values of the network, running statistics too.
-        optimizer: the optimizer's state, of the trainable params only.
-        key: the random key from which the next step's is split.
-        metrics: the states of the metrics, by name.
-        average: the moving average of the trainable params; None without one.
-        scale: the loss scale of float16; None without one.
-        skipped: how many steps changed nothing, as they were not finite; None without skip_nonfinite.
-        totals: the sum of the losses and the number of the samples since the metrics were reset, as `Totals` reads
-            them; of steps that changed something.
-    """
-
-    params: dict[str, Any]
-    optimizer: Any
-    key: jax.Array
-    metrics: dict[str, Any] = {}  # noqa: RUF012  (never changed in place)
-    average: dict[str, Any] | None = None
-    scale: LossScale | None = None
-    skipped: jax.Array | None = None
-    totals: jax.Array | None = None
-
-
-class Totals(NamedTuple):
-    """What was added up over steps: the losses of samples, and their number."""
-
-    loss: float = 0.0
-    samples: float = 0.0
-
-    @classmethod
-    def zero(cls) -> jax.Array:
-        """Those of no step, as a state has them."""
-        return double_float.zero((2,))
-
-    @classmethod
-    def of(cls, state: State) -> 'Totals':
-        """Those of a state; this waits for the device."""
-        return cls() if state.totals is None else cls(*double_float.value(np.asarray(state.totals)).tolist())
-
-    @property
-    def mean(self) -> float:
-        """The mean loss of the samples; nan of none."""
-        return self.loss / self.samples if self.samples else math.nan
+Precision = Literal['bfloat16', 'float16']
+Remat = bool | Callable[..., Any]  # whether to compute again what the backward pass needs; or a policy, which says what
+PRECISIONS: tuple[Precision, ...] = ('bfloat16', 'float16')
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Step:
+class TrainStep:
     """What `make_step` returns: call it, or jit it, as `step(state, batch, mask=None) -> (state, metrics)`."""
 
     layer: Layer
-    loss: Callable
+    loss: Callable[..., Any]
     optimizer: Any
     metrics: Mapping[str, PureMetric]
-    precision: str | None
+    precision: Precision | None
     average: float | None
-    checkpoint: Callable
+    remat: Remat
     guarded: bool
 
-    def init(self, key, batch, *, params: Mapping[str, Any] | None = None, init=None) -> State:
+    def init(self, key: Any, batch: Any, *, params: Mapping[str, Any] | None = None, init: Any = None) -> TrainState:
         """The first state.
 
         Args:
@@ -118,32 +53,31 @@ class Step:
             params: the values to start from; drawn by `layer.init` if None.
             init: the initializer, as for `layer.init`.
         """
-        inputs, named, label = parts(batch)
-        values = self.layer.init(key, *inputs, init=init, **named) if params is None else params
+        batch = Batch.of(batch)
+        values = self.layer.init(key, *batch.inputs, init=init, **batch.named) if params is None else params
         trained, _ = self.layer.partition(values)
-        preds = jax.eval_shape(self.infer, flatten(values), inputs, named) if self.metrics else None
-        states = {name: metric.for_batch(label, preds).init() for name, metric in self.metrics.items()}
-        return State(
+        return TrainState(
             params=dict(values),
-            optimizer=jax.tree.map(
-                jnp.copy, self.optimizer.init(trained)
-            ),  # no two leaves of one buffer: all are donated
+            # no two leaves of one buffer: all are donated
+            optimizer=jax.tree.map(jnp.copy, self.optimizer.init(trained)),
             key=as_key(key),
-            metrics=states,
+            metrics={name: metric.init() for name, metric in self.metrics_for(values, batch).items()},
             average=None if self.average is None else jax.tree.map(jnp.copy, trained),
-            scale=LossScale(jnp.float32(2**15), jnp.int32(0)) if self.precision == 'float16' else None,
+            scale=LossScale.initial() if self.precision == 'float16' else None,
             skipped=jnp.int32(0) if self.guarded else None,
             totals=Totals.zero(),
         )
 
-    def __call__(self, state: State, batch, mask=None) -> tuple[State, dict[str, jax.Array]]:
+    def __call__(
+        self, state: TrainState, batch: Any, mask: jax.Array | None = None
+    ) -> tuple[TrainState, dict[str, jax.Array]]:
         """One step: forward, loss, backward, update, running statistics, metrics, the next key.
 
         Args:
             state: from `init`, or the step before.
             batch: `(*inputs, label)`, or a dict of inputs by name with 'label' among them.
-            mask: which samples count, of bool and shape (batch,); None for all. Padding is left out this way, of the
-                mean, of metrics and of BatchNorm's statistics.
+            mask: which samples are valid, of bool and shape (batch,); None for all. Padding is left out this way, of
+                the mean, of metrics and of BatchNorm's statistics.
 
         Returns:
             The next state, and 'loss' (the mean over the samples, a float32 scalar) with the metrics' values so far.
@@ -152,6 +86,7 @@ class Step:
         Raises:
             ShapeError: if the loss is not one number for each sample.
         """
+        batch = Batch.of(batch)
         trained, rest = self.layer.partition(state.params)
         scale = 1.0 if state.scale is None else state.scale.value
         following, now = jax.random.split(state.key)
@@ -172,10 +107,10 @@ class Step:
             grad=gradients,
             value_fn=lambda trained: self._forward(trained, rest, now, batch, mask).value,
         )
-        moved: Any = tx.apply_updates(trained, updates)
+        updated: Any = tx.apply_updates(trained, updates)
         metrics = self._measured(state.metrics, batch, forward.output, mask)
-        news = state._replace(
-            params=nest({**flatten(moved), **flatten(rest), **forward.recorded}),
+        new = state._replace(
+            params=nest({**flatten(updated), **flatten(rest), **forward.recorded}),
             optimizer=optimizer,
             # a key that nothing was drawn with stays: a program then neither computes nor returns it
             key=following if forward.drew else state.key,
@@ -183,13 +118,13 @@ class Step:
             totals=None if state.totals is None else double_float.add(state.totals, double_float.of(forward.totals)),
         )
         if self.average is not None and state.average is not None:
-            average = tx.incremental_update(moved, state.average, 1 - self.average)
-            news = news._replace(average=_if_updated(optimizer, average, state.average))
+            average = tx.incremental_update(updated, state.average, 1 - self.average)
+            new = new._replace(average=_if_updated(optimizer, average, state.average))
         if self.guarded or state.scale is not None:
-            news = _if_finite((forward.value, gradients), news, state)
-        return news, {'loss': forward.value, **self._values(metrics, batch, forward.output)}
+            new = _if_finite((forward.value, gradients), new, state)
+        return new, {'loss': forward.value, **self._values(metrics, batch, forward.output)}
 
-    def infer(self, values: Mapping[str, Any], inputs, named) -> Any:
+    def infer(self, values: Mapping[str, Any], inputs: Sequence[Any], named: Mapping[str, Any]) -> Any:
         """The output in inference, from the params by name: computed in the step's precision, given in float32."""
         if self.precision is not None:
             trained = {leaf.name: values[leaf.name] for leaf in leaves_of(self.layer) if leaf.param.trainable}
@@ -197,12 +132,29 @@ class Step:
             values = {**values, **trained}  # running statistics stay as they are, as in training
         return _cast(run_layer(self.layer, values, inputs, named)[0], jnp.float32)
 
+    def metrics_for(self, params: Mapping[str, Any], batch: Any) -> dict[str, PureMetric]:
+        """The metrics with what they take from the shapes of a first batch, such as the number of classes."""
+        if not self.metrics:
+            return {}
+        inputs, named, label = Batch.of(batch)
+        output = jax.eval_shape(self.infer, flatten(params), inputs, named)
+        return {name: metric.for_batch(label, output) for name, metric in self.metrics.items()}
+
+    def losses(self, output: Any, label: Any) -> jax.Array:
+        """The loss of each sample.
+
+        Raises:
+            ShapeError: if the loss is not one number for each.
+        """
+        loss = self.loss.per_sample if isinstance(self.loss, Loss) else self.loss
+        return per_sample(loss(output, label), label)
+
     @property
     def checks_labels(self) -> bool:
         """Whether the loss can say which labels it takes."""
         return isinstance(self.loss, Loss) and type(self.loss).allowed_labels is not Loss.allowed_labels
 
-    def check_labels(self, output, label) -> None:
+    def check_labels(self, output: Any, label: Any) -> None:
         """Refuses labels that the loss does not take.
 
         Args:
@@ -215,34 +167,40 @@ class Step:
         if self.checks_labels and hasattr(output, 'shape') and hasattr(label, 'shape'):
             self.loss.check_labels(output.shape, label)  # pyright: ignore[reportFunctionMemberAccess]
 
-    def find_nonfinite(self, state: State, batch) -> str | None:
+    def find_nonfinite(self, state: TrainState, batch: Any) -> str | None:
         """Where the step from this state meets the first number that is not finite; None if it meets none.
 
         The forward pass runs op by op. Layers inside a scan, as in `nn.Repeat`, are passed over; that around it is not.
         """
-        plain = dataclasses.replace(self, checkpoint=_checkpoint(False))
-        (trained, rest), now = self.layer.partition(state.params), jax.random.split(state.key)[1]
-        given = {'the input': parts(batch)[:2], 'the label': parts(batch)[2]}
-        given |= {f'parameter {name!r}': value for name, value in flatten(state.params).items()}
-        found = [name for name, value in given.items() if not _is_finite(value)]
+        return next(self._nonfinite(state, Batch.of(batch)), None)
 
-        def observe(path, layer, output):
+    def _nonfinite(self, state: TrainState, batch: Batch) -> Iterator[str]:
+        given = {'the input': batch[:2], 'the label': batch.label}
+        given |= {f'parameter {name!r}': value for name, value in flatten(state.params).items()}
+        yield from (name for name, value in given.items() if not _is_finite(value))
+
+        found: list[str] = []
+
+        def observe(path: tuple[str, ...], layer: Layer, output: Any) -> None:
             if not _is_finite(output):
                 found.append(f'the output of layer {".".join(path) or "itself"!r} ({type(layer).__name__})')
 
-        if not found:
-            value = plain._forward(trained, rest, now, batch, None, observe).value
-            found += [] if _is_finite(value) else ['the loss, though the output is finite']
-        if not found:
-            gradients = jax.grad(lambda trained: plain._forward(trained, rest, now, batch, None).value)(trained)
-            gradients = flatten(gradients)
-            ordered = [leaf.name for leaf in leaves_of(self.layer) if leaf.name in gradients]
-            names = [name for name in ordered if not _is_finite(gradients[name])]
-            found += [f'the gradient of parameter {name!r}' for name in names]
-        return next(iter(found), None)
+        plain = dataclasses.replace(self, remat=False)
+        (trained, rest), now = self.layer.partition(state.params), jax.random.split(state.key)[1]
+        value = plain._forward(trained, rest, now, batch, None, observe).value
+        yield from found
+        if not _is_finite(value):
+            yield 'the loss, though the output is finite'
+        gradients = jax.grad(lambda trained: plain._forward(trained, rest, now, batch, None).value)(trained)
+        gradients = flatten(gradients)
+        for leaf in leaves_of(self.layer):
+            if leaf.name in gradients and not _is_finite(gradients[leaf.name]):
+                yield f'the gradient of parameter {leaf.name!r}'
 
-    def _forward(self, trained, rest, key, batch, mask, observe=None) -> '_Forward':
-        inputs, named, label = parts(batch)
+    def _forward(
+        self, trained: Any, rest: Any, key: jax.Array, batch: Batch, mask: jax.Array | None, observe: Any = None
+    ) -> '_Forward':
+        label = batch.label
         drew = []
 
         def forward(trained, inputs, named):
@@ -254,33 +212,31 @@ class Step:
             drew.append(bool(run.keys_drawn))
             return output, run.recorded
 
-        output, recorded = self.checkpoint(forward)(trained, inputs, named)
+        output, recorded = _rematerialized(forward, self.remat)(trained, batch.inputs, batch.named)
         output = _cast(output, jnp.float32)
-        loss = self.loss.per_sample if isinstance(self.loss, Loss) else self.loss
-        losses, allowed = per_sample(loss(output, label), label), self._allowed(output, label)
+        losses, allowed = self.losses(output, label), self._allowed(output, label)
         if allowed is not None:
             losses = jnp.where(allowed, losses, jnp.nan)
         value, samples = mean(losses, mask), jnp.float32(len(losses)) if mask is None else mask.sum(dtype='float32')
         return _Forward(value, jnp.stack([value * samples, samples]), output, recorded, any(drew))
 
-    def _allowed(self, output, label) -> jax.Array | None:
+    def _allowed(self, output: Any, label: Any) -> jax.Array | None:
         """Which samples have labels that the loss takes; None if it takes all, or cannot tell."""
         if not (isinstance(self.loss, Loss) and hasattr(output, 'shape') and hasattr(label, 'shape')):
             return None
         allowed = self.loss.allowed_labels(output.shape, label)
         return None if allowed is None else allowed[0].all(tuple(range(1, label.ndim)))
 
-    def _completed(self, batch, output) -> dict[str, PureMetric]:
-        label = parts(batch)[2]
-        return {name: metric.for_batch(label, output) for name, metric in self.metrics.items()}
+    def _for_output(self, batch: Batch, output: Any) -> dict[str, PureMetric]:
+        return {name: metric.for_batch(batch.label, output) for name, metric in self.metrics.items()}
 
-    def _measured(self, states, batch, output, mask) -> dict[str, Any]:
-        label, output = parts(batch)[2], jax.lax.stop_gradient(output)
-        metrics = self._completed(batch, output)
-        return {name: metric.update(states[name], label, output, mask) for name, metric in metrics.items()}
+    def _measured(self, states: Mapping[str, Any], batch: Batch, output: Any, mask: Any) -> dict[str, Any]:
+        output = jax.lax.stop_gradient(output)
+        metrics = self._for_output(batch, output)
+        return {name: metric.update(states[name], batch.label, output, mask) for name, metric in metrics.items()}
 
-    def _values(self, states, batch, output) -> dict[str, jax.Array]:
-        return {name: metric.compute(states[name]) for name, metric in self._completed(batch, output).items()}
+    def _values(self, states: Mapping[str, Any], batch: Batch, output: Any) -> dict[str, jax.Array]:
+        return {name: metric.compute(states[name]) for name, metric in self._for_output(batch, output).items()}
 
 
 @jax.tree_util.register_dataclass
@@ -294,19 +250,19 @@ class _Forward:
 
 
 def make_step(
-    layer,
-    loss: Callable,
+    layer: Layer | Block,
+    loss: Callable[..., Any],
     optimizer: Any = 'sgd',
     optimizer_params: Mapping[str, Any] | None = None,
     *,
     metrics: Sequence[Any] = (),
     clip_global_norm: float | None = None,
     accumulate: int = 1,
-    precision: str | None = None,
+    precision: Precision | None = None,
     average: float | None = None,
-    remat: bool | Callable = False,
+    remat: Remat = False,
     skip_nonfinite: bool = False,
-) -> Step:
+) -> TrainStep:
     """The pure training step of a layer, a loss and an optimizer.
 
     Args:
@@ -344,8 +300,7 @@ def make_step(
         raise ArgumentError(
             'this is the class of a loss', got=loss.__name__, remedy=f'an object of it: {loss.__name__}()'
         )
-    if precision not in (None, *PRECISIONS):
-        raise ArgumentError('the precision is unknown', expected=f'None or one of {PRECISIONS}', got=repr(precision))
+    checks.one_of('precision', precision, (None, *PRECISIONS))
     transformation = optimizers.create(optimizer, **(optimizer_params or {}))
     if clip_global_norm is not None:
         limit = checks.number('clip_global_norm', clip_global_norm, least=0)
@@ -353,49 +308,22 @@ def make_step(
     if checks.size('accumulate', accumulate) > 1:
         steps: Any = tx.MultiSteps(transformation, accumulate)
         transformation = tx.GradientTransformationExtraArgs(steps.init, steps.update)
-    return Step(
+    return TrainStep(
         layer=definition,
         loss=loss,
         optimizer=transformation,
         metrics=pure_metrics(metrics),
         precision=precision,
         average=None if average is None else checks.number('average', average, least=0, most=1),
-        checkpoint=_checkpoint(remat),
+        remat=remat,
         guarded=skip_nonfinite,
     )
 
 
-def _checkpoint(remat: bool | Callable) -> Callable:
+def _rematerialized(function: Callable[..., Any], remat: Remat) -> Callable[..., Any]:
     if not remat:
-        return lambda function: function
-    policy = None if remat is True else remat
-    return lambda function: jax.checkpoint(function, policy=policy)
-
-
-def parts(batch) -> tuple[tuple[Any, ...], dict[str, Any], Any]:
-    """The inputs by position, the inputs by name, and the label of a batch.
-
-    >>> parts(('x', 'y'))
-    (('x',), {}, 'y')
-    >>> parts({'x': 1, 'label': 2})
-    ((), {'x': 1}, 2)
-    """
-    if isinstance(batch, Mapping) and 'label' in batch:
-        return (), {name: value for name, value in batch.items() if name != 'label'}, batch['label']
-    if not isinstance(batch, tuple | list) or len(batch) < 2:
-        raise ArgumentError(
-            'this is no batch',
-            expected="(*inputs, label), or a dict with 'label' and inputs by name",
-            got=sorted(batch) if isinstance(batch, Mapping) else _described(batch),
-            remedy='trainer.step(x, y): a step takes the data itself, and computes loss and gradients too',
-        )
-    return tuple(batch[:-1]), {}, batch[-1]
-
-
-def _described(batch) -> str:
-    if isinstance(batch, tuple | list):
-        return f'a {type(batch).__name__} of {len(batch)}'
-    return f'{type(batch).__name__} of shape {batch.shape}' if hasattr(batch, 'shape') else repr(batch)
+        return function
+    return jax.checkpoint(function, policy=None if remat is True else remat)
 
 
 def pure_metrics(metrics: Sequence[Any]) -> dict[str, PureMetric]:
@@ -412,7 +340,7 @@ def pure_metrics(metrics: Sequence[Any]) -> dict[str, PureMetric]:
     return found
 
 
-def per_sample(losses, label) -> jax.Array:
+def per_sample(losses: Any, label: Any) -> jax.Array:
     """The losses, if they are one number for each sample.
 
     Raises:
@@ -429,13 +357,13 @@ def per_sample(losses, label) -> jax.Array:
     return losses
 
 
-def mean(losses, mask=None) -> jax.Array:
-    """The mean of the losses that count, in float32 at least."""
+def mean(losses: jax.Array, mask: jax.Array | None = None) -> jax.Array:
+    """The mean of the losses of valid samples, in float32 at least."""
     losses = losses.astype(jnp.promote_types(losses.dtype, jnp.float32))
     return losses.mean() if mask is None else jnp.where(mask, losses, 0).sum() / mask.sum()
 
 
-def _cast(tree, dtype):
+def _cast(tree: Any, dtype: DTypeLike) -> Any:
     """The tree with its floating-point leaves in another precision; float64 stays as it is."""
 
     def cast(leaf):
@@ -452,17 +380,17 @@ def _if_updated(optimizer: Any, new: Any, old: Any) -> Any:
     return jax.tree.map(lambda new, old: jnp.where(optimizer.mini_step == 0, new, old), new, old)
 
 
-def _if_finite(watched, news: State, state: State) -> State:
+def _if_finite(watched: Any, new: TrainState, state: TrainState) -> TrainState:
     """The new state if all that is watched is finite; else the old one, with a smaller loss scale."""
     finite = math.prod(jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(watched))
     finite = jnp.asarray(finite, bool)
-    kept = jax.tree.map(lambda new, old: new if new is old else jnp.where(finite, new, old), news, state)
+    kept = jax.tree.map(lambda new, old: new if new is old else jnp.where(finite, new, old), new, state)
     if state.skipped is not None:
         kept = kept._replace(skipped=state.skipped + ~finite)
     return kept if state.scale is None else kept._replace(scale=state.scale.after(finite))
 
 
-def _is_finite(tree) -> bool:
+def _is_finite(tree: Any) -> bool:
     """Whether all numbers that can be seen are finite."""
     numbers = [leaf for leaf in jax.tree.leaves(tree) if not isinstance(leaf, jax.core.Tracer)]
     floating = [leaf for leaf in numbers if jnp.issubdtype(jnp.result_type(leaf), jnp.inexact)]

@@ -70,12 +70,12 @@ def test_a_restored_run_is_the_uninterrupted_one_bit_for_bit(uninterrupted, tmp_
 
     run.train(first, STEPS)
     assert_same(run.numbers_of(first), numbers)  # saving changes nothing
-    compiled = first._program.run._cache_size()
+    compiled = first._outcome.compiled.current.run._cache_size()
     first.restore(tmp_path)  # back, under way
     assert first.steps == at
     np.testing.assert_array_equal(run.train(first, STEPS), losses[at:])
     assert_same(run.numbers_of(first), numbers)
-    assert first._program.run._cache_size() == second._program.run._cache_size() == compiled  # smaller ones filled up
+    assert first._outcome.compiled.current.run._cache_size() == second._outcome.compiled.current.run._cache_size() == compiled  # smaller ones filled up
 
 
 def test_what_is_restored_can_be_looked_at_and_saved_before_the_first_step(tmp_path):
@@ -396,13 +396,13 @@ def saved(folder, trainer):
 def refused(folder, trainer):
     """The differences that the error names; nothing is changed."""
     before = run.numbers_of(trainer) if trainer.state else None
-    cells = {name: (cell.shape, cell._wish) for name, cell in trainer.net.collect_params().items()}
+    cells = {name: (cell.shape, cell.deferred) for name, cell in trainer.net.collect_params().items()}
     with pytest.raises(errors.CheckpointError) as caught:
         trainer.restore(folder)
     assert trainer.state is None if before is None else run.numbers_of(trainer).keys() == before.keys()
     if before is not None:
         assert_same(run.numbers_of(trainer), before)
-    assert {name: (cell.shape, cell._wish) for name, cell in trainer.net.collect_params().items()} == cells
+    assert {name: (cell.shape, cell.deferred) for name, cell in trainer.net.collect_params().items()} == cells
     first, *differences, last = str(caught.value).split('\n  ')
     assert 'is not one of this network and this optimizer' in first
     assert last.startswith('try: ')
@@ -480,9 +480,8 @@ def test_arguments(tmp_path):
     trainer = saved(tmp_path, simple())
     with pytest.raises(errors.ArgumentError, match='how many checkpoints stay'):
         trainer.save(tmp_path, keep=0)
-    snapshot = checkpoint.Snapshot(trainer.state, 1, 8, {'epoch': {1, 2}})
     with pytest.raises(errors.ArgumentError, match=r'(?s)progress cannot be written.*\{1, 2\}'):
-        checkpoint.save(tmp_path, snapshot, 1)
+        checkpoint.save(tmp_path, trainer.state, 1, {'progress': {'epoch': {1, 2}}}, 1)
     assert saves(tmp_path) == ['000001-step-1']
 
 

@@ -143,7 +143,7 @@ def test_an_interruption_does_not_make_early_stopping_patient(tmp_path):
 def test_what_is_monitored_must_be_there():
     with pytest.raises(errors.ArgumentError, match=r"(?s)no 'val_loss' to monitor.*'loss'.*fit\(train, validation"):
         fit(trainer_of(), callback.EarlyStopping())
-    with pytest.raises(errors.ArgumentError, match='the mode is unknown'):
+    with pytest.raises(errors.ArgumentError, match="mode must be one of None, 'min', 'max'; got 'least'"):
         callback.EarlyStopping(mode='least')
     with pytest.raises(errors.ArgumentError, match='patience must be'):
         callback.EarlyStopping(patience=0)
@@ -351,7 +351,7 @@ def test_a_bar_shows_numbers_between_steps(monkeypatch):
     monkeypatch.setattr(sys, 'stdout', terminal := Terminal())
     seen = []
     bar = callback.ProgressBar(interval=0)
-    monkeypatch.setattr(bar, '_show', lambda progress, epoch, done, total, values: seen.append((epoch, done, values)))
+    monkeypatch.setattr(bar, '_draw', lambda epoch, done, total, values: seen.append((epoch, done, values)))
     fit(trainer_of(), bar, epochs=1)
     assert [done for _, done, _ in seen] == [1, 2, 2]
     assert seen[1][2]['loss'] == seen[2][2]['loss']

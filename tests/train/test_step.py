@@ -9,7 +9,7 @@ import pytest
 from gluonjax import Layer, Param, errors, loss, make_step, metric, nn
 from gluonjax.data.batching import padded
 from gluonjax.layer import begin_run
-from gluonjax.train.step import Totals
+from gluonjax.train.state import Totals
 from gluonjax.tree import flatten, merge
 
 CE = loss.SoftmaxCELoss()

@@ -44,7 +44,7 @@ def assert_same(got, expected):
 
 
 def programs(trainer):
-    return trainer._program.run._cache_size()
+    return trainer._outcome.compiled.current.run._cache_size()
 
 
 def test_the_first_batch_completes_the_network_and_every_step_is_the_pure_one():
@@ -385,7 +385,7 @@ def test_what_is_no_network(net, message):
 
 
 def test_options_that_cannot_be():
-    with pytest.raises(errors.ArgumentError, match="'pad', 'keep' or 'discard'"):
+    with pytest.raises(errors.ArgumentError, match="last_batch must be one of 'pad', 'keep', 'discard'; got 'throw'"):
         Trainer(mlp(), CE, last_batch='throw')
     with pytest.raises(errors.ArgumentError, match='no optimizer has this name'):
         Trainer(mlp(), CE, 'sgdd')
@@ -393,10 +393,12 @@ def test_options_that_cannot_be():
 
 def test_what_does_not_move_is_not_donated():
     trainer = trained(1, optimizer=optax.sgd(0.1))
-    program = trainer._program
-    assert (len(program.moving), len(program.fixed)) == (5, 1)  # nothing draws from the key
-    trainer = trained(1, mlp(nn.Dropout(0.5)), optimizer=optax.sgd(0.1))
-    assert (len(trainer._program.moving), len(trainer._program.fixed)) == (6, 0)
+    compiled = trainer._outcome.compiled.current
+    assert (len(compiled.moving), len(compiled.frozen), len(compiled.own.current), compiled.fixed) == (4, 0, 1, ())
+    trainer.net[0].setattr('grad_req', 'null')
+    trainer.step(*BATCH)
+    compiled = trainer._outcome.compiled.current
+    assert (len(compiled.moving), len(compiled.frozen)) == (2, 2)
 
 
 def test_metrics_in_the_step():

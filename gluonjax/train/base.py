@@ -1,0 +1,619 @@
+"""BaseTrainer: a network, a loss and an optimizer, as one compiled step; and what can be asked of them between steps.
+
+The step is the pure one of `train.step`. The values are in the network's Parameters, always; what else a step changes
+(the optimizer's state, the random key, sums of metrics and losses) is in the `CompiledStep`.
+"""
+
+import functools
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
+
+import jax
+import numpy as np
+
+from gluonjax import checks
+from gluonjax import optimizer as optimizers
+from gluonjax.block import Block, structure_of
+from gluonjax.data.batching import as_arrays, is_used_up, opened, padded, rows_of
+from gluonjax.errors import ArgumentError, CheckpointError, DataError
+from gluonjax.io import checkpoint
+from gluonjax.layer import Layer, leaves_of
+from gluonjax.optimizer.state import parameter_of
+from gluonjax.parameter import LOCK, ParameterDict, commit, hand_out, key_or_next
+from gluonjax.ref import Ref
+from gluonjax.structure import Structure
+from gluonjax.train import saving
+from gluonjax.train.batch import Batch
+from gluonjax.train.compiled import CompiledStep, Outcome, ShardedStep, refuse_transformation
+from gluonjax.train.evaluate import Inference, batches_of_inputs, number_of_inputs, rows_on_host
+from gluonjax.train.history import History, Progress
+from gluonjax.train.sharding import Placement, Rules, moved
+from gluonjax.train.state import Totals, TrainState
+from gluonjax.train.step import Precision, Remat, TrainStep, make_step, pure_metrics
+from gluonjax.tree import flatten, matches, nest, no_match
+
+LastBatch = Literal['pad', 'keep', 'discard']
+
+
+class BaseTrainer:
+    """All of a `Trainer` but `fit`: what callbacks are handed. `Trainer` says what the arguments are."""
+
+    def __init__(
+        self,
+        net: Block,
+        loss: Callable[..., Any],
+        optimizer: Any = 'sgd',
+        optimizer_params: Mapping[str, Any] | None = None,
+        *,
+        key: Any = None,
+        last_batch: LastBatch = 'pad',
+        mesh: jax.sharding.Mesh | None = None,
+        data_axis: str | tuple[str, ...] = 'data',
+        sharding: Rules | None = None,
+        metrics: Sequence[Any] = (),
+        clip_global_norm: float | None = None,
+        accumulate: int = 1,
+        precision: Precision | None = None,
+        average: float | None = None,
+        remat: Remat = False,
+        skip_nonfinite: bool = False,
+    ):
+        checks.one_of('last_batch', last_batch, ('pad', 'keep', 'discard'))
+        self.net, self.loss, self.last_batch = _network(net), loss, last_batch
+        self.optimizer = optimizers.create(optimizer, **(optimizer_params or {}))
+        self._options: dict[str, Any] = {
+            'metrics': metrics,
+            'clip_global_norm': clip_global_norm,
+            'accumulate': accumulate,
+            'precision': precision,
+            'average': average,
+            'remat': remat,
+            'skip_nonfinite': skip_nonfinite,
+        }
+        make_step(net, loss, self.optimizer, **self._options)  # refuses now what it would refuse at the first step
+        self._placement = _placement(net, mesh, data_axis, sharding)
+        with key_or_next(key) as key:
+            self._key = key
+        self._learning_rate: float | None = None  # what was set before there was a state
+        self._state: TrainState | None = None  # without params; what the next program goes on from
+        self._rows = 0  # of the largest batch before this Trainer was restored
+        self._progress = Progress()
+        self._begin()
+
+    def _begin(self) -> None:
+        self._outcome = Outcome(loss=Ref(), steps=Ref(0), compiled=Ref())
+        self._inferences: dict[Any, Inference] = {}  # by what they were made of; those of the last structure
+
+    def __repr__(self) -> str:
+        return f'Trainer({type(self.net).__name__}, {self.loss!r}, {self.optimizer!r})'
+
+    def __getstate__(self) -> dict[str, Any]:
+        with LOCK:
+            kept = {name: value for name, value in vars(self).items() if name not in ('_outcome', '_inferences')}
+            kept |= {'_state': saving.packed_key(self._copy_of_state()), '_key': saving.key_in_numbers(self._key)}
+            return kept | {'_rows': self._largest(), 'steps': self.steps}
+
+    def __setstate__(self, kept: dict[str, Any]) -> None:
+        steps = kept.pop('steps')
+        vars(self).update(kept)
+        self._begin()
+        self._outcome.steps.current = steps
+        self._state, self._key = saving.unpacked_key(self._state), saving.key_of_numbers(self._key)
+
+    # Steps.
+
+    @property
+    def steps(self) -> int:
+        """How many steps were done."""
+        return self._outcome.steps.current
+
+    def step(self, *batch: Any) -> jax.Array:
+        """One step on a batch: `step(x, y)`, `step(x1, x2, y)`, or a dict of inputs by name with 'label' among them.
+
+        Returns:
+            The mean loss over the samples, before the update: a float32 scalar on the device. Nothing waits for it.
+            It is nan if a sample has a label that the loss does not take; that sample has no gradient.
+
+        Raises:
+            UninitializedError: if `net.initialize()` was not called.
+            ShapeError: if the loss is not one number for each sample, or shapes do not fit. Nothing is changed.
+        """
+        with LOCK:
+            compiled = self._outcome.compiled.current
+            if compiled is None or compiled.structure is not structure_of(self.net):
+                self._first_step(_as_batch(batch))
+            elif not compiled.repeat(batch):
+                batch = _as_batch(batch)
+                Batch.of(batch)  # refuses what is no batch
+                compiled.step_of_any_size(batch, self._pads)
+            return self._outcome.loss.current
+
+    def _first_step(self, batch: Any) -> None:
+        """The first step after the network was made or its structure changed."""
+        structure, parts = structure_of(self.net), Batch.of(batch)
+        refuse_transformation(batch)
+        drawn = self._draw_missing(structure, parts)
+        params = nest(dict(zip(structure.names, structure.values(drawn), strict=True)))
+        self._make_compiled(structure, params, batch).step_of_any_size(batch, self._pads, drawn)
+
+    def prepare(self, *batch: Any) -> None:
+        """Makes the program for such batches, if there is none, without a step."""
+        with LOCK:
+            if self._outcome.compiled.current is None:
+                batch = _as_batch(batch)
+                params = nest(self._values(Batch.of(batch)))
+                self._outcome.compiled.current = self._make_compiled(structure_of(self.net), params, batch)
+
+    @property
+    def _pads(self) -> bool:
+        return self.last_batch != 'keep'
+
+    def _draw_missing(self, structure: Structure, batch: Batch) -> dict[Any, jax.Array]:
+        place = None if self._placement is None else self._placement.params
+        return structure.draw_missing(batch.inputs, batch.named, place)
+
+    def _make_compiled(self, structure: Structure, params: dict[str, Any], batch: Any) -> CompiledStep:
+        """The compiled step of the network as it is now, with the state as it goes on."""
+        step = self._make_step(structure)
+        if self._placement is None:
+            compiled = CompiledStep(structure, step, self._outcome)
+        else:
+            compiled = ShardedStep(structure, step, self._outcome, self._placement)
+        compiled.inspect_batch(params, Batch.of(batch))
+        compiled.rows = self._rows
+        state, old = compiled.initial_state(self._key, params, batch), self._copy_of_state()
+        if old is not None:
+            state = saving.continued(state, old)
+        elif self._learning_rate is not None:
+            state = _with_rate(state, self._learning_rate)
+        compiled.begin(state, batch)
+        return compiled
+
+    def _make_step(self, structure: Structure) -> TrainStep:
+        parameters = {leaf.name: parameter for leaf, parameter in structure.entries if leaf.param.trainable}
+        rates = {name: parameter.lr_mult for name, parameter in parameters.items() if parameter.lr_mult != 1}
+        decays = {name: parameter.wd_mult for name, parameter in parameters.items() if parameter.wd_mult != 1}
+        optimizer = optimizers.with_multipliers(self.optimizer, rates, decays) if rates or decays else self.optimizer
+        return make_step(structure.definition, self.loss, optimizer, **self._options)
+
+    def change_options(self, **options: Any) -> None:
+        """Changes options of the step (metrics, skip_nonfinite); it is compiled again if they differ from before."""
+        with LOCK:
+            changed = make_step(self.net, self.loss, self.optimizer, **{**self._options, **options})
+            before = make_step(self.net, self.loss, self.optimizer, **self._options)
+            self._options = {**self._options, **options}
+            if (changed.metrics, changed.guarded) != (before.metrics, before.guarded):
+                self._forget_compiled(self._copy_of_state())
+
+    def _forget_compiled(self, state: TrainState | None) -> None:
+        """The next step is compiled, and goes on from this state."""
+        self._rows = self._largest()
+        self._state = state
+        self._outcome.compiled.current = None
+
+    # The state.
+
+    def _held(self) -> TrainState | None:
+        """The state without params, whose arrays the next step may donate; what is small waits."""
+        compiled = self._outcome.compiled.current
+        return self._state if compiled is None else compiled.state()
+
+    def _copy_of_state(self) -> TrainState | None:
+        compiled = self._outcome.compiled.current
+        return self._state if compiled is None else compiled.copy_of_state()
+
+    @property
+    def state(self) -> TrainState | None:
+        """Everything that steps change, as `make_step` has it; None before the first step. It may be assigned."""
+        with LOCK:
+            state = self._copy_of_state()
+            return None if state is None else state._replace(params=self.net.params)
+
+    @state.setter
+    def state(self, state: TrainState) -> None:
+        with LOCK:
+            self.net.params = state.params
+            self._go_on_from(state._replace(params={}, totals=Totals.zero() if state.totals is None else state.totals))
+
+    def _go_on_from(self, state: TrainState) -> None:
+        compiled = self._outcome.compiled.current
+        if compiled is None or not compiled.replace_state(state):
+            self._forget_compiled(state)
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """The values of the metrics since they were reset; `fit` resets them in each epoch. It waits for the device."""
+        with LOCK:
+            compiled = self._outcome.compiled.current
+            if compiled is None:
+                return {}
+            states = jax.device_get(compiled.state().metrics)
+            return {name: metric.result(states[name]) for name, metric in compiled.metrics.items()}
+
+    @property
+    def totals(self) -> Totals:
+        """The sums of losses and samples since the metrics were reset. It waits for the device."""
+        with LOCK:
+            state = self._held()
+            return Totals() if state is None else Totals.of(state)
+
+    def reset_metrics(self) -> None:
+        """Lets the metrics begin again, and the sum of the losses that `fit` shows."""
+        with LOCK:
+            compiled = self._outcome.compiled.current
+            if compiled is not None:
+                compiled.reset_metrics()
+            elif self._state is not None:  # the next program makes them
+                self._state = self._state._replace(metrics={}, totals=Totals.zero())
+
+    @property
+    def skipped(self) -> int | None:
+        """How many steps changed nothing, as they were not finite; None unless such steps are skipped."""
+        with LOCK:
+            state = self._held()
+            return None if state is None or state.skipped is None else int(state.skipped)
+
+    @property
+    def scales_loss(self) -> bool:
+        """Whether the loss is scaled, as with float16, where steps that overflow change nothing."""
+        return self._options['precision'] == 'float16'
+
+    @property
+    def learning_rate(self) -> float:
+        """The learning rate of the next step; reading it waits for the device.
+
+        Raises:
+            ArgumentError: if the optimizer keeps none in its state.
+        """
+        with LOCK:
+            state = self._held()
+            if state is None and self._learning_rate is not None:
+                return self._learning_rate
+            return float(optimizers.find_learning_rate(state.optimizer if state else self.optimizer.init({})))
+
+    def set_learning_rate(self, value: float) -> None:
+        """Sets the learning rate from the next step on; nothing compiles again.
+
+        Raises:
+            ArgumentError: if a schedule sets it, the optimizer keeps none in its state, or it is no number from 0 on.
+        """
+        checks.number('the learning rate', value, least=0)
+        with LOCK:
+            compiled = self._outcome.compiled.current
+            if compiled is not None:
+                compiled.change_state(lambda state: _with_rate(state, value))
+            elif self._state is not None:
+                self._state = _with_rate(self._state, value)
+            else:
+                optimizers.with_learning_rate(self.optimizer.init({}), value)  # refuses what cannot be set
+                self._learning_rate = float(value)
+
+    def reset_optimizer(self, select: str | None = None) -> None:
+        """Begins again with the optimizer's state of chosen parameters, as for parameters that were drawn again.
+
+        What the optimizer keeps of no parameter, such as a count of steps, begins again without `select` only.
+
+        Args:
+            select: a pattern (`re.match` on names); all parameters without one.
+
+        Raises:
+            PatternError: if nothing matches `select`.
+        """
+        with LOCK:
+            state, compiled = self.state, self._outcome.compiled.current
+            if state is None or compiled is None:
+                return
+            leaves = leaves_of(compiled.structure.definition)
+            chosen = {leaf.name for leaf in leaves if select is None or matches(select, leaf.names)}
+            if not chosen:
+                raise no_match(str(select), leaves)
+            fresh = compiled.step.optimizer.init(compiled.step.layer.partition(state.params)[0])
+            names = list(flatten(state.params))
+
+            def begin_again(path: Any, new: Any, old: Any) -> Any:
+                return new if select is None or parameter_of(path, names) in chosen else old
+
+            optimizer = jax.tree_util.tree_map_with_path(begin_again, fresh, state.optimizer)
+            self._go_on_from(state._replace(params={}, optimizer=optimizer))
+
+    @property
+    def average(self) -> dict[str, Any]:
+        """The params with the moving average in place of the trainable ones, for `net.apply`.
+
+        Raises:
+            ArgumentError: if the Trainer keeps none.
+        """
+        state = self.state
+        if state is None or state.average is None:
+            raise ArgumentError(
+                'this Trainer keeps no average', remedy='Trainer(..., average=0.999); it begins with the first step'
+            )
+        values = {**flatten(state.params), **flatten(state.average)}
+        return nest({name: values[name] for name in structure_of(self.net).names})
+
+    @property
+    def skips_nonfinite(self) -> bool:
+        """Whether a step whose loss or gradient is not finite changes nothing."""
+        return self._options['skip_nonfinite']
+
+    def find_nonfinite(self, *batch: Any) -> str | None:
+        """Where a step on this batch would meet what is not finite; labels that the loss does not take are refused."""
+        compiled, state = self._outcome.compiled.current, self.state
+        if state is None or compiled is None:
+            return None
+        self.check_labels(*batch)
+        return compiled.step.find_nonfinite(state, Batch.of(_as_batch(batch)))
+
+    def check_labels(self, *batch: Any) -> None:
+        """Refuses labels that the loss does not take; before the first step, which looks itself, it does nothing.
+
+        Raises:
+            DataError: naming one such label.
+        """
+        if self._outcome.compiled.current is not None:
+            self._outcome.compiled.current.check_labels(Batch.of(_as_batch(batch)))
+
+    # Inference.
+
+    def evaluate(self, data: Any, metrics: Any = None) -> dict[str, Any]:
+        """The mean loss and the metrics over all samples of some batches, in inference; nothing is changed.
+
+        The values are those of the beginning, whatever steps are done in the meantime. Batches smaller than those
+        before are filled up with samples that are left out, so one program does it.
+
+        Args:
+            data: batches, as for `fit`.
+            metrics: those of `gluonjax.metric`; None for the Trainer's.
+
+        Returns:
+            'loss', and a value for each metric.
+
+        Raises:
+            DataError: if there are no batches, or labels that the loss does not take.
+        """
+        return self.evaluate_epoch(data, metrics)
+
+    def evaluate_epoch(self, data: Any, metrics: Any = None, epoch: int = 0, name: str = 'data') -> dict[str, Any]:
+        """As `evaluate`, for data that is a function of the epoch's number, and under a name for errors."""
+        inference, values, state, most = self._inference(metrics), {}, None, 0
+        for given in opened(data, epoch, name):
+            batch = Batch.of(_as_batch(as_arrays(given)))
+            if state is None:
+                values = self._values(batch)
+                state = inference.begin(values, batch)
+            rows, mask = rows_of(batch), None
+            if rows and self._pads:
+                most = max(most, self._dividing(rows))
+                batch, mask = padded(batch, most) if rows < most else (batch, np.ones(rows, bool))
+            state = inference.measure(values, state, *self._placed((batch, mask)))
+        if state is None:
+            used_up = is_used_up(data) and epoch > 0
+            raise DataError(
+                f'there are no batches in {name}',
+                got='an iterator that was used up in an epoch before' if used_up else type(data).__name__,
+                remedy='give a list, or a function of the epoch that returns an iterator',
+            )
+        return inference.results(state)
+
+    def predict(self, data: Any, batch_size: int = 256) -> Any:
+        """The outputs for many inputs, in inference; the values are those of the beginning.
+
+        Args:
+            data: an array, which is cut into batches; or an iterable of batches of inputs: arrays, tuples of them, or
+                dicts by name. Batches as for `fit` will do: their labels are left out.
+            batch_size: the number of rows of a batch that an array is cut into.
+
+        Returns:
+            What the network returns, in NumPy arrays, all batches one after the other.
+
+        Raises:
+            DataError: if there are no inputs.
+        """
+        checks.size('batch_size', batch_size)
+        inference, values, outputs, most = self._inference(None), None, [], 0
+        for inputs, named in batches_of_inputs(data, batch_size, self._number_of_inputs()):
+            values = self._values(Batch(inputs, named, None)) if values is None else values
+            rows = rows_of((inputs, named))
+            if rows and self._pads:
+                most = max(most, self._dividing(rows))
+                (inputs, named), _ = padded((inputs, named), most) if rows < most else ((inputs, named), None)
+            output = self._local_rows(inference.output(values, *self._placed((inputs, named))))
+            outputs.append((output, rows))
+            if len(outputs) > 2:  # those before are computed by now, and leave the device
+                outputs[-3] = rows_on_host(*outputs[-3]), None
+        if not outputs:
+            raise DataError('there is nothing to predict from', got=type(data).__name__)
+        return jax.tree.map(lambda *leaves: np.concatenate(leaves), *(rows_on_host(*output) for output in outputs))
+
+    def _inference(self, metrics: Any) -> Inference:
+        """The compiled inference of the network as it is now."""
+        structure = structure_of(self.net)
+        chosen = self._options['metrics'] if metrics is None else metrics
+        key = structure.definition, tuple(pure_metrics(chosen).items())
+        if key not in self._inferences:
+            kept = {known: made for known, made in self._inferences.items() if known[0] is structure.definition}
+            self._inferences = {**kept, key: Inference(self._make_step(structure), chosen)}
+        return self._inferences[key]
+
+    def _number_of_inputs(self) -> int | None:
+        """How many inputs by position the network takes, as far as steps or its definition tell."""
+        compiled = self._outcome.compiled.current
+        return number_of_inputs(self.net.definition) if compiled is None else compiled.inputs
+
+    def _values(self, batch: Batch) -> dict[str, Any]:
+        """The network's values of one moment, by name; shapes that are unknown are inferred from the batch."""
+        with LOCK:
+            structure = structure_of(self.net)
+            commit(self._draw_missing(structure, batch), handed_out=False)
+            for parameter in structure.parameters:
+                parameter.check_not_donated()
+            hand_out(structure.parameters)
+            values = dict(zip(structure.names, structure.values(), strict=True))
+            if self._placement is None:
+                return values
+            placed = moved(values, self._placement.params(leaves_of(structure.definition)))
+            commit(structure.by_name({name: value for name, value in placed.items() if value is not values[name]}))
+            return placed
+
+    @property
+    def places_batches(self) -> bool:
+        """Whether a step takes batches from the host, and brings them where they belong itself."""
+        return self._placement is not None
+
+    # A batch in inference, over a mesh if there is one.
+
+    def _placed(self, batch: Any) -> Any:
+        return batch if self._placement is None else self._placement.batch(batch)
+
+    def _dividing(self, rows: int) -> int:
+        """How many rows a batch is filled up to, so that it divides."""
+        return rows if self._placement is None else -(-rows // self._placement.parts) * self._placement.parts
+
+    def _local_rows(self, output: Any) -> Any:
+        """The output for the rows that this process passed."""
+        return output if self._placement is None else self._placement.own_rows(output)
+
+    # Checkpoints.
+
+    def save(self, path: str | os.PathLike[str], *, keep: int | None = 1) -> None:
+        """Saves everything that training goes on from; returns when it is on disk.
+
+        That is `state`, `steps` and `progress`. At no moment, whatever is killed, is there no whole checkpoint once
+        there was one.
+
+        Args:
+            path: a folder; every save is a folder in it, of its own.
+            keep: how many saves stay, this one among them; the others are removed when this one is whole. None for all.
+
+        Raises:
+            CheckpointError: before the first step.
+            ArgumentError: if `keep` is less than 1, or JSON cannot say what is in `progress`.
+            MissingExtraError: without orbax.
+
+        >>> import tempfile
+        >>> import jax.numpy as jnp
+        >>> from gluonjax import Trainer, loss, nn
+        >>> def trainer(seed):
+        ...     net = nn.Sequential(nn.Dense(3))
+        ...     net.initialize(key=seed)
+        ...     return Trainer(net, loss.L2Loss(), 'adam', key=seed)
+        >>> x, y, before, after = jnp.ones((4, 2)), jnp.ones((4, 3)), trainer(0), trainer(1)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     value = before.step(x, y)
+        ...     before.save(folder)
+        ...     after.restore(folder)
+        >>> after.steps, bool(before.step(x, y) == after.step(x, y))
+        (1, True)
+        """
+        with LOCK:
+            state, steps, remember = self.state, self.steps, {'rows': self._largest(), 'progress': self.progress}
+        if state is None:
+            raise CheckpointError('there is nothing to save before the first step', remedy='trainer.step(x, y)')
+        checkpoint.save(path, state, steps, remember, keep)
+
+    def restore(self, path: str | os.PathLike[str], step: int | None = None) -> None:
+        """Goes on from a checkpoint: the steps that follow are, bit for bit, those that would have followed there.
+
+        The network may be initialized or not, and its shapes unknown. Arrays go to where those of this Trainer are.
+        Metrics that this Trainer has go on adding up; others in the checkpoint are passed over.
+
+        Args:
+            path: the folder that `save` wrote to.
+            step: the number of steps after which it was saved; by default the newest save.
+
+        Raises:
+            CheckpointError: if there is no such checkpoint, or names, shapes or dtypes of parameters or of the
+                optimizer's state differ; every difference is named. Nothing is changed.
+            MissingExtraError: without orbax.
+        """
+        with LOCK:
+            old, structure, compiled = self._copy_of_state(), structure_of(self.net), self._outcome.compiled.current
+            declared = saving.declared(structure)
+            goes_on = compiled is not None and compiled.structure is structure
+            pure = compiled.step if goes_on else self._make_step(structure)
+            needed = functools.partial(saving.needed, pure, declared)
+            leaves, record = checkpoint.restore(path, step, needed, saving.CHECKED, self._placements())
+            state = saving.state_of(pure, declared, leaves)
+            commit(structure.by_name(flatten(state.params)), handed_out=False)
+            self._key, self._learning_rate, self._rows = state.key, None, record['rows']
+            self._outcome.steps.current, self.progress = record['steps'], record['progress']
+            state = state._replace(params={})
+            self._go_on_from(state if old is None else state._replace(metrics=saving.continued(old, state).metrics))
+            if compiled is not None:
+                compiled.rows = record['rows']
+
+    def _placements(self) -> dict[str, jax.sharding.Sharding]:
+        """Where the leaves of the state are now, by name, as far as somebody decided."""
+        structure, state = structure_of(self.net), self._copy_of_state()
+        values = {f'params.{name}': p.current for name, p in zip(structure.names, structure.parameters, strict=True)}
+        leaves = values | checkpoint.leaves_by_name(state)
+        return {name: leaf.sharding for name, leaf in leaves.items() if getattr(leaf, 'committed', False)}
+
+    # What `fit` has done.
+
+    def begin_fit(self, resume: bool) -> Progress:
+        """The progress of a fit that begins, or goes on."""
+        self._progress.begin(self._outcome.steps, resume)
+        return self._progress
+
+    @property
+    def history(self) -> History:
+        """The records of the epochs that `fit` has completed."""
+        return self._progress.history
+
+    @property
+    def progress(self) -> dict[str, Any]:
+        """How far `fit` is, as JSON can say it; `restore` sets it. Reading it waits for the device."""
+        return self._progress.to_dict()
+
+    @progress.setter
+    def progress(self, saved: Mapping[str, Any]) -> None:
+        self._progress = Progress.from_dict(saved) if saved else Progress()
+
+    def _largest(self) -> int:
+        """The number of samples that smaller batches are filled up to."""
+        compiled = self._outcome.compiled.current
+        return self._rows if compiled is None else compiled.rows
+
+
+def _placement(
+    net: Block, mesh: jax.sharding.Mesh | None, data_axis: str | tuple[str, ...], rules: Rules | None
+) -> Placement | None:
+    """Where arrays belong; rules that do not fit what is known of the network are refused now."""
+    if mesh is None and rules is None:
+        return None
+    if mesh is None:
+        raise ArgumentError(
+            'rules of sharding need a mesh', remedy='Trainer(..., mesh=jax.make_mesh(...), sharding={...})'
+        )
+    placement = Placement(mesh, data_axis, rules)
+    if leaves := leaves_of(net.definition):
+        placement.params(leaves)
+    return placement
+
+
+def _network(net: Any) -> Block:
+    if isinstance(net, ParameterDict):
+        raise ArgumentError(
+            'a Trainer takes the network and the loss, not the parameters',
+            got='a ParameterDict',
+            remedy='Trainer(net, loss, optimizer, optimizer_params); trainer.step(x, y) computes the gradients too',
+        )
+    if not isinstance(net, Block):
+        raise ArgumentError(
+            'a Trainer trains a network',
+            expected='an nn.Block, such as nn.Sequential',
+            got=repr(net),
+            remedy='nn.Sequential(layer)' if isinstance(net, Layer) else None,
+        )
+    return net
+
+
+def _with_rate(state: TrainState, value: float) -> TrainState:
+    return state._replace(optimizer=optimizers.with_learning_rate(state.optimizer, value))
+
+
+def _as_batch(arguments: tuple[Any, ...]) -> Any:
+    """A batch given whole, or in parts."""
+    return arguments[0] if len(arguments) == 1 else arguments

@@ -1,0 +1,107 @@
+"""What a network says of many batches: its outputs, and the loss and metrics over them."""
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gluonjax.data.batching import as_arrays, opened
+from gluonjax.layer import Layer
+from gluonjax.metric import double_float
+from gluonjax.metric.pure import PureMetric
+from gluonjax.run import forward_class
+from gluonjax.train.batch import Batch
+from gluonjax.train.step import TrainStep, pure_metrics
+
+
+class Inference:
+    """A network's inference, compiled: its output, and what the loss and metrics say of it.
+
+    Args:
+        step: of which the layer, the loss and the precision are taken.
+        metrics: the metrics.
+    """
+
+    def __init__(self, step: TrainStep, metrics: Any):
+        self.step, self.definitions = step, pure_metrics(metrics)
+        self.metrics: dict[str, PureMetric] = {}  # the definitions, completed by the first batch
+        self.output: Callable[..., Any] = jax.jit(step.infer)
+        self.measure: Callable[..., dict[str, Any]] = jax.jit(self._measured, donate_argnums=1)
+
+    def begin(self, values: Mapping[str, Any], batch: Batch) -> dict[str, Any]:
+        """The state before the first batch."""
+        output = jax.eval_shape(self.step.infer, values, batch.inputs, batch.named)
+        self.step.check_labels(output, batch.label)
+        self.metrics = {name: metric.for_batch(batch.label, output) for name, metric in self.definitions.items()}
+        metrics = {name: metric.init() for name, metric in self.metrics.items()}
+        return {'loss': double_float.zero(), 'samples': double_float.zero(), 'metrics': metrics}
+
+    def _measured(
+        self, values: Mapping[str, Any], state: dict[str, Any], batch: Batch, mask: jax.Array | None
+    ) -> dict[str, Any]:
+        """The state after a batch."""
+        output = self.step.infer(values, batch.inputs, batch.named)
+        losses = self.step.losses(output, batch.label)
+        valid = jnp.ones(losses.shape, bool) if mask is None else mask
+        metrics = {
+            name: m.update(state['metrics'][name], batch.label, output, mask) for name, m in self.metrics.items()
+        }
+        return {
+            'loss': double_float.add(state['loss'], double_float.total(losses, valid)),
+            'samples': double_float.add(state['samples'], double_float.total(valid, valid)),
+            'metrics': metrics,
+        }
+
+    def results(self, state: dict[str, Any]) -> dict[str, Any]:
+        """The numbers: the mean loss, and the metrics; waits for the device."""
+        state = jax.device_get(state)
+        loss = float(double_float.value(state['loss']) / double_float.value(state['samples']))
+        return {'loss': loss, **{name: plain(m.result(state['metrics'][name])) for name, m in self.metrics.items()}}
+
+
+def plain(value: Any) -> Any:
+    """A metric's value as JSON can hold it."""
+    return jax.tree.map(lambda leaf: np.asarray(leaf).tolist(), value)
+
+
+def batches_of_inputs(data: Any, batch_size: int, count: int | None) -> Iterator[tuple[Sequence[Any], dict[str, Any]]]:
+    """Inputs by position and by name, batch by batch; labels are left out.
+
+    Args:
+        data: as for `Trainer.predict`.
+        batch_size: the number of rows of a batch that an array is cut into.
+        count: how many inputs by position the network takes, if that is known.
+    """
+    if hasattr(data, 'shape'):
+        (data,) = as_arrays((data,))
+        data = [data[start : start + batch_size] for start in range(0, len(data), batch_size)]
+    for given in _opened(data):
+        batch = as_arrays(given)
+        if isinstance(batch[0], dict):
+            yield (), {name: value for name, value in batch[0].items() if name != 'label'}
+        else:
+            yield batch[:-1] if count is not None and len(batch) == count + 1 else batch, {}
+
+
+def _opened(data: Any) -> Iterator[Any]:
+    """The batches of inputs, of an iterable or a function of the epoch; an array alone is a batch here."""
+    if isinstance(data, list) and data and all(hasattr(part, 'shape') for part in data):
+        return iter(data)
+    return opened(data, 0)
+
+
+def number_of_inputs(definition: Layer) -> int | None:
+    """How many inputs `forward` takes, if that is one number; containers take those of their first layer."""
+    arguments = list(inspect.signature(forward_class(definition).forward).parameters.values())[1:]
+    if any(argument.kind is argument.VAR_POSITIONAL for argument in arguments):
+        first = next((value for value in vars(definition).values() if isinstance(value, Layer)), None)
+        return None if first is None else number_of_inputs(first)
+    return len(arguments) if all(argument.default is argument.empty for argument in arguments) else None
+
+
+def rows_on_host(output: Any, rows: int | None) -> Any:
+    """The output on the host, less the padding."""
+    return jax.tree.map(lambda leaf: np.asarray(leaf)[:rows], output)

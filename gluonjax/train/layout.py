@@ -1,0 +1,94 @@
+"""Layout: how the leaves of a training state lie in the arguments of a compiled step.
+
+An array that goes into a compiled step and comes out of it costs as much as some thousand numbers, and most leaves of a
+state, beside the params, are small: counts, rates, sums, the key. These are packed into one vector of 32-bit words.
+"""
+
+import functools
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+Kind = tuple[tuple[int, ...], np.dtype]  # a shape and a dtype
+
+SMALL = 16  # the most numbers of a leaf that is packed
+
+
+class Layout:
+    """Which leaves are packed, which others a step replaces, and which it only reads.
+
+    Args:
+        leaves: arrays, in the order in which they are split and joined.
+        moving: which of them a step replaces.
+
+    >>> leaves = [np.float32(0.5), np.zeros(100), np.ones(100), np.int32(7)]
+    >>> layout = Layout(leaves, [True, False, True, True])
+    >>> (words, moving), (fixed,) = layout.split(leaves)
+    >>> words.tolist()
+    [1056964608, 7]
+    >>> [leaf.shape for leaf in layout.join((words, moving), (fixed,))]
+    [(), (100,), (100,), ()]
+    """
+
+    def __init__(self, leaves: Sequence[Any], moving: Sequence[bool]):
+        self.kinds = [(leaf.shape, np.dtype(leaf.dtype)) if _is_packed(leaf) else None for leaf in leaves]
+        self.moving = list(moving)
+
+    def split(self, leaves: Sequence[Any]) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+        """The packed vector and the leaves that move, and the leaves that stay."""
+        moving, fixed = self.select(leaves)
+        packed = [leaf for leaf, kind in zip(leaves, self.kinds, strict=True) if kind is not None]
+        return (_packed(packed), *moving), fixed
+
+    def select(self, items: Sequence[Any]) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+        """Of something for each leaf, that for leaves that move, and for leaves that stay; not for packed ones."""
+        rows = [row for row in zip(items, self.kinds, self.moving, strict=True) if row[1] is None]
+        return tuple(item for item, _, moves in rows if moves), tuple(item for item, _, moves in rows if not moves)
+
+    def join(self, moving: Sequence[Any], fixed: Sequence[Any]) -> list[Any]:
+        """The leaves; those that were packed are NumPy's if the vector is."""
+        words, *others = moving
+        kinds = tuple(kind for kind in self.kinds if kind is not None)
+        small, large, rest = iter(_unpacked(words, kinds)), iter(others), iter(fixed)
+        rows = zip(self.kinds, self.moving, strict=True)
+        return [next(small) if kind is not None else next(large if moves else rest) for kind, moves in rows]
+
+
+def _is_packed(leaf: Any) -> bool:
+    """Whether a leaf is small, of 32-bit numbers, and whole on every device."""
+    sharding, words = getattr(leaf, 'sharding', None), leaf.dtype in ('float32', 'int32', 'uint32')
+    return words and leaf.size <= SMALL and (sharding is None or sharding.is_fully_replicated)
+
+
+def _packed(leaves: Sequence[Any]) -> Any:
+    if any(isinstance(leaf, jax.Array) for leaf in leaves):
+        return _pack(tuple(leaves))
+    return np.concatenate([np.zeros(0, np.uint32), *(leaf.ravel().view(np.uint32) for leaf in leaves)])
+
+
+@jax.jit
+def _pack(leaves: tuple[Any, ...]) -> jax.Array:
+    return jnp.concatenate([jax.lax.bitcast_convert_type(leaf, jnp.uint32).ravel() for leaf in leaves])
+
+
+def _unpacked(words: Any, kinds: tuple[Kind, ...]) -> Sequence[Any]:
+    if isinstance(words, jax.Array):
+        return _unpack(words, kinds)
+    return [part.view(dtype).reshape(shape) for part, (shape, dtype) in _parts(words, kinds)]
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def _unpack(words: jax.Array, kinds: tuple[Kind, ...]) -> list[jax.Array]:
+    return [jax.lax.bitcast_convert_type(part, dtype).reshape(shape) for part, (shape, dtype) in _parts(words, kinds)]
+
+
+def _parts(words: Any, kinds: tuple[Kind, ...]) -> Iterator[tuple[Any, Kind]]:
+    start = 0
+    for kind in kinds:
+        size = math.prod(kind[0])
+        yield words[start : start + size], kind
+        start += size
