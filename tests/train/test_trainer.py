@@ -387,7 +387,7 @@ def test_what_is_no_network(net, message):
 def test_options_that_cannot_be():
     with pytest.raises(errors.ArgumentError, match="last_batch must be one of 'pad', 'keep', 'discard'; got 'throw'"):
         Trainer(mlp(), CE, last_batch='throw')
-    with pytest.raises(errors.ArgumentError, match='no optimizer has this name'):
+    with pytest.raises(errors.ArgumentError, match='no optimizer is named'):
         Trainer(mlp(), CE, 'sgdd')
 
 
