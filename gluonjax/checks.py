@@ -1,4 +1,4 @@
-"""Checks of arguments and inputs that layers share; the run adds to each error in which layer it was."""
+"""Checks of arguments and inputs that layers share; errors say in which layer they arose."""
 
 import math
 import numbers
@@ -15,7 +15,7 @@ from jax.typing import DTypeLike
 from gluonjax.errors import ArgumentError, DTypeError, ShapeError
 
 
-def size(name: str, value, least: int | None = 1) -> int:
+def size(name: str, value: Any, least: int | None = 1) -> int:
     """An int of at least `least`; any int if that is None."""
     try:
         number = operator.index(value)
@@ -66,13 +66,13 @@ def one_of(name: str, value: Any, choices: Iterable[Any]) -> Any:
     return value
 
 
-def optional_size(name: str, value) -> int | None:
+def optional_size(name: str, value: Any) -> int | None:
     """A size, or None where the input decides; MXNet writes 0 for that."""
     return None if value is None or value == 0 else size(name, value)
 
 
-def per_axis(name: str, value, rank: int, least: int = 1) -> tuple[int, ...]:
-    """One whole number for each spatial axis; a single one stands for all.
+def per_axis(name: str, value: Any, rank: int, least: int = 1) -> tuple[int, ...]:
+    """One int for each spatial axis; a single one stands for all.
 
     >>> per_axis('strides', 2, 2)
     (2, 2)
@@ -91,13 +91,13 @@ def layout(value: str, spatial: str) -> str:
     return value
 
 
-def rank(x, expected: int, meaning: str) -> None:
+def rank(x: Any, expected: int, meaning: str) -> None:
     """The input has this many axes."""
     if x.ndim != expected:
         raise ShapeError('the input has the wrong number of axes', expected=f'{expected} ({meaning})', got=x.shape)
 
 
-def floating(x) -> None:
+def floating(x: Any) -> None:
     """The input is of floating point."""
     if not jnp.issubdtype(x.dtype, jnp.floating):
         raise DTypeError(
@@ -105,12 +105,12 @@ def floating(x) -> None:
         )
 
 
-def known(value) -> np.ndarray | None:
+def known(value: Any) -> np.ndarray | None:
     """The value of an array; None inside a transformation that hides it."""
     return None if isinstance(value, jax.core.Tracer) else np.asarray(value)
 
 
-def promoted(*arrays) -> list[jax.Array]:
+def promoted(*arrays: Any) -> list[jax.Array]:
     """The arrays in the dtype that JAX promotes them to."""
     dtype = jnp.result_type(*arrays)
     return [array.astype(dtype) for array in arrays]

@@ -21,8 +21,8 @@ class Constructed(abc.ABCMeta):
     and those of `_ignored_arguments`, which Gluon programs pass, go nowhere.
     """
 
-    __instancecheck__ = type.__instancecheck__  # those of ABCMeta are slow, and `register` is not used
-    __subclasscheck__ = type.__subclasscheck__
+    __instancecheck__: Any = type.__instancecheck__  # those of ABCMeta are slow, and `register` is not used
+    __subclasscheck__: Any = type.__subclasscheck__
 
     _shared_arguments: tuple[str, ...] = ()
     _ignored_arguments: tuple[str, ...] = ()
@@ -135,7 +135,9 @@ class Registry(Generic[_Base]):
     """
 
     def __init__(self, kind: str, base: type[_Base], left_out: Mapping[str, str] | None = None):
-        self.kind, self.base, self.left_out = kind, base, left_out or {}
+        self.kind: str = kind
+        self.base: type[_Base] = base
+        self.left_out: Mapping[str, str] = left_out or {}
         self.classes: dict[str, Any] = {}
 
     def register(self, cls: _Class) -> _Class:

@@ -17,7 +17,7 @@ class GluonError(Exception):
       try: pass 3
     """
 
-    located = False  # whether the message says where in a network it was
+    located: bool = False  # whether the message says where in a network it was
 
     def __init__(self, what: str, *, expected: object = None, got: object = None, remedy: str | None = None):
         details = (('expected', expected), ('got', got), ('try', remedy))
@@ -29,7 +29,8 @@ class GluonError(Exception):
     def locate(self, *lines: str) -> None:
         """Adds lines that say where it arose, if it does not say so yet."""
         if not self.located:
-            self.located, self.args = True, ('\n  '.join([str(self), *lines]),)
+            self.located = True
+            Exception.__init__(self, '\n  '.join([str(self), *lines]))
 
 
 class ArgumentError(GluonError, ValueError):

@@ -6,7 +6,7 @@ Shapes follow MXNet: the first axis counts outputs, the second inputs, the rest 
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -45,6 +45,7 @@ def __dir__() -> list[str]:
     return sorted(__all__)
 
 
+_Class = TypeVar('_Class', bound=type)
 Shape = tuple[int, ...]
 # What the general initializer does with a parameter whose last name ends so; every other name goes to `init_weight`.
 _BY_LAST_NAME = {
@@ -71,7 +72,7 @@ class Initializer(Frozen):
 
     _remedy = 'make a new initializer'
 
-    def __init_subclass__(cls, **kwargs: Any):
+    def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if hasattr(cls, '_init_weight'):
             raise ArgumentError(
@@ -79,7 +80,7 @@ class Initializer(Frozen):
                 remedy='rename it to init_weight(self, key, shape, dtype, name), and return the values',
             )
 
-    def __init__(self, **arguments: Any):
+    def __init__(self, **arguments: Any) -> None:
         """Takes the arguments that MXNet's initializers hand on to their base; it has no use for them."""
         if arguments and type(self).__init__ is Initializer.__init__:
             raise TypeError(f'{type(self).__name__}() takes no arguments, got {sorted(arguments)}')
@@ -165,7 +166,16 @@ def _as_dtype(array: jax.Array, dtype: DTypeLike, whose: str) -> jax.Array:
 
 InitializerLike = Initializer | str | Callable[[Any, Any, Any], Any]  # what `create` takes
 INITIALIZERS = Registry('initializer', Initializer)
-register, alias = INITIALIZERS.register, INITIALIZERS.alias
+
+
+def register(cls: _Class) -> _Class:
+    """Class decorator: makes an initializer known to `create` by its name in lower case."""
+    return INITIALIZERS.register(cls)
+
+
+def alias(*names: str) -> Callable[[_Class], _Class]:
+    """Class decorator: makes an initializer known to `create` by further names."""
+    return INITIALIZERS.alias(*names)
 
 
 def create(initializer: InitializerLike, **arguments: Any) -> Initializer:
@@ -196,8 +206,8 @@ def create(initializer: InitializerLike, **arguments: Any) -> Initializer:
 class _Function(Initializer):
     """A plain function `f(key, shape, dtype)` as an initializer."""
 
-    def __init__(self, function: Callable[..., Any]):
-        self.function = function
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function: Callable[..., Any] = function
 
     def init_weight(self, key: jax.Array, shape: Shape, dtype: DTypeLike, name: str) -> jax.Array:
         return self.function(key, shape, dtype)
@@ -233,8 +243,8 @@ class Constant(Initializer):
            [1., 2.]], dtype=float32)
     """
 
-    def __init__(self, value: ArrayLike | Sequence[Any] = 0.0):
-        self.value = _private(value)
+    def __init__(self, value: ArrayLike | Sequence[Any] = 0.0) -> None:
+        self.value: Any = _private(value)
 
     def distribution(self, shape: Shape) -> Distribution | None:
         real = isinstance(self.value, int | float | np.integer | np.floating)
@@ -252,8 +262,8 @@ class Constant(Initializer):
 class Uniform(Initializer):
     """Uniform on [-scale, scale). The default initializer of a network is `Uniform(0.07)`."""
 
-    def __init__(self, scale: float = 0.07):
-        self.scale = checks.number('scale', scale, 0, finite=True)
+    def __init__(self, scale: float = 0.07) -> None:
+        self.scale: float = checks.number('scale', scale, 0, finite=True)
 
     def distribution(self, shape: Shape) -> Distribution | None:
         return Distribution('uniform', self.scale)
@@ -264,8 +274,8 @@ class Uniform(Initializer):
 class Normal(Initializer):
     """Normal with mean 0 and standard deviation `sigma`."""
 
-    def __init__(self, sigma: float = 0.01):
-        self.sigma = checks.number('sigma', sigma, 0, finite=True)
+    def __init__(self, sigma: float = 0.01) -> None:
+        self.sigma: float = checks.number('sigma', sigma, 0, finite=True)
 
     def distribution(self, shape: Shape) -> Distribution | None:
         return Distribution('normal', self.sigma)
@@ -286,11 +296,11 @@ class Xavier(Initializer):
         ArgumentError: on an unknown type.
     """
 
-    def __init__(self, rnd_type: str = 'uniform', factor_type: str = 'avg', magnitude: float = 3):
-        self.rnd_type = checks.one_of('rnd_type', rnd_type, ('uniform', 'gaussian'))
-        self.factor_type = checks.one_of('factor_type', factor_type, ('avg', 'in', 'out'))
+    def __init__(self, rnd_type: str = 'uniform', factor_type: str = 'avg', magnitude: float = 3) -> None:
+        self.rnd_type: str = checks.one_of('rnd_type', rnd_type, ('uniform', 'gaussian'))
+        self.factor_type: str = checks.one_of('factor_type', factor_type, ('avg', 'in', 'out'))
         checks.number('magnitude', magnitude, 0, finite=True)
-        self.magnitude = magnitude
+        self.magnitude: float = magnitude
 
     def distribution(self, shape: Shape) -> Distribution | None:
         _check_axes(self, shape, 2)
@@ -305,8 +315,8 @@ class Xavier(Initializer):
 class MSRAPrelu(Xavier):
     """He et al. (2015), for networks with PReLU of this slope: gaussian Xavier of magnitude `2 / (1 + slope^2)`."""
 
-    def __init__(self, factor_type: str = 'avg', slope: float = 0.25):
-        self.slope = checks.number('slope', slope, finite=True)
+    def __init__(self, factor_type: str = 'avg', slope: float = 0.25) -> None:
+        self.slope: float = checks.number('slope', slope, finite=True)
         super().__init__('gaussian', factor_type, 2.0 / (1 + slope**2))
 
 
@@ -321,9 +331,9 @@ class Orthogonal(Initializer):
         rand_type: the random matrix is 'uniform' on [-1, 1) or 'normal'.
     """
 
-    def __init__(self, scale: float = 1.414, rand_type: str = 'uniform'):
-        self.scale = checks.number('scale', scale, finite=True)
-        self.rand_type = checks.one_of('rand_type', rand_type, ('uniform', 'normal'))
+    def __init__(self, scale: float = 1.414, rand_type: str = 'uniform') -> None:
+        self.scale: float = checks.number('scale', scale, finite=True)
+        self.rand_type: str = checks.one_of('rand_type', rand_type, ('uniform', 'normal'))
 
     def init_weight(self, key: jax.Array, shape: Shape, dtype: DTypeLike, name: str) -> jax.Array:
         _check_axes(self, shape, 2)
@@ -350,8 +360,8 @@ class Bilinear(Initializer):
 class LSTMBias(Initializer):
     """Zero, but `forget_bias` in the second quarter, where an LSTM's forget gate has its bias."""
 
-    def __init__(self, forget_bias: float = 1.0):
-        self.forget_bias = checks.number('forget_bias', forget_bias, finite=True)
+    def __init__(self, forget_bias: float = 1.0) -> None:
+        self.forget_bias: float = checks.number('forget_bias', forget_bias, finite=True)
 
     def init_weight(self, key: jax.Array, shape: Shape, dtype: DTypeLike, name: str) -> jax.Array:
         _check_axes(self, shape, 1)
@@ -371,10 +381,11 @@ class Mixed(Initializer):
     Xavier()
     """
 
-    def __init__(self, patterns: Sequence[str], initializers: Sequence[InitializerLike]):
+    def __init__(self, patterns: Sequence[str], initializers: Sequence[InitializerLike]) -> None:
         if len(patterns) != len(initializers):
             raise ArgumentError('Mixed takes one initializer a pattern', expected=len(patterns), got=len(initializers))
-        self.patterns, self.initializers = tuple(patterns), tuple(map(create, initializers))
+        self.patterns: tuple[str, ...] = tuple(patterns)
+        self.initializers: tuple[Initializer, ...] = tuple(map(create, initializers))
 
     def for_name(self, name: str) -> Initializer:
         for pattern, initializer in zip(self.patterns, self.initializers, strict=True):
@@ -399,12 +410,12 @@ class Load(Initializer):
 
     def __init__(
         self, param: Mapping[str, ArrayLike], default_init: InitializerLike | None = None, verbose: bool = False
-    ):
+    ) -> None:
         if not isinstance(param, Mapping):
             raise ArgumentError('Load takes a dict of arrays by name', got=repr(param))
-        self.param = {re.sub('^(arg|aux):', '', name): _private(value) for name, value in param.items()}
-        self.default_init = None if default_init is None else create(default_init)
-        self.verbose = verbose
+        self.param: dict[str, Any] = {re.sub('^(arg|aux):', '', name): _private(value) for name, value in param.items()}
+        self.default_init: Initializer | None = None if default_init is None else create(default_init)
+        self.verbose: bool = verbose
 
     def has_value_for(self, name: str) -> bool:
         return name in self.param

@@ -64,11 +64,11 @@ class LRScheduler(Frozen):
         warmup_begin_lr: float = 0.0,
         warmup_mode: WarmupMode = 'linear',
     ) -> None:
-        self.base_lr = checks.number('base_lr', base_lr)
-        self.warmup_steps = checks.size('warmup_steps', warmup_steps, least=0)
-        self.warmup_begin_lr = checks.number('warmup_begin_lr', warmup_begin_lr, most=self.base_lr)
-        self.warmup_mode = checks.one_of('warmup_mode', warmup_mode, ('linear', 'constant'))
-        self.warmup_final_lr = self.base_lr
+        self.base_lr: float = checks.number('base_lr', base_lr)
+        self.warmup_steps: int = checks.size('warmup_steps', warmup_steps, least=0)
+        self.warmup_begin_lr: float = checks.number('warmup_begin_lr', warmup_begin_lr, most=self.base_lr)
+        self.warmup_mode: WarmupMode = checks.one_of('warmup_mode', warmup_mode, ('linear', 'constant'))
+        self.warmup_final_lr: float = self.base_lr
 
     def after_warmup(self, num_update: Any, xp: Any) -> Any:
         """The rate of an update after the warm-up; `xp` is the numpy or jax.numpy that `num_update` belongs to.
@@ -130,9 +130,9 @@ class FactorScheduler(LRScheduler):
         warmup_mode: WarmupMode = 'linear',
     ) -> None:
         super().__init__(base_lr, warmup_steps, warmup_begin_lr, warmup_mode)
-        self.step = checks.size('step', step)
-        self.factor = checks.number('factor', factor, 0, 1)
-        self.stop_factor_lr = checks.number('stop_factor_lr', stop_factor_lr)
+        self.step: int = checks.size('step', step)
+        self.factor: float = checks.number('factor', factor, 0, 1)
+        self.stop_factor_lr: float = checks.number('stop_factor_lr', stop_factor_lr)
 
     def after_warmup(self, num_update: Any, xp: Any) -> Any:
         changes = xp.maximum(num_update - 1, 0) // self.step
@@ -161,8 +161,8 @@ class MultiFactorScheduler(LRScheduler):
         super().__init__(base_lr, warmup_steps, warmup_begin_lr, warmup_mode)
         if not isinstance(step, list | tuple) or not step or sorted(set(step)) != list(step):
             raise ArgumentError(f'step must be a list of increasing ints, got {step!r}')
-        self.step = tuple(checks.size('step', number) for number in step)
-        self.factor = checks.number('factor', factor, 0, 1)
+        self.step: tuple[int, ...] = tuple(checks.size('step', number) for number in step)
+        self.factor: float = checks.number('factor', factor, 0, 1)
 
     def after_warmup(self, num_update: Any, xp: Any) -> Any:
         changes = sum(xp.where(num_update > number, 1, 0) for number in self.step)
@@ -182,8 +182,8 @@ class _Decay(LRScheduler):
         warmup_mode: WarmupMode,
     ) -> None:
         super().__init__(base_lr, warmup_steps, warmup_begin_lr, warmup_mode)
-        self.max_update = checks.size('max_update', max_update, least=self.warmup_steps + 1)
-        self.final_lr = checks.number('final_lr', final_lr)
+        self.max_update: int = checks.size('max_update', max_update, least=self.warmup_steps + 1)
+        self.final_lr: float = checks.number('final_lr', final_lr)
 
     def remaining(self, progress: Any, xp: Any) -> Any:
         """The fraction of the decay that is still to come, after this fraction of the updates."""
@@ -221,7 +221,7 @@ class PolyScheduler(_Decay):
         warmup_mode: WarmupMode = 'linear',
     ) -> None:
         super().__init__(max_update, base_lr, final_lr, warmup_steps, warmup_begin_lr, warmup_mode)
-        self.pwr = checks.number('pwr', pwr, 0)
+        self.pwr: float = checks.number('pwr', pwr, 0)
 
     def remaining(self, progress: Any, xp: Any) -> Any:
         return (1 - progress) ** self.pwr

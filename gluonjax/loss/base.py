@@ -51,7 +51,8 @@ class Loss(Frozen):
     def __init__(self, weight: float | None, batch_axis: int) -> None:
         if weight is not None:
             checks.number('weight', weight)
-        self.weight, self.batch_axis = weight, checks.size('batch_axis', batch_axis, least=None)
+        self.weight: float | None = weight
+        self.batch_axis: int = checks.size('batch_axis', batch_axis, least=None)
 
     def forward(self, *inputs: Any, **named: Any) -> Array:
         """What the loss computes. Inputs are JAX arrays or None, those of half precision already in float32."""

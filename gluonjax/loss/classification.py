@@ -26,7 +26,7 @@ class HingeLoss(Loss):
 
     def __init__(self, margin: float = 1, weight: float | None = None, batch_axis: int = 0) -> None:
         super().__init__(weight, batch_axis)
-        self.margin = margin
+        self.margin: float = margin
         checks.number('margin', margin)
 
     def forward(self, pred: Array, label: Array, sample_weight: Array | None = None) -> Array:
@@ -73,7 +73,7 @@ class SigmoidBinaryCrossEntropyLoss(Loss):
 
     def __init__(self, from_sigmoid: bool = False, weight: float | None = None, batch_axis: int = 0) -> None:
         super().__init__(weight, batch_axis)
-        self.from_sigmoid = from_sigmoid
+        self.from_sigmoid: bool = from_sigmoid
 
     def allowed_labels(self, pred_shape: tuple[int, ...], label: Any) -> tuple[Any, str] | None:
         return (label >= 0) & (label <= 1), 'numbers from 0 to 1'
@@ -112,7 +112,9 @@ class LogisticLoss(Loss):
         self, weight: float | None = None, batch_axis: int = 0, label_format: Literal['signed', 'binary'] = 'signed'
     ) -> None:
         super().__init__(weight, batch_axis)
-        self.label_format = checks.one_of('label_format', label_format, ('signed', 'binary'))
+        self.label_format: Literal['signed', 'binary'] = checks.one_of(
+            'label_format', label_format, ('signed', 'binary')
+        )
 
     def allowed_labels(self, pred_shape: tuple[int, ...], label: Any) -> tuple[Any, str] | None:
         low, high = (-1, 1) if self.label_format == 'signed' else (0, 1)
@@ -156,14 +158,15 @@ class SoftmaxCrossEntropyLoss(Loss):
     def __init__(
         self,
         axis: int = -1,
-        sparse_label=True,
+        sparse_label: bool = True,
         from_logits: bool = False,
         weight: float | None = None,
         batch_axis: int = 0,
     ) -> None:
         super().__init__(weight, batch_axis)
-        self.axis = checks.size('axis', axis, least=None)
-        self.sparse_label, self.from_logits = sparse_label, from_logits
+        self.axis: int = checks.size('axis', axis, least=None)
+        self.sparse_label: bool = sparse_label
+        self.from_logits: bool = from_logits
 
     def allowed_labels(self, pred_shape: tuple[int, ...], label: Any) -> tuple[Any, str] | None:
         if not self.sparse_label or not -len(pred_shape) <= self.axis < len(pred_shape):
@@ -230,7 +233,8 @@ class KLDivLoss(Loss):
         self, from_logits: bool = True, axis: int = -1, weight: float | None = None, batch_axis: int = 0
     ) -> None:
         super().__init__(weight, batch_axis)
-        self.from_logits, self.axis = from_logits, checks.size('axis', axis, least=None)
+        self.from_logits: bool = from_logits
+        self.axis: int = checks.size('axis', axis, least=None)
 
     def forward(self, pred: Array, label: Array, sample_weight: Array | None = None) -> Array:
         if not self.from_logits:

@@ -45,8 +45,8 @@ class CTCLoss(Loss):
         label_layout: Literal['NT', 'TN'] = 'NT',
         weight: float | None = None,
     ) -> None:
-        self.layout = checks.one_of('layout', layout, ('NTC', 'TNC'))
-        self.label_layout = checks.one_of('label_layout', label_layout, ('NT', 'TN'))
+        self.layout: Literal['NTC', 'TNC'] = checks.one_of('layout', layout, ('NTC', 'TNC'))
+        self.label_layout: Literal['NT', 'TN'] = checks.one_of('label_layout', label_layout, ('NT', 'TN'))
         super().__init__(weight, label_layout.index('N'))
 
     def forward(

@@ -27,7 +27,7 @@ class TripletLoss(Loss):
 
     def __init__(self, margin: float = 1, weight: float | None = None, batch_axis: int = 0) -> None:
         super().__init__(weight, batch_axis)
-        self.margin = margin
+        self.margin: float = margin
         checks.number('margin', margin)
 
     def forward(self, pred: Array, positive: Array, negative: Array, sample_weight: Array | None = None) -> Array:
@@ -59,7 +59,7 @@ class CosineEmbeddingLoss(Loss):
 
     def __init__(self, weight: float | None = None, batch_axis: int = 0, margin: float = 0) -> None:
         super().__init__(weight, batch_axis)
-        self.margin = margin
+        self.margin: float = margin
         checks.number('margin', margin)
 
     def forward(self, input1: Array, input2: Array, label: Array, sample_weight: Array | None = None) -> Array:
@@ -109,7 +109,7 @@ class SDMLLoss(Loss):
 
     def __init__(self, smoothing_parameter: float = 0.3, weight: float | None = 1.0, batch_axis: int = 0) -> None:
         super().__init__(weight, batch_axis)
-        self.smoothing_parameter = smoothing_parameter
+        self.smoothing_parameter: float = smoothing_parameter
         if not 0 <= checks.number('smoothing_parameter', smoothing_parameter) < 1:
             raise ArgumentError(f'smoothing_parameter must be >= 0 and < 1, got {smoothing_parameter!r}')
 

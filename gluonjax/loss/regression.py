@@ -63,7 +63,7 @@ class HuberLoss(Loss):
 
     def __init__(self, rho: float = 1, weight: float | None = None, batch_axis: int = 0) -> None:
         super().__init__(weight, batch_axis)
-        self.rho = rho
+        self.rho: float = rho
         if checks.number('rho', rho) <= 0:
             raise ArgumentError(f'rho must be a number above 0, got {rho!r}')
 
@@ -98,7 +98,8 @@ class PoissonNLLLoss(Loss):
         self, weight: float | None = None, from_logits: bool = True, batch_axis: int = 0, compute_full: bool = False
     ) -> None:
         super().__init__(weight, batch_axis)
-        self.from_logits, self.compute_full = from_logits, compute_full
+        self.from_logits: bool = from_logits
+        self.compute_full: bool = compute_full
 
     def forward(
         self, pred: Array, target: Array, sample_weight: Array | None = None, epsilon: ArrayLike = 1e-08

@@ -72,7 +72,7 @@ class Accuracy(DeviceMetric):
     def __init__(
         self, axis: int = 1, name: str = 'accuracy', output_names: Names = None, label_names: Names = None
     ) -> None:
-        self.axis = axis
+        self.axis: int = axis
         super().__init__(_Right(axis), name, output_names, label_names)
 
 
@@ -119,7 +119,7 @@ class TopKAccuracy(DeviceMetric):
     ) -> None:
         if top_k == 1:
             raise ArgumentError('top_k must be an int >= 2, got 1', remedy='use Accuracy')
-        self.top_k = checks.size('top_k', top_k, least=2)
+        self.top_k: int = checks.size('top_k', top_k, least=2)
         super().__init__(_AmongTop(self.top_k), f'{name}_{top_k}', output_names, label_names)
 
 
@@ -178,7 +178,7 @@ class BinaryAccuracy(DeviceMetric):
         label_names: Names = None,
         threshold: Threshold = 0.5,
     ) -> None:
-        self.threshold = threshold
+        self.threshold: Threshold = threshold
         super().__init__(_RightSide(_threshold(threshold)), name, output_names, label_names)
 
 
@@ -322,7 +322,10 @@ class F1(DeviceMetric):
         threshold: Threshold | None = None,
         num_classes: int | None = None,
     ) -> None:
-        self.average, self.class_type, self.threshold, self.num_classes = average, class_type, threshold, num_classes
+        self.average: Average = average
+        self.class_type: ClassType = class_type
+        self.threshold: Threshold | None = threshold
+        self.num_classes: int | None = num_classes
         score = _fscore(class_type, threshold, num_classes, 1, average)
         batchwise = average == 'macro' and class_type == 'binary'
         super().__init__(Batchwise(score, fused=True) if batchwise else score, name, output_names, label_names)
@@ -358,8 +361,11 @@ class Fbeta(DeviceMetric):
         average: Average = 'micro',
         num_classes: int | None = None,
     ) -> None:
-        self.class_type, self.beta, self.threshold, self.average = class_type, beta, threshold, average
-        self.num_classes = num_classes
+        self.class_type: ClassType = class_type
+        self.beta: float = beta
+        self.threshold: Threshold | None = threshold
+        self.average: Average = average
+        self.num_classes: int | None = num_classes
         score = _fscore(class_type, threshold, num_classes, beta, average)
         super().__init__(score, name, output_names, label_names)
 
@@ -392,7 +398,7 @@ class MCC(DeviceMetric):
         average: Literal['macro', 'micro'] = 'macro',
     ) -> None:
         checks.one_of('average', average, ('macro', 'micro'))
-        self.average = average
+        self.average: Literal['macro', 'micro'] = average
         score = _Matthews()
         score = Batchwise(score, fused=True) if average == 'macro' else score
         super().__init__(score, name, output_names, label_names)
@@ -469,7 +475,8 @@ class PCC(DeviceMetric):
         has_global_stats: bool = True,
         num_classes: int | None = None,
     ) -> None:
-        self.has_global_stats, self.num_classes = has_global_stats, num_classes
+        self.has_global_stats: bool = has_global_stats
+        self.num_classes: int | None = num_classes
         super().__init__(_Confusion(checks.optional_size('num_classes', num_classes)), name, output_names, label_names)
 
     def get_global(self) -> tuple[str, Any]:

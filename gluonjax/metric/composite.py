@@ -115,6 +115,9 @@ class CustomMetric(EvalMetric):
     ('custom(<lambda>)', 6.0)
     """
 
+    sum_metric: float
+    num_inst: int
+
     def __init__(
         self,
         feval: Callable[[numpy.ndarray, numpy.ndarray], Any],
@@ -125,7 +128,8 @@ class CustomMetric(EvalMetric):
     ) -> None:
         if name is None:
             name = feval.__name__ if '<' not in feval.__name__ else f'custom({feval.__name__})'
-        self.feval, self.allow_extra_outputs = feval, allow_extra_outputs
+        self.feval: Callable[[numpy.ndarray, numpy.ndarray], Any] = feval
+        self.allow_extra_outputs: bool = allow_extra_outputs
         super().__init__(name, output_names, label_names)
 
     def update(self, labels: Any, preds: Any, mask: ArrayLike | None = None) -> None:

@@ -1,8 +1,8 @@
 """EvalMetric, what MXNet's metrics are: they hold what they have seen."""
 
 import functools
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import jax
 from jax.core import Tracer
@@ -12,6 +12,7 @@ from gluonjax.config import Configured, Registry
 from gluonjax.errors import TransformationError
 from gluonjax.metric.pure import PureMetric, Selected, as_list, selected
 
+_Class = TypeVar('_Class', bound=type)
 Names = Sequence[str] | None
 
 
@@ -36,8 +37,13 @@ class EvalMetric(Configured):
     ('bias', 1.5)
     """
 
+    sum_metric: float
+    num_inst: int
+
     def __init__(self, name: str, output_names: Names = None, label_names: Names = None) -> None:
-        self.name, self.output_names, self.label_names = str(name), output_names, label_names
+        self.name: str = str(name)
+        self.output_names: Names = output_names
+        self.label_names: Names = label_names
         self.reset()
 
     @property
@@ -192,4 +198,13 @@ def _zipped(names: Any, values: Any) -> list[tuple[str, Any]]:
 
 
 METRICS = Registry('metric', EvalMetric)
-register, alias = METRICS.register, METRICS.alias
+
+
+def register(cls: _Class) -> _Class:
+    """Class decorator: makes a metric known to `create` by its name in lower case."""
+    return METRICS.register(cls)
+
+
+def alias(*names: str) -> Callable[[_Class], _Class]:
+    """Class decorator: makes a metric known to `create` by further names."""
+    return METRICS.alias(*names)

@@ -92,7 +92,10 @@ class CrossEntropy(DeviceMetric):
         axis: int = -1,
         from_logits: bool = False,
     ) -> None:
-        self.eps, self.ignore_label, self.axis, self.from_logits = eps, ignore_label, axis, from_logits
+        self.eps: float = eps
+        self.ignore_label: int | None = ignore_label
+        self.axis: int = axis
+        self.from_logits: bool = from_logits
         surprise = _Surprise(float(eps), 0.0, _ignored(ignore_label), axis, bool(from_logits))
         super().__init__(surprise, name, output_names, label_names)
 
@@ -119,7 +122,7 @@ class NegativeLogLikelihood(DeviceMetric):
     def __init__(
         self, eps: float = 1e-12, name: str = 'nll-loss', output_names: Names = None, label_names: Names = None
     ) -> None:
-        self.eps = eps
+        self.eps: float = eps
         super().__init__(_Surprise(float(eps)), name, output_names, label_names)
 
 
@@ -150,7 +153,8 @@ class Perplexity(DeviceMetric):
         output_names: Names = None,
         label_names: Names = None,
     ) -> None:
-        self.ignore_label, self.axis = ignore_label, axis
+        self.ignore_label: int | None = ignore_label
+        self.axis: int = axis
         surprise = _Surprise(0.0, 1e-10, _ignored(ignore_label), axis, exponential=True)
         super().__init__(surprise, name, output_names, label_names)
 

@@ -63,7 +63,7 @@ class MAE(DeviceMetric):
         label_names: Names = None,
         average: Literal['macro', 'micro'] = 'macro',
     ) -> None:
-        self.average = average
+        self.average: Literal['macro', 'micro'] = average
         super().__init__(_averaged(_AbsoluteError(), average), name, output_names, label_names)
 
 
@@ -92,7 +92,7 @@ class MSE(DeviceMetric):
         label_names: Names = None,
         average: Literal['macro', 'micro'] = 'macro',
     ) -> None:
-        self.average = average
+        self.average: Literal['macro', 'micro'] = average
         super().__init__(_averaged(_SquaredError(), average), name, output_names, label_names)
 
 
@@ -121,7 +121,7 @@ class RMSE(DeviceMetric):
         label_names: Names = None,
         average: Literal['macro', 'micro'] = 'macro',
     ) -> None:
-        self.average = average
+        self.average: Literal['macro', 'micro'] = average
         super().__init__(_averaged(_SquaredError(root=True), average), name, output_names, label_names)
 
 
@@ -197,5 +197,5 @@ class PearsonCorrelation(DeviceMetric):
         label_names: Names = None,
         average: Literal['macro', 'micro'] = 'macro',
     ) -> None:
-        self.average = average
+        self.average: Literal['macro', 'micro'] = average
         super().__init__(_averaged(_Correlation(), average), name, output_names, label_names)

@@ -26,7 +26,7 @@ class AdaGrad(Optimizer):
 
     def __init__(self, eps: float = 1e-7, **options: Unpack[RateAndOptions]) -> None:
         super().__init__(**options)
-        self.eps = checks.number('eps', eps, 0)
+        self.eps: float = checks.number('eps', eps, 0)
 
     def transformation(self) -> Transformation:
         return tx.chain(self.clip(), tx.scale_by_rss(0.0, self.eps), add_weight_decay(), scale_by_learning_rate())
@@ -49,7 +49,7 @@ class GroupAdaGrad(Optimizer):
 
     def __init__(self, eps: float = 1e-5, **options: Unpack[RateAndOptions]) -> None:
         super().__init__(**options)
-        self.eps = checks.number('eps', eps, 0)
+        self.eps: float = checks.number('eps', eps, 0)
         if self.wd:
             raise ArgumentError(f'GroupAdaGrad has no weight decay: wd must be 0, got {self.wd}')
 
@@ -81,7 +81,8 @@ class AdaDelta(Optimizer):
 
     def __init__(self, rho: float = 0.90, epsilon: float = 1e-5, **options: Unpack[RateAndOptions]) -> None:
         super().__init__(**options)
-        self.rho, self.epsilon = checks.fraction('rho', rho), checks.number('epsilon', epsilon, 0)
+        self.rho: float = checks.fraction('rho', rho)
+        self.epsilon: float = checks.number('epsilon', epsilon, 0)
         if self.lr_mult or self.lr_scheduler is not None:
             raise _no_rate()
 
@@ -125,9 +126,13 @@ class RMSProp(Optimizer):
         **options: Unpack[Options],
     ) -> None:
         super().__init__(learning_rate=learning_rate, **options)
-        self.gamma1, self.gamma2 = checks.fraction('gamma1', gamma1), checks.fraction('gamma2', gamma2)
-        self.epsilon, self.centered = checks.number('epsilon', epsilon, 0), bool(centered)
-        self.clip_weights = None if clip_weights is None else checks.positive('clip_weights', clip_weights)
+        self.gamma1: float = checks.fraction('gamma1', gamma1)
+        self.gamma2: float = checks.fraction('gamma2', gamma2)
+        self.epsilon: float = checks.number('epsilon', epsilon, 0)
+        self.centered: bool = bool(centered)
+        self.clip_weights: float | None = (
+            None if clip_weights is None else checks.positive('clip_weights', clip_weights)
+        )
 
     def transformation(self) -> Transformation:
         gradient = tx.chain(add_weight_decay(), self.clip())
@@ -150,8 +155,9 @@ class _WithMoments(Optimizer):
         self, learning_rate: float | None, beta1: float, beta2: float, epsilon: float, **options: Unpack[Options]
     ) -> None:
         super().__init__(learning_rate=learning_rate, **options)
-        self.beta1, self.beta2 = checks.fraction('beta1', beta1), checks.fraction('beta2', beta2)
-        self.epsilon = checks.number('epsilon', epsilon, 0)
+        self.beta1: float = checks.fraction('beta1', beta1)
+        self.beta2: float = checks.fraction('beta2', beta2)
+        self.epsilon: float = checks.number('epsilon', epsilon, 0)
 
     def ratio(self) -> Transformation:
         """`m / (sqrt(v) + epsilon)`."""
@@ -193,7 +199,7 @@ class Adam(_WithMoments):
         **options: Unpack[Options],
     ) -> None:
         super().__init__(learning_rate, beta1, beta2, epsilon, **options)
-        self.lazy_update = lazy_update
+        self.lazy_update: bool = lazy_update
 
     def transformation(self) -> Transformation:
         gradient = tx.chain(add_weight_decay(), self.clip())
@@ -228,7 +234,7 @@ class AdamW(_WithMoments):
         **options: Unpack[Options],
     ) -> None:
         super().__init__(learning_rate, beta1, beta2, epsilon, **options)
-        self.correct_bias = bool(correct_bias)
+        self.correct_bias: bool = bool(correct_bias)
 
     def transformation(self) -> Transformation:
         correction = tx.correct_bias(self.beta1, self.beta2) if self.correct_bias else tx.identity()
@@ -264,9 +270,9 @@ class LAMB(_WithMoments):
         **options: Unpack[Options],
     ) -> None:
         super().__init__(learning_rate, beta1, beta2, epsilon, **options)
-        self.lower_bound = None if lower_bound is None else checks.positive('lower_bound', lower_bound)
-        self.upper_bound = None if upper_bound is None else checks.positive('upper_bound', upper_bound)
-        self.bias_correction = bool(bias_correction)
+        self.lower_bound: float | None = None if lower_bound is None else checks.positive('lower_bound', lower_bound)
+        self.upper_bound: float | None = None if upper_bound is None else checks.positive('upper_bound', upper_bound)
+        self.bias_correction: bool = bool(bias_correction)
 
     def transformation(self) -> Transformation:
         ratio = self.corrected_ratio() if self.bias_correction else self.ratio()
@@ -302,7 +308,8 @@ class Adamax(Optimizer):
         self, learning_rate: float | None = 0.002, beta1: float = 0.9, beta2: float = 0.999, **options: Unpack[Options]
     ) -> None:
         super().__init__(learning_rate=learning_rate, **options)
-        self.beta1, self.beta2 = checks.fraction('beta1', beta1), checks.fraction('beta2', beta2)
+        self.beta1: float = checks.fraction('beta1', beta1)
+        self.beta2: float = checks.fraction('beta2', beta2)
 
     def transformation(self) -> Transformation:
         def function(gradient, kept, weight, info):
@@ -342,7 +349,7 @@ class Nadam(_WithMoments):
         **options: Unpack[Options],
     ) -> None:
         super().__init__(learning_rate, beta1, beta2, epsilon, **options)
-        self.schedule_decay = checks.number('schedule_decay', schedule_decay)
+        self.schedule_decay: float = checks.number('schedule_decay', schedule_decay)
 
     def transformation(self) -> Transformation:
         slots = {'mean': jnp.zeros_like, 'var': tx.real_zeros, 'schedule': lambda weight: jnp.ones((), jnp.float32)}
@@ -379,8 +386,9 @@ class FTML(Optimizer):
         self, beta1: float = 0.6, beta2: float = 0.999, epsilon: float = 1e-8, **options: Unpack[RateAndOptions]
     ) -> None:
         super().__init__(**options)
-        self.beta1, self.beta2 = checks.fraction('beta1', beta1), checks.fraction('beta2', beta2)
-        self.epsilon = checks.number('epsilon', epsilon, 0)
+        self.beta1: float = checks.fraction('beta1', beta1)
+        self.beta2: float = checks.fraction('beta2', beta2)
+        self.epsilon: float = checks.number('epsilon', epsilon, 0)
 
     def transformation(self) -> Transformation:
         slots = {'d': jnp.zeros_like, 'v': jnp.zeros_like, 'z': jnp.zeros_like}
@@ -416,7 +424,8 @@ class Ftrl(Optimizer):
         self, lamda1: float = 0.01, learning_rate: float | None = 0.1, beta: float = 1.0, **options: Unpack[Options]
     ) -> None:
         super().__init__(learning_rate=None if options.get('lr_scheduler') else learning_rate, **options)
-        self.lamda1, self.beta = checks.number('lamda1', lamda1, 0), checks.number('beta', beta, 0)
+        self.lamda1: float = checks.number('lamda1', lamda1, 0)
+        self.beta: float = checks.number('beta', beta, 0)
 
     def transformation(self) -> Transformation:
         leader = tx.with_state({'z': jnp.zeros_like, 'n': jnp.zeros_like}, _still_without_rate(self._follow))

@@ -5,7 +5,7 @@ import inspect
 import re
 from collections.abc import Callable, Mapping
 from types import SimpleNamespace
-from typing import Any, ClassVar, Self, TypedDict
+from typing import Any, ClassVar, Self, TypedDict, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -19,6 +19,7 @@ from gluonjax.optimizer.state import OptimizerState, ScheduledState
 from gluonjax.optimizer.transforms import ParamInfo, Transformation, UpdateInfo
 from gluonjax.tree import FrozenDict, flatten, matches, nest, no_match
 
+_Class = TypeVar('_Class', bound=type)
 Schedule = Callable[[Any], Any]  # a scheduler of ours, or any function of the number of the update
 
 
@@ -115,14 +116,17 @@ class Optimizer(Frozen):
             )
         if lr_scheduler is None and learning_rate is None:
             learning_rate = 0.01
-        self.learning_rate = _rate(learning_rate)
-        self.wd = checks.number('wd', wd)
-        self.rescale_grad = checks.number('rescale_grad', rescale_grad)
-        self.clip_gradient = None if clip_gradient is None else checks.positive('clip_gradient', clip_gradient)
-        self.lr_scheduler = _scheduler(lr_scheduler, self.learning_rate)
-        self.begin_num_update = checks.size('begin_num_update', begin_num_update, least=0)
-        self.multi_precision = bool(multi_precision)
-        self.lr_mult, self.wd_mult = _factors('lr_mult', lr_mult), _factors('wd_mult', wd_mult)
+        self.learning_rate: float | None = _rate(learning_rate)
+        self.wd: float = checks.number('wd', wd)
+        self.rescale_grad: float = checks.number('rescale_grad', rescale_grad)
+        self.clip_gradient: float | None = (
+            None if clip_gradient is None else checks.positive('clip_gradient', clip_gradient)
+        )
+        self.lr_scheduler: Any = _scheduler(lr_scheduler, self.learning_rate)
+        self.begin_num_update: int = checks.size('begin_num_update', begin_num_update, least=0)
+        self.multi_precision: bool = bool(multi_precision)
+        self.lr_mult: Mapping[str, float] | None = _factors('lr_mult', lr_mult)
+        self.wd_mult: Mapping[str, float] | None = _factors('wd_mult', wd_mult)
 
     def transformation(self) -> Transformation:
         """The transformation of rescaled gradients into updates; it is handed `info`, see `optimizer.transforms`.
@@ -203,7 +207,11 @@ OPTIMIZERS = Registry(
         'test': "'sgd'",
     },
 )
-register = OPTIMIZERS.register
+
+
+def register(cls: _Class) -> _Class:
+    """Class decorator: makes an optimizer known to `create` by its name in lower case."""
+    return OPTIMIZERS.register(cls)
 
 
 def create(optimizer: Any, **options: Any) -> Any:

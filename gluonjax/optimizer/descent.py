@@ -35,7 +35,8 @@ class SGD(Optimizer):
 
     def __init__(self, momentum: float = 0.0, lazy_update: bool = True, **options: Unpack[RateAndOptions]) -> None:
         super().__init__(**options)
-        self.momentum, self.lazy_update = checks.fraction('momentum', momentum), lazy_update
+        self.momentum: float = checks.fraction('momentum', momentum)
+        self.lazy_update: bool = lazy_update
 
     def transformation(self) -> Transformation:
         return tx.chain(self.clip(), add_weight_decay(), scale_by_learning_rate(), tx.momentum(self.momentum))
@@ -57,7 +58,7 @@ class NAG(Optimizer):
 
     def __init__(self, momentum: float = 0.0, **options: Unpack[RateAndOptions]) -> None:
         super().__init__(**options)
-        self.momentum = checks.fraction('momentum', momentum)
+        self.momentum: float = checks.fraction('momentum', momentum)
 
     def transformation(self) -> Transformation:
         return tx.chain(
@@ -85,7 +86,8 @@ class Signum(Optimizer):
         self, learning_rate: float | None = 0.01, momentum: float = 0.9, wd_lh: float = 0.0, **options: Unpack[Options]
     ) -> None:
         super().__init__(learning_rate=learning_rate, **options)
-        self.momentum, self.wd_lh = checks.fraction('momentum', momentum), checks.number('wd_lh', wd_lh)
+        self.momentum: float = checks.fraction('momentum', momentum)
+        self.wd_lh: float = checks.number('wd_lh', wd_lh)
         if self.wd_lh and not self.momentum:
             raise ArgumentError('wd_lh needs momentum', got=f'wd_lh={wd_lh}, momentum=0', remedy='wd=, the same here')
 
@@ -113,7 +115,7 @@ class SGLD(Optimizer):
     def __init__(self, seed: int | jax.Array = 0, **options: Unpack[RateAndOptions]) -> None:
         super().__init__(**options)
         as_key(seed)
-        self.seed = seed
+        self.seed: int | jax.Array = seed
 
     def transformation(self) -> Transformation:
         return tx.chain(self.clip(), add_weight_decay(), tx.per_parameter(self._wander))
@@ -140,7 +142,8 @@ class DCASGD(Optimizer):
 
     def __init__(self, momentum: float = 0.0, lamda: float = 0.04, **options: Unpack[RateAndOptions]) -> None:
         super().__init__(**options)
-        self.momentum, self.lamda = checks.fraction('momentum', momentum), checks.number('lamda', lamda)
+        self.momentum: float = checks.fraction('momentum', momentum)
+        self.lamda: float = checks.number('lamda', lamda)
 
     def transformation(self) -> Transformation:
         delay = self._compensation()
@@ -185,9 +188,11 @@ class LARS(Optimizer):
         **options: Unpack[RateAndOptions],
     ) -> None:
         super().__init__(**options)
-        self.momentum, self.lazy_update = checks.fraction('momentum', momentum), lazy_update
-        self.eta, self.eps = checks.number('eta', eta), checks.number('eps', eps, 0)
-        self.momentum_correction = momentum_correction
+        self.momentum: float = checks.fraction('momentum', momentum)
+        self.lazy_update: bool = lazy_update
+        self.eta: float = checks.number('eta', eta)
+        self.eps: float = checks.number('eps', eps, 0)
+        self.momentum_correction: bool = momentum_correction
 
     def transformation(self) -> Transformation:
         corrected = self.momentum and self.momentum_correction

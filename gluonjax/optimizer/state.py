@@ -74,7 +74,7 @@ def with_learning_rate(state: Any, value: Any) -> Any:
     return jax.tree.map(lambda node: changed if node is holder else node, state, is_leaf=_holds_rate)
 
 
-def parameter_of(path, names: Iterable[str]) -> str | None:
+def parameter_of(path: Iterable[Any], names: Iterable[str]) -> str | None:
     """The parameter that a leaf of an optimizer's state belongs to: the one whose name ends its path."""
     keys = '.'.join(str(entry.key) for entry in path if isinstance(entry, jax.tree_util.DictKey))
     found = [name for name in names if keys == name or keys.endswith(f'.{name}')]
