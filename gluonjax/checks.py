@@ -15,26 +15,28 @@ from jax.typing import DTypeLike
 from gluonjax.errors import ArgumentError, DTypeError, ShapeError
 
 
-def size(name: str, value: Any, least: int | None = 1) -> int:
-    """An int of at least `least`; any int if that is None."""
+def size(name: str, value: Any, least: int | None = 1, most: int | None = None) -> int:
+    """An int from `least` to `most`; None is no bound."""
     try:
         number = operator.index(value)
     except TypeError:
         number = None
-    if number is None or isinstance(value, bool) or (least is not None and number < least):
-        bound = '' if least is None else f' >= {least}'
-        raise ArgumentError(f'{name} must be an int{bound}, got {value!r}')
+    low, high = -math.inf if least is None else least, math.inf if most is None else most
+    if number is None or isinstance(value, bool) or not low <= number <= high:
+        raise ArgumentError(f'{name} must be {" ".join(["an int", *_bounds(low, high)])}, got {value!r}')
     return number
 
 
 def number(name: str, value: Any, least: float = -math.inf, most: float = math.inf, finite: bool = False) -> float:
     """A real number from `least` to `most`; not infinite, if it is to be `finite`."""
     real = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    number = float(value) if real else math.nan
+    try:
+        number = float(value) if real else math.nan
+    except OverflowError:
+        number = math.copysign(math.inf, value)
     if not least <= number <= most or (finite and math.isinf(number)):
-        bounds = [f'>= {least}'] * (least > -math.inf) + [f'<= {most}'] * (most < math.inf)
         kind = 'a finite number' if finite else 'a number'
-        raise ArgumentError(f'{name} must be {" ".join([kind, " and ".join(bounds)]).strip()}, got {value!r}')
+        raise ArgumentError(f'{name} must be {" ".join([kind, *_bounds(least, most)])}, got {value!r}')
     return number
 
 
@@ -52,6 +54,12 @@ def fraction(name: str, value: Any) -> float:
     return float(value)
 
 
+def _bounds(least: float, most: float) -> list[str]:
+    """What an error says about bounds: ['>= 1 and <= 2']; nothing where there are none."""
+    bounds = [f'>= {least}'] * (least > -math.inf) + [f'<= {most}'] * (most < math.inf)
+    return [' and '.join(bounds)] if bounds else []
+
+
 def one_of(name: str, value: Any, choices: Iterable[Any]) -> Any:
     """One of a few values.
 
@@ -66,9 +74,26 @@ def one_of(name: str, value: Any, choices: Iterable[Any]) -> Any:
     return value
 
 
+def flag(name: str, value: Any) -> bool:
+    """True or False, of NumPy too, or 1 or 0."""
+    if not (isinstance(value, bool | np.bool_) or (isinstance(value, int) and value in (0, 1))):
+        raise ArgumentError(f'{name} must be a bool, got {value!r}')
+    return bool(value)
+
+
+def axes(name: str, value: Any) -> tuple[int, ...]:
+    """Axes as a tuple; a single int is one axis.
+
+    >>> axes('axes', 1)
+    (1,)
+    """
+    values = tuple(value) if isinstance(value, Iterable) and not isinstance(value, str) else (value,)
+    return tuple(size(name, axis, least=None) for axis in values)
+
+
 def optional_size(name: str, value: Any) -> int | None:
     """A size, or None where the input decides; MXNet writes 0 for that."""
-    return None if value is None or value == 0 else size(name, value)
+    return None if value is None or (isinstance(value, int) and value == 0) else size(name, value)
 
 
 def per_axis(name: str, value: Any, rank: int, least: int = 1) -> tuple[int, ...]:

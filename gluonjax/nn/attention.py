@@ -1,13 +1,15 @@
 """Attention."""
 
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.typing import DTypeLike
 
-from gluonjax.checks import floating, known, optional_size, promoted, rank, size
+from gluonjax.checks import flag, floating, known, number, one_of, optional_size, promoted, rank, size
 from gluonjax.errors import ArgumentError, DTypeError, ShapeError
+from gluonjax.init import InitializerLike
 from gluonjax.layer import Layer
 from gluonjax.nn.dense import Dense
 from gluonjax.nn.dropout import Dropout
@@ -22,13 +24,12 @@ class AttentionCache(NamedTuple):
 
 
 class MultiHeadAttention(Layer):
-    """Attention of several heads: (N, T, C) and, for cross attention, (N, S, C') -> (N, T, units).
+    """Multi-head attention: (N, T, C) and, for cross attention, (N, S, C') -> (N, T, units).
 
     Vaswani et al. (2017): `softmax(query @ key.T * scale + bias) @ value` for each head, between linear layers
     `query`, `key`, `value` and `out` (`Dense`, so the weights are `query.weight` of shape (heads * head_size, C), ...).
-    `jax.nn.dot_product_attention` computes it. The same is computed here where that falls short: dropout of the weights
-    in training, float16 (which it does not compile on CPU) and float64 (whose softmax it takes in float32). The softmax
-    is computed in float32 at least.
+    `jax.nn.dot_product_attention` computes it, but for dropout of the weights in training, float16 (which it does not
+    compile on CPU) and float64 (whose softmax it takes in float32). The softmax is computed in float32 at least.
 
     Args:
         units: the size of the output.
@@ -36,12 +37,12 @@ class MultiHeadAttention(Layer):
         dropout: in training, the probability with which an attention weight is zeroed; needs a key.
         use_bias: whether the four linear layers have biases.
         causal: True lets element t attend to elements 0 to t only, counted from the beginning if T and S differ.
-        num_kv_heads: the number of heads of keys and values, a divisor of `num_heads`; each serves as many heads of
-            queries, neighbours. None for `num_heads`; 1 is multi-query attention (Shazeer 2019), others are
+        num_kv_heads: the number of heads of keys and values, a divisor of `num_heads`; each is shared by a group of
+            adjacent heads of queries. None for `num_heads`; 1 is multi-query attention (Shazeer 2019), others are
             grouped-query attention (Ainslie et al. 2023).
         head_size: of each head; None for `units / num_heads`.
         scale: of the products; None for `head_size ** -0.5`.
-        rotary: a `RotaryPositions`, which turns queries and keys; None for none.
+        rotary: a `RotaryPositions`, which rotates queries and keys; None for none.
         implementation: of `jax.nn.dot_product_attention`: None, 'xla' or 'cudnn'.
         dtype: the dtype of the parameters.
         weight_initializer: of the four weights.
@@ -49,19 +50,21 @@ class MultiHeadAttention(Layer):
         in_units: C; None (or 0) lets the first input decide.
         memory_units: C', which is C without a memory; None (or 0) lets the first input decide.
 
-    A run takes `layer.apply(params, x)`, `(params, x, memory)`, where keys and values come from, or
-    `(params, x, memory, values)`, where keys come from the memory and values from a third array. By name:
+    It is called with `x`, with `x, memory`, from which keys and values are computed, or with `x, memory, values`, where
+    the memory gives the keys only. By name:
         mask: booleans, True where an element of `x` may attend to one of the memory. Its shape is (N, num_heads, T, S),
             or has 1 in place of any of these. An element that may attend to nothing gets the mean of all values.
-        bias: numbers that are added before the softmax, of a shape like that of a mask.
-        valid_length: how many elements of the memory count in each example, integers of shape (N,).
+        bias: added before the softmax; of a shape like that of a mask.
+        valid_length: how many elements of the memory are valid in each example, integers of shape (N,). NaN and
+            infinity in elements beyond it, or that the mask hides from all of `x`, are read as 0.
         cache: an `AttentionCache`; see `init_cache`. The result is then `(output, new cache)`.
 
     Raises:
-        ArgumentError: if heads do not divide; in a run, if a cache meets a memory or a layer that is not causal.
-        ShapeError: in a run, for a wrong number of axes, lengths or batches that differ, a mask, bias or cache of
+        ArgumentError: if an argument has no such value, or heads do not divide evenly; when called, if a cache is given
+            together with a memory, or to a layer that is not causal.
+        ShapeError: when called, for a wrong number of axes, lengths or batches that differ, a mask, bias or cache of
             another shape, or a cache that is too short.
-        DTypeError: in a run, if the mask is not boolean.
+        DTypeError: when called, if the mask is not boolean.
 
     >>> layer = MultiHeadAttention(8, num_heads=2, causal=True)
     >>> x = jax.random.normal(jax.random.key(0), (1, 3, 5))
@@ -76,55 +79,60 @@ class MultiHeadAttention(Layer):
     True
     """
 
+    units: int
+    num_heads: int
+    num_kv_heads: int
+    head_size: int
+    use_bias: bool
+    causal: bool
+    scale: float | None
+    implementation: Literal['xla', 'cudnn'] | None
+    in_units: int | None
+    memory_units: int | None
+    query: Dense
+    key: Dense
+    value: Dense
+    out: Dense
+    rotary: Any  # a Layer, or None
+    dropout: Dropout
+
     def __init__(
         self,
-        units,
-        num_heads,
-        dropout=0.0,
-        use_bias=True,
-        causal=False,
-        num_kv_heads=None,
-        head_size=None,
-        scale=None,
-        rotary=None,
-        implementation=None,
-        dtype='float32',
-        weight_initializer=None,
-        bias_initializer='zeros',
-        in_units=None,
-        memory_units=None,
+        units: int,
+        num_heads: int,
+        dropout: float = 0.0,
+        use_bias: bool = True,
+        causal: bool = False,
+        num_kv_heads: int | None = None,
+        head_size: int | None = None,
+        scale: float | None = None,
+        rotary: Layer | None = None,
+        implementation: Literal['xla', 'cudnn'] | None = None,
+        dtype: DTypeLike = 'float32',
+        weight_initializer: InitializerLike | None = None,
+        bias_initializer: InitializerLike | None = 'zeros',
+        in_units: int | None = None,
+        memory_units: int | None = None,
     ):
         self.units, self.num_heads = size('units', units), size('num_heads', num_heads)
         self.num_kv_heads = self.num_heads if num_kv_heads is None else size('num_kv_heads', num_kv_heads)
         if self.num_heads % self.num_kv_heads:
-            raise ArgumentError(
-                'heads of queries cannot share heads of keys and values evenly',
-                expected=f'num_kv_heads that divides num_heads={num_heads}',
-                got=num_kv_heads,
-            )
+            raise ArgumentError(f'num_kv_heads must divide num_heads={num_heads}, got {num_kv_heads}')
         if head_size is None and self.units % self.num_heads:
             raise ArgumentError(
-                'units cannot be divided among the heads',
-                expected=f'units that num_heads={num_heads} divides',
-                got=units,
-                remedy='give head_size',
-            )
-        if implementation not in (None, 'xla', 'cudnn'):
-            raise ArgumentError(
-                'the implementation is unknown', expected="None, 'xla' or 'cudnn'", got=repr(implementation)
+                f'units must be a multiple of num_heads={num_heads}, got {units}', remedy='give head_size'
             )
         if not (rotary is None or isinstance(rotary, Layer)):
-            raise ArgumentError('rotary is a layer', expected='nn.RotaryPositions(), or None', got=repr(rotary))
+            raise ArgumentError(f'rotary must be a layer, such as nn.RotaryPositions(), or None; got {rotary!r}')
         self.head_size = self.units // self.num_heads if head_size is None else size('head_size', head_size)
-        self.use_bias, self.causal, self.scale = use_bias, causal, scale
-        self.implementation: Literal['xla', 'cudnn'] | None = implementation
-        self.in_units, self.memory_units = (
-            optional_size('in_units', in_units),
-            optional_size('memory_units', memory_units),
-        )
+        self.use_bias, self.causal = flag('use_bias', use_bias), flag('causal', causal)
+        self.scale = None if scale is None else number('scale', scale)
+        self.implementation = one_of('implementation', implementation, (None, 'xla', 'cudnn'))
+        self.in_units = optional_size('in_units', in_units)
+        self.memory_units = optional_size('memory_units', memory_units)
 
-        def linear(width, inputs):
-            return Dense(width, None, use_bias, False, dtype, weight_initializer, bias_initializer, inputs)
+        def linear(width: int, inputs: int | None) -> Dense:
+            return Dense(width, None, self.use_bias, False, dtype, weight_initializer, bias_initializer, inputs)
 
         self.query = linear(self.num_heads * self.head_size, self.in_units)
         self.key = linear(self.num_kv_heads * self.head_size, self.memory_units)
@@ -132,60 +140,82 @@ class MultiHeadAttention(Layer):
         self.out = linear(self.units, self.num_heads * self.head_size)
         self.rotary, self.dropout = rotary, Dropout(dropout)
 
-    def init_cache(self, batch_size, length, dtype=None) -> AttentionCache:
-        """An empty cache, for decoding: a layer that is causal takes a sequence in parts, and remembers.
+    def init_cache(self, batch_size: int, length: int, dtype: DTypeLike | None = None) -> AttentionCache:
+        """An empty cache, for decoding: a causal layer takes a sequence in parts, and the cache holds what came before.
 
-        `y, cache = layer.apply(params, x, cache=cache)` takes the next elements, one or several, and gives what the
-        whole sequence so far would give for them. The new cache has the shapes and dtypes of the old one, so it can be
-        carried through `lax.scan`, or donated. The `mask` and `bias` of such a run speak of all `length` elements. A
-        sequence longer than the cache is a ShapeError where the position is known, and NaN where it is traced.
+        `y, cache = layer.apply(params, x, cache=cache)` takes the next elements, one or several, and returns for them
+        what the whole sequence so far would give. The new cache has the shapes and dtypes of the old one, so it can be
+        carried through `lax.scan`, or donated. `mask` and `bias` are then over all `length` elements. A sequence longer
+        than the cache is a ShapeError where the position is known, and NaN where it is traced.
 
         Args:
             batch_size: N.
-            length: how many elements there is room for.
-            dtype: of the keys and values that are kept; by default that of the parameters.
+            length: the largest number of elements.
+            dtype: of the cached keys and values; by default that of the parameters.
         """
         shape = (size('batch_size', batch_size, 0), size('length', length), self.num_kv_heads, self.head_size)
         empty = jnp.zeros(shape, self.key.weight.dtype if dtype is None else dtype)
         return AttentionCache(empty, empty, jnp.zeros((), jnp.int32))
 
-    def forward(self, x, memory=None, values=None, mask=None, bias=None, valid_length=None, cache=None):
-        memory_given = not (memory is None and values is None)
-        memory = x if memory is None else memory
-        values = memory if values is None else values
-        _check_inputs(x, memory, values)
-        query = self._heads(self.query(x), self.num_heads)
-        key = self._heads(self.key(memory), self.num_kv_heads)
-        value = self._heads(self.value(values), self.num_kv_heads)
+    def forward(
+        self,
+        x: jax.Array,
+        memory: jax.Array | None = None,
+        values: jax.Array | None = None,
+        mask: jax.Array | None = None,
+        bias: jax.Array | None = None,
+        valid_length: jax.Array | None = None,
+        cache: AttentionCache | None = None,
+    ) -> Any:
+        arrays = _checked_inputs(x, memory, values)
         if cache is not None:
-            self._check_cache(cache, query, memory_given)
-        start = 0 if cache is None else cache.position
+            self._check_cache(cache, x, memory is not None or values is not None)
+        keys = arrays[1].shape[1] if cache is None else cache.key.shape[1]
+        mask, bias = _checked_weights(mask, bias, (x.shape[0], self.num_heads, x.shape[1], keys))
+        if valid_length is not None:
+            mask = _both(mask, _valid(valid_length, x.shape[0], keys))
+        if mask is not None and cache is None:
+            arrays = _finite(arrays, hidden=~mask.any((1, 2)))
+        query, key, value = self._projected(*arrays)
+        start = jnp.zeros((), jnp.int32) if cache is None else cache.position
         if self.rotary is not None:
             query, key = self.rotary(query, positions=start), self.rotary(key, positions=start)
-        if cache is not None:
-            cache = _extended(cache, key, value)
-            key, value = cache.key.astype(key.dtype), cache.value.astype(value.dtype)
-        y = self.out(self._attend(query, key, value, mask, bias, valid_length, None if cache is None else start))
         if cache is None:
-            return y
+            return self.out(self._attend(query, key, value, mask, bias, None))
+        cache = _extended(cache, key, value)
+        key, value = cache.key.astype(key.dtype), cache.value.astype(value.dtype)
+        y = self.out(self._attend(query, key, value, mask, bias, start))
         return jnp.where(cache.position <= key.shape[1], y, jnp.nan), cache
 
-    def _heads(self, x, number):
-        return x.reshape(*x.shape[:2], number, self.head_size)
+    def _projected(self, x: jax.Array, memory: jax.Array, values: jax.Array) -> tuple[jax.Array, ...]:
+        """Queries, keys and values: (N, T or S, heads, head_size)."""
+        return tuple(
+            linear(array).reshape(*array.shape[:2], heads, self.head_size)
+            for linear, array, heads in (
+                (self.query, x, self.num_heads),
+                (self.key, memory, self.num_kv_heads),
+                (self.value, values, self.num_kv_heads),
+            )
+        )
 
-    def _attend(self, query, key, value, mask, bias, valid_length, start):
+    def _attend(
+        self,
+        query: jax.Array,
+        key: jax.Array,
+        value: jax.Array,
+        mask: jax.Array | None,
+        bias: jax.Array | None,
+        start: jax.Array | None,
+    ) -> jax.Array:
         """(N, T, heads, head_size) -> (N, T, heads * head_size); `start`: where queries begin among cached keys."""
         query, key, value = promoted(query, key, value)
         batch, queries, keys = query.shape[0], query.shape[1], key.shape[1]
-        mask, bias = _check_weights(mask, bias, (batch, self.num_heads, queries, keys))
         covered = query.dtype in ('float32', 'bfloat16') or self.implementation == 'cudnn'
         by_hand = not covered or (self.training and self.dropout.rate > 0)
         causal = self.causal and start is None and not by_hand
         if self.causal and not causal:
             last = jnp.arange(queries) + (0 if start is None else start)
             mask = _both(mask, (jnp.arange(keys)[None] <= last[:, None])[None, None])
-        if valid_length is not None:
-            mask = _both(mask, _valid(valid_length, batch, keys))
         scale = self.head_size**-0.5 if self.scale is None else self.scale
         if by_hand:
             y = _attention(query, key, value, mask, bias, scale, self.dropout)
@@ -195,7 +225,7 @@ class MultiHeadAttention(Layer):
             )
         return y.reshape(batch, queries, self.num_heads * self.head_size)
 
-    def _check_cache(self, cache, query, memory_given):
+    def _check_cache(self, cache: AttentionCache, x: jax.Array, memory_given: bool) -> None:
         if not self.causal or memory_given:
             raise ArgumentError(
                 'a cache is for decoding',
@@ -206,7 +236,7 @@ class MultiHeadAttention(Layer):
             raise ArgumentError(
                 'this is no cache', got=type(cache).__name__, remedy='layer.init_cache(batch_size, length)'
             )
-        shape = (query.shape[0], cache.key.shape[1] if cache.key.ndim == 4 else None, self.num_kv_heads, self.head_size)
+        shape = (x.shape[0], cache.key.shape[1] if cache.key.ndim == 4 else None, self.num_kv_heads, self.head_size)
         floating(cache.key)
         if cache.key.shape != shape or cache.value.shape != shape:
             raise ShapeError(
@@ -216,16 +246,24 @@ class MultiHeadAttention(Layer):
                 remedy='layer.init_cache(batch_size, length)',
             )
         start = known(cache.position)
-        if (0 if start is None else start) + query.shape[1] > cache.key.shape[1]:
+        if (0 if start is None else start) + x.shape[1] > cache.key.shape[1]:
             raise ShapeError(
                 'the sequence is longer than the cache',
                 expected=f'{cache.key.shape[1]} elements at most',
-                got=f'{query.shape[1]} more' + ('' if start is None else f' after {start}'),
+                got=f'{x.shape[1]} more' + ('' if start is None else f' after {start}'),
                 remedy='layer.init_cache with a larger length',
             )
 
 
-def _attention(query, key, value, mask, bias, scale, dropout):
+def _attention(
+    query: jax.Array,
+    key: jax.Array,
+    value: jax.Array,
+    mask: jax.Array | None,
+    bias: jax.Array | None,
+    scale: float,
+    dropout: Dropout,
+) -> jax.Array:
     """`jax.nn.dot_product_attention` with dropout of the weights, and in any dtype."""
     batch, queries, heads, head_size = query.shape
     keys, kv_heads = key.shape[1:3]
@@ -242,31 +280,50 @@ def _attention(query, key, value, mask, bias, scale, dropout):
     return jnp.einsum('nkgts,nskh->ntkgh', weights, value)
 
 
-def _extended(cache: AttentionCache, key, value) -> AttentionCache:
+def _extended(cache: AttentionCache, key: jax.Array, value: jax.Array) -> AttentionCache:
     """The cache with more keys and values; where it is too short, they overwrite the last ones."""
 
-    def put(kept, new):
-        return lax.dynamic_update_slice_in_dim(kept, new.astype(kept.dtype), cache.position, 1)
+    def put(cached: jax.Array, new: jax.Array) -> jax.Array:
+        return lax.dynamic_update_slice_in_dim(cached, new.astype(cached.dtype), cache.position, 1)
 
     return AttentionCache(put(cache.key, key), put(cache.value, value), cache.position + key.shape[1])
 
 
-def _both(mask, other):
+def _both(mask: jax.Array | None, other: jax.Array) -> jax.Array:
     return other if mask is None else mask & other
 
 
-def _valid(valid_length, batch: int, keys: int):
-    """A mask of the first `valid_length` elements."""
+def _valid(valid_length: jax.Array, batch: int, keys: int) -> jax.Array:
+    """A mask of the first `valid_length` elements, (N, 1, 1, S)."""
     if valid_length.shape != (batch,) or not jnp.issubdtype(valid_length.dtype, jnp.integer):
         raise ShapeError(
-            'valid_length is one whole number for each example',
+            'valid_length must have an integer for each example',
             expected=f'integers of shape {(batch,)}',
             got=f'{valid_length.dtype} of shape {valid_length.shape}',
         )
     return (jnp.arange(keys)[None] < valid_length[:, None])[:, None, None]
 
 
-def _check_inputs(x, memory, values):
+def _finite(arrays: tuple[jax.Array, jax.Array, jax.Array], hidden: jax.Array) -> tuple[jax.Array, ...]:
+    """`x, memory, values` with zeros for what is not finite in elements that are hidden, (N or 1, S).
+
+    Their weights are 0, but 0 times NaN is NaN, in the output and in gradients.
+    """
+    x, memory, values = arrays
+
+    def finite(array: jax.Array) -> jax.Array:
+        return jnp.where(hidden[..., None] & ~jnp.isfinite(array), jnp.zeros((), array.dtype), array)
+
+    kept = finite(memory)
+    return kept if x is memory else x, kept, kept if values is memory else finite(values)
+
+
+def _checked_inputs(
+    x: jax.Array, memory: jax.Array | None, values: jax.Array | None
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """`x, memory, values`, with the inputs that stand for those not given."""
+    memory = x if memory is None else memory
+    values = memory if values is None else values
     for array in (x, memory, values):
         floating(array)
         rank(array, 3, 'N, T, C')
@@ -276,14 +333,17 @@ def _check_inputs(x, memory, values):
         raise ShapeError('the memory has another batch than the input', expected=x.shape[0], got=memory.shape[0])
     if memory.shape[1] == 0 < x.shape[1]:
         raise ShapeError('there is nothing to attend to', expected='a length of at least 1', got=memory.shape)
+    return x, memory, values
 
 
-def _check_weights(mask, bias, shape):
-    """The mask and the bias, if they fit attention weights of this shape."""
+def _checked_weights(
+    mask: jax.Array | None, bias: jax.Array | None, shape: tuple[int, ...]
+) -> tuple[jax.Array | None, jax.Array | None]:
+    """The mask and the bias, if they broadcast to attention weights of this shape."""
     for name, array in (('mask', mask), ('bias', bias)):
         if array is None:
             continue
-        if array.ndim != 4 or any(own not in (1, full) for own, full in zip(array.shape, shape, strict=True)):
+        if array.ndim != 4 or any(one not in (1, full) for one, full in zip(array.shape, shape, strict=True)):
             raise ShapeError(
                 f'the {name} does not broadcast to the attention weights',
                 expected=f'{shape} (N, heads, T, S), or 1 in place of any of these',
@@ -291,7 +351,7 @@ def _check_weights(mask, bias, shape):
                 remedy=f'{name}[None, None] of shape (T, S), {name}[:, None, None] of shape (N, S)',
             )
     if mask is not None and mask.dtype != bool:
-        raise DTypeError('a mask is boolean', got=mask.dtype, remedy='mask != 0; numbers to add are bias=')
+        raise DTypeError('a mask must be boolean', got=mask.dtype, remedy='mask != 0; numbers to add are bias=')
     if bias is not None:
         floating(bias)
     return mask, bias

@@ -2,23 +2,29 @@
 
 import math
 
+import jax
 from jax import lax
+from jax.typing import DTypeLike
 
-from gluonjax.checks import floating, optional_size, promoted, size
+from gluonjax.checks import flag, floating, optional_size, promoted, size
 from gluonjax.errors import ShapeError
+from gluonjax.init import InitializerLike
 from gluonjax.layer import Layer
 from gluonjax.nn import activation as activations
+from gluonjax.nn.activation import ActivationLike
+from gluonjax.nn.precision import add_bias
 from gluonjax.param import Param
+from gluonjax.shapes import Shape
 
 
 class Dense(Layer):
     """`activation(x @ weight.T + bias)`, as MXNet's `FullyConnected`.
 
     Args:
-        units: the size of the output, an int of at least 1.
-        activation: a name or a function; see `Activation`.
+        units: the size of the output.
+        activation: a name or a function; see `Activation`. None applies none.
         use_bias: whether there is a bias.
-        flatten: True takes all axes but the first as one: (N, ...) -> (N, units); False works on the last axis:
+        flatten: True flattens all axes but the first: (N, ...) -> (N, units); False works on the last axis:
             (..., in_units) -> (..., units).
         dtype: the dtype of the parameters.
         weight_initializer: of the weight, shape (units, in_units).
@@ -26,43 +32,53 @@ class Dense(Layer):
         in_units: the size of the input; None (or 0) lets the first input decide.
 
     Raises:
-        ShapeError: in a run, if the input has another width than the weight.
-        DTypeError: in a run, if the input is not of floating point.
+        ArgumentError: if an argument has no such value.
+        ShapeError: when called, if the input does not have `in_units` features.
+        DTypeError: when called, if the input is not of floating point.
 
     >>> import jax
     >>> Dense(3).specs(jax.ShapeDtypeStruct((2, 4), 'float32'))['weight'].shape
     (3, 4)
     """
 
+    units: int
+    in_units: int | None
+    activation: ActivationLike | None
+    use_bias: bool
+    flatten: bool
+    weight: jax.Array
+    bias: jax.Array  # only with use_bias
+
     def __init__(
         self,
-        units,
-        activation=None,
-        use_bias=True,
-        flatten=True,
-        dtype='float32',
-        weight_initializer=None,
-        bias_initializer='zeros',
-        in_units=None,
+        units: int,
+        activation: ActivationLike | None = None,
+        use_bias: bool = True,
+        flatten: bool = True,
+        dtype: DTypeLike = 'float32',
+        weight_initializer: InitializerLike | None = None,
+        bias_initializer: InitializerLike | None = 'zeros',
+        in_units: int | None = None,
     ):
         activations.function(activation)
         self.units, self.in_units = size('units', units), optional_size('in_units', in_units)
-        self.activation, self.use_bias, self.flatten = activation, use_bias, flatten
+        self.activation = activation
+        self.use_bias, self.flatten = flag('use_bias', use_bias), flag('flatten', flatten)
         self.weight = Param((self.units, self.in_units), dtype, weight_initializer)
-        if use_bias:
+        if self.use_bias:
             self.bias = Param((self.units,), dtype, bias_initializer)
 
-    def infer_shape(self, x):
+    def infer_shape(self, x: jax.Array) -> dict[str, Shape]:
         if x.ndim == 0:
             raise ShapeError('Dense needs an axis of features', expected='one axis or more', got=x.shape)
         return {'weight': (self.units, math.prod(x.shape[1:]) if self.flatten else x.shape[-1])}
 
-    def forward(self, x):
+    def forward(self, x: jax.Array) -> jax.Array:
         floating(x)
         if self.flatten:
             x = x.reshape(x.shape[0], math.prod(x.shape[1:]))
         x, weight = promoted(x, self.weight)
         y = lax.dot_general(x, weight.T, (((x.ndim - 1,), (0,)), ((), ())))  # a frozen weight is transposed once
         if self.use_bias:
-            y = y + self.bias.reshape((1,) * (y.ndim - 1) + (self.units,))
+            y = add_bias(y, self.bias)
         return activations.function(self.activation)(y)

@@ -1,9 +1,11 @@
 """Dropout."""
 
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
 
-from gluonjax.checks import floating, number
+from gluonjax import checks
 from gluonjax.errors import ArgumentError
 from gluonjax.layer import Layer
 
@@ -15,20 +17,23 @@ class Dropout(Layer):
 
     Args:
         rate: the probability, from 0 to 1.
-        axes: axes along which all elements share one decision.
+        axes: axes along which the mask is broadcast: all elements along them are kept or zeroed together.
 
     Raises:
-        MissingKeyError: in training without a key.
+        MissingKeyError: in training, without a key.
 
     >>> Dropout(0.5).apply({}, jnp.ones(3))
     Array([1., 1., 1.], dtype=float32)
     """
 
-    def __init__(self, rate, axes=()):
-        self.rate, self.axes = number('rate', rate, least=0, most=1), (axes,) if isinstance(axes, int) else tuple(axes)
+    rate: float
+    axes: tuple[int, ...]
 
-    def forward(self, x):
-        floating(x)
+    def __init__(self, rate: float, axes: int | Sequence[int] = ()):
+        self.rate, self.axes = checks.number('rate', rate, least=0, most=1), checks.axes('axes', axes)
+
+    def forward(self, x: jax.Array) -> jax.Array:
+        checks.floating(x)
         if not self.training or self.rate == 0:
             return x
         if any(not -x.ndim <= axis < x.ndim for axis in self.axes):

@@ -1,13 +1,18 @@
 """Positions in a sequence: added to its elements, or turning its queries and keys."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.typing import ArrayLike, DTypeLike
 
-from gluonjax.checks import floating, known, optional_size, rank, size
-from gluonjax.errors import ArgumentError, DTypeError, ShapeError
+from gluonjax.checks import flag, floating, known, number, optional_size, rank, size
+from gluonjax.errors import DTypeError, ShapeError
+from gluonjax.init import InitializerLike
 from gluonjax.layer import Layer
+from gluonjax.nn.precision import broadcast, rows
 from gluonjax.param import Param
+from gluonjax.shapes import Shape
 
 
 class SinusoidalPositions(Layer):
@@ -18,13 +23,14 @@ class SinusoidalPositions(Layer):
 
     Args:
         base: the wavelengths reach from 2 pi to nearly `base` times that; at least 1.
-        interleaved: True takes sine and cosine in turns, as the paper does; False all sines, then all cosines.
+        interleaved: True alternates sines and cosines, as the paper does; False has all sines, then all cosines.
 
-    `positions` of a run says where the elements stand, in whole numbers: the position of the first (decoding step by
-    step starts where the last step ended), or one for each, of shape (T,) or (N, T).
+    When called, `positions` gives the positions of the elements, as integers: that of the first one (when decoding step
+    by step, the number of elements before it), or one for each, of shape (T,) or (N, T).
 
     Raises:
-        ShapeError: in a run, if C is odd, or if `positions` has another shape.
+        ArgumentError: if an argument has no such value.
+        ShapeError: when called, if C is odd, or if `positions` has another shape.
 
     >>> layer = SinusoidalPositions()
     >>> layer.apply({}, jnp.zeros((1, 2, 2)))
@@ -34,14 +40,17 @@ class SinusoidalPositions(Layer):
     Array([[[0.841, 0.5403 ]]], dtype=float32)
     """
 
-    def __init__(self, base=10000.0, interleaved=True):
-        self.base, self.interleaved = _base(base), interleaved
+    base: float
+    interleaved: bool
 
-    def forward(self, x, positions=0):
+    def __init__(self, base: float = 10000.0, interleaved: bool = True):
+        self.base, self.interleaved = number('base', base, least=1, finite=True), flag('interleaved', interleaved)
+
+    def forward(self, x: jax.Array, positions: ArrayLike = 0) -> jax.Array:
         floating(x)
         rank(x, 3, 'N, T, C')
         wide = jnp.promote_types(x.dtype, jnp.float32)
-        angles = _angles(_each(positions, x), _even('C', x.shape[-1], x), self.base, wide)
+        angles = _angles(_positions(positions, x), _even('C', x.shape[-1], x), self.base, wide)
         cos, sin = _table(angles)
         waves = jnp.stack([sin, cos], -1 if self.interleaved else -2)
         return (x.astype(wide) + waves.reshape(*angles.shape[:2], x.shape[-1])).astype(x.dtype)
@@ -50,7 +59,7 @@ class SinusoidalPositions(Layer):
 class LearnedPositions(Layer):
     """Adds a learned vector for each position: (N, T, C) -> (N, T, C), as BERT and GPT-2 do.
 
-    A position that the table lacks is an error where it is known before the program runs; otherwise the sum is NaN.
+    A position outside the table is an error where it is known; where it is traced, the sum is NaN.
 
     Args:
         length: the number of positions.
@@ -58,10 +67,10 @@ class LearnedPositions(Layer):
         weight_initializer: of the table, shape (length, C).
         in_units: C; None (or 0) lets the first input decide.
 
-    `positions` of a run: see `SinusoidalPositions`.
+    When called, `positions` is as for `SinusoidalPositions`.
 
     Raises:
-        ShapeError: in a run, for a position that the table lacks, or if `positions` has another shape.
+        ShapeError: when called, for a position outside the table, or if `positions` has another shape.
 
     >>> layer = LearnedPositions(4, weight_initializer='ones')
     >>> params = layer.init(0, jnp.zeros((1, 2, 3)))
@@ -70,47 +79,58 @@ class LearnedPositions(Layer):
             [1., 1., 1.]]], dtype=float32)
     """
 
-    def __init__(self, length, dtype='float32', weight_initializer=None, in_units=None):
+    length: int
+    in_units: int | None
+    weight: jax.Array
+
+    def __init__(
+        self,
+        length: int,
+        dtype: DTypeLike = 'float32',
+        weight_initializer: InitializerLike | None = None,
+        in_units: int | None = None,
+    ):
         self.length, self.in_units = size('length', length), optional_size('in_units', in_units)
         self.weight = Param((self.length, self.in_units), dtype, weight_initializer)
 
-    def infer_shape(self, x, positions=0):
+    def infer_shape(self, x: jax.Array, positions: ArrayLike = 0) -> dict[str, Shape]:
         rank(x, 3, 'N, T, C')
         return {'weight': (self.length, x.shape[-1])}
 
-    def forward(self, x, positions=0):
+    def forward(self, x: jax.Array, positions: ArrayLike = 0) -> jax.Array:
         floating(x)
-        positions = _each(positions, x)
+        positions = _positions(positions, x)
         found = known(positions)
         outside = x.shape[1] > self.length if found is None else ((found < 0) | (found >= self.length)).any()
         if outside:
             raise ShapeError(
-                'a position is not in the table',
+                'a position is outside the table',
                 expected=f'0 to {self.length - 1}',
                 got=f'{x.shape[1]} of them' if found is None else f'{found.min()} to {found.max()}',
                 remedy='a larger length, or SinusoidalPositions, which has no end',
             )
-        past = jnp.where(positions < 0, self.length, positions)  # a negative index would count from the end
-        return x + jnp.take(self.weight, past, axis=0, mode='fill').astype(x.dtype)
+        inside = (positions >= 0) & (positions < self.length)
+        vectors = jnp.where(inside[..., None], rows(self.weight, positions), jnp.nan)
+        return x + broadcast(vectors, x.shape, x.dtype)
 
 
 class RotaryPositions(Layer):
-    """Turns pairs of features by angles that grow with the position: (N, T, heads, head_size), the same shape.
+    """Rotates pairs of features by angles that grow with the position: (N, T, heads, head_size), the same shape.
 
-    Su et al. (2021): pair i of position t turns by `t * base ** (-2 i / dims)`, so that the product of a query and a
-    key depends on the distance between them alone. Computed in float32 at least, and exact to its rounding at every
-    position of an int32. `MultiHeadAttention(rotary=RotaryPositions())` turns queries and keys.
+    Su et al. (2021): the angle of pair i at position t is `t * base ** (-2 i / dims)`, so that the product of a query
+    and a key depends on the distance between them alone. Computed in float32 at least, and exact to its rounding at
+    every position of an int32. `MultiHeadAttention(rotary=RotaryPositions())` rotates queries and keys.
 
     Args:
-        dims: how many of the features turn, the first ones, an even number; None for all.
+        dims: how many of the features, from the first one on, are rotated, an even number; None for all.
         base: the wavelengths reach from 2 pi to nearly `base` times that; at least 1.
-        interleaved: which features are a pair. False: i and i + dims / 2 (GPT-NeoX, and the checkpoints of Llama,
+        interleaved: which features form a pair. False: i and i + dims / 2 (GPT-NeoX, and the checkpoints of Llama,
             Mistral and Qwen on Hugging Face). True: 2 i and 2 i + 1 (the paper, GPT-J, Meta's Llama).
 
-    `positions` of a run: see `SinusoidalPositions`.
+    When called, `positions` is as for `SinusoidalPositions`.
 
     Raises:
-        ShapeError: in a run, if `dims` is odd or above the head size, or if `positions` has another shape.
+        ShapeError: when called, if `dims` is odd or above the head size, or if `positions` has another shape.
 
     >>> x = jnp.ones((1, 2, 1, 2))
     >>> RotaryPositions().apply({}, x)[0, :, 0]
@@ -118,16 +138,20 @@ class RotaryPositions(Layer):
            [-0.301,  1.382 ]], dtype=float32)
     """
 
-    def __init__(self, dims=None, base=10000.0, interleaved=False):
-        self.dims = None if dims is None else size('dims', dims)
-        self.base, self.interleaved = _base(base), interleaved
+    dims: int | None
+    base: float
+    interleaved: bool
 
-    def forward(self, x, positions=0):
+    def __init__(self, dims: int | None = None, base: float = 10000.0, interleaved: bool = False):
+        self.dims = None if dims is None else size('dims', dims)
+        self.base, self.interleaved = number('base', base, least=1, finite=True), flag('interleaved', interleaved)
+
+    def forward(self, x: jax.Array, positions: ArrayLike = 0) -> jax.Array:
         floating(x)
         rank(x, 4, 'N, T, heads, head_size')
         dims = _even('dims', x.shape[-1] if self.dims is None else self.dims, x)
         wide = jnp.promote_types(x.dtype, jnp.float32)
-        angles = jnp.expand_dims(_angles(_each(positions, x), dims, self.base, wide), 2)
+        angles = jnp.expand_dims(_angles(_positions(positions, x), dims, self.base, wide), 2)
         cos, sin = _table(angles)
         axis, split = (-1, (dims // 2, 2)) if self.interleaved else (-2, (2, dims // 2))
         pairs = x[..., :dims].astype(wide).reshape(*x.shape[:-1], *split)
@@ -137,30 +161,30 @@ class RotaryPositions(Layer):
         return jnp.concatenate([turned, x[..., dims:]], -1)
 
 
-def _angles(positions, dims: int, base: float, dtype):
-    """`position * base ** (-2 i / dims)` less whole turns: positions (N, T) -> (N, T, dims / 2).
+def _angles(positions: jax.Array, dims: int, base: float, dtype: DTypeLike) -> jax.Array:
+    """`position * base ** (-2 i / dims)` modulo 2 pi: positions (N, T) -> (N, T, dims / 2).
 
-    A product in float32 would lose the angle at large positions. So it counts in parts of 2 ** -32 turns: the product
-    of 32-bit integers drops whole turns by itself, and what rounding a frequency to such parts left out is added.
+    A product in float32 would lose the angle at large positions. So angles are in units of 2 ** -32 turns: the product
+    of 32-bit integers drops whole turns by overflow, and what rounding a frequency to such units left out is added.
     """
     parts = base ** -(np.arange(0, dims, 2) / dims) / (2 * np.pi) * 2.0**32
     whole = np.round(parts)
     turns = lax.bitcast_convert_type(positions, jnp.uint32)[..., None] * whole.astype(np.uint32)[None, None]
-    turns = lax.bitcast_convert_type(turns, jnp.int32).astype(dtype)  # the nearest way round: from -1/2 to 1/2 turns
+    turns = lax.bitcast_convert_type(turns, jnp.int32).astype(dtype)  # from -1/2 to 1/2 turns
     rest = positions.astype(dtype)[..., None] * (parts - whole).astype(dtype)[None, None]
     return (turns + rest) * (2 * np.pi / 2.0**32)
 
 
-def _table(angles):
-    """Cosines and sines, made once: XLA would fuse them into what follows, and make them again for every example."""
+def _table(angles: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Cosines and sines. Without the barrier XLA fuses them into what follows, and computes them for every example."""
     return lax.optimization_barrier((jnp.cos(angles), jnp.sin(angles)))
 
 
-def _each(positions, x):
+def _positions(positions, x):
     """The position of each element, (1 or N, T) in int32."""
     positions = jnp.asarray(positions)
     if not jnp.issubdtype(positions.dtype, jnp.integer):
-        raise DTypeError('positions are whole numbers', got=f'{positions.dtype} of shape {positions.shape}')
+        raise DTypeError('positions must be integers', got=f'{positions.dtype} of shape {positions.shape}')
     positions = positions.astype(jnp.int32)
     batch, length = x.shape[:2]
     if positions.ndim == 0:
@@ -174,15 +198,11 @@ def _each(positions, x):
     return positions[None] if positions.ndim == 1 else positions
 
 
-def _base(base) -> float:
-    if not isinstance(base, int | float) or isinstance(base, bool) or not 1 <= base < float('inf'):
-        raise ArgumentError('base cannot be this', expected='a number from 1 on', got=repr(base))
-    return float(base)
-
-
-def _even(name: str, dims: int, x) -> int:
+def _even(name: str, dims: int, x: jax.Array) -> int:
     if dims % 2 or dims > x.shape[-1]:
         raise ShapeError(
-            f'{name} counts pairs of features', expected=f'an even number, {x.shape[-1]} at most', got=dims
+            f'{name} must be even, as features are taken in pairs',
+            expected=f'an even number <= {x.shape[-1]}',
+            got=dims,
         )
     return dims

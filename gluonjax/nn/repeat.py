@@ -2,29 +2,32 @@
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 import jax
 
-from gluonjax.checks import size
+from gluonjax.checks import flag, size
 from gluonjax.errors import ArgumentError, ShapeError
 from gluonjax.layer import Layer, frozen_value, map_nodes, with_fields
+from gluonjax.run import Bindable
 
 
 class Repeat(Layer):
-    """`n` copies of a layer in a row, each with parameters of its own, as one `lax.scan` over stacked parameters.
+    """`n` copies of a layer in a row, each with its own parameters, as one `lax.scan` over stacked parameters.
 
-    What it computes is what the n layers after each other compute; compile time does not grow with n. The parameter
-    `copies.weight` has the shape (n, *shape of the layer's weight), and each copy is initialized as if it were alone.
-    Dropout draws a mask a copy, and running statistics are recorded for each.
+    It computes what n layers in a row compute, but compile time does not grow with n. The parameter `copies.weight` has
+    the shape (n, *shape of the layer's weight), and each copy is initialized as if it were alone. Dropout draws a mask
+    for each copy, and running statistics are recorded for each.
 
     Args:
-        layer: a layer, or a network without values; its output must look like its first input.
+        layer: a layer, or a network without values; its output must have the shape and dtype of its first input.
         n: how many copies.
-        remat: True computes the inside of each copy again in the gradient instead of keeping it (`jax.checkpoint`); or
-            one of `jax.checkpoint_policies`, which says what to keep.
+        remat: True recomputes the intermediate values of each copy in the backward pass instead of storing them
+            (`jax.checkpoint`); or one of `jax.checkpoint_policies`, which says what to store.
 
     Raises:
-        ShapeError: in a run, if the output has another shape or dtype than the input.
+        ArgumentError: if an argument has no such value.
+        ShapeError: when called, if the output has another shape or dtype than the input.
 
     >>> from gluonjax import nn
     >>> layer = nn.Repeat(nn.Dense(4), 3)
@@ -33,22 +36,26 @@ class Repeat(Layer):
     (3, 4, 4)
     """
 
-    def __init__(self, layer, n: int, remat: bool | Callable = False):
-        self.n, self.remat = size('n', n), remat
+    n: int
+    remat: bool | Callable[..., Any]
+    copies: Layer
+
+    def __init__(self, layer: Bindable, n: int, remat: bool | Callable[..., Any] = False):
+        self.n, self.remat = size('n', n), remat if callable(remat) else flag('remat', remat)
         self.copies = _stacked(_definition(self, 'layer', layer), self.n)
 
-    def forward(self, x, *others, **named):
+    def forward(self, x: Any, *others: Any, **named: Any) -> Any:
         """Each copy takes the output of the one before it; all of them take the other inputs."""
 
-        def run(x):
+        def run(x: Any) -> Any:
             return self.copies(x, *others, **named)
 
-        def step(x, _):
+        def step(x: Any, _: None) -> tuple[Any, None]:
             policy = None if self.remat is True else self.remat
             y = self.checkpoint(run, x, policy=policy) if self.remat else run(x)
             if _form(y) != _form(x):
                 raise ShapeError(
-                    'a repeated layer must give what it takes',
+                    'the output of a repeated layer differs from its input',
                     expected=_form(x),
                     got=_form(y),
                     remedy='end the layer in the width of its input; cast the input to the dtype of the layer',
@@ -59,13 +66,13 @@ class Repeat(Layer):
 
 
 class Remat(Layer):
-    """A layer whose inside is computed again in the gradient instead of being kept (`jax.checkpoint`).
+    """Rematerialization: the backward pass recomputes the layer's intermediate values (`jax.checkpoint`).
 
     Values and gradients are those of the layer; its parameters have the prefix `layer.`.
 
     Args:
         layer: a layer, or a network without values.
-        policy: one of `jax.checkpoint_policies`, which says what to keep after all; None keeps nothing.
+        policy: one of `jax.checkpoint_policies`, which says what to store all the same; None stores nothing.
 
     >>> from gluonjax import nn
     >>> layer = nn.Remat(nn.Dense(3))
@@ -73,29 +80,35 @@ class Remat(Layer):
     ['layer.weight', 'layer.bias']
     """
 
-    def __init__(self, layer, policy: Callable | None = None):
+    layer: Layer
+    policy: Callable[..., Any] | None
+
+    def __init__(self, layer: Bindable, policy: Callable[..., Any] | None = None):
+        if not (policy is None or callable(policy)):
+            raise ArgumentError(f'policy must be one of jax.checkpoint_policies, got {policy!r}')
         self.layer, self.policy = _definition(self, 'layer', layer), policy
 
-    def forward(self, *inputs, **named):
+    def forward(self, *inputs: Any, **named: Any) -> Any:
         return self.checkpoint(lambda inputs, named: self.layer(*inputs, **named), inputs, named, policy=self.policy)
 
 
-def _definition(owner: Layer, name: str, layer) -> Layer:
+def _definition(owner: Layer, name: str, layer: Any) -> Layer:
     definition = frozen_value(owner, name, layer)
     if not isinstance(definition, Layer):
         raise ArgumentError(
-            f'{type(owner).__name__} takes a layer or a network', got=repr(layer), remedy='nn.Lambda(function)'
+            f'{name} must be a layer or a network, got {layer!r}', remedy='nn.Lambda(function) for a function'
         )
     return definition
 
 
-def _stacked(node, n: int):
-    """A layer, or a Param, with one more axis of copies."""
+def _stacked(node: Any, n: int) -> Any:
+    """A Layer or Param with one more axis of copies."""
     if isinstance(node, Layer):
         return with_fields(node, {k: map_nodes(lambda v: _stacked(v, n), value) for k, value in vars(node).items()})
     shape = None if node.shape is None else (n, *node.shape)
     return dataclasses.replace(node, shape=shape, copies=(n, *node.copies))
 
 
-def _form(tree) -> str:
+def _form(tree: Any) -> str:
+    """Shapes and dtypes, as text."""
     return str(jax.tree.map(lambda leaf: f'{leaf.dtype}{leaf.shape}', tree))

@@ -2,7 +2,7 @@
 
 import inspect
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar
 
 import jax
@@ -16,16 +16,16 @@ from gluonjax.layer import Layer
 class Flatten(Layer):
     """(N, ...) -> (N, the product of the rest)."""
 
-    def forward(self, x):
+    def forward(self, x: jax.Array) -> jax.Array:
         if x.ndim == 0:
             raise ShapeError('Flatten needs an axis of examples', expected='one axis or more', got=x.shape)
         return x.reshape(x.shape[0], math.prod(x.shape[1:]))
 
 
 class Identity(Layer):
-    """What comes in goes out."""
+    """Returns its input."""
 
-    def forward(self, x):
+    def forward(self, x: Any) -> Any:
         return x
 
 
@@ -36,71 +36,75 @@ class Lambda(Layer):
         function: a function of arrays, or the name of one in `jax.nn` or `jax.numpy`.
 
     Raises:
-        ArgumentError: for another name, and for a function that still takes Gluon 1's `F`.
+        ArgumentError: for an unknown name, or a function that takes Gluon 1's `F`.
 
     >>> Lambda('tanh').apply({}, jnp.zeros(2))
     Array([0., 0.], dtype=float32)
     """
 
-    def __init__(self, function: str | Callable):
+    function: str | Callable[..., Any]
+
+    def __init__(self, function: str | Callable[..., Any]):
         if not callable(_function(function)):
             raise ArgumentError(
-                'Lambda takes a function', expected='a function, or its name in jax.nn or jax.numpy', got=repr(function)
+                f'function must be a function, or the name of one in jax.nn or jax.numpy, got {function!r}'
             )
-        if _asks_for_f(function):
+        if _takes_namespace(function):
             raise ArgumentError(
-                "Lambda's function takes F, which is gone",
-                got=repr(function),
-                remedy='use jax.numpy and jax.nn for F: lambda x: jax.nn.relu(x)',
+                f"{function!r} takes Gluon 1's F",
+                remedy='drop F, and use jax.numpy and jax.nn in its place: lambda x: jax.nn.relu(x)',
             )
         self.function = function
 
-    def forward(self, *inputs):
+    def forward(self, *inputs: Any) -> Any:
         return _function(self.function)(*inputs)
 
 
-def _asks_for_f(function) -> bool:
-    """Whether it is written for MXNet's HybridLambda, which handed on the namespace F before the arrays."""
+def _takes_namespace(function: str | Callable[..., Any]) -> bool:
+    """Whether it was written for MXNet's HybridLambda, which passes the namespace F before the arrays."""
     try:
         return not isinstance(function, str) and next(iter(inspect.signature(function).parameters), '') == 'F'
-    except ValueError:  # some built-in functions do not say what they take
+    except (ValueError, TypeError):  # some built-in functions have no signature
         return False
 
 
-def _function(function) -> Any:
+def _function(function: Any) -> Any:
     if not isinstance(function, str):
         return function
     return getattr(jax.nn, function, None) or getattr(jnp, function, None)
 
 
 class _PixelShuffle(Layer):
-    spatial: ClassVar[str]
+    """The body of the three below."""
 
-    def __init__(self, factor):
+    spatial: ClassVar[str]
+    factor: tuple[int, ...]
+
+    def __init__(self, factor: int | Sequence[int]):
         self.factor = checks.per_axis('factor', factor, len(self.spatial))
 
-    def forward(self, x):
+    def forward(self, x: jax.Array) -> jax.Array:
         rank, block = len(self.factor), math.prod(self.factor)
         checks.rank(x, rank + 2, f'NC{self.spatial}')
         batch, channels, *sizes = x.shape
         if channels % block:
             raise ShapeError(
-                'the channels do not fill whole blocks', expected=f'a multiple of {block} channels', got=channels
+                'the factor does not divide the channels', expected=f'a multiple of {block} channels', got=channels
             )
         x = x.reshape(batch, channels // block, *self.factor, *sizes)
-        pairs = [(2 + rank + i, 2 + i) for i in range(rank)]  # each place, and inside it the offset in its block
+        pairs = [(2 + rank + i, 2 + i) for i in range(rank)]  # each position, then the offset in its block
         x = x.transpose(0, 1, *(axis for pair in pairs for axis in pair))
         return x.reshape(batch, channels // block, *(size * f for size, f in zip(sizes, self.factor, strict=True)))
 
 
 class PixelShuffle1D(_PixelShuffle):
-    """Channels become places: (N, f * C, W) -> (N, C, W * f). MXNet's contrib `PixelShuffle1D`.
+    """Rearranges channels into positions: (N, f * C, W) -> (N, C, W * f). MXNet's contrib `PixelShuffle1D`.
 
     Args:
-        factor: how many places one becomes, an int or one in a tuple.
+        factor: how many positions one becomes, an int or a tuple of one.
 
     Raises:
-        ShapeError: in a run, for another rank, or if the factor does not divide the channels.
+        ShapeError: when called, for another rank, or if the factor does not divide the channels.
 
     >>> PixelShuffle1D(2).apply({}, jnp.array([[[1, 2], [10, 20]]]))
     Array([[[ 1, 10,  2, 20]]], dtype=int32)
@@ -110,15 +114,15 @@ class PixelShuffle1D(_PixelShuffle):
 
 
 class PixelShuffle2D(_PixelShuffle):
-    """Channels become places: (N, f1 * f2 * C, H, W) -> (N, C, H * f1, W * f2). MXNet's contrib `PixelShuffle2D`.
+    """Rearranges channels into positions: (N, f1 * f2 * C, H, W) -> (N, C, H * f1, W * f2).
 
-    Shi et al. (2016).
+    Shi et al. (2016); MXNet's contrib `PixelShuffle2D`.
 
     Args:
-        factor: how many places one becomes along each axis, an int or two, (f1, f2).
+        factor: how many positions one becomes along each axis, an int or two, (f1, f2).
 
     Raises:
-        ShapeError: in a run, for another rank, or if f1 * f2 does not divide the channels.
+        ShapeError: when called, for another rank, or if f1 * f2 does not divide the channels.
 
     >>> PixelShuffle2D((1, 2)).apply({}, jnp.array([[[[1, 2]], [[10, 20]]]]))
     Array([[[[ 1, 10,  2, 20]]]], dtype=int32)
@@ -128,15 +132,15 @@ class PixelShuffle2D(_PixelShuffle):
 
 
 class PixelShuffle3D(_PixelShuffle):
-    """Channels become places: (N, f1 * f2 * f3 * C, D, H, W) -> (N, C, D * f1, H * f2, W * f3).
+    """Rearranges channels into positions: (N, f1 * f2 * f3 * C, D, H, W) -> (N, C, D * f1, H * f2, W * f3).
 
     MXNet's contrib `PixelShuffle3D`.
 
     Args:
-        factor: how many places one becomes along each axis, an int or three, (f1, f2, f3).
+        factor: how many positions one becomes along each axis, an int or three, (f1, f2, f3).
 
     Raises:
-        ShapeError: in a run, for another rank, or if f1 * f2 * f3 does not divide the channels.
+        ShapeError: when called, for another rank, or if f1 * f2 * f3 does not divide the channels.
 
     >>> PixelShuffle3D((2, 3, 4)).apply({}, jnp.zeros((1, 48, 3, 5, 7))).shape
     (1, 2, 6, 15, 28)
@@ -146,29 +150,31 @@ class PixelShuffle3D(_PixelShuffle):
 
 
 class ReflectionPad2D(Layer):
-    """Continues images beyond their edges by reflection, which does not repeat the edge itself. MXNet's `Pad`.
+    """Pads images by reflection, which does not repeat the edge itself. MXNet's `Pad`.
 
     Args:
-        padding: an int for all four sides, or MXNet's eight: before and behind along each axis of NCHW, of which the
-            first four are 0.
+        padding: an int for all four sides, or eight as MXNet has them: before and after along each axis of NCHW, of
+            which the first four are 0.
 
     Raises:
         ArgumentError: if one is negative, or the first four are not 0.
-        ShapeError: in a run, for another rank, or if an image is not larger than its padding.
+        ShapeError: when called, for another rank, or if an image is not larger than its padding.
 
     >>> ReflectionPad2D((0, 0, 0, 0, 0, 0, 2, 1)).apply({}, jnp.array([[[[1, 2, 3]]]]))
     Array([[[[3, 2, 1, 2, 3, 2]]]], dtype=int32)
     """
 
-    def __init__(self, padding=0):
+    padding: tuple[int, ...]
+
+    def __init__(self, padding: int | Sequence[int] = 0):
         widths = padding if isinstance(padding, Iterable) else (0, 0, 0, 0, padding, padding, padding, padding)
         self.padding = checks.per_axis('padding', widths, 8, least=0)
         if any(self.padding[:4]):
             raise ArgumentError(
-                'ReflectionPad2D pads height and width only', expected='0 in the first four places', got=self.padding
+                'ReflectionPad2D pads height and width only', expected='0 as the first four', got=self.padding
             )
 
-    def forward(self, x):
+    def forward(self, x: jax.Array) -> jax.Array:
         checks.rank(x, 4, 'NCHW')
         widths = list(zip(self.padding[::2], self.padding[1::2], strict=True))
         for axis, size, width in zip('NCHW', x.shape, widths, strict=True):

@@ -1,11 +1,13 @@
 """Sequential, the network that people use, and containers like it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 
 from gluonjax.block import Block, part_of, set_fields
+from gluonjax.checks import size
 from gluonjax.errors import ArgumentError, ShapeError
 from gluonjax.layer import Layer
 
@@ -32,10 +34,10 @@ class Sequential(Block):
     (256, 20)
     """
 
-    def __init__(self, *layers):
+    def __init__(self, *layers: Layer | Block):
         self.add(*layers)
 
-    def add(self, *layers) -> None:
+    def add(self, *layers: Layer | Block) -> None:
         """Appends layers or networks; all of them, or none if one cannot be added.
 
         Raises:
@@ -44,14 +46,12 @@ class Sequential(Block):
         for layer in layers:
             if not isinstance(layer, Layer | Block):
                 raise ArgumentError(
-                    'this cannot be added',
-                    expected='a layer or a network',
-                    got=repr(layer),
+                    f'a Sequential takes layers and networks, got {layer!r}',
                     remedy='nn.Lambda(function) makes a layer of a function',
                 )
         set_fields(self, {str(i): layer for i, layer in enumerate(layers, len(self))})
 
-    def forward(self, *inputs, **named):
+    def forward(self, *inputs: Any, **named: Any) -> Any:
         inputs = (*inputs, *_unnamed(inputs, named))
         output: Any = inputs
         for layer in self:
@@ -79,7 +79,7 @@ class Sequential(Block):
             raise IndexError(f'layer {index} of a network of {len(self)} layers') from None
 
 
-def _unnamed(inputs, named) -> tuple[Any, ...]:
+def _unnamed(inputs: tuple[Any, ...], named: Mapping[str, Any]) -> tuple[Any, ...]:
     """A single input may have any name, as in a batch that is a dict; more of them have no order."""
     if len(inputs) + len(named) > 1 and named:
         raise ArgumentError(
@@ -94,7 +94,7 @@ class Concatenate(Sequential):
     Without layers it joins its inputs.
 
     Raises:
-        ShapeError: in a run, if the outputs lack the axis, or differ along another one.
+        ShapeError: when called, if the outputs lack the axis, or differ in rank or along another axis.
 
     >>> from gluonjax import nn
     >>> net = nn.Concatenate(nn.Dense(2), nn.Dense(3))
@@ -103,17 +103,21 @@ class Concatenate(Sequential):
     (1, 5)
     """
 
-    def __init__(self, *layers, axis: int = -1):
-        self.axis = axis
+    axis: int
+
+    def __init__(self, *layers: Layer | Block, axis: int = -1):
+        self.axis = size('axis', axis, least=None)
         super().__init__(*layers)
 
-    def forward(self, *inputs):
+    def forward(self, *inputs: Any) -> jax.Array:
         return _joined([layer(*inputs) for layer in self] or inputs, self.axis)
 
 
-def _joined(outputs, axis: int):
+def _joined(outputs: Sequence[jax.Array], axis: int) -> jax.Array:
     """Arrays as one, along an axis of all of them."""
-    shapes, rank = [y.shape for y in outputs], outputs[0].ndim
+    shapes, rank = [y.shape for y in outputs], outputs[0].ndim if outputs else 0
+    if any(y.ndim != rank for y in outputs):
+        raise ShapeError('the outputs differ in the number of axes', expected=f'{rank} axes each', got=shapes)
     if not -rank <= axis < rank:
         raise ShapeError(f'the outputs lack the axis {axis}', expected=f'an axis below {rank}', got=shapes)
     if len({shape[: axis % rank] + shape[axis % rank + 1 :] for shape in shapes}) > 1:
@@ -132,10 +136,10 @@ class Residual(Sequential):
 
     Args:
         *layers: as for `Sequential`.
-        shortcut: a layer that the input passes on its way to the sum, where the layers change its shape; None for none.
+        shortcut: a layer applied to the input before the sum, where the layers change its shape; None adds the input.
 
     Raises:
-        ShapeError: in a run, if what is to be added differs in shape.
+        ShapeError: when called, if the two summands differ in shape.
 
     >>> from gluonjax import nn
     >>> net = nn.Residual(nn.Dense(3, weight_initializer='zeros'))
@@ -144,11 +148,15 @@ class Residual(Sequential):
     Array([[1., 1., 1.]], dtype=float32)
     """
 
-    def __init__(self, *layers, shortcut=None):
+    shortcut: Any  # a layer or a network, or None
+
+    def __init__(self, *layers: Layer | Block, shortcut: Layer | Block | None = None):
+        if not (shortcut is None or isinstance(shortcut, Layer | Block)):
+            raise ArgumentError(f'shortcut must be a layer or a network, or None; got {shortcut!r}')
         self.shortcut = shortcut
         super().__init__(*layers)
 
-    def forward(self, x, *others):
+    def forward(self, x: jax.Array, *others: Any) -> jax.Array:
         y = super().forward(x, *others)
         x = x if self.shortcut is None else self.shortcut(x)
         if isinstance(y, tuple) or x.shape != y.shape:
@@ -165,10 +173,10 @@ class Parallel(Sequential):
     """Layers side by side: each has its own input, or all have the same one. Returns a tuple of their outputs.
 
     As `parallel` in `jax.example_libraries.stax`, and with one input as its `FanOut`. In a `Sequential` the outputs are
-    the inputs of the next layer, as always.
+    the inputs of the next layer.
 
     Raises:
-        ArgumentError: in a run, if the number of inputs is neither one nor that of the layers.
+        ArgumentError: when called, if the number of inputs is neither one nor that of the layers.
 
     >>> from gluonjax import nn
     >>> net = nn.Sequential(nn.Parallel(nn.Identity(), nn.Activation('relu')), nn.Lambda('add'))
@@ -176,7 +184,7 @@ class Parallel(Sequential):
     Array([-1., -1.], dtype=float32)
     """
 
-    def forward(self, *inputs):
+    def forward(self, *inputs: Any) -> tuple[Any, ...]:
         if len(inputs) == 1:
             inputs *= len(self)
         if len(inputs) != len(self):

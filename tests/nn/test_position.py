@@ -165,9 +165,9 @@ def ones(*shape, dtype='float32'):
     ('layer', 'inputs', 'error', 'match'),
     [
         (nn.SinusoidalPositions(), (ones(2, 3),), errors.ShapeError, r'3 \(N, T, C\)'),
-        (nn.SinusoidalPositions(), (ones(2, 3, 5),), errors.ShapeError, 'C counts pairs[\\s\\S]*got: 5'),
+        (nn.SinusoidalPositions(), (ones(2, 3, 5),), errors.ShapeError, 'C must be even[\\s\\S]*got: 5'),
         (nn.SinusoidalPositions(), (ones(2, 3, 4, dtype='int32'),), errors.DTypeError, 'int32'),
-        (nn.SinusoidalPositions(), (ones(2, 3, 4), ones(3)), errors.DTypeError, 'positions are whole numbers'),
+        (nn.SinusoidalPositions(), (ones(2, 3, 4), ones(3)), errors.DTypeError, 'positions must be integers'),
         (
             nn.SinusoidalPositions(),
             (ones(2, 3, 4), ones(4, dtype='int32')),
@@ -178,8 +178,8 @@ def ones(*shape, dtype='float32'):
         (nn.LearnedPositions(9), (ones(2, 3),), errors.ShapeError, r'3 \(N, T, C\)'),
         (nn.LearnedPositions(9, in_units=3), (ones(2, 3, 4),), errors.ShapeError, r"'weight' has shape \(9, 3\)"),
         (nn.RotaryPositions(), (ones(2, 3, 4),), errors.ShapeError, r'4 \(N, T, heads, head_size\)'),
-        (nn.RotaryPositions(), (ones(2, 3, 1, 5),), errors.ShapeError, 'even number, 5 at most\n  got: 5'),
-        (nn.RotaryPositions(6), (ones(2, 3, 1, 4),), errors.ShapeError, 'dims counts[\\s\\S]*4 at most\n  got: 6'),
+        (nn.RotaryPositions(), (ones(2, 3, 1, 5),), errors.ShapeError, 'even number <= 5\n  got: 5'),
+        (nn.RotaryPositions(6), (ones(2, 3, 1, 4),), errors.ShapeError, 'dims must be even[\\s\\S]*<= 4\n  got: 6'),
         (nn.RotaryPositions(), (ones(2, 3, 1, 4, dtype='int32'),), errors.DTypeError, 'int32'),
     ],
 )

@@ -58,19 +58,19 @@ def test_reflectionpad2d_repeats_no_edge():
 @pytest.mark.parametrize(
     ('make', 'match'),
     [
-        (lambda: nn.PixelShuffle1D(0), 'factor must be\n  expected: a whole number from 1 on\n  got: 0'),
+        (lambda: nn.PixelShuffle1D(0), 'factor must be an int >= 1, got 0'),
         (lambda: nn.PixelShuffle2D(1.5), 'factor'),
         (lambda: nn.PixelShuffle2D((2, 2, 2)), 'expected: a number or 2 numbers'),
         (lambda: nn.PixelShuffle3D((2, 2)), 'expected: a number or 3 numbers'),
-        (lambda: nn.ReflectionPad2D(-1), 'padding must be\n  expected: a whole number from 0 on'),
+        (lambda: nn.ReflectionPad2D(-1), 'padding must be an int >= 0, got -1'),
         (lambda: nn.ReflectionPad2D((1, 1)), 'padding has the wrong length\n  expected: a number or 8 numbers'),
         (
             lambda: nn.ReflectionPad2D((0, 0, 1, 0, 0, 0, 0, 0)),
-            'height and width only\n  expected: 0 in the',
+            'height and width only\n  expected: 0 as the',
         ),
         (
             lambda: nn.HybridLambda(lambda F, x: F.relu(x)),
-            r'takes F[\s\S]*try: use jax.numpy and jax.nn',
+            r"takes Gluon 1's F[\s\S]*try: drop F, and use jax.numpy and jax.nn",
         ),
     ],
 )
@@ -82,7 +82,7 @@ def test_wrong_arguments(make, match):
 @pytest.mark.parametrize(
     ('layer', 'shape', 'match'),
     [
-        (nn.PixelShuffle1D(2), (1, 3, 4), 'whole blocks\n  expected: a multiple of 2 channels\n  got: 3'),
+        (nn.PixelShuffle1D(2), (1, 3, 4), 'divide the channels\n  expected: a multiple of 2 channels\n  got: 3'),
         (nn.PixelShuffle2D(2), (1, 6, 4, 4), 'a multiple of 4 channels'),
         (nn.PixelShuffle2D(2), (1, 4, 4), r'expected: 4 \(NCHW\)\n  got: \(1, 4, 4\)'),
         (nn.PixelShuffle3D(2), (1, 8, 4, 4), r'expected: 5 \(NCDHW\)'),
