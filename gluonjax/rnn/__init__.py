@@ -1,6 +1,7 @@
 """Recurrent layers and cells."""
 
-from gluonjax.rnn.cells import GRUCell, HybridRecurrentCell, LSTMCell, LSTMPCell, RecurrentCell, RNNCell, Unroll
+from gluonjax.rnn.cell import HybridRecurrentCell, RecurrentCell, Unroll
+from gluonjax.rnn.cells import GRUCell, LSTMCell, LSTMPCell, RNNCell
 from gluonjax.rnn.conv_cells import (
     Conv1DGRUCell,
     Conv1DLSTMCell,

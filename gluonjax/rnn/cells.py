@@ -1,198 +1,23 @@
-"""Recurrent cells: what one step computes, and how it is unrolled over a sequence."""
+"""Recurrent cells of dense products: RNN, LSTM, GRU, and LSTM with a projection."""
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
 
 from gluonjax import checks
-from gluonjax.errors import ArgumentError, BareLayerError, ShapeError
-from gluonjax.layer import Layer
+from gluonjax.init import InitializerLike
 from gluonjax.nn import activation as activations
+from gluonjax.nn.activation import ActivationLike
+from gluonjax.nn.precision import add_bias
 from gluonjax.param import Param
-from gluonjax.rnn import steps
-from gluonjax.rnn.steps import States
-
-
-class Stateful:
-    """What has states: cells, and the layers that run over whole sequences."""
-
-    __slots__ = ()
-
-    def state_info(self, batch_size: int = 0) -> list[dict[str, Any]]:
-        """For each state a dict with its 'shape' and '__layout__'."""
-        raise NotImplementedError(f'{type(self).__name__} has no state_info(self, batch_size)')
-
-    def begin_state(self, batch_size: int = 0, func=jnp.zeros, **kwargs) -> States:
-        """The states before the first step.
-
-        Args:
-            batch_size: the number of sequences.
-            func: makes a state of `shape=` and `dtype=`.
-            **kwargs: more for `func`, or another dtype.
-        """
-        infos = self.state_info(batch_size)
-        return [func(**{'shape': info['shape'], 'dtype': info.get('dtype', 'float32'), **kwargs}) for info in infos]
-
-
-class Steps(Stateful):
-    """What every cell can do. A cell has `state_info(batch_size)` and `forward(inputs, states) -> output, states`.
-
-    A cell of your own is a `RecurrentCell` with these two. Beyond them a cell may override `step`, to keep things from
-    step to step that are no states, and `sequence`, to run over a whole sequence in a way of its own.
-    """
-
-    __slots__ = ()
-
-    def reset(self) -> None:
-        """Does nothing, as Gluon programs call it before each sequence: a cell keeps nothing from one to the next."""
-
-    def step(self, inputs, states: States, memory=None) -> tuple[jax.Array, States, Any]:
-        """In `forward`: one step of a sequence.
-
-        Args:
-            inputs: (N, ...).
-            states: as from `begin_state`.
-            memory: what the cell's last step in this sequence returned as such; None at the first step.
-        """
-        output, states = self(inputs, states)  # pyright: ignore[reportCallIssue]
-        return output, states, ()
-
-    def sequence(self, inputs, states: States, valid_length=None) -> tuple[jax.Array, States]:
-        """In `forward`: all steps of a sequence. The first step makes the memory that a scan of the others carries.
-
-        Args:
-            inputs: (T, N, ...).
-            states: as from `begin_state`.
-            valid_length: (N,): beyond it outputs are 0, and states are those of the last valid step.
-        """
-        body = steps.in_a_row(self.step, valid_length)
-        carry, first = body((states, None), (0, inputs[0]))
-        outputs = first[None]
-        if len(inputs) > 1:
-            rest = (jnp.arange(1, len(inputs)), inputs[1:])
-            carry, others = self.scan(body, carry, rest)  # pyright: ignore[reportAttributeAccessIssue]
-            outputs = jnp.concatenate([outputs, others])
-        return outputs, carry[0]
-
-    def merges(self, merged: bool, masked: bool) -> bool:
-        """Whether `unroll` returns one array where its caller does not say.
-
-        Args:
-            merged: whether the input is one array.
-            masked: whether there are valid lengths.
-        """
-        return masked
-
-    def unroll(self, length, inputs, begin_state=None, layout='NTC', merge_outputs=None, valid_length=None):
-        """In `forward`: runs over the steps of a sequence, in one `lax.scan`.
-
-        Args:
-            length: the number of steps; None takes the input's.
-            inputs: one array in `layout`, or a list of the steps, each (N, ...).
-            begin_state: the first states, zeros without them.
-            layout: where steps (T) and batch (N) are in the input and in merged outputs: 'NTC' or 'TNC'.
-            merge_outputs: True returns one array, False a list; None a list, or an array where there are valid lengths
-                (and from cells that only drop out, as MXNet does).
-            valid_length: (N,), the lengths of the sequences. Outputs beyond are 0; the states are those of the last
-                valid step.
-
-        Returns:
-            The outputs, and the list of the last states.
-
-        Raises:
-            BareLayerError: outside `forward`; `Unroll` makes a network of a cell.
-            ShapeError: for another number of steps than `length`, or states or lengths of wrong shapes.
-            ArgumentError: for an unknown layout.
-        """
-        if not hasattr(self, '_run'):
-            raise BareLayerError(
-                f'{type(self).__name__} holds no values, so it cannot be unrolled outside of forward',
-                remedy='net = nn.Sequential(rnn.Unroll(cell)); net.initialize(); net(x) -- or unroll the cell in the '
-                'forward of an nn.Block that holds it',
-            )
-        axis, whole = _time_axis(layout), hasattr(inputs, 'shape')
-        xs = jnp.moveaxis(inputs, axis, 0) if whole else jnp.stack([jnp.asarray(step) for step in inputs])
-        if length not in (None, len(xs)) or not len(xs):
-            raise ShapeError(
-                'the sequence has another number of steps',
-                expected='one step or more' if length is None else f'{length} (unroll(length, ...))',
-                got=f'{len(xs)} (axis {axis} of {inputs.shape}, layout {layout})' if whole else f'a list of {len(xs)}',
-            )
-        batch, lengths = xs.shape[1], steps.checked_length(valid_length, xs.shape[1])
-        if begin_state is None:
-            dtype = {'dtype': xs.dtype} if jnp.issubdtype(xs.dtype, jnp.floating) else {}
-            begin_state = self.begin_state(batch_size=batch, **dtype)
-        states = steps.checked_states(begin_state, self.state_info(batch))
-        outputs, states = self.sequence(xs, states, lengths)
-        if merge_outputs is None:
-            merge_outputs = self.merges(whole, lengths is not None)
-        return jnp.moveaxis(outputs, 0, axis) if merge_outputs else list(outputs), states
-
-
-def _time_axis(layout: str) -> int:
-    if layout.replace('T', '', 1)[:1] != 'N' or layout.count('T') != 1:
-        raise ArgumentError('the layout is unknown', expected="'NTC' or 'TNC'", got=repr(layout))
-    return layout.index('T')
-
-
-class RecurrentCell(Steps, Layer):
-    """The base of cells. `HybridRecurrentCell` is another name of it.
-
-    >>> class Sum(RecurrentCell):
-    ...     def state_info(self, batch_size=0):
-    ...         return [{'shape': (batch_size, 1), '__layout__': 'NC'}]
-    ...     def forward(self, inputs, states):
-    ...         total = states[0] + inputs
-    ...         return total, [total]
-    >>> Unroll(Sum()).apply({}, jnp.ones((1, 4, 1)))[0, :, 0]
-    Array([1., 2., 3., 4.], dtype=float32)
-    """
-
-
-class Unroll(Stateful, Layer):
-    """A cell as a network: runs over a sequence whose length the input says.
-
-    The output is that of `cell.unroll` as one array. Given states too, it is the outputs and the last states.
-
-    Args:
-        cell: a cell.
-        layout: where steps (T) and batch (N) are in input and output: 'NTC' or 'TNC'.
-
-    >>> from gluonjax import nn, rnn
-    >>> net = nn.Sequential(rnn.Unroll(rnn.LSTMCell(100)))
-    >>> net.initialize()
-    >>> net(jnp.ones((2, 5, 20))).shape
-    (2, 5, 100)
-    >>> outputs, states = net(jnp.ones((2, 5, 20)), net[0].begin_state(2))
-    """
-
-    def __init__(self, cell, layout='NTC'):
-        _time_axis(layout)
-        self.cell, self.layout = checked_cell(cell), layout
-
-    def state_info(self, batch_size=0):
-        return info_of(self.cell, batch_size)
-
-    def forward(self, inputs, states=None, valid_length=None):
-        outputs, new = self.cell.unroll(None, inputs, states, self.layout, True, valid_length)
-        return outputs if states is None else (outputs, new)
-
-
-def checked_cell(cell) -> Any:
-    """Something that can be unrolled."""
-    if not issubclass(_class_of(cell), Steps):
-        raise ArgumentError('this is no cell', expected='a RecurrentCell, such as rnn.LSTMCell(100)', got=repr(cell))
-    return cell
-
-
-def info_of(cell, batch_size: int) -> list[dict[str, Any]]:
-    """`cell.state_info(batch_size)`, of a network's definition too, whose methods are in the network's class."""
-    return _class_of(cell).state_info(cell, batch_size)
-
-
-def _class_of(cell) -> type:
-    return getattr(cell, '_class', type(cell))
+from gluonjax.rnn import equations
+from gluonjax.rnn.cell import RecurrentCell
+from gluonjax.rnn.scan import scan_steps
+from gluonjax.rnn.states import checked_states
+from gluonjax.run import call_as_forward
+from gluonjax.shapes import Shape
 
 
 class GatedCell(RecurrentCell):
@@ -205,67 +30,95 @@ class GatedCell(RecurrentCell):
     gates: ClassVar[int]
     count: ClassVar[int] = 1  # of states
 
-    i2h_weight: Any
-    h2h_weight: Any
-    i2h_bias: Any
-    h2h_bias: Any
+    i2h_weight: jax.Array
+    h2h_weight: jax.Array
+    i2h_bias: jax.Array
+    h2h_bias: jax.Array
 
-    def product(self, which: str, x, weight, bias):
+    def product(self, which: str, x: jax.Array, weight: jax.Array, bias: jax.Array) -> jax.Array:
         """Of the input ('i2h') or of the state ('h2h')."""
         raise NotImplementedError
 
-    def equations(self, i2h, h2h, states: States) -> States:
-        """The new states, first the one that is the output."""
+    def equations(
+        self, i2h: jax.Array, h2h: jax.Array, states: Sequence[jax.Array], *rest: jax.Array
+    ) -> list[jax.Array]:
+        """The new states, first the one that is the output; `rest` is what else `step_parameters` has."""
         raise NotImplementedError
 
-    def advance(self, i2h, states: States) -> States:
-        """One step, from the product of the input on."""
-        return self.equations(i2h, self.product('h2h', states[0], self.h2h_weight, self.h2h_bias), states)
+    def step_parameters(self) -> list[jax.Array]:
+        """What each step reads: weight and bias of the state's product, and more if the equations need it."""
+        return [self.h2h_weight, self.h2h_bias]
 
-    def inputs_product(self, x):
+    def advance(self, i2h: jax.Array, states: Sequence[jax.Array], parameters: Sequence[jax.Array]) -> list[jax.Array]:
+        """One step, from the product of the input on."""
+        weight, bias, *rest = parameters
+        return self.equations(i2h, self.product('h2h', states[0], weight, bias), states, *rest)
+
+    def inputs_product(self, x: jax.Array) -> jax.Array:
         """Of the input of one step, or with one axis more of a sequence."""
         checks.floating(x)
         return self.product('i2h', x, self.i2h_weight, self.i2h_bias)
 
-    def forward(self, inputs, states):
+    def forward(self, inputs: jax.Array, states: Sequence[jax.Array] | jax.Array) -> tuple[jax.Array, list[jax.Array]]:
         checks.rank(inputs, len(self.state_info()[0]['shape']), 'a step of a sequence')
-        states = steps.checked_states(states, self.state_info(len(inputs)))
-        states = self.advance(self.inputs_product(inputs), states)
-        return states[0], states
+        before = checked_states(states, self.state_info(inputs.shape[0]))
+        after = self.advance(self.inputs_product(inputs), before, self.step_parameters())
+        return after[0], after
 
-    def sequence(self, inputs, states, valid_length=None):
-        return self._run.call(self, self.whole, (inputs, states, valid_length), {})
+    def sequence(
+        self, inputs: jax.Array, states: Sequence[jax.Array], valid_length: jax.Array | None = None
+    ) -> tuple[jax.Array, list[jax.Array]]:
+        return call_as_forward(self, self.whole, inputs, states, valid_length)
 
-    def whole(self, inputs, states, valid_length):
-        """`sequence`, called as `forward` is: shapes are completed before, and errors say where they are."""
+    def whole(
+        self, inputs: jax.Array, states: Sequence[jax.Array], valid_length: jax.Array | None
+    ) -> tuple[jax.Array, list[jax.Array]]:
+        """`sequence`, called as `forward` is: shapes are inferred before, and errors say where they are."""
         checks.rank(inputs, 1 + len(self.state_info()[0]['shape']), 'a sequence')
-        i2h, _, _, *states = checks.promoted(self.inputs_product(inputs), self.h2h_weight, self.h2h_bias, *states)
-        return steps.run(self.scan, self.advance, i2h, states, valid_length)
+        parameters = self.step_parameters()
+        i2h, *rest = checks.promoted(self.inputs_product(inputs), *parameters, *states)
+        wide = [array.astype(jnp.promote_types(array.dtype, jnp.float32)) for array in parameters]
+
+        def step(i2h: jax.Array, states: Sequence[jax.Array]) -> list[jax.Array]:
+            narrow = [array.astype(like.dtype) for array, like in zip(wide, parameters, strict=True)]
+            return self.advance(i2h, states, narrow)  # the scan sums the gradients of `wide`
+
+        return scan_steps(self.scan, step, i2h, rest[len(parameters) :], valid_length)
 
 
 class DenseCell(GatedCell):
     """A cell whose products are those of matrices."""
 
-    h2r_weight: Any  # if there is a projection
+    hidden_size: int
+    input_size: int | None
 
-    def _declare(self, hidden_size, input_size, output_size=None, **initializers):
+    def declare(
+        self,
+        hidden_size: int,
+        input_size: int | None,
+        output_size: int | None = None,
+        **initializers: InitializerLike | None,
+    ) -> None:
+        """Declares the parameters that these initializers name."""
         self.hidden_size = checks.size('hidden_size', hidden_size)
         self.input_size = checks.optional_size('input_size', input_size)
-        shapes = steps.shapes(self.gates, self.hidden_size, self.input_size, output_size or self.hidden_size)
+        shapes = equations.parameter_shapes(
+            self.gates, self.hidden_size, self.input_size, output_size or self.hidden_size
+        )
         for name, initializer in initializers.items():
             setattr(self, name, Param(shapes[name], init=initializer))
 
-    def state_info(self, batch_size=0):
+    def state_info(self, batch_size: int = 0) -> list[dict[str, Any]]:
         return [{'shape': (batch_size, self.hidden_size), '__layout__': 'NC'} for _ in range(self.count)]
 
-    def infer_shape(self, inputs, states, valid_length=None):
+    def infer_shape(self, inputs: jax.Array, states: Any, valid_length: jax.Array | None = None) -> dict[str, Shape]:
         if inputs.ndim < 2:
             checks.rank(inputs, 2, 'NC')
         return {'i2h_weight': (self.gates * self.hidden_size, inputs.shape[-1])}
 
-    def product(self, which, x, weight, bias):
+    def product(self, which: str, x: jax.Array, weight: jax.Array, bias: jax.Array) -> jax.Array:
         x, weight, bias = checks.promoted(x, weight, bias)
-        return x @ weight.T + jnp.expand_dims(bias, range(x.ndim - 1))
+        return add_bias(x @ weight.T, bias)
 
 
 class RNNCell(DenseCell):
@@ -284,7 +137,7 @@ class RNNCell(DenseCell):
         input_size: the size of the input; None (or 0) lets the first input decide.
 
     Raises:
-        ShapeError: in a run, if inputs or states have wrong shapes.
+        ShapeError: when called, if inputs or states have wrong shapes.
 
     >>> cell = RNNCell(3, input_size=2)
     >>> output, states = cell.apply(cell.init(0), jnp.ones((4, 2)), cell.begin_state(4))
@@ -293,20 +146,21 @@ class RNNCell(DenseCell):
     """
 
     gates = 1
+    activation: ActivationLike
 
     def __init__(
         self,
-        hidden_size,
-        activation='tanh',
-        i2h_weight_initializer=None,
-        h2h_weight_initializer=None,
-        i2h_bias_initializer='zeros',
-        h2h_bias_initializer='zeros',
-        input_size=None,
+        hidden_size: int,
+        activation: ActivationLike = 'tanh',
+        i2h_weight_initializer: InitializerLike | None = None,
+        h2h_weight_initializer: InitializerLike | None = None,
+        i2h_bias_initializer: InitializerLike | None = 'zeros',
+        h2h_bias_initializer: InitializerLike | None = 'zeros',
+        input_size: int | None = None,
     ):
         activations.function(activation)
         self.activation = activation
-        self._declare(
+        self.declare(
             hidden_size,
             input_size,
             i2h_weight=i2h_weight_initializer,
@@ -315,8 +169,10 @@ class RNNCell(DenseCell):
             h2h_bias=h2h_bias_initializer,
         )
 
-    def equations(self, i2h, h2h, states):
-        return steps.rnn(i2h + h2h, activations.function(self.activation))
+    def equations(
+        self, i2h: jax.Array, h2h: jax.Array, states: Sequence[jax.Array], *rest: jax.Array
+    ) -> list[jax.Array]:
+        return equations.elman(i2h + h2h, activations.function(self.activation))
 
 
 class LSTMCell(DenseCell):
@@ -339,22 +195,24 @@ class LSTMCell(DenseCell):
     """
 
     gates, count = 4, 2
+    activation: ActivationLike
+    recurrent_activation: ActivationLike
 
     def __init__(
         self,
-        hidden_size,
-        i2h_weight_initializer=None,
-        h2h_weight_initializer=None,
-        i2h_bias_initializer='zeros',
-        h2h_bias_initializer='zeros',
-        input_size=None,
-        activation='tanh',
-        recurrent_activation='sigmoid',
+        hidden_size: int,
+        i2h_weight_initializer: InitializerLike | None = None,
+        h2h_weight_initializer: InitializerLike | None = None,
+        i2h_bias_initializer: InitializerLike | None = 'zeros',
+        h2h_bias_initializer: InitializerLike | None = 'zeros',
+        input_size: int | None = None,
+        activation: ActivationLike = 'tanh',
+        recurrent_activation: ActivationLike = 'sigmoid',
     ):
         activations.function(activation)
         activations.function(recurrent_activation)
         self.activation, self.recurrent_activation = activation, recurrent_activation
-        self._declare(
+        self.declare(
             hidden_size,
             input_size,
             i2h_weight=i2h_weight_initializer,
@@ -363,9 +221,11 @@ class LSTMCell(DenseCell):
             h2h_bias=h2h_bias_initializer,
         )
 
-    def equations(self, i2h, h2h, states):
+    def equations(
+        self, i2h: jax.Array, h2h: jax.Array, states: Sequence[jax.Array], *rest: jax.Array
+    ) -> list[jax.Array]:
         functions = activations.function(self.activation), activations.function(self.recurrent_activation)
-        return steps.lstm(i2h + h2h, states, *functions)
+        return equations.lstm(i2h + h2h, states, *functions)
 
 
 class GRUCell(DenseCell):
@@ -390,14 +250,14 @@ class GRUCell(DenseCell):
 
     def __init__(
         self,
-        hidden_size,
-        i2h_weight_initializer=None,
-        h2h_weight_initializer=None,
-        i2h_bias_initializer='zeros',
-        h2h_bias_initializer='zeros',
-        input_size=None,
+        hidden_size: int,
+        i2h_weight_initializer: InitializerLike | None = None,
+        h2h_weight_initializer: InitializerLike | None = None,
+        i2h_bias_initializer: InitializerLike | None = 'zeros',
+        h2h_bias_initializer: InitializerLike | None = 'zeros',
+        input_size: int | None = None,
     ):
-        self._declare(
+        self.declare(
             hidden_size,
             input_size,
             i2h_weight=i2h_weight_initializer,
@@ -406,8 +266,10 @@ class GRUCell(DenseCell):
             h2h_bias=h2h_bias_initializer,
         )
 
-    def equations(self, i2h, h2h, states):
-        return steps.gru(i2h, h2h, states)
+    def equations(
+        self, i2h: jax.Array, h2h: jax.Array, states: Sequence[jax.Array], *rest: jax.Array
+    ) -> list[jax.Array]:
+        return equations.gru(i2h, h2h, states)
 
 
 class LSTMPCell(DenseCell):
@@ -430,20 +292,22 @@ class LSTMPCell(DenseCell):
     """
 
     gates, count = 4, 2
+    projection_size: int
+    h2r_weight: jax.Array
 
     def __init__(
         self,
-        hidden_size,
-        projection_size,
-        i2h_weight_initializer=None,
-        h2h_weight_initializer=None,
-        h2r_weight_initializer=None,
-        i2h_bias_initializer='zeros',
-        h2h_bias_initializer='zeros',
-        input_size=None,
+        hidden_size: int,
+        projection_size: int,
+        i2h_weight_initializer: InitializerLike | None = None,
+        h2h_weight_initializer: InitializerLike | None = None,
+        h2r_weight_initializer: InitializerLike | None = None,
+        i2h_bias_initializer: InitializerLike | None = 'zeros',
+        h2h_bias_initializer: InitializerLike | None = 'zeros',
+        input_size: int | None = None,
     ):
         self.projection_size = checks.size('projection_size', projection_size)
-        self._declare(
+        self.declare(
             hidden_size,
             input_size,
             self.projection_size,
@@ -454,13 +318,15 @@ class LSTMPCell(DenseCell):
             h2h_bias=h2h_bias_initializer,
         )
 
-    def state_info(self, batch_size=0):
+    def state_info(self, batch_size: int = 0) -> list[dict[str, Any]]:
         sizes = self.projection_size, self.hidden_size
         return [{'shape': (batch_size, size), '__layout__': 'NC'} for size in sizes]
 
-    def equations(self, i2h, h2h, states):
-        h, c = steps.lstm(i2h + h2h, states)
-        return [steps.projected(h, self.h2r_weight), c]
+    def equations(
+        self, i2h: jax.Array, h2h: jax.Array, states: Sequence[jax.Array], *rest: jax.Array
+    ) -> list[jax.Array]:
+        h, c = equations.lstm(i2h + h2h, states)
+        return [equations.projected(h, *rest), c]
 
-
-HybridRecurrentCell = RecurrentCell
+    def step_parameters(self) -> list[jax.Array]:
+        return [*super().step_parameters(), self.h2r_weight]

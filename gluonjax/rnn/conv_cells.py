@@ -1,29 +1,52 @@
 """Cells whose products are convolutions (Shi et al., 2015): one N-dimensional body, and thin names on top."""
 
 import math
-from typing import ClassVar
+from collections.abc import Iterable, Sequence
+from typing import Any, ClassVar, Literal
 
-import jax.numpy as jnp
+import jax
 
 from gluonjax import checks
 from gluonjax.errors import ArgumentError, ShapeError
+from gluonjax.init import InitializerLike
 from gluonjax.nn import activation as activations
+from gluonjax.nn.activation import ActivationLike
 from gluonjax.nn.conv import convolve
+from gluonjax.nn.precision import add_bias
 from gluonjax.param import Param
-from gluonjax.rnn import steps
+from gluonjax.rnn import equations
 from gluonjax.rnn.cells import GatedCell
+
+Sizes = int | Sequence[int]  # one for each spatial axis, or one for all
 
 
 class _ConvCell(GatedCell):
     spatial: ClassVar[str]
 
-    def _set_shapes(self, input_shape, hidden_channels, conv_layout, activation):
+    input_shape: tuple[int, ...]
+    hidden_channels: int
+    state_shape: tuple[int, ...]
+    i2h_kernel: tuple[int, ...]
+    h2h_kernel: tuple[int, ...]
+    i2h_pad: tuple[int, ...]
+    i2h_dilate: tuple[int, ...]
+    h2h_dilate: tuple[int, ...]
+    conv_layout: str
+    activation: ActivationLike
+
+    def _set_shapes(
+        self, input_shape: Sequence[int], hidden_channels: int, conv_layout: str, activation: ActivationLike
+    ) -> None:
         activations.function(activation)
         self.conv_layout, self.activation = checks.layout(conv_layout, self.spatial), activation
-        self.input_shape = checks.per_axis('input_shape', tuple(input_shape), len(self.spatial) + 1)
+        if not isinstance(input_shape, Iterable):
+            raise ArgumentError(f'input_shape must be a tuple of ints, got {input_shape!r}')
+        self.input_shape = checks.per_axis('input_shape', input_shape, len(self.spatial) + 1)
         self.hidden_channels = checks.size('hidden_channels', hidden_channels)
 
-    def _set_windows(self, i2h_kernel, h2h_kernel, i2h_pad, i2h_dilate, h2h_dilate):
+    def _set_kernels(
+        self, i2h_kernel: Sizes, h2h_kernel: Sizes, i2h_pad: Sizes, i2h_dilate: Sizes, h2h_dilate: Sizes
+    ) -> None:
         rank = len(self.spatial)
         self.i2h_kernel = checks.per_axis('i2h_kernel', i2h_kernel, rank)
         self.h2h_kernel = checks.per_axis('h2h_kernel', h2h_kernel, rank)
@@ -32,26 +55,32 @@ class _ConvCell(GatedCell):
         self.h2h_dilate = checks.per_axis('h2h_dilate', h2h_dilate, rank)
         if any(kernel % 2 == 0 for kernel in self.h2h_kernel):
             raise ArgumentError(
-                'h2h_kernel is even, and states would change their size', expected='odd numbers', got=self.h2h_kernel
+                'h2h_kernel must be odd, as states keep their size', expected='odd numbers', got=self.h2h_kernel
             )
         self.state_shape = self._state_shape()
 
     def _state_shape(self) -> tuple[int, ...]:
         shape = []
         for axis, kernel, pad, dilate in zip(self.spatial, self.i2h_kernel, self.i2h_pad, self.i2h_dilate, strict=True):
-            places = self.input_shape[self.conv_layout.index(axis) - 1] + 2 * pad
+            padded = self.input_shape[self.conv_layout.index(axis) - 1] + 2 * pad
             covered = dilate * (kernel - 1) + 1
-            if covered > places:
+            if covered > padded:
                 raise ArgumentError(
                     f'the kernel is larger than the padded input along {axis}',
-                    expected=f'at most {places} places',
+                    expected=f'a size <= {padded}',
                     got=f'{covered} (i2h_kernel {self.i2h_kernel}, i2h_dilate {self.i2h_dilate})',
                     remedy='give a larger input_shape, more padding or a smaller kernel',
                 )
-            shape.append(places - covered + 1)
+            shape.append(padded - covered + 1)
         return self._in_layout(self.hidden_channels, shape)
 
-    def _set_params(self, i2h_weight_initializer, h2h_weight_initializer, i2h_bias_initializer, h2h_bias_initializer):
+    def _set_params(
+        self,
+        i2h_weight_initializer: InitializerLike | None,
+        h2h_weight_initializer: InitializerLike | None,
+        i2h_bias_initializer: InitializerLike | None,
+        h2h_bias_initializer: InitializerLike | None,
+    ) -> None:
         outputs, inputs = self.gates * self.hidden_channels, self.input_shape[self.channel_axis - 1]
         i2h, h2h = self._in_layout(inputs, self.i2h_kernel), self._in_layout(self.hidden_channels, self.h2h_kernel)
         self.i2h_weight = Param((outputs, *i2h), init=i2h_weight_initializer)
@@ -59,7 +88,7 @@ class _ConvCell(GatedCell):
         self.i2h_bias = Param((outputs,), init=i2h_bias_initializer)
         self.h2h_bias = Param((outputs,), init=h2h_bias_initializer)
 
-    def _in_layout(self, channels, sizes):
+    def _in_layout(self, channels: int, sizes: Sequence[int]) -> tuple[int, ...]:
         return (channels, *sizes) if self.channel_axis == 1 else (*sizes, channels)
 
     @property
@@ -67,16 +96,16 @@ class _ConvCell(GatedCell):
         """Of a step's input and states."""
         return self.conv_layout.index('C')
 
-    def state_info(self, batch_size=0):
+    def state_info(self, batch_size: int = 0) -> list[dict[str, Any]]:
         shape = (batch_size, *self.state_shape)
         return [{'shape': shape, '__layout__': self.conv_layout} for _ in range(self.count)]
 
-    def inputs_product(self, x):
+    def inputs_product(self, x: jax.Array) -> jax.Array:
         if x.shape[-len(self.input_shape) :] != self.input_shape:
             raise ShapeError("a step's input differs from input_shape", expected=('N', *self.input_shape), got=x.shape)
         return super().inputs_product(x)
 
-    def product(self, which, x, weight, bias):
+    def product(self, which: str, x: jax.Array, weight: jax.Array, bias: jax.Array) -> jax.Array:
         x, weight, bias = checks.promoted(x, weight, bias)
         if which == 'i2h':
             dilate, pads = self.i2h_dilate, self.i2h_pad
@@ -86,29 +115,35 @@ class _ConvCell(GatedCell):
         batch = x.shape[: -len(self.input_shape)]  # with the steps, if there are several
         x = x.reshape(math.prod(batch), *x.shape[len(batch) :])
         y = convolve(x, weight, (1,) * len(self.spatial), pads, dilate, 1, self.conv_layout)
-        y = y + jnp.expand_dims(bias, [axis for axis in range(y.ndim) if axis != self.channel_axis])
+        y = add_bias(y, bias, self.channel_axis)
         return y.reshape(*batch, *y.shape[1:])
 
 
 class _ConvRNN(_ConvCell):
     gates = 1
 
-    def equations(self, i2h, h2h, states):
-        return steps.rnn(i2h + h2h, activations.function(self.activation))
+    def equations(
+        self, i2h: jax.Array, h2h: jax.Array, states: Sequence[jax.Array], *rest: jax.Array
+    ) -> list[jax.Array]:
+        return equations.elman(i2h + h2h, activations.function(self.activation))
 
 
 class _ConvLSTM(_ConvCell):
     gates, count = 4, 2
 
-    def equations(self, i2h, h2h, states):
-        return steps.lstm(i2h + h2h, states, activations.function(self.activation), axis=self.channel_axis)
+    def equations(
+        self, i2h: jax.Array, h2h: jax.Array, states: Sequence[jax.Array], *rest: jax.Array
+    ) -> list[jax.Array]:
+        return equations.lstm(i2h + h2h, states, activations.function(self.activation), axis=self.channel_axis)
 
 
 class _ConvGRU(_ConvCell):
     gates = 3
 
-    def equations(self, i2h, h2h, states):
-        return steps.gru(i2h, h2h, states, activations.function(self.activation), self.channel_axis)
+    def equations(
+        self, i2h: jax.Array, h2h: jax.Array, states: Sequence[jax.Array], *rest: jax.Array
+    ) -> list[jax.Array]:
+        return equations.gru(i2h, h2h, states, activations.function(self.activation), self.channel_axis)
 
 
 class _Conv1D(_ConvCell):
@@ -116,22 +151,22 @@ class _Conv1D(_ConvCell):
 
     def __init__(
         self,
-        input_shape,
-        hidden_channels,
-        i2h_kernel,
-        h2h_kernel,
-        i2h_pad=(0,),
-        i2h_dilate=(1,),
-        h2h_dilate=(1,),
-        i2h_weight_initializer=None,
-        h2h_weight_initializer=None,
-        i2h_bias_initializer='zeros',
-        h2h_bias_initializer='zeros',
-        conv_layout='NCW',
-        activation='tanh',
+        input_shape: Sequence[int],
+        hidden_channels: int,
+        i2h_kernel: Sizes,
+        h2h_kernel: Sizes,
+        i2h_pad: Sizes = (0,),
+        i2h_dilate: Sizes = (1,),
+        h2h_dilate: Sizes = (1,),
+        i2h_weight_initializer: InitializerLike | None = None,
+        h2h_weight_initializer: InitializerLike | None = None,
+        i2h_bias_initializer: InitializerLike | None = 'zeros',
+        h2h_bias_initializer: InitializerLike | None = 'zeros',
+        conv_layout: Literal['NCW', 'NWC'] = 'NCW',
+        activation: ActivationLike = 'tanh',
     ):
         self._set_shapes(input_shape, hidden_channels, conv_layout, activation)
-        self._set_windows(i2h_kernel, h2h_kernel, i2h_pad, i2h_dilate, h2h_dilate)
+        self._set_kernels(i2h_kernel, h2h_kernel, i2h_pad, i2h_dilate, h2h_dilate)
         self._set_params(i2h_weight_initializer, h2h_weight_initializer, i2h_bias_initializer, h2h_bias_initializer)
 
 
@@ -140,22 +175,22 @@ class _Conv2D(_ConvCell):
 
     def __init__(
         self,
-        input_shape,
-        hidden_channels,
-        i2h_kernel,
-        h2h_kernel,
-        i2h_pad=(0, 0),
-        i2h_dilate=(1, 1),
-        h2h_dilate=(1, 1),
-        i2h_weight_initializer=None,
-        h2h_weight_initializer=None,
-        i2h_bias_initializer='zeros',
-        h2h_bias_initializer='zeros',
-        conv_layout='NCHW',
-        activation='tanh',
+        input_shape: Sequence[int],
+        hidden_channels: int,
+        i2h_kernel: Sizes,
+        h2h_kernel: Sizes,
+        i2h_pad: Sizes = (0, 0),
+        i2h_dilate: Sizes = (1, 1),
+        h2h_dilate: Sizes = (1, 1),
+        i2h_weight_initializer: InitializerLike | None = None,
+        h2h_weight_initializer: InitializerLike | None = None,
+        i2h_bias_initializer: InitializerLike | None = 'zeros',
+        h2h_bias_initializer: InitializerLike | None = 'zeros',
+        conv_layout: Literal['NCHW', 'NHWC'] = 'NCHW',
+        activation: ActivationLike = 'tanh',
     ):
         self._set_shapes(input_shape, hidden_channels, conv_layout, activation)
-        self._set_windows(i2h_kernel, h2h_kernel, i2h_pad, i2h_dilate, h2h_dilate)
+        self._set_kernels(i2h_kernel, h2h_kernel, i2h_pad, i2h_dilate, h2h_dilate)
         self._set_params(i2h_weight_initializer, h2h_weight_initializer, i2h_bias_initializer, h2h_bias_initializer)
 
 
@@ -164,30 +199,30 @@ class _Conv3D(_ConvCell):
 
     def __init__(
         self,
-        input_shape,
-        hidden_channels,
-        i2h_kernel,
-        h2h_kernel,
-        i2h_pad=(0, 0, 0),
-        i2h_dilate=(1, 1, 1),
-        h2h_dilate=(1, 1, 1),
-        i2h_weight_initializer=None,
-        h2h_weight_initializer=None,
-        i2h_bias_initializer='zeros',
-        h2h_bias_initializer='zeros',
-        conv_layout='NCDHW',
-        activation='tanh',
+        input_shape: Sequence[int],
+        hidden_channels: int,
+        i2h_kernel: Sizes,
+        h2h_kernel: Sizes,
+        i2h_pad: Sizes = (0, 0, 0),
+        i2h_dilate: Sizes = (1, 1, 1),
+        h2h_dilate: Sizes = (1, 1, 1),
+        i2h_weight_initializer: InitializerLike | None = None,
+        h2h_weight_initializer: InitializerLike | None = None,
+        i2h_bias_initializer: InitializerLike | None = 'zeros',
+        h2h_bias_initializer: InitializerLike | None = 'zeros',
+        conv_layout: Literal['NCDHW', 'NDHWC'] = 'NCDHW',
+        activation: ActivationLike = 'tanh',
     ):
         self._set_shapes(input_shape, hidden_channels, conv_layout, activation)
-        self._set_windows(i2h_kernel, h2h_kernel, i2h_pad, i2h_dilate, h2h_dilate)
+        self._set_kernels(i2h_kernel, h2h_kernel, i2h_pad, i2h_dilate, h2h_dilate)
         self._set_params(i2h_weight_initializer, h2h_weight_initializer, i2h_bias_initializer, h2h_bias_initializer)
 
 
 class Conv2DLSTMCell(_ConvLSTM, _Conv2D):
     """Convolutional LSTM over images: `LSTMCell` with convolutions for products. Gates in the order i, f, g, o.
 
-    `cell(inputs, states)`, inputs (N, *input_shape) and states [h, c], each (N, hidden_channels, height, width) of what
-    the convolution of the input leaves, gives the output h' and [h', c']. The states' convolution keeps sizes.
+    `cell(inputs, states)`, inputs (N, *input_shape) and states [h, c], gives the output h' and [h', c']. States are
+    (N, hidden_channels, height, width), with the sizes of the input's convolution; the states' convolution keeps them.
 
     Args:
         input_shape: the shape of one input without the batch, in the order of conv_layout.
@@ -195,8 +230,8 @@ class Conv2DLSTMCell(_ConvLSTM, _Conv2D):
         i2h_kernel: of the input's convolution, an int or one for each spatial axis, as the next four are.
         h2h_kernel: of the state's convolution; odd.
         i2h_pad: zeros on both sides of the input.
-        i2h_dilate: steps within the input's window.
-        h2h_dilate: steps within the state's window.
+        i2h_dilate: the dilation of the input's kernel.
+        h2h_dilate: the dilation of the state's kernel.
         i2h_weight_initializer: of i2h_weight, shape (gates * hidden_channels, input channels, *i2h_kernel).
         h2h_weight_initializer: of h2h_weight, shape (gates * hidden_channels, hidden_channels, *h2h_kernel).
         i2h_bias_initializer: of i2h_bias, shape (gates * hidden_channels,).
@@ -206,7 +241,7 @@ class Conv2DLSTMCell(_ConvLSTM, _Conv2D):
 
     Raises:
         ArgumentError: for an even h2h_kernel, or an input smaller than its kernel.
-        ShapeError: in a run, if the input differs from input_shape.
+        ShapeError: when called, if the input differs from input_shape.
 
     >>> cell = Conv2DLSTMCell((3, 8, 8), 4, i2h_kernel=3, h2h_kernel=5, i2h_pad=1)
     >>> cell.state_info(2)[0]['shape']
@@ -215,32 +250,32 @@ class Conv2DLSTMCell(_ConvLSTM, _Conv2D):
 
 
 class Conv1DRNNCell(_ConvRNN, _Conv1D):
-    """`RNNCell` with convolutions over sequences of places for products. One state, h. See `Conv2DLSTMCell`."""
+    """`RNNCell` with 1D convolutions for products. One state, h. See `Conv2DLSTMCell`."""
 
 
 class Conv1DLSTMCell(_ConvLSTM, _Conv1D):
-    """`LSTMCell` with convolutions over sequences of places for products. States h and c. See `Conv2DLSTMCell`."""
+    """`LSTMCell` with 1D convolutions for products. States h and c. See `Conv2DLSTMCell`."""
 
 
 class Conv1DGRUCell(_ConvGRU, _Conv1D):
-    """`GRUCell` with convolutions over sequences of places for products. One state, h. See `Conv2DLSTMCell`."""
+    """`GRUCell` with 1D convolutions for products. One state, h. See `Conv2DLSTMCell`."""
 
 
 class Conv2DRNNCell(_ConvRNN, _Conv2D):
-    """`RNNCell` with convolutions over images for products. One state, h. See `Conv2DLSTMCell`."""
+    """`RNNCell` with 2D convolutions for products. One state, h. See `Conv2DLSTMCell`."""
 
 
 class Conv2DGRUCell(_ConvGRU, _Conv2D):
-    """`GRUCell` with convolutions over images for products. One state, h. See `Conv2DLSTMCell`."""
+    """`GRUCell` with 2D convolutions for products. One state, h. See `Conv2DLSTMCell`."""
 
 
 class Conv3DRNNCell(_ConvRNN, _Conv3D):
-    """`RNNCell` with convolutions over volumes for products. One state, h. See `Conv2DLSTMCell`."""
+    """`RNNCell` with 3D convolutions for products. One state, h. See `Conv2DLSTMCell`."""
 
 
 class Conv3DLSTMCell(_ConvLSTM, _Conv3D):
-    """`LSTMCell` with convolutions over volumes for products. States h and c. See `Conv2DLSTMCell`."""
+    """`LSTMCell` with 3D convolutions for products. States h and c. See `Conv2DLSTMCell`."""
 
 
 class Conv3DGRUCell(_ConvGRU, _Conv3D):
-    """`GRUCell` with convolutions over volumes for products. One state, h. See `Conv2DLSTMCell`."""
+    """`GRUCell` with 3D convolutions for products. One state, h. See `Conv2DLSTMCell`."""

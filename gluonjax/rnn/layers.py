@@ -1,19 +1,26 @@
 """Recurrent layers: several layers and directions over whole sequences, one scan each."""
 
-from collections.abc import Callable
-from typing import Any, ClassVar
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 from gluonjax import checks
 from gluonjax.errors import ArgumentError
+from gluonjax.init import InitializerLike
 from gluonjax.layer import Layer
 from gluonjax.nn import activation as activations
 from gluonjax.nn.dropout import Dropout
+from gluonjax.nn.precision import add_bias
 from gluonjax.param import Param
-from gluonjax.rnn import steps
-from gluonjax.rnn.cells import Stateful
+from gluonjax.rnn import equations
+from gluonjax.rnn.scan import recur, reverse, zero_invalid
+from gluonjax.rnn.states import Stateful, checked_length, checked_states, per_kind, per_layer
+from gluonjax.shapes import Shape
+
+MOST_LAYERS = 1000  # each has its own parameters and is compiled by itself, so that more would take hours
 
 
 class RecurrentLayer(Stateful, Layer):
@@ -26,31 +33,43 @@ class RecurrentLayer(Stateful, Layer):
     gates: ClassVar[int]
     count: ClassVar[int] = 1  # of states
 
+    hidden_size: int
+    num_layers: int
+    input_size: int | None
+    projection_size: int | None
+    layout: Literal['TNC', 'NTC']
+    bidirectional: bool
+    use_sequence_length: bool
+    dropout: float
+    between: Any  # the Dropout between layers, or None
+    kinds: tuple[str, ...]
+
     def __init__(
         self,
-        hidden_size,
-        num_layers,
-        layout,
-        dropout,
-        bidirectional,
-        input_size,
-        initializers: dict[str, Any],
-        dtype,
-        use_sequence_length,
-        projection_size=None,
+        hidden_size: int,
+        num_layers: int,
+        layout: Literal['TNC', 'NTC'],
+        dropout: float,
+        bidirectional: bool,
+        input_size: int | None,
+        initializers: dict[str, InitializerLike | None],
+        dtype: DTypeLike,
+        use_sequence_length: bool,
+        projection_size: int | None = None,
     ):
-        if layout not in ('TNC', 'NTC'):
-            raise ArgumentError('the layout is unknown', expected="'TNC' or 'NTC'", got=repr(layout))
+        self.layout = checks.one_of('layout', layout, ('TNC', 'NTC'))
         self.hidden_size = checks.size('hidden_size', hidden_size)
-        self.num_layers = checks.size('num_layers', num_layers)
+        self.num_layers = checks.size('num_layers', num_layers, most=MOST_LAYERS)
         self.input_size = checks.optional_size('input_size', input_size)
         self.projection_size = checks.optional_size('projection_size', projection_size)
-        self.layout, self.bidirectional, self.use_sequence_length = layout, bidirectional, use_sequence_length
+        self.bidirectional = checks.flag('bidirectional', bidirectional)
+        self.use_sequence_length = checks.flag('use_sequence_length', use_sequence_length)
+        checks.number('dropout', dropout, least=0, most=1)
         self.dropout, self.between = dropout, Dropout(dropout) if dropout else None
         self.kinds = tuple(kind for kind in initializers if kind != 'h2r_weight' or self.projection_size)
         inputs = self.input_size
         for layer in range(self.num_layers):
-            shapes = steps.shapes(self.gates, self.hidden_size, inputs, self.output_size)
+            shapes = equations.parameter_shapes(self.gates, self.hidden_size, inputs, self.output_size)
             for side in self.sides:
                 for kind in self.kinds:
                     setattr(self, f'{side}{layer}_{kind}', Param(shapes[kind], dtype, initializers[kind]))
@@ -66,61 +85,77 @@ class RecurrentLayer(Stateful, Layer):
         """The size of the output of one direction."""
         return self.projection_size or self.hidden_size
 
-    def state_info(self, batch_size=0):
+    def state_info(self, batch_size: int = 0) -> list[dict[str, Any]]:
         rows, sizes = self.num_layers * len(self.sides), (self.output_size, self.hidden_size)
         dtype = jnp.dtype(vars(self)['l0_i2h_weight'].dtype).name
         return [
             {'shape': (rows, batch_size, size), '__layout__': 'LNC', 'dtype': dtype} for size in sizes[: self.count]
         ]
 
-    def infer_shape(self, inputs, states=None, sequence_length=None):
+    def infer_shape(self, inputs: jax.Array, states: Any = None, sequence_length: Any = None) -> dict[str, Shape]:
         checks.rank(inputs, 3, self.layout)
         return {f'{side}0_i2h_weight': (self.gates * self.hidden_size, inputs.shape[2]) for side in self.sides}
 
-    def inputs(self, i2h, h2h_bias) -> tuple[jax.Array, ...]:
-        """What `equations` take of a sequence; the product of the output before is added to the last of them."""
-        return (i2h + h2h_bias[None, None],)
+    def step_inputs(self, i2h: jax.Array, h2h_bias: jax.Array) -> tuple[jax.Array, jax.Array | None]:
+        """What `recur` takes: the sequence, and the bias of the product of the output before if it is kept apart."""
+        return add_bias(i2h, h2h_bias), None
 
-    def equations(self, states: steps.States, *inputs) -> steps.States:
+    def equations(self, states: Sequence[jax.Array], *inputs: jax.Array) -> list[jax.Array]:
         """The new states of a step, first the one that is the output."""
         raise NotImplementedError
 
-    def forward(self, inputs, states=None, sequence_length=None):
+    def forward(
+        self,
+        inputs: jax.Array,
+        states: Sequence[jax.Array] | jax.Array | None = None,
+        sequence_length: jax.Array | None = None,
+    ) -> Any:
         checks.floating(inputs)
         batch, time = inputs.shape[self.layout.index('N')], self.layout.index('T')
         self._check_lengths(sequence_length)
-        lengths = steps.checked_length(sequence_length, batch)
+        lengths = checked_length(sequence_length, batch)
         first = self.begin_state(batch, dtype=inputs.dtype) if states is None else states
-        first = iter(steps.per_layer(steps.checked_states(first, self.state_info(batch))))
-        xs, last = jnp.moveaxis(inputs, time, 0), []
+        rows = iter(per_layer(checked_states(first, self.state_info(batch))))
+        xs, last = zero_invalid(jnp.moveaxis(inputs, time, 0), lengths), []
         for layer in range(self.num_layers):
             if layer and self.between:
                 xs = self.between(xs)
-            outputs = [self._one_scan(side, layer, xs, next(first), lengths, last) for side in self.sides]
+            outputs = [self._one_scan(side, layer, xs, next(rows), lengths, last) for side in self.sides]
             xs = jnp.concatenate(outputs, 2) if self.bidirectional else outputs[0]
-        outputs = jnp.moveaxis(xs, 0, time)
-        return outputs if states is None else (outputs, steps.per_kind(last))
+        result = jnp.moveaxis(xs, 0, time)
+        return result if states is None else (result, per_kind(last))
 
-    def _one_scan(self, side: str, layer: int, xs, states, lengths, last: list[steps.States]) -> jax.Array:
+    def _one_scan(
+        self,
+        side: str,
+        layer: int,
+        xs: jax.Array,
+        states: list[jax.Array],
+        lengths: jax.Array | None,
+        last: list[list[jax.Array]],
+    ) -> jax.Array:
         """One layer in one direction; appends its last states. The inputs' products are computed before the scan."""
         values = [getattr(self, f'{side}{layer}_{kind}') for kind in self.kinds]
         xs, *values = checks.promoted(xs, *values, *states)
         i2h_weight, h2h_weight, i2h_bias, h2h_bias, *h2r_weight = values[: len(self.kinds)]
 
         if side == 'r':
-            xs = steps.backwards(xs, lengths)
-        inputs = self.inputs(xs @ i2h_weight.T + i2h_bias[None, None], h2h_bias)
-        equations = self.projected_equations if h2r_weight else self.equations
-        outputs, states = steps.recur(equations, inputs, values[len(self.kinds) :], h2h_weight, h2r_weight, lengths)
-        last.append(states)
-        return steps.backwards(outputs, lengths) if side == 'r' else outputs
+            xs = reverse(xs, lengths)
+        sequence, bias = self.step_inputs(add_bias(xs @ i2h_weight.T, i2h_bias), h2h_bias)
+        step = self.projected_equations if h2r_weight else self.equations
+        begin = values[len(self.kinds) :]
+        outputs, after = recur(step, (sequence,), bias, begin, h2h_weight, h2r_weight, lengths)
+        last.append(after)
+        return reverse(outputs, lengths) if side == 'r' else outputs
 
-    def projected_equations(self, states, gates, h2r_weight) -> steps.States:
+    def projected_equations(
+        self, states: Sequence[jax.Array], gates: jax.Array, h2r_weight: jax.Array
+    ) -> list[jax.Array]:
         """`equations`, with the output projected."""
         h, *others = self.equations(states, gates)
-        return [steps.projected(h, h2r_weight), *others]
+        return [equations.projected(h, h2r_weight), *others]
 
-    def _check_lengths(self, sequence_length) -> None:
+    def _check_lengths(self, sequence_length: Any) -> None:
         if (sequence_length is not None) != self.use_sequence_length:
             raise ArgumentError(
                 'sequence_length and use_sequence_length go together',
@@ -151,12 +186,12 @@ class RNN(RecurrentLayer):
         h2h_bias_initializer: of each h2h_bias, shape (hidden_size,).
         input_size: the size of the input; None (or 0) lets the first input decide.
         dtype: the dtype of the parameters, and of the states that `begin_state` makes.
-        use_sequence_length: `layer(inputs, states, sequence_length)` takes lengths, shape (N,). Outputs beyond are 0,
-            states are those of the last valid step, and the second direction begins there.
+        use_sequence_length: `layer(inputs, states, sequence_length)` takes lengths, shape (N,). Inputs beyond are ignored, outputs
+            are 0, states are those of the last valid step, and the second direction begins there.
 
     Raises:
-        ShapeError: in a run, if inputs, states or lengths have wrong shapes.
-        DTypeError: in a run, if the input is not of floating point.
+        ShapeError: when called, if inputs, states or lengths have wrong shapes.
+        DTypeError: when called, if the input is not of floating point.
 
     >>> from gluonjax import nn
     >>> layer = RNN(256)
@@ -168,27 +203,26 @@ class RNN(RecurrentLayer):
     """
 
     gates = 1
+    activation: Literal['relu', 'tanh']
 
     def __init__(
         self,
-        hidden_size,
-        num_layers=1,
-        activation='relu',
-        layout='TNC',
-        dropout=0,
-        bidirectional=False,
-        i2h_weight_initializer=None,
-        h2h_weight_initializer=None,
-        i2h_bias_initializer='zeros',
-        h2h_bias_initializer='zeros',
-        input_size=None,
-        dtype='float32',
+        hidden_size: int,
+        num_layers: int = 1,
+        activation: Literal['relu', 'tanh'] = 'relu',
+        layout: Literal['TNC', 'NTC'] = 'TNC',
+        dropout: float = 0,
+        bidirectional: bool = False,
+        i2h_weight_initializer: InitializerLike | None = None,
+        h2h_weight_initializer: InitializerLike | None = None,
+        i2h_bias_initializer: InitializerLike | None = 'zeros',
+        h2h_bias_initializer: InitializerLike | None = 'zeros',
+        input_size: int | None = None,
+        dtype: DTypeLike = 'float32',
         *,
-        use_sequence_length=False,
+        use_sequence_length: bool = False,
     ):
-        if activation not in ('relu', 'tanh'):
-            raise ArgumentError('the activation is unknown', expected="'relu' or 'tanh'", got=repr(activation))
-        self.activation = activation
+        self.activation = checks.one_of('activation', activation, ('relu', 'tanh'))
         super().__init__(
             hidden_size,
             num_layers,
@@ -206,8 +240,8 @@ class RNN(RecurrentLayer):
             use_sequence_length,
         )
 
-    def equations(self, states, gates):
-        return steps.rnn(gates, activations.function(self.activation))
+    def equations(self, states: Sequence[jax.Array], *inputs: jax.Array) -> list[jax.Array]:
+        return equations.elman(*inputs, activations.function(self.activation))
 
 
 class LSTM(RecurrentLayer):
@@ -241,27 +275,30 @@ class LSTM(RecurrentLayer):
     """
 
     gates, count = 4, 2
+    state_clip_min: float | None
+    state_clip_max: float | None
+    state_clip_nan: bool
 
     def __init__(
         self,
-        hidden_size,
-        num_layers=1,
-        layout='TNC',
-        dropout=0,
-        bidirectional=False,
-        input_size=None,
-        i2h_weight_initializer=None,
-        h2h_weight_initializer=None,
-        i2h_bias_initializer='zeros',
-        h2h_bias_initializer='zeros',
-        projection_size=None,
-        h2r_weight_initializer=None,
-        state_clip_min=None,
-        state_clip_max=None,
-        state_clip_nan=False,
-        dtype='float32',
+        hidden_size: int,
+        num_layers: int = 1,
+        layout: Literal['TNC', 'NTC'] = 'TNC',
+        dropout: float = 0,
+        bidirectional: bool = False,
+        input_size: int | None = None,
+        i2h_weight_initializer: InitializerLike | None = None,
+        h2h_weight_initializer: InitializerLike | None = None,
+        i2h_bias_initializer: InitializerLike | None = 'zeros',
+        h2h_bias_initializer: InitializerLike | None = 'zeros',
+        projection_size: int | None = None,
+        h2r_weight_initializer: InitializerLike | None = None,
+        state_clip_min: float | None = None,
+        state_clip_max: float | None = None,
+        state_clip_nan: bool = False,
+        dtype: DTypeLike = 'float32',
         *,
-        use_sequence_length=False,
+        use_sequence_length: bool = False,
     ):
         if (state_clip_min is None) != (state_clip_max is None):
             raise ArgumentError(
@@ -269,8 +306,9 @@ class LSTM(RecurrentLayer):
                 expected='two numbers, or none',
                 got=(state_clip_min, state_clip_max),
             )
-        self.state_clip_min, self.state_clip_max = state_clip_min, state_clip_max
-        self.state_clip_nan = state_clip_nan
+        self.state_clip_min = None if state_clip_min is None else checks.number('state_clip_min', state_clip_min)
+        self.state_clip_max = None if state_clip_max is None else checks.number('state_clip_max', state_clip_max)
+        self.state_clip_nan = checks.flag('state_clip_nan', state_clip_nan)
         super().__init__(
             hidden_size,
             num_layers,
@@ -290,10 +328,10 @@ class LSTM(RecurrentLayer):
             projection_size,
         )
 
-    def equations(self, states, gates):
-        return steps.lstm(gates, states, clip=self._clip())
+    def equations(self, states: Sequence[jax.Array], *inputs: jax.Array) -> list[jax.Array]:
+        return equations.lstm(*inputs, states, clip=self._clip())
 
-    def _clip(self) -> Callable:
+    def _clip(self) -> Callable[[jax.Array], jax.Array]:
         low, high = self.state_clip_min, self.state_clip_max
         if low is None:
             return lambda c: c
@@ -327,19 +365,19 @@ class GRU(RecurrentLayer):
 
     def __init__(
         self,
-        hidden_size,
-        num_layers=1,
-        layout='TNC',
-        dropout=0,
-        bidirectional=False,
-        input_size=None,
-        i2h_weight_initializer=None,
-        h2h_weight_initializer=None,
-        i2h_bias_initializer='zeros',
-        h2h_bias_initializer='zeros',
-        dtype='float32',
+        hidden_size: int,
+        num_layers: int = 1,
+        layout: Literal['TNC', 'NTC'] = 'TNC',
+        dropout: float = 0,
+        bidirectional: bool = False,
+        input_size: int | None = None,
+        i2h_weight_initializer: InitializerLike | None = None,
+        h2h_weight_initializer: InitializerLike | None = None,
+        i2h_bias_initializer: InitializerLike | None = 'zeros',
+        h2h_bias_initializer: InitializerLike | None = 'zeros',
+        dtype: DTypeLike = 'float32',
         *,
-        use_sequence_length=False,
+        use_sequence_length: bool = False,
     ):
         super().__init__(
             hidden_size,
@@ -358,8 +396,8 @@ class GRU(RecurrentLayer):
             use_sequence_length,
         )
 
-    def inputs(self, i2h, h2h_bias):
-        return i2h, h2h_bias[None, None]
+    def step_inputs(self, i2h: jax.Array, h2h_bias: jax.Array) -> tuple[jax.Array, jax.Array | None]:
+        return i2h, h2h_bias  # the reset gate multiplies it, so it cannot be added in advance
 
-    def equations(self, states, i2h, h2h):
-        return steps.gru(i2h, h2h, states)
+    def equations(self, states: Sequence[jax.Array], *inputs: jax.Array) -> list[jax.Array]:
+        return equations.gru(*inputs, states)

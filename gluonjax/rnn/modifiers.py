@@ -1,6 +1,6 @@
 """Cells made of cells: in a row, in both directions, with dropout, zoneout and residual connections."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -10,11 +10,12 @@ from gluonjax import checks
 from gluonjax.errors import ArgumentError, ShapeError
 from gluonjax.nn.dropout import Dropout
 from gluonjax.nn.sequential import Sequential
-from gluonjax.rnn import steps
-from gluonjax.rnn.cells import RecurrentCell, Steps, checked_cell, info_of
+from gluonjax.rnn.cell import RecurrentCell, Unrollable, checked_cell, info_of
+from gluonjax.rnn.scan import reverse, zero_invalid
+from gluonjax.rnn.states import checked_states
 
 
-class SequentialRNNCell(Steps, Sequential):
+class SequentialRNNCell(Unrollable, Sequential):
     """Cells in a row: each takes the output of the one before. Its states are theirs, one after the other.
 
     `unroll` runs the first cell over the whole sequence, then the second, and so on.
@@ -30,37 +31,41 @@ class SequentialRNNCell(Steps, Sequential):
     (2, 5, 10)
     """
 
-    def add(self, *layers) -> None:
+    def add(self, *layers: Any) -> None:
         super().add(*map(checked_cell, layers))
 
-    def state_info(self, batch_size=0):
+    def state_info(self, batch_size: int = 0) -> list[dict[str, Any]]:
         cells = [cell for name, cell in vars(self).items() if name.isdigit()]
         return [info for cell in cells for info in info_of(cell, batch_size)]
 
-    def forward(self, inputs, states):  # pyright: ignore[reportIncompatibleMethodOverride]
-        return self.step(inputs, steps.checked_states(states, self.state_info(len(inputs))))[:2]
+    def forward(self, inputs: jax.Array, states: Sequence[jax.Array]) -> tuple[jax.Array, list[jax.Array]]:
+        return self.step(inputs, checked_states(states, self.state_info(inputs.shape[0])))[:2]
 
-    def step(self, inputs, states, memory=None):
+    def step(
+        self, inputs: jax.Array, states: Sequence[jax.Array], memory: Any = None
+    ) -> tuple[jax.Array, list[jax.Array], Any]:
         memory, memories, new = memory or (None,) * len(self), [], []
         for (cell, own), kept in zip(_shared_out(self, states), memory, strict=True):
             inputs, own, kept = cell.step(inputs, own, kept)
             new, memories = new + own, [*memories, kept]
         return inputs, new, tuple(memories)
 
-    def sequence(self, inputs, states, valid_length=None):
+    def sequence(
+        self, inputs: jax.Array, states: Sequence[jax.Array], valid_length: jax.Array | None = None
+    ) -> tuple[jax.Array, list[jax.Array]]:
         new = []
         for cell, own in _shared_out(self, states):
             inputs, own = cell.sequence(inputs, own, valid_length)
             new += own
         return inputs, new
 
-    def merges(self, merged, masked):
+    def merges(self, merged: bool, masked: bool) -> bool:
         for cell in self:
             merged = cell.merges(merged, masked)
         return merged
 
 
-def _shared_out(cells, states) -> Iterator[tuple[Any, steps.States]]:
+def _shared_out(cells: Iterable[Any], states: Sequence[jax.Array]) -> Iterator[tuple[Any, list[jax.Array]]]:
     """Each cell with its own states."""
     for cell in cells:
         count = len(info_of(cell, 0))
@@ -69,42 +74,48 @@ def _shared_out(cells, states) -> Iterator[tuple[Any, steps.States]]:
 
 
 class DropoutCell(RecurrentCell):
-    """Dropout as a cell without states, for a `SequentialRNNCell`. Each step draws a mask of its own.
+    """Dropout as a cell without states, for a `SequentialRNNCell`. Each step draws its own mask.
 
     Args:
         rate: the probability, from 0 to 1.
-        axes: axes of a step's input along which all elements share one decision.
+        axes: axes of a step's input along which the mask is broadcast.
 
     >>> DropoutCell(0.5).apply({}, jnp.ones((1, 2)), [])
     (Array([[1., 1.]], dtype=float32), [])
     """
 
-    def __init__(self, rate, axes=()):
-        self.rate, self.axes = rate, (axes,) if isinstance(axes, int) else tuple(axes)
+    rate: float
+    axes: tuple[int, ...]
+    dropout: Dropout
+
+    def __init__(self, rate: float, axes: int | Sequence[int] = ()):
+        self.rate, self.axes = checks.number('rate', rate, 0, 1), checks.axes('axes', axes)
         self.dropout = Dropout(rate, tuple(axis + 1 if axis >= 0 else axis for axis in self.axes))
 
-    def state_info(self, batch_size=0):
+    def state_info(self, batch_size: int = 0) -> list[dict[str, Any]]:
         return []
 
-    def forward(self, inputs, states):
-        return self.dropout(inputs[None])[0], states
+    def forward(self, inputs: jax.Array, states: Sequence[jax.Array]) -> tuple[jax.Array, list[jax.Array]]:
+        return self.dropout(inputs[None])[0], list(states)
 
-    def sequence(self, inputs, states, valid_length=None):
-        return self.dropout(inputs), states
+    def sequence(
+        self, inputs: jax.Array, states: Sequence[jax.Array], valid_length: jax.Array | None = None
+    ) -> tuple[jax.Array, list[jax.Array]]:
+        return self.dropout(inputs), list(states)
 
-    def merges(self, merged, masked):
+    def merges(self, merged: bool, masked: bool) -> bool:
         return merged
 
 
 class BidirectionalCell(RecurrentCell):
     """Two cells over the same sequence, one from its first step to its last, one from its last (valid) to its first.
 
-    Their outputs are joined along the channels. It can be unrolled only, as a step back needs the end.
+    Their outputs are concatenated along the channels. It can be unrolled, but not called for a single step.
 
     Args:
         l_cell: from the first step on.
         r_cell: from the last valid step back.
-        output_prefix: MXNet's; names come from the structure here.
+        output_prefix: accepted for Gluon programs; names come from the structure.
 
     >>> from gluonjax import rnn
     >>> layer = rnn.Unroll(BidirectionalCell(rnn.GRUCell(3), rnn.GRUCell(2)))
@@ -112,32 +123,39 @@ class BidirectionalCell(RecurrentCell):
     (1, 4, 5)
     """
 
-    def __init__(self, l_cell, r_cell, output_prefix='bi_'):
+    l_cell: Any
+    r_cell: Any
+
+    def __init__(self, l_cell: Unrollable, r_cell: Unrollable, output_prefix: str = 'bi_'):
         self.l_cell, self.r_cell = checked_cell(l_cell), checked_cell(r_cell)
 
-    def state_info(self, batch_size=0):
+    def state_info(self, batch_size: int = 0) -> list[dict[str, Any]]:
         return info_of(self.l_cell, batch_size) + info_of(self.r_cell, batch_size)
 
-    def forward(self, inputs, states):
+    def forward(self, inputs: jax.Array, states: Sequence[jax.Array]) -> tuple[jax.Array, list[jax.Array]]:
         raise ArgumentError('a bidirectional cell has no single steps', remedy='cell.unroll(length, inputs)')
 
-    def sequence(self, inputs, states, valid_length=None):
+    def sequence(
+        self, inputs: jax.Array, states: Sequence[jax.Array], valid_length: jax.Array | None = None
+    ) -> tuple[jax.Array, list[jax.Array]]:
         (l_cell, l_states), (r_cell, r_states) = _shared_out([self.l_cell, self.r_cell], states)
         left, l_states = l_cell.sequence(inputs, l_states, valid_length)
-        right, r_states = r_cell.sequence(steps.backwards(inputs, valid_length), r_states, valid_length)
-        return jnp.concatenate([left, steps.backwards(right, valid_length)], 2), l_states + r_states
+        right, r_states = r_cell.sequence(reverse(inputs, valid_length), r_states, valid_length)
+        return jnp.concatenate([left, reverse(right, valid_length)], 2), l_states + r_states
 
 
 class ModifierCell(RecurrentCell):
     """The base of cells that change what another cell, `base_cell`, computes; its parameters are that cell's."""
 
-    def __init__(self, base_cell):
+    base_cell: Any
+
+    def __init__(self, base_cell: Unrollable):
         self.base_cell = checked_cell(base_cell)
 
-    def state_info(self, batch_size=0):
+    def state_info(self, batch_size: int = 0) -> list[dict[str, Any]]:
         return info_of(self.base_cell, batch_size)
 
-    def forward(self, inputs, states):
+    def forward(self, inputs: jax.Array, states: Sequence[jax.Array]) -> tuple[jax.Array, list[jax.Array]]:
         return self.step(inputs, states)[:2]
 
 
@@ -145,7 +163,7 @@ class ResidualCell(ModifierCell):
     """Adds the input to the cell's output (Wu et al., 2016).
 
     Raises:
-        ShapeError: in a run, if they differ in shape.
+        ShapeError: when called, if they differ in shape.
 
     >>> from gluonjax import rnn
     >>> cell = ResidualCell(rnn.RNNCell(2, i2h_weight_initializer='zeros', input_size=2))
@@ -153,19 +171,23 @@ class ResidualCell(ModifierCell):
     Array([[1., 1.]], dtype=float32)
     """
 
-    def step(self, inputs, states, memory=None):
+    def step(
+        self, inputs: jax.Array, states: Sequence[jax.Array], memory: Any = None
+    ) -> tuple[jax.Array, list[jax.Array], Any]:
         output, states, memory = self.base_cell.step(inputs, states, memory)
         return _sum(output, inputs), states, memory
 
-    def sequence(self, inputs, states, valid_length=None):
+    def sequence(
+        self, inputs: jax.Array, states: Sequence[jax.Array], valid_length: jax.Array | None = None
+    ) -> tuple[jax.Array, list[jax.Array]]:
         outputs, states = self.base_cell.sequence(inputs, states, valid_length)
-        return _sum(outputs, steps.masked(inputs, valid_length)), states
+        return _sum(outputs, zero_invalid(inputs, valid_length)), states
 
-    def merges(self, merged, masked):
+    def merges(self, merged: bool, masked: bool) -> bool:
         return self.base_cell.merges(merged, masked)
 
 
-def _sum(output, inputs) -> jax.Array:
+def _sum(output: jax.Array, inputs: jax.Array) -> jax.Array:
     if output.shape != inputs.shape:
         raise ShapeError(
             'the cell in a ResidualCell changes the shape',
@@ -179,8 +201,8 @@ def _sum(output, inputs) -> jax.Array:
 class ZoneoutCell(ModifierCell):
     """In training, lets elements of output and states keep their value of the step before (Krueger et al., 2016).
 
-    Before the first step the output counts as 0, and so it does in a single call `cell(inputs, states)`, which knows
-    nothing of earlier outputs: `unroll` carries them. Inference is that of the base cell, as MXNet's.
+    The output before the first step is taken as 0, and so it is in a single call `cell(inputs, states)`, which knows
+    nothing of earlier outputs: `unroll` carries them. Inference is that of the base cell, as in MXNet.
 
     Args:
         base_cell: the cell.
@@ -188,20 +210,25 @@ class ZoneoutCell(ModifierCell):
         zoneout_states: the probability that an element of a state stays.
     """
 
-    def __init__(self, base_cell, zoneout_outputs=0.0, zoneout_states=0.0):
+    zoneout_outputs: float
+    zoneout_states: float
+
+    def __init__(self, base_cell: Unrollable, zoneout_outputs: float = 0.0, zoneout_states: float = 0.0):
         _refuse_bidirectional(base_cell, 'zoneout')
         super().__init__(base_cell)
         self.zoneout_outputs = checks.number('zoneout_outputs', zoneout_outputs, 0, 1)
         self.zoneout_states = checks.number('zoneout_states', zoneout_states, 0, 1)
 
-    def step(self, inputs, states, memory=None):
+    def step(
+        self, inputs: jax.Array, states: Sequence[jax.Array], memory: Any = None
+    ) -> tuple[jax.Array, list[jax.Array], Any]:
         before, memory = (None, None) if memory is None else memory
         output, new, memory = self.base_cell.step(inputs, states, memory)
         output = self.mixed(self.zoneout_outputs, output, jnp.zeros_like(output) if before is None else before)
         new = [self.mixed(self.zoneout_states, after, old) for after, old in zip(new, states, strict=True)]
         return output, new, (output, memory)
 
-    def mixed(self, rate: float, new, old) -> jax.Array:
+    def mixed(self, rate: float, new: jax.Array, old: jax.Array) -> jax.Array:
         """`new`, in training with each element `old` with probability `rate`."""
         if not self.training or rate == 0:
             return new
@@ -211,8 +238,7 @@ class ZoneoutCell(ModifierCell):
 class VariationalDropoutCell(ModifierCell):
     """Dropout with the same mask at all steps of a sequence (Gal and Ghahramani, 2016).
 
-    `unroll` draws the masks once for each sequence; a single call `cell(inputs, states)` is a sequence of one step, and
-    draws its own.
+    `unroll` draws the masks once for each sequence; a single call `cell(inputs, states)` is a sequence of one step.
 
     Args:
         base_cell: the cell.
@@ -221,15 +247,28 @@ class VariationalDropoutCell(ModifierCell):
         drop_outputs: the rate for outputs.
     """
 
-    def __init__(self, base_cell, drop_inputs=0.0, drop_states=0.0, drop_outputs=0.0):
+    drop_inputs: float
+    drop_states: float
+    drop_outputs: float
+    of_inputs: Dropout
+    of_states: Dropout
+    of_outputs: Dropout
+
+    def __init__(
+        self, base_cell: Unrollable, drop_inputs: float = 0.0, drop_states: float = 0.0, drop_outputs: float = 0.0
+    ):
         if drop_states:
             _refuse_bidirectional(base_cell, 'dropout of states')
         super().__init__(base_cell)
-        self.drop_inputs, self.drop_states, self.drop_outputs = drop_inputs, drop_states, drop_outputs
+        self.drop_inputs = checks.number('drop_inputs', drop_inputs, 0, 1)
+        self.drop_states = checks.number('drop_states', drop_states, 0, 1)
+        self.drop_outputs = checks.number('drop_outputs', drop_outputs, 0, 1)
         self.of_inputs, self.of_outputs = Dropout(drop_inputs, axes=(0,)), Dropout(drop_outputs, axes=(0,))
         self.of_states = Dropout(drop_states)
 
-    def step(self, inputs, states, memory=None):
+    def step(
+        self, inputs: jax.Array, states: Sequence[jax.Array], memory: Any = None
+    ) -> tuple[jax.Array, list[jax.Array], Any]:
         """Memory: the masks of inputs, states and outputs, and what the base cell keeps."""
         masks, memory = ({}, None) if memory is None else memory
         inputs, masks = self.masked('of_inputs', inputs, masks)
@@ -240,23 +279,27 @@ class VariationalDropoutCell(ModifierCell):
         output, masks = self.masked('of_outputs', output, masks)
         return output, new, (masks, memory)
 
-    def masked(self, which: str, x, masks) -> tuple[jax.Array, dict[str, jax.Array]]:
-        """X times its mask, and the masks with that one, which the first step draws."""
+    def masked(
+        self, which: str, x: jax.Array, masks: dict[str, jax.Array]
+    ) -> tuple[jax.Array, dict[str, jax.Array]]:
+        """`x` times its mask, and the masks with that one, which the first step draws."""
         if which not in masks:
             masks = {**masks, which: getattr(self, which)(jnp.ones_like(x[None]))[0]}
         return x * masks[which], masks
 
-    def sequence(self, inputs, states, valid_length=None):
+    def sequence(
+        self, inputs: jax.Array, states: Sequence[jax.Array], valid_length: jax.Array | None = None
+    ) -> tuple[jax.Array, list[jax.Array]]:
         if self.drop_states:
             return super().sequence(inputs, states, valid_length)
         outputs, states = self.base_cell.sequence(self.of_inputs(inputs), states, valid_length)
         return self.of_outputs(outputs), states
 
-    def merges(self, merged, masked):
+    def merges(self, merged: bool, masked: bool) -> bool:
         return masked or not self.drop_states
 
 
-def _refuse_bidirectional(cell, what: str) -> None:
+def _refuse_bidirectional(cell: Any, what: str) -> None:
     if isinstance(cell, BidirectionalCell):
         raise ArgumentError(
             f'a bidirectional cell has no single steps, which {what} needs',

@@ -1,0 +1,131 @@
+"""Steps of a recurrence in a row. Sequences have their steps on the first axis and the batch on the second."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from gluonjax.nn.precision import broadcast
+from gluonjax.rnn.states import placed_like
+
+States = Sequence[jax.Array]
+
+
+def scan_body(step: Callable[..., Any], valid_length: jax.Array | None = None) -> Callable[..., Any]:
+    """The body of a scan over (number of the step, x).
+
+    Args:
+        step: `x, states, memory -> output, states, memory`.
+        valid_length: of each example; from there on it outputs zeros and keeps its states.
+    """
+
+    def body(carry: tuple[States, Any], item: tuple[Any, Any]) -> tuple[tuple[list[jax.Array], Any], jax.Array]:
+        (number, x), (states, memory) = item, carry
+        output, new, memory = step(x, states, memory)
+        if valid_length is None:
+            return (list(new), memory), output
+        kept = [if_valid(number, valid_length, after, before) for after, before in zip(new, states, strict=True)]
+        return (kept, memory), if_valid(number, valid_length, output, jnp.zeros_like(output))
+
+    return body
+
+
+def if_valid(number: Any, valid_length: jax.Array, new: jax.Array, old: jax.Array) -> jax.Array:
+    """`new` for the examples (first axis) that have a step of this number, `old` for the others."""
+    valid = number < valid_length
+    return jnp.where(jnp.expand_dims(valid, range(1, new.ndim)), new, old)
+
+
+def scan_steps(
+    scan: Callable[..., Any],
+    step: Callable[..., list[jax.Array]],
+    xs: Any,
+    states: States,
+    valid_length: jax.Array | None = None,
+) -> tuple[jax.Array, list[jax.Array]]:
+    """One scan of `step: x, states -> states`, which keeps dtypes: outputs and the last states."""
+
+    def step_with_output(x: Any, states: States, _: None) -> tuple[jax.Array, list[jax.Array], None]:
+        new = step(x, states)
+        return new[0], new, None
+
+    first = jax.tree.leaves(xs)[0]
+    numbers, begin = jnp.arange(first.shape[0]), placed_like(states, first)
+    (states, _), outputs = scan(scan_body(step_with_output, valid_length), (begin, None), (numbers, xs))
+    return outputs, list(states)
+
+
+def plain_recur(
+    equations: Callable[..., list[jax.Array]],
+    inputs: Sequence[jax.Array],
+    bias: jax.Array | None,
+    states: States,
+    weight: jax.Array,
+    rest: Sequence[jax.Array],
+    valid_length: jax.Array | None,
+) -> tuple[jax.Array, list[jax.Array]]:
+    """Runs the equations over a sequence: the outputs and the last states.
+
+    Args:
+        equations: `states, *inputs, *rest -> states`, for one step.
+        inputs: sequences; each step adds to the last of them the product of the output before.
+        bias: if there is one, that product is added to it instead, and is one more input.
+        states: the first ones.
+        weight: what the output of the step before is multiplied with.
+        rest: more arrays for the equations.
+        valid_length: as for `scan_body`.
+    """
+    wide = [array.astype(jnp.promote_types(array.dtype, jnp.float32)) for array in rest]  # sums of gradients, too
+
+    def step(inputs: Sequence[jax.Array], states: States) -> list[jax.Array]:
+        *others, last = inputs if bias is None else (*inputs, bias[None])
+        narrow = [array.astype(like.dtype) for array, like in zip(wide, rest, strict=True)]
+        return equations(states, *others, last + _times(states[0], weight), *narrow)
+
+    return scan_steps(lax.scan, step, tuple(inputs), states, valid_length)
+
+
+recur = jax.custom_jvp(plain_recur, nondiff_argnums=(0,))
+
+
+@recur.defjvp
+def _recur_jvp(equations: Callable[..., list[jax.Array]], primals: Any, tangents: Any) -> Any:
+    """The weight's part is one product over all steps, not a sum with a product a step: gradients take less time."""
+    inputs, bias, states, weight, rest, valid_length = primals
+    inputs_tangent, bias_tangent, states_tangent, weight_tangent, rest_tangent, _ = tangents
+    if bias is not None:
+        shape = (*inputs[0].shape[:2], bias.shape[0])
+        inputs = (*inputs, broadcast(bias[None, None], shape))
+        inputs_tangent = (*inputs_tangent, broadcast(bias_tangent[None, None], shape))
+
+    def with_this_weight(inputs: Any, states: Any, rest: Any) -> Any:
+        return plain_recur(equations, inputs, None, states, weight, rest, valid_length)
+
+    (outputs, last), push = jax.linearize(with_this_weight, tuple(inputs), states, rest)
+    before = jnp.concatenate([placed_like([states[0]], outputs)[0][None], outputs[:-1]])
+    *others, tangent = inputs_tangent
+    return (outputs, last), push((*others, tangent + _times(before, weight_tangent)), states_tangent, rest_tangent)
+
+
+def _times(x: jax.Array, weight: jax.Array) -> jax.Array:
+    return lax.dot_general(x, weight, (((x.ndim - 1,), (1,)), ((), ())))
+
+
+def zero_invalid(xs: jax.Array, valid_length: jax.Array | None) -> jax.Array:
+    """A sequence with zeros from each example's valid length on."""
+    if valid_length is None:
+        return xs
+    valid = jnp.arange(xs.shape[0])[:, None] < valid_length[None]
+    return jnp.where(jnp.expand_dims(valid, range(2, xs.ndim)), xs, jnp.zeros((), xs.dtype))
+
+
+def reverse(xs: jax.Array, valid_length: jax.Array | None = None) -> jax.Array:
+    """A sequence from its last valid step to its first; what is beyond the valid length stays where it is."""
+    if valid_length is None:
+        return jnp.flip(xs, 0)
+    steps = xs.shape[0]
+    number, length = jnp.arange(steps)[:, None], valid_length[None].astype(int)
+    source = jnp.where(number < length, jnp.minimum(length, steps) - 1 - number, number)
+    return jnp.take_along_axis(xs, jnp.expand_dims(source, range(2, xs.ndim)), 0)
