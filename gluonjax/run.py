@@ -161,6 +161,16 @@ def forward_class(definition: Bindable) -> type[Bindable]:
     return definition._class
 
 
+def in_forward(layer: object) -> bool:
+    """Whether this is what `forward` sees of a layer: its parameters are arrays, and its children can be called."""
+    return isinstance(layer, _Bound)
+
+
+def call_as_forward(layer: Bindable, method: Callable[..., Any], *inputs: Any) -> Any:
+    """Calls a method in `forward` as `forward` itself is called: shapes are inferred before, errors say where."""
+    return layer._run.call(layer, method, inputs, {})
+
+
 _EAGER = 'net.hybridize(active=False) runs it op by op, and forward may look at them'
 _OF_TRACERS = (
     jax.errors.ConcretizationTypeError,
@@ -283,17 +293,15 @@ class Run:
         self, path: Path, body: Any, carry: Any, xs: Any, length: int | None, reverse: bool, over: str | None
     ) -> tuple[Any, Any]:
         """What `Layer.scan` documents."""
-        if length is None:
-            sizes = [len(leaf) for leaf in jax.tree.leaves(xs)]
-            if not sizes:
-                raise errors.ArgumentError('a scan must know how many steps it has', remedy='give xs or length')
-            length = sizes[0]
+        sizes = [leaf.shape[0] for leaf in jax.tree.leaves(xs)] if length is None else [length]
+        if not sizes:
+            raise errors.ArgumentError('a scan must know how many steps it has', remedy='give xs or length')
         if self.values is None:  # one step infers the shapes
             carry, y = body(carry, jax.tree.map(lambda x: jnp.zeros(x.shape[1:], x.dtype), xs))
-            return carry, jax.tree.map(lambda y: jnp.broadcast_to(y, (length, *jnp.shape(y))), y)
+            return carry, jax.tree.map(lambda y: jnp.broadcast_to(y, (sizes[0], *jnp.shape(y))), y)
         below, values = '.'.join((*path, over or '', '')), self.values
         stacked = {leaf.name for name, (leaf, _) in self.declarations.items() if over and name.startswith(below)}
-        keys = None if self.key is None else jax.random.split(self.next_key(path), length)
+        keys = None if self.key is None else jax.random.split(self.next_key(path), sizes[0])
         slices = {name: self.current(name) for name in stacked}
         updates = {name: self.current(name) for name in self.recordable - stacked}
         changed = set()
@@ -350,6 +358,14 @@ class Run:
                 refusal = _refusal(layer, forward, inputs, named)
                 self._locate(refusal, layer, inputs)
                 raise refusal from None
+            if _used_as_array(error, layer, (*inputs, *named.values())):
+                refusal = errors.ArgumentError(
+                    f'{type(layer).__name__} takes arrays',
+                    got=', '.join(map(_kind, (*inputs, *named.values()))),
+                    remedy='jnp.asarray(x), or a jax.ShapeDtypeStruct',
+                )
+                self._locate(refusal, layer, inputs)
+                raise refusal from error
             self._locate(error, layer, inputs)
             raise
         leaf = len(self.history) == before
@@ -380,6 +396,12 @@ class Run:
                 remedy='check the widths on the way here' if self.history else 'check the width of the input',
             )
         if self.values is None or leaf.name not in self.values:
+            if 0 in merged:
+                raise errors.ShapeError(
+                    f'the shape of {name!r} cannot be inferred from an input without features',
+                    got=f'the input {_text(inputs)}, which needs {shape_text(needed)}',
+                    remedy='give an input with one feature or more',
+                )
             self.shapes[leaf.name] = (*param.copies, *merged)
 
     def _locate(self, error: Exception, layer: Bindable, inputs: Any) -> None:
@@ -395,8 +417,6 @@ class Run:
                 error.add_note(f'values are not known while a network is compiled: {_EAGER}')
             if isinstance(error, AttributeError) and error.name == 'data':
                 error.add_note('in forward a parameter reads as its array: self.weight, without .data()')
-            if isinstance(error, AttributeError) and any(isinstance(value, list | tuple) for value in inputs):
-                error.add_note('an input is a list or tuple: pass an array (jnp.asarray), or a jax.ShapeDtypeStruct')
 
 
 class _Bound(Bindable, own=True):
@@ -467,6 +487,19 @@ def _shapes(values: Any) -> list[tuple[int, ...]]:
 
 def _text(values: Any) -> str:
     return shapes_text(_shapes(values))
+
+
+def _used_as_array(error: Exception, layer: Bindable, inputs: Any) -> bool:
+    """Whether this error arose because an input is no array: a list, None, a string."""
+    if isinstance(error, AttributeError):
+        return any(error.obj is value and not hasattr(value, 'dtype') for value in inputs)
+    ours = type(layer).__module__.partition('.')[0] == 'gluonjax'
+    return ours and isinstance(error, TypeError | ValueError) and not all(hasattr(v, 'dtype') for v in inputs)
+
+
+def _kind(value: Any) -> str:
+    """An input, as an error says it."""
+    return f'an array of shape {shape_text(value.shape)}' if hasattr(value, 'dtype') else type(value).__name__
 
 
 def _takes(forward: Callable[..., Any], inputs: Any, named: Any) -> bool:

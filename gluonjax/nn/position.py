@@ -101,7 +101,10 @@ class LearnedPositions(Layer):
         floating(x)
         positions = _positions(positions, x)
         found = known(positions)
-        outside = x.shape[1] > self.length if found is None else ((found < 0) | (found >= self.length)).any()
+        if found is None:
+            outside = isinstance(x.shape[1], int) and x.shape[1] > self.length  # jax.export has symbolic lengths
+        else:
+            outside = ((found < 0) | (found >= self.length)).any()
         if outside:
             raise ShapeError(
                 'a position is outside the table',

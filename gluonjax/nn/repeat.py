@@ -51,7 +51,7 @@ class Repeat(Layer):
             return self.copies(x, *others, **named)
 
         def step(x: Any, _: None) -> tuple[Any, None]:
-            policy = None if self.remat is True else self.remat
+            policy = self.remat if callable(self.remat) else None
             y = self.checkpoint(run, x, policy=policy) if self.remat else run(x)
             if _form(y) != _form(x):
                 raise ShapeError(

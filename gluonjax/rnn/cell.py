@@ -7,11 +7,12 @@ import jax
 import jax.numpy as jnp
 
 from gluonjax import checks
+from gluonjax.block import Block
 from gluonjax.errors import ArgumentError, BareLayerError, ShapeError
 from gluonjax.layer import Layer
 from gluonjax.rnn.scan import scan_body, zero_invalid
 from gluonjax.rnn.states import Stateful, checked_length, checked_states
-from gluonjax.run import Bindable, forward_class, in_forward
+from gluonjax.run import forward_class, in_forward
 
 
 class Unrollable(Stateful):
@@ -49,7 +50,7 @@ class Unrollable(Stateful):
             states: as from `begin_state`.
             valid_length: (N,): beyond it outputs are 0, and states are those of the last valid step.
         """
-        body = scan_body(self.step, valid_length)
+        inputs, body = zero_invalid(inputs, valid_length), scan_body(self.step, valid_length)
         carry, first = body((states, None), (0, inputs[0]))
         outputs = first[None]
         if inputs.shape[0] > 1:
@@ -85,8 +86,8 @@ class Unrollable(Stateful):
             layout: where steps (T) and batch (N) are in the input and in merged outputs: 'NTC' or 'TNC'.
             merge_outputs: True returns one array, False a list; None a list, or an array where there are valid lengths
                 (and from cells that only drop out, as MXNet does).
-            valid_length: (N,), the lengths of the sequences. Inputs beyond are ignored, outputs are 0; the states are
-                those of the last valid step.
+            valid_length: (N,), the lengths of the sequences. Inputs beyond are ignored and outputs 0 (but for cells
+                that only drop out, as in MXNet); the states are those of the last valid step.
 
         Returns:
             The outputs, and the list of the last states.
@@ -107,10 +108,10 @@ class Unrollable(Stateful):
         batch = xs.shape[1]
         lengths = checked_length(valid_length, batch)
         if begin_state is None:
-            dtype = {'dtype': xs.dtype} if jnp.issubdtype(xs.dtype, jnp.floating) else {}
-            begin_state = self.begin_state(batch_size=batch, **dtype)
+            floating = jnp.issubdtype(xs.dtype, jnp.floating)
+            begin_state = self.begin_state(batch, dtype=xs.dtype) if floating else self.begin_state(batch)
         states = checked_states(begin_state, self.state_info(batch))
-        outputs, states = self.sequence(zero_invalid(xs, lengths), states, lengths)
+        outputs, states = self.sequence(xs, states, lengths)
         if merge_outputs is None:
             merge_outputs = self.merges(whole, lengths is not None)
         return jnp.moveaxis(outputs, 0, axis) if merge_outputs else list(outputs), states
@@ -196,13 +197,16 @@ class Unroll(Stateful, Layer):
 
 def checked_cell(cell: Any) -> Any:
     """The cell, if it is one."""
-    if not (isinstance(cell, Bindable) and issubclass(forward_class(cell), Unrollable)):
+    definition = cell.definition if isinstance(cell, Block) else cell
+    if not (isinstance(definition, Layer) and issubclass(forward_class(definition), Unrollable)):
         raise ArgumentError('this is no cell', expected='a RecurrentCell, such as rnn.LSTMCell(100)', got=repr(cell))
     return cell
 
 
 def info_of(cell: Any, batch_size: int) -> list[dict[str, Any]]:
     """`cell.state_info(batch_size)`, of a network's definition too, whose methods are in the network's class."""
+    if hasattr(cell, 'state_info'):
+        return cell.state_info(batch_size)
     return forward_class(cell).state_info(cell, batch_size)  # pyright: ignore[reportAttributeAccessIssue]
 
 

@@ -14,7 +14,7 @@ from gluonjax.nn.precision import add_bias
 from gluonjax.param import Param
 from gluonjax.rnn import equations
 from gluonjax.rnn.cell import RecurrentCell
-from gluonjax.rnn.scan import scan_steps
+from gluonjax.rnn.scan import scan_steps, zero_invalid
 from gluonjax.rnn.states import checked_states
 from gluonjax.run import call_as_forward
 from gluonjax.shapes import Shape
@@ -75,8 +75,8 @@ class GatedCell(RecurrentCell):
     ) -> tuple[jax.Array, list[jax.Array]]:
         """`sequence`, called as `forward` is: shapes are inferred before, and errors say where they are."""
         checks.rank(inputs, 1 + len(self.state_info()[0]['shape']), 'a sequence')
-        parameters = self.step_parameters()
-        i2h, *rest = checks.promoted(self.inputs_product(inputs), *parameters, *states)
+        product, parameters = self.inputs_product(zero_invalid(inputs, valid_length)), self.step_parameters()
+        i2h, *rest = checks.promoted(product, *parameters, *states)
         wide = [array.astype(jnp.promote_types(array.dtype, jnp.float32)) for array in parameters]
 
         def step(i2h: jax.Array, states: Sequence[jax.Array]) -> list[jax.Array]:

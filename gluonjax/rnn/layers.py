@@ -186,8 +186,8 @@ class RNN(RecurrentLayer):
         h2h_bias_initializer: of each h2h_bias, shape (hidden_size,).
         input_size: the size of the input; None (or 0) lets the first input decide.
         dtype: the dtype of the parameters, and of the states that `begin_state` makes.
-        use_sequence_length: `layer(inputs, states, sequence_length)` takes lengths, shape (N,). Inputs beyond are ignored, outputs
-            are 0, states are those of the last valid step, and the second direction begins there.
+        use_sequence_length: `layer(inputs, states, sequence_length)` takes lengths, shape (N,). Inputs beyond are
+            ignored, outputs are 0, states are those of the last valid step, and the second direction begins there.
 
     Raises:
         ShapeError: when called, if inputs, states or lengths have wrong shapes.
@@ -241,7 +241,8 @@ class RNN(RecurrentLayer):
         )
 
     def equations(self, states: Sequence[jax.Array], *inputs: jax.Array) -> list[jax.Array]:
-        return equations.elman(*inputs, activations.function(self.activation))
+        (gates,) = inputs
+        return equations.elman(gates, activations.function(self.activation))
 
 
 class LSTM(RecurrentLayer):
@@ -329,7 +330,8 @@ class LSTM(RecurrentLayer):
         )
 
     def equations(self, states: Sequence[jax.Array], *inputs: jax.Array) -> list[jax.Array]:
-        return equations.lstm(*inputs, states, clip=self._clip())
+        (gates,) = inputs
+        return equations.lstm(gates, states, clip=self._clip())
 
     def _clip(self) -> Callable[[jax.Array], jax.Array]:
         low, high = self.state_clip_min, self.state_clip_max
@@ -400,4 +402,5 @@ class GRU(RecurrentLayer):
         return i2h, h2h_bias  # the reset gate multiplies it, so it cannot be added in advance
 
     def equations(self, states: Sequence[jax.Array], *inputs: jax.Array) -> list[jax.Array]:
-        return equations.gru(*inputs, states)
+        i2h, h2h = inputs
+        return equations.gru(i2h, h2h, states)

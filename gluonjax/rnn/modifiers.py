@@ -174,14 +174,14 @@ class ResidualCell(ModifierCell):
     def step(
         self, inputs: jax.Array, states: Sequence[jax.Array], memory: Any = None
     ) -> tuple[jax.Array, list[jax.Array], Any]:
-        output, states, memory = self.base_cell.step(inputs, states, memory)
-        return _sum(output, inputs), states, memory
+        output, new, memory = self.base_cell.step(inputs, states, memory)
+        return _sum(output, inputs), new, memory
 
     def sequence(
         self, inputs: jax.Array, states: Sequence[jax.Array], valid_length: jax.Array | None = None
     ) -> tuple[jax.Array, list[jax.Array]]:
-        outputs, states = self.base_cell.sequence(inputs, states, valid_length)
-        return _sum(outputs, zero_invalid(inputs, valid_length)), states
+        outputs, new = self.base_cell.sequence(inputs, states, valid_length)
+        return _sum(outputs, zero_invalid(inputs, valid_length)), new
 
     def merges(self, merged: bool, masked: bool) -> bool:
         return self.base_cell.merges(merged, masked)
@@ -279,9 +279,7 @@ class VariationalDropoutCell(ModifierCell):
         output, masks = self.masked('of_outputs', output, masks)
         return output, new, (masks, memory)
 
-    def masked(
-        self, which: str, x: jax.Array, masks: dict[str, jax.Array]
-    ) -> tuple[jax.Array, dict[str, jax.Array]]:
+    def masked(self, which: str, x: jax.Array, masks: dict[str, jax.Array]) -> tuple[jax.Array, dict[str, jax.Array]]:
         """`x` times its mask, and the masks with that one, which the first step draws."""
         if which not in masks:
             masks = {**masks, which: getattr(self, which)(jnp.ones_like(x[None]))[0]}
@@ -292,8 +290,8 @@ class VariationalDropoutCell(ModifierCell):
     ) -> tuple[jax.Array, list[jax.Array]]:
         if self.drop_states:
             return super().sequence(inputs, states, valid_length)
-        outputs, states = self.base_cell.sequence(self.of_inputs(inputs), states, valid_length)
-        return self.of_outputs(outputs), states
+        outputs, new = self.base_cell.sequence(self.of_inputs(inputs), states, valid_length)
+        return self.of_outputs(outputs), new
 
     def merges(self, merged: bool, masked: bool) -> bool:
         return masked or not self.drop_states

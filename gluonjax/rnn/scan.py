@@ -52,7 +52,7 @@ def scan_steps(
         return new[0], new, None
 
     first = jax.tree.leaves(xs)[0]
-    numbers, begin = jnp.arange(first.shape[0]), placed_like(states, first)
+    numbers, begin = jnp.arange(first.shape[0]), [placed_like(state, first) for state in states]
     (states, _), outputs = scan(scan_body(step_with_output, valid_length), (begin, None), (numbers, xs))
     return outputs, list(states)
 
@@ -97,14 +97,14 @@ def _recur_jvp(equations: Callable[..., list[jax.Array]], primals: Any, tangents
     inputs_tangent, bias_tangent, states_tangent, weight_tangent, rest_tangent, _ = tangents
     if bias is not None:
         shape = (*inputs[0].shape[:2], bias.shape[0])
-        inputs = (*inputs, broadcast(bias[None, None], shape))
+        inputs = (*inputs, placed_like(broadcast(bias[None, None], shape), inputs[0], axis=1))
         inputs_tangent = (*inputs_tangent, broadcast(bias_tangent[None, None], shape))
 
     def with_this_weight(inputs: Any, states: Any, rest: Any) -> Any:
         return plain_recur(equations, inputs, None, states, weight, rest, valid_length)
 
     (outputs, last), push = jax.linearize(with_this_weight, tuple(inputs), states, rest)
-    before = jnp.concatenate([placed_like([states[0]], outputs)[0][None], outputs[:-1]])
+    before = jnp.concatenate([placed_like(states[0], outputs)[None], outputs[:-1]])
     *others, tangent = inputs_tangent
     return (outputs, last), push((*others, tangent + _times(before, weight_tangent)), states_tangent, rest_tangent)
 

@@ -35,7 +35,7 @@ def checked_states(given: Any, infos: Sequence[dict[str, Any]]) -> list[jax.Arra
     """The states as a list of arrays of the shapes that `state_info` gives; a single array is the only state."""
     if not (hasattr(given, 'shape') or isinstance(given, list | tuple)):
         raise ArgumentError('states must be a list of arrays', got=repr(given), remedy='begin_state(batch_size)')
-    states = [given] if hasattr(given, 'shape') else list(given)
+    states: list[Any] = [given] if hasattr(given, 'shape') else list(given)
     expected, got = [info['shape'] for info in infos], [jnp.shape(state) for state in states]
     if got != expected:
         raise ShapeError(
@@ -56,23 +56,20 @@ def checked_length(valid_length: Any, batch: int) -> jax.Array | None:
     return jnp.asarray(valid_length)
 
 
-def placed_like(states: Sequence[jax.Array], sequence: jax.Array) -> list[jax.Array]:
-    """States with the sharding of a sequence's batch axis, and varying over the same axes of a `shard_map`.
+def placed_like(array: jax.Array, sequence: jax.Array, axis: int = 0) -> jax.Array:
+    """The array with the sharding of a sequence's batch axis, and varying over the same axes of a `shard_map`.
 
     Zeros are neither sharded nor varying, and the carry of a scan cannot change its type.
 
     Args:
-        states: each (N, ...).
+        array: whose batch is on this axis.
         sequence: (T, N, ...).
+        axis: where the array's batch is.
     """
     first = lax.stop_gradient(sequence[:1])
-    example = first.sum([axis for axis in range(first.ndim) if axis != 1])
-
-    def placed(state: jax.Array) -> jax.Array:
-        typed = jnp.expand_dims(example.astype(state.dtype), range(1, state.ndim))
-        return jnp.where(False, typed, state)  # constant: XLA removes it
-
-    return [placed(state) for state in states]
+    example = first.sum([i for i in range(first.ndim) if i != 1]).astype(array.dtype)
+    typed = jnp.expand_dims(example, [i for i in range(array.ndim) if i != axis])
+    return jnp.where(False, typed, array)  # the condition is constant, so XLA removes it
 
 
 # A layer's states are one array for each kind, with a row for each layer and direction.

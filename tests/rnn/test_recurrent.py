@@ -283,12 +283,12 @@ def shape(*sizes, dtype=F32):
 @pytest.mark.parametrize(
     ('make', 'message'),
     [
-        (lambda: rnn.RNN(3, activation='sigmoid'), "expected: 'relu' or 'tanh'"),
-        (lambda: rnn.GRU(3, layout='NCT'), "expected: 'TNC' or 'NTC'"),
+        (lambda: rnn.RNN(3, activation='sigmoid'), "activation must be one of 'relu', 'tanh'; got 'sigmoid'"),
+        (lambda: rnn.GRU(3, layout='NCT'), "layout must be one of 'TNC', 'NTC'; got 'NCT'"),
         (lambda: rnn.LSTM(0), 'hidden_size'),
         (lambda: rnn.LSTM(3, num_layers=0), 'num_layers'),
         (lambda: rnn.LSTM(3, projection_size=-1), 'projection_size'),
-        (lambda: rnn.LSTM(3, dropout=1.5), 'rate'),
+        (lambda: rnn.LSTM(3, dropout=1.5), 'dropout must be a number >= 0 and <= 1'),
         (lambda: rnn.LSTM(3, state_clip_min=0), r'go together[\s\S]*\(0, None\)'),
     ],
 )
