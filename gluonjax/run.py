@@ -491,6 +491,8 @@ def _text(values: Any) -> str:
 
 def _used_as_array(error: Exception, layer: Bindable, inputs: Any) -> bool:
     """Whether this error arose because an input is no array: a list, None, a string."""
+    if isinstance(error, errors.GluonError):
+        return False
     if isinstance(error, AttributeError):
         return any(error.obj is value and not hasattr(value, 'dtype') for value in inputs)
     ours = type(layer).__module__.partition('.')[0] == 'gluonjax'
