@@ -11,7 +11,8 @@ from gluonjax.init import InitializerLike
 from gluonjax.layer import Layer
 from gluonjax.nn import activation as activations
 from gluonjax.nn.activation import ActivationLike
-from gluonjax.nn.kernels import add_bias, convolve, convolve_transposed
+from gluonjax.nn.kernels import convolve, convolve_transposed
+from gluonjax.nn.precision import add_bias
 from gluonjax.param import Param
 from gluonjax.shapes import Shape, is_static
 

@@ -382,14 +382,6 @@ def _batched(arrays, axes, *, options):
 batching.primitive_batchers[convolution_p] = _batched
 
 
-def add_bias(y: jax.Array, bias: jax.Array, axis: int) -> jax.Array:
-    """`y + bias` along an axis; in half precision too, the gradient of the bias is summed in float32."""
-    dtype = jnp.result_type(y, bias)
-    wide = jnp.promote_types(dtype, jnp.float32)
-    bias = jnp.expand_dims(bias, [i for i in range(y.ndim) if i != axis])
-    return (y.astype(wide) + bias.astype(wide)).astype(dtype)
-
-
 # The maximum.
 
 

@@ -11,7 +11,7 @@ from gluonjax.errors import ArgumentError, ShapeError
 from gluonjax.init import InitializerLike
 from gluonjax.nn import activation as activations
 from gluonjax.nn.activation import ActivationLike
-from gluonjax.nn.conv import convolve
+from gluonjax.nn.kernels import convolve
 from gluonjax.nn.precision import add_bias
 from gluonjax.param import Param
 from gluonjax.rnn import equations
@@ -111,7 +111,7 @@ class _ConvCell(GatedCell):
             dilate, pads = self.i2h_dilate, self.i2h_pad
         else:
             dilate = self.h2h_dilate
-            pads = [step * (kernel - 1) // 2 for step, kernel in zip(dilate, self.h2h_kernel, strict=True)]
+            pads = tuple(step * (kernel - 1) // 2 for step, kernel in zip(dilate, self.h2h_kernel, strict=True))
         batch = x.shape[: -len(self.input_shape)]  # with the steps, if there are several
         x = x.reshape(math.prod(batch), *x.shape[len(batch) :])
         y = convolve(x, weight, (1,) * len(self.spatial), pads, dilate, 1, self.conv_layout)
