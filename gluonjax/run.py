@@ -516,7 +516,10 @@ def _takes(forward: Callable[..., Any], inputs: Any, named: Any) -> bool:
 def _refusal(layer: Bindable, forward: Callable[..., Any], inputs: Any, named: Any) -> errors.ArgumentError:
     """The error for inputs that `forward` does not take."""
     kind, given = type(layer).__name__, [*map(_text, inputs), *(f'{name}={_text(x)}' for name, x in named.items())]
-    expected = f'{kind}{inspect.signature(forward)}'
+    taken = [
+        parameter.replace(annotation=parameter.empty) for parameter in inspect.signature(forward).parameters.values()
+    ]
+    expected = f'{kind}{inspect.Signature(taken)}'
     return errors.ArgumentError(f'{kind} takes other inputs', expected=expected, got=', '.join(given))
 
 
