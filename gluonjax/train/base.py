@@ -17,6 +17,7 @@ from gluonjax import optimizer as optimizers
 from gluonjax.block import Block, structure_of
 from gluonjax.data.batching import as_arrays, is_used_up, opened, padded, rows_of
 from gluonjax.errors import ArgumentError, CheckpointError, DataError
+from gluonjax.hints import missing
 from gluonjax.io import checkpoint
 from gluonjax.layer import Layer, leaves_of
 from gluonjax.optimizer.state import parameter_of
@@ -87,6 +88,12 @@ class BaseTrainer:
 
     def __repr__(self) -> str:
         return f'Trainer({type(self.net).__name__}, {self.loss!r}, {self.optimizer!r})'
+
+    def __getattr__(self, name: str) -> Any:
+        """Reached for attributes that are not there."""
+        if name.startswith('_'):
+            raise AttributeError(name)
+        raise missing(type(self).__name__, name, 'a Trainer', dir(type(self)))
 
     def __getstate__(self) -> dict[str, Any]:
         with LOCK:
