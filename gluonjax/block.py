@@ -19,7 +19,7 @@ from gluonjax.arrays import admit
 from gluonjax.config import refuse_if_frozen
 from gluonjax.errors import ArgumentError, TieError
 from gluonjax.hints import missing
-from gluonjax.layer import Layer, check_class, frozen_value, leaves_of, run_drawing, summary_of, token_of, with_fields
+from gluonjax.layer import Layer, begin_run, check_class, frozen_value, leaves_of, summary_of, token_of, with_fields
 from gluonjax.param import Param, SharedParameters, Token
 from gluonjax.parameter import LOCK, Node, Parameter, ParameterDict, Scope, nodes_of, owners_of
 from gluonjax.ref import LATEST, Values, read
@@ -412,7 +412,8 @@ class Block(Bindable, Node, own=True):
 
             values = {name: p.current for name, p in by_name.items() if p.current is not None}
             shapes = {name: p.shape for name, p in by_name.items()}
-            result = run_drawing(structure.definition, values, shapes, draw, inputs, named, **how)
+            run = begin_run(structure.definition, values, shapes=shapes, draw=draw, **how)
+            result = run(structure.definition, inputs, named), run.recorded
             if how:
                 parameters.refuse_traced(result, *_TRAINING)
             parameters.commit(drawn, handed_out=False)

@@ -15,14 +15,7 @@ from jax.typing import DTypeLike
 
 from gluonjax import init as initializers
 from gluonjax.config import constructor_call, refuse_if_frozen
-from gluonjax.errors import (
-    ArgumentError,
-    BareLayerError,
-    NotANetworkError,
-    ParamsError,
-    ShapeError,
-    TieError,
-)
+from gluonjax.errors import ArgumentError, BareLayerError, NotANetworkError, ParamsError, ShapeError, TieError
 from gluonjax.keys import as_key
 from gluonjax.param import Declaration, Leaf, Param, SharedParameters, Token
 from gluonjax.run import Bindable, Run, forward_class
@@ -72,7 +65,7 @@ class Specs(dict[str, Spec]):
     def draw(self, key: Any, fused: bool = False) -> dict[str, Any]:
         """The params of this plan: a value is a function of the key, its name, shape, dtype and initializer."""
         key = as_key(key)
-        requests = [request(key, name, spec) for name, spec in self.items()]
+        requests = [request(key, name, s.shape, s.dtype, s.initializer, s.copies) for name, s in self.items()]
         return nest(dict(zip(self, draw(requests, fused), strict=True)))
 
     def __repr__(self) -> str:
@@ -343,17 +336,14 @@ def infer_shapes(
     """The shape of every leaf, from the shapes of the inputs and shapes already `known`."""
     shapes = {leaf.name: (known or {}).get(leaf.name, leaf.shape) for leaf in leaves_of(definition)}
     arrays, static = split((tuple(inputs), dict(named or {})))
-    for training in (False, True):
-        if training and all(map(is_known, shapes.values())):
-            return shapes
-        if not (inputs or named):
-            break
 
-        def forward(arrays: Any, training: bool = training) -> None:
-            key = jax.random.key(0) if training else None
-            Run(declarations_of(definition), None, shapes, training, key)(definition, *static.join(arrays))
+    def forward(arrays: Any, key: jax.Array | None = None) -> None:
+        Run(declarations_of(definition), None, shapes, key is not None, key)(definition, *static.join(arrays))
 
+    if inputs or named:
         jax.eval_shape(forward, arrays)
+        if not all(map(is_known, shapes.values())):  # some layers run in training only
+            jax.eval_shape(forward, arrays, jax.random.key(0))
     unknown = {name: shape for name, shape in shapes.items() if not is_known(shape)}
     if not unknown:
         return shapes
@@ -380,48 +370,40 @@ def run_layer(
 
 
 def begin_run(
-    definition: Layer, values: Mapping[str, Any], training: bool = False, key: Any = None, mask: Any = None
-) -> Run:
-    """A run on flat values that has not begun: `run(layer, inputs, named)` makes the pass."""
-    shapes = {name: np.shape(value) for name, value in values.items()}
-    return Run(declarations_of(definition), dict(values), shapes, training, None if key is None else as_key(key), mask)
-
-
-def run_drawing(
     definition: Layer,
-    values: dict[str, Any],
-    shapes: dict[str, Any],
-    draw: Callable[[str, tuple[int, ...]], jax.Array],
-    inputs: Any,
-    named: Any,
+    values: Mapping[str, Any],
     training: bool = False,
     key: Any = None,
-) -> tuple[Any, dict[str, Any]]:
-    """As `run_layer`, op by op, where values are missing: each is drawn when a layer has inferred its shape.
+    mask: Any = None,
+    shapes: dict[str, Any] | None = None,
+    draw: Callable[[str, tuple[int, ...]], jax.Array] | None = None,
+) -> Run:
+    """A run on flat values that has not begun: `run(layer, inputs, named)` makes the pass.
 
     Args:
         definition: what runs.
-        values: those that are there, by name; what is drawn is added.
-        shapes: what is known of the shape of each leaf; what is inferred is added.
-        draw: gives the value of a leaf of this name and shape.
-        inputs: by position.
-        named: by name.
+        values: the values by name.
         training: whether it is training.
         key: a JAX key or an int; None for inference.
+        mask: which samples of the batch are valid; None if all are.
+        shapes: where values are missing, what is known of the shape of each leaf; what is inferred is added.
+        draw: gives the value of a leaf of this name and shape, when a layer has inferred it.
     """
-    run = Run(declarations_of(definition), values, shapes, training, None if key is None else as_key(key))
-    run.draw = draw
-    return run(definition, inputs, named), run.recorded
+    known = {name: np.shape(value) for name, value in values.items()} if shapes is None else shapes
+    key = None if key is None else as_key(key)
+    return Run(declarations_of(definition), dict(values), known, training, key, mask, draw)
 
 
 _OF_NETWORKS = frozenset({'initialize', 'collect_params', 'hybridize', 'save_parameters', 'load_parameters'})
 _RESERVED = frozenset(name for name in dir(Layer) if not name.startswith('_'))
 
 
-def request(key: Any, name: str, spec: Spec) -> Request:
-    """What `draw` takes, of a plan's entry."""
-    dtype = jax.dtypes.canonicalize_dtype(spec.dtype)
-    return Request(key, name, spec.shape, dtype, spec.initializer.source(name, spec.shape, spec.copies))
+def request(
+    key: Any, name: str, shape: tuple[int, ...], dtype: str, initializer: initializers.Initializer, copies: Any = ()
+) -> Request:
+    """What `draw` takes, of one parameter."""
+    source = initializer.source(name, shape, copies)
+    return Request(key, name, shape, jax.dtypes.canonicalize_dtype(dtype), source)
 
 
 # Names, shapes and trees.
@@ -436,24 +418,19 @@ def frozen_value(owner: object, name: str, value: Any) -> Any:
     """A field as a definition keeps it: lists are tuples, dicts read-only, networks their definitions; no arrays."""
 
     def freeze(item: Any, path: Path) -> Any:
+        where = f'{type(owner).__name__}.{".".join(path)}'
         if item is owner:
-            raise ArgumentError(
-                f'{type(owner).__name__}.{".".join(path)} is the layer itself', remedy='make a second one'
-            )
+            raise ArgumentError(f'{where} is the layer itself', remedy='make a second one')
         if any(isinstance(hidden, Bindable | Param) for hidden in _inside(item)):
             raise ArgumentError(
-                f'{type(owner).__name__}.{".".join(path)} keeps layers in a {type(item).__name__}',
+                f'{where} keeps layers in a {type(item).__name__}',
                 expected='a list, a tuple or a dict, whose items have names',
                 remedy='self.layers = [...], and what else is needed beside them',
             )
-        if hasattr(item, '_as_child_definition'):
-            return item._as_child_definition(f'{type(owner).__name__}.{".".join(path)}')
         if isinstance(item, jax.Array):
-            raise ArgumentError(
-                f'{type(owner).__name__}.{".".join(path)} is an array; a definition holds none',
-                remedy='declare Param(shape, init=init.Constant(value), trainable=False)',
-            )
-        return item
+            remedy = 'declare Param(shape, init=init.Constant(value), trainable=False)'
+            raise ArgumentError(f'{where} is an array; a definition holds none', remedy=remedy)
+        return item._as_child_definition(where) if hasattr(item, '_as_child_definition') else item
 
     frozen = map_items(freeze, value, (name,))
     if isinstance(frozen, FrozenDict) and any(walk(frozen)):
@@ -547,18 +524,15 @@ def compare(leaves: Iterable[Leaf], shapes: Mapping[str, tuple[int, ...]]) -> li
     """Every difference between a definition's leaves and arrays of these shapes, one line each."""
     expected = {leaf.name: leaf for leaf in leaves}
     aliases = {name: leaf.name for leaf in expected.values() for name in leaf.names[1:]}
-    missing = [f'missing: {name} {shape_text(leaf.shape)}' for name, leaf in expected.items() if name not in shapes]
-    extra = [
-        f'extra: {name} {shape_text(shape)}' + (f' (tied: its leaf is {aliases[name]})' if name in aliases else '')
-        for name, shape in shapes.items()
-        if name not in expected
-    ]
-    misshapen = [
-        f'shape of {name}: expected {shape_text(leaf.shape)}, got {shape_text(shapes[name])}'
-        for name, leaf in expected.items()
-        if name in shapes and leaf.shape is not None and merge_shapes(leaf.shape, shapes[name]) is None
-    ]
-    return missing + extra + misshapen
+    differences = [f'missing: {name} {shape_text(leaf.shape)}' for name, leaf in expected.items() if name not in shapes]
+    for name, shape in shapes.items():
+        leaf = expected.get(name)
+        if leaf is None:
+            tied = f' (tied: its leaf is {aliases[name]})' if name in aliases else ''
+            differences.append(f'extra: {name} {shape_text(shape)}{tied}')
+        elif leaf.shape is not None and merge_shapes(leaf.shape, shape) is None:
+            differences.append(f'shape of {name}: expected {shape_text(leaf.shape)}, got {shape_text(shape)}')
+    return differences
 
 
 def choose(leaves: Sequence[Leaf], init: Any = None) -> dict[str, initializers.Initializer]:

@@ -29,7 +29,7 @@ from gluonjax.errors import (
 from gluonjax.hints import missing
 from gluonjax.init import Initializer
 from gluonjax.keys import as_key, next_key
-from gluonjax.layer import Spec, choose, request
+from gluonjax.layer import choose, request
 from gluonjax.param import Leaf, Param, Token
 from gluonjax.ref import Ref, write
 from gluonjax.sampler import Distribution, draw
@@ -506,14 +506,10 @@ def draw_deferred(
     deferred: Mapping[Parameter, tuple[Deferred, Any]], shardings: Mapping[Parameter, Any] = MappingProxyType({})
 ) -> dict[Parameter, jax.Array]:
     """Draws Parameters whose shapes are known, under their shardings if they have any; sets nothing."""
-    requests = [
-        request(
-            initialization.key,
-            initialization.name,
-            Spec(shape, parameter.dtype.name, initialization.initializer, copies=parameter.declared.copies),
-        )._replace(sharding=shardings.get(parameter))
-        for parameter, (initialization, shape) in deferred.items()
-    ]
+    requests = []
+    for p, (how, shape) in deferred.items():
+        wanted = request(how.key, how.name, shape, p.dtype.name, how.initializer, p.declared.copies)
+        requests.append(wanted._replace(sharding=shardings.get(p)))
     with jax.ensure_compile_time_eval():
         arrays = dict(zip(deferred, draw(requests), strict=True))
         for parameter, drawn in zip(deferred, requests, strict=True):
