@@ -12,7 +12,15 @@ import numpy as np
 import pytest
 
 from gluonjax import init, nn
-from gluonjax.errors import ArgumentError, GluonError, ParamsError, PatternError, ShapeError
+from gluonjax.errors import (
+    ArgumentError,
+    DTypeError,
+    FrozenError,
+    GluonError,
+    ParamsError,
+    PatternError,
+    ShapeError,
+)
 from gluonjax.sampler import Distribution
 from gluonjax.tree import flatten
 
@@ -488,6 +496,71 @@ def test_an_unknown_distribution_is_refused():
 
     with pytest.raises(ArgumentError, match='gaussian'):
         nn.Dense(2).init(0, X, init=Wrong())
+
+
+@pytest.mark.parametrize('given', [None, 'text', [[1], [1, 2]], object(), {'a': 1}])
+def test_own_code_that_returns_no_numbers(given):
+    with pytest.raises(DTypeError, match=r"gave 'weight' no array of numbers"):
+        nn.Dense(2, weight_initializer=lambda key, shape, dtype: given).init(0, X)
+
+
+def test_complex_values_are_for_complex_parameters():
+    def imaginary(key, shape, dtype):
+        return jnp.full(shape, 1j)
+
+    for initializer in (imaginary, init.Constant(1j), init.Constant(np.full(5, 1j))):
+        with pytest.raises(DTypeError, match='complex values'):
+            nn.Dense(2, weight_initializer=initializer).init(0, X)
+    value = nn.Dense(2, dtype='complex64', weight_initializer=init.Constant(1j)).init(0, X)['weight']
+    np.testing.assert_array_equal(value, np.full((2, 5), 1j))
+    with pytest.raises(DTypeError, match="Load has for 'weight' complex values"):
+        init.Load({'weight': np.full(2, 1j)}).init_weight(None, (2,), 'float32', 'weight')
+
+
+@pytest.mark.parametrize(
+    'call',
+    [
+        lambda: init.Normal(-1),
+        lambda: init.Normal(np.nan),
+        lambda: init.Normal('wide'),
+        lambda: init.Uniform(np.nan),
+        lambda: init.Uniform(np.inf),
+        lambda: init.Uniform(-0.1),
+        lambda: init.Uniform(1j),
+        lambda: init.Xavier(magnitude=-1),
+        lambda: init.Xavier(magnitude='3'),
+        lambda: init.MSRAPrelu(slope=None),
+        lambda: init.Orthogonal(scale=np.nan),
+        lambda: init.LSTMBias('1'),
+        lambda: init.Load('file.params'),
+    ],
+)
+def test_wrong_numbers(call):
+    with pytest.raises(ArgumentError, match=r'must be a finite number|takes a dict'):
+        call()
+
+
+def test_the_caller_may_overwrite_what_it_passed():
+    buffer = np.ones((2, 5), 'float32')
+    swapped = buffer.astype('>f4')
+    given = [init.Constant(buffer), init.Load({'weight': buffer}), init.Constant(swapped)]
+    layers = [nn.Dense(2, weight_initializer=initializer) for initializer in given]
+    layers.append(nn.Dense(2, weight_initializer=lambda key, shape, dtype: buffer))
+    before = layers[-1].init(0, X)['weight']
+    buffer[:] = swapped[:] = 7
+    np.testing.assert_array_equal(before, np.ones((2, 5)))
+    for layer in layers[:-1]:
+        np.testing.assert_array_equal(layer.init(0, X)['weight'], np.ones((2, 5)))
+
+
+def test_initializers_are_frozen():
+    with pytest.raises(FrozenError, match=r"'scale' cannot be set(?s:.*)make a new initializer"):
+        init.Uniform().scale = 1
+
+
+def test_code_of_gluon_1_is_told_how_to_change():
+    with pytest.raises(ArgumentError, match=r'Old defines _init_weight(?s:.*)init_weight\(self, key, shape, dtype'):
+        type('Old', (init.Initializer,), {'_init_weight': lambda self, name, data: None})
 
 
 # Errors of ours.

@@ -75,7 +75,11 @@ def test_a_restored_run_is_the_uninterrupted_one_bit_for_bit(uninterrupted, tmp_
     assert first.steps == at
     np.testing.assert_array_equal(run.train(first, STEPS), losses[at:])
     assert_same(run.numbers_of(first), numbers)
-    assert first._outcome.compiled.current.run._cache_size() == second._outcome.compiled.current.run._cache_size() == compiled  # smaller ones filled up
+    assert (
+        first._outcome.compiled.current.run._cache_size()
+        == second._outcome.compiled.current.run._cache_size()
+        == compiled
+    )  # smaller ones filled up
 
 
 def test_what_is_restored_can_be_looked_at_and_saved_before_the_first_step(tmp_path):
