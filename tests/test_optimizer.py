@@ -1,5 +1,6 @@
 """Optimizers: MXNet's trajectories, and the properties of an optax transformation."""
 
+import contextlib
 import copy
 import functools
 import inspect
@@ -15,7 +16,7 @@ import optax
 import pytest
 from golden.optimizer_cases import CLASSES, HIDDEN, INPUTS, OPTIMIZERS, RECORDED, STEPS
 
-from gluonjax import errors, init, loss, lr_scheduler, make_step, nn, optimizer
+from gluonjax import Trainer, errors, init, loss, lr_scheduler, make_step, nn, optimizer
 from gluonjax.optimizer import transforms
 from gluonjax.tree import flatten, nest
 
@@ -785,3 +786,88 @@ def test_a_norm_of_zero_is_clipped_to_zero():
     state = step.init(0, batch)
     after, _ = step(state, batch)
     assert_close(after.params, state.params, rtol=0, atol=0)
+
+
+# Freezing in a Trainer: state and update counts are each parameter's own, as in MXNet.
+
+
+def frozen_trainer(rule, **options):
+    net = nn.Sequential(nn.Dense(2, in_units=3), nn.Dense(1, in_units=2))
+    net.initialize(init.Constant(0.5), key=0)
+    trainer = Trainer(net, loss.L2Loss(), rule, {'learning_rate': 0.1, **options}, key=0)
+    return net, trainer, (jnp.array([[1.0, 2.0, 3.0]]), jnp.array([[-1.0]]))
+
+
+@pytest.mark.parametrize('name', ['adam', 'nadam'])
+def test_the_first_step_of_a_thawed_parameter_is_a_first_step(name):
+    net, trainer, batch = frozen_trainer(name)
+    net[0].weight.grad_req = 'null'
+    for _ in range(10):
+        trainer.step(*batch)
+    before = net[0].weight.data()
+    net[0].weight.grad_req = 'write'
+    trainer.step(*batch)
+    after, plain = net[0].weight.data(), optimizer.create(name, learning_rate=0.1)
+    first, _ = plain.update(jnp.ones(1), plain.init(jnp.ones(1)), jnp.ones(1))
+    np.testing.assert_allclose(abs(after - before), np.full((2, 3), abs(first[0])), rtol=1e-4)
+
+
+def test_momentum_stays_while_a_parameter_is_frozen():
+    net, trainer, batch = frozen_trainer('sgd', momentum=0.9, learning_rate=1e-3)
+    trainer.step(*batch)
+    moments = flatten(trainer.state.optimizer.inner[-1].trace)
+    for parameter in (net[0].weight, net[1].weight):
+        parameter.grad_req = 'null'
+        trainer.step(*batch)
+    for parameter in (net[1].weight, net[0].weight):
+        parameter.grad_req = 'write'
+    before = net[0].weight.data()
+    gradients = jax.grad(lambda p: loss.L2Loss()(net.apply(p, batch[0]), batch[1]).mean())(net.params)
+    trainer.step(*batch)
+    expected = 0.9 * moments['0.weight'] - 1e-3 * gradients['0']['weight']
+    np.testing.assert_allclose(net[0].weight.data() - before, expected, rtol=1e-4)
+
+
+@contextlib.contextmanager
+def lowerings(events):
+    def listener(event, duration, **_):
+        if 'jaxpr_to_mlir' in event:
+            events.append(event)
+
+    jax.monitoring.register_event_duration_secs_listener(listener)
+    try:
+        yield
+    finally:
+        jax.monitoring.unregister_event_duration_listener(listener)
+
+
+def test_thawing_back_compiles_nothing():
+    net, trainer, batch = frozen_trainer('adam')
+
+    def set_and_step(value):
+        net[0].weight.grad_req = value
+        for _ in range(2):
+            trainer.step(*batch)
+
+    for value in ('write', 'null', 'write', 'null'):
+        set_and_step(value)
+    lowered = []
+    with lowerings(lowered):
+        for value in ('write', 'null', 'write'):
+            set_and_step(value)
+    assert lowered == []
+    assert int(flatten(trainer.state.optimizer.counts)['0.weight']) == 8
+    assert int(trainer.state.optimizer.count) == 14
+
+
+def test_resetting_forgets_what_is_frozen():
+    net, trainer, batch = frozen_trainer('sgd', momentum=0.9)
+    trainer.step(*batch)
+    net[0].weight.grad_req = 'null'
+    trainer.step(*batch)
+    trainer.reset_optimizer('0.weight')
+    net[0].weight.grad_req = 'write'
+    gradients = jax.grad(lambda p: loss.L2Loss()(net.apply(p, batch[0]), batch[1]).mean())(net.params)
+    before = net[0].weight.data()
+    trainer.step(*batch)
+    np.testing.assert_allclose(net[0].weight.data() - before, -0.1 * gradients['0']['weight'], rtol=1e-5)

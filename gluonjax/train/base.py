@@ -79,12 +79,16 @@ class BaseTrainer:
         self._learning_rate: float | None = None  # what was set before there was a state
         self._state: TrainState | None = None  # without params; what the next program goes on from
         self._rows = 0  # of the largest batch before this Trainer was restored
+        self._dormant: dict[str, jax.Array] = {}  # what the optimizer keeps of parameters that are frozen
         self._progress = Progress()
         self._begin()
 
     def _begin(self) -> None:
         self._outcome = Outcome(loss=Ref(), steps=Ref(0), compiled=Ref())
         self._inferences: dict[Any, Inference] = {}  # by what they were made of; those of the last structure
+        # The compiled steps of one network, by what of it is trained, and how fast; and what tells that it is that one.
+        self._compiled: dict[Any, CompiledStep] = {}
+        self._network: Any = None
 
     def __repr__(self) -> str:
         return f'Trainer({type(self.net).__name__}, {self.loss!r}, {self.optimizer!r})'
@@ -97,7 +101,11 @@ class BaseTrainer:
 
     def __getstate__(self) -> dict[str, Any]:
         with LOCK:
-            kept = {name: value for name, value in vars(self).items() if name not in ('_outcome', '_inferences')}
+            kept = {
+                name: value
+                for name, value in vars(self).items()
+                if name not in ('_outcome', '_inferences', '_compiled', '_network')
+            }
             kept |= {'_state': saving.packed_key(self._copy_of_state()), '_key': saving.key_in_numbers(self._key)}
             return kept | {'_rows': self._largest(), 'steps': self.steps}
 
@@ -142,7 +150,13 @@ class BaseTrainer:
         refuse_transformation(batch)
         drawn = self._draw_missing(structure, parts)
         params = nest(dict(zip(structure.names, structure.values(drawn), strict=True)))
-        self._make_compiled(structure, params, batch).step_of_any_size(batch, self._pads, drawn)
+        before, old = self._outcome.compiled.current, self._copy_of_state()
+        self._make_compiled(structure, params, batch, old).step_of_any_size(batch, self._pads, drawn)
+        if old is not None:
+            frozen = [leaf.name for leaf in leaves_of(structure.definition) if not leaf.param.trainable]
+            self._dormant = saving.dormant(old, self._dormant, frozen, structure.names)
+        if before is not None:
+            before.release()
 
     def prepare(self, *batch: Any) -> None:
         """Makes the program for such batches, if there is none, without a step."""
@@ -150,7 +164,8 @@ class BaseTrainer:
             if self._outcome.compiled.current is None:
                 batch = _as_batch(batch)
                 params = nest(self._values(Batch.of(batch)))
-                self._outcome.compiled.current = self._make_compiled(structure_of(self.net), params, batch)
+                structure, old = structure_of(self.net), self._copy_of_state()
+                self._outcome.compiled.current = self._make_compiled(structure, params, batch, old)
 
     @property
     def _pads(self) -> bool:
@@ -160,8 +175,20 @@ class BaseTrainer:
         place = None if self._placement is None else self._placement.params
         return structure.draw_missing(batch.inputs, batch.named, place)
 
-    def _make_compiled(self, structure: Structure, params: dict[str, Any], batch: Any) -> CompiledStep:
+    def _make_compiled(
+        self, structure: Structure, params: dict[str, Any], batch: Any, old: TrainState | None
+    ) -> CompiledStep:
         """The compiled step of the network as it is now, with the state as it goes on."""
+        if self._network is not structure.programs:
+            self._network, self._compiled = structure.programs, {}
+        kind = tuple((leaf.param.trainable, p.lr_mult, p.wd_mult) for leaf, p in structure.entries)
+        known = self._compiled.get(kind)
+        if known is not None and old is not None:
+            state = saving.continued(known.initial_state(self._key, params, batch), old, self._dormant)
+            if known.replace_state(state):
+                known.structure = structure
+                known.check_labels(Batch.of(batch))
+                return known
         step = self._make_step(structure)
         if self._placement is None:
             compiled = CompiledStep(structure, step, self._outcome)
@@ -169,12 +196,13 @@ class BaseTrainer:
             compiled = ShardedStep(structure, step, self._outcome, self._placement)
         compiled.inspect_batch(params, Batch.of(batch))
         compiled.rows = self._rows
-        state, old = compiled.initial_state(self._key, params, batch), self._copy_of_state()
+        state = compiled.initial_state(self._key, params, batch)
         if old is not None:
-            state = saving.continued(state, old)
+            state = saving.continued(state, old, self._dormant)
         elif self._learning_rate is not None:
             state = _with_rate(state, self._learning_rate)
         compiled.begin(state, batch)
+        self._compiled[kind] = compiled
         return compiled
 
     def _make_step(self, structure: Structure) -> TrainStep:
@@ -196,7 +224,7 @@ class BaseTrainer:
     def _forget_compiled(self, state: TrainState | None) -> None:
         """The next step is compiled, and goes on from this state."""
         self._rows = self._largest()
-        self._state = state
+        self._state, self._compiled = state, {}
         self._outcome.compiled.current = None
 
     # The state.
@@ -223,7 +251,8 @@ class BaseTrainer:
             self.net.params = state.params
             self._go_on_from(state._replace(params={}, totals=Totals.zero() if state.totals is None else state.totals))
 
-    def _go_on_from(self, state: TrainState) -> None:
+    def _go_on_from(self, state: TrainState, dormant: dict[str, Any] | None = None) -> None:
+        self._dormant = dormant or {}
         compiled = self._outcome.compiled.current
         if compiled is None or not compiled.replace_state(state):
             self._forget_compiled(state)
@@ -322,7 +351,9 @@ class BaseTrainer:
                 return new if select is None or parameter_of(path, names) in chosen else old
 
             optimizer = jax.tree_util.tree_map_with_path(begin_again, fresh, state.optimizer)
-            self._go_on_from(state._replace(params={}, optimizer=optimizer))
+            others = [name for name in names if select is not None and name not in chosen]
+            dormant = saving.of_parameters(self._dormant, others, names)
+            self._go_on_from(state._replace(params={}, optimizer=optimizer), dormant)
 
     @property
     def average(self) -> dict[str, Any]:

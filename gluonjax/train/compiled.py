@@ -150,6 +150,12 @@ class CompiledStep:
             self._hold([copied(leaf) for leaf in jax.tree.leaves(state)])
         return same
 
+    def release(self) -> None:
+        """Gives up its arrays, as another compiled step goes on; `replace_state` hands it others."""
+        words, *moving = self.own.current
+        shapes = [jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in (*moving, *self.fixed)]
+        self.own.current, self.fixed = (words, *shapes[: len(moving)]), tuple(shapes[len(moving) :])
+
     # Steps.
 
     def repeat(self, batch: tuple[Any, ...]) -> bool:

@@ -1,7 +1,8 @@
 """What of a checkpoint belongs where in a training state."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import jax
@@ -16,6 +17,7 @@ from gluonjax.train.step import TrainStep
 from gluonjax.tree import nest
 
 # The key may be of another implementation, and metrics are the business of whoever looks at them.
+NOTHING: Mapping[str, Any] = MappingProxyType({})
 CHECKED = ('params', 'optimizer', 'average', 'scale')
 
 
@@ -60,9 +62,15 @@ def _shapes(step: TrainStep, params: Entries) -> TrainState:
     return jax.eval_shape(lambda leaves: bare.init(0, (None, None), params=nest(leaves)), leaves)
 
 
-def continued(fresh: TrainState, old: TrainState) -> TrainState:
-    """The fresh state, with whatever of the old one stands at the same place in the same shape, except for params."""
-    known = leaves_by_name(old)
+def continued(fresh: TrainState, old: TrainState, dormant: Mapping[str, Any] = NOTHING) -> TrainState:
+    """The fresh state, with whatever of the old one stands at the same place in the same shape, except for params.
+
+    Args:
+        fresh: the state of a network as it is now.
+        old: the state before.
+        dormant: leaves, by name, of the optimizer's state of parameters that were not trained before.
+    """
+    known = {**dormant, **leaves_by_name(old)}
 
     def pick(name: str, leaf: Any) -> Any:
         before = known.get(name)
@@ -71,6 +79,30 @@ def continued(fresh: TrainState, old: TrainState) -> TrainState:
 
     leaves = [pick(name, leaf) for name, leaf in leaves_by_name(fresh).items()]
     return jax.tree.unflatten(jax.tree.structure(fresh), leaves)._replace(params=fresh.params)
+
+
+def dormant(old: TrainState, before: Mapping[str, Any], frozen: Sequence[str], names: Sequence[str]) -> dict[str, Any]:
+    """What the optimizer keeps of frozen parameters while they are not trained, by name: as in MXNet, it stays.
+
+    Args:
+        old: the last state in which some of them were trained.
+        before: what was dormant then.
+        frozen: their names.
+        names: those of all parameters.
+    """
+    leaves = {name: leaf for name, leaf in leaves_by_name(old).items() if name.startswith('optimizer.')}
+    under_way = [name for name in leaves if '.acc_grads.' in name]  # sums of gradients, which end
+    leaves = {name: leaf for name, leaf in leaves.items() if name not in under_way}
+    return of_parameters({**before, **leaves}, frozen, names)
+
+
+def of_parameters(leaves: Mapping[str, Any], chosen: Sequence[str], names: Sequence[str]) -> dict[str, Any]:
+    """Those leaves of an optimizer's state, by name, that belong to some of all the parameters."""
+
+    def owner(leaf: str) -> str | None:
+        return max((name for name in names if leaf.endswith(f'.{name}')), key=len, default=None)
+
+    return {name: leaf for name, leaf in leaves.items() if owner(name) in chosen}
 
 
 # Random keys do not pickle; their numbers do.
