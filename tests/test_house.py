@@ -27,11 +27,13 @@ ORDER = [
     ['block'],
     ['nn.checks'],
     ['nn.activation', 'nn.kernels'],
+    ['nn.activation_layers'],
     [
         f'nn.{family}'
         for family in ('conv', 'dense', 'dropout', 'embedding', 'norm', 'pool', 'position', 'repeat', 'reshape')
     ],
     ['nn.attention', 'nn.sequential'],
+    ['nn.containers'],
     ['nn'],
     ['rnn.steps'],
     ['rnn.cells'],

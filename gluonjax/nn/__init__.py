@@ -5,8 +5,9 @@ from typing import Any
 from gluonjax.block import Block, HybridBlock
 from gluonjax.hints import missing
 from gluonjax.layer import Layer
-from gluonjax.nn.activation import ELU, GELU, SELU, Activation, LeakyReLU, PReLU, SiLU, Swish
+from gluonjax.nn.activation_layers import ELU, GELU, SELU, Activation, LeakyReLU, PReLU, SiLU, Swish
 from gluonjax.nn.attention import AttentionCache, MultiHeadAttention
+from gluonjax.nn.containers import Concatenate, Concurrent, HybridConcatenate, HybridConcurrent, Parallel, Residual
 from gluonjax.nn.conv import Conv1D, Conv1DTranspose, Conv2D, Conv2DTranspose, Conv3D, Conv3DTranspose
 from gluonjax.nn.dense import Dense
 from gluonjax.nn.dropout import Dropout
@@ -37,16 +38,7 @@ from gluonjax.nn.reshape import (
     PixelShuffle3D,
     ReflectionPad2D,
 )
-from gluonjax.nn.sequential import (
-    Concatenate,
-    Concurrent,
-    HybridConcatenate,
-    HybridConcurrent,
-    HybridSequential,
-    Parallel,
-    Residual,
-    Sequential,
-)
+from gluonjax.nn.sequential import HybridSequential, Sequential
 from gluonjax.param import Param
 
 HybridLambda = Lambda
