@@ -194,7 +194,8 @@ class LSTMCell(DenseCell):
     {'shape': (2, 3), '__layout__': 'NC'}
     """
 
-    gates, count = 4, 2
+    gates = 4
+    count = 2
     activation: ActivationLike
     recurrent_activation: ActivationLike
 
@@ -291,7 +292,8 @@ class LSTMPCell(DenseCell):
     [(2, 3), (2, 5)]
     """
 
-    gates, count = 4, 2
+    gates = 4
+    count = 2
     projection_size: int
     h2r_weight: jax.Array
 

@@ -129,7 +129,8 @@ class _ConvRNN(_ConvCell):
 
 
 class _ConvLSTM(_ConvCell):
-    gates, count = 4, 2
+    gates = 4
+    count = 2
 
     def equations(
         self, i2h: jax.Array, h2h: jax.Array, states: Sequence[jax.Array], *rest: jax.Array

@@ -275,7 +275,8 @@ class LSTM(RecurrentLayer):
     (5, 3, 200)
     """
 
-    gates, count = 4, 2
+    gates = 4
+    count = 2
     state_clip_min: float | None
     state_clip_max: float | None
     state_clip_nan: bool
