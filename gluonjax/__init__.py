@@ -60,12 +60,14 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    """Loads a module when it is first asked for, so that `import gluonjax` costs nothing."""
-    if name not in __all__:
-        raise missing("module 'gluonjax'", name, 'gluonjax', __all__)
-    home = importlib.import_module(f'{__name__}.{_HOMES.get(name, name)}')
-    return globals().setdefault(name, getattr(home, name, home))
+if not TYPE_CHECKING:  # a type checker would accept any name
+
+    def __getattr__(name: str) -> Any:
+        """Loads a module when it is first asked for, so that `import gluonjax` costs nothing."""
+        if name not in __all__:
+            raise missing("module 'gluonjax'", name, 'gluonjax', __all__)
+        home = importlib.import_module(f'{__name__}.{_HOMES.get(name, name)}')
+        return globals().setdefault(name, getattr(home, name, home))
 
 
 def __dir__() -> list[str]:

@@ -9,7 +9,7 @@ import contextlib
 import dataclasses
 import functools
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import jax
 from jax.typing import DTypeLike
@@ -90,7 +90,7 @@ class Block(Bindable, Node, own=True):
     _programs: dict[Any, Callable[..., Any]]  # for calls; they outlive structures that differ in what is trained
     _ready: '_Ready | None'  # once every Parameter has a value
 
-    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         block = super().__new__(cls)
         # here, so that a subclass need not call super().__init__()
         _keep(block, _token=None, _declared={}, _owners=[], _compiled=True, _static=False)
@@ -111,11 +111,13 @@ class Block(Bindable, Node, own=True):
             refuse_if_frozen(self, name, 'set')
             set_fields(self, {name: value})
 
-    def __getattr__(self, name: str) -> Any:
-        """Reached for attributes that are not there."""
-        if name.startswith('_'):
-            raise AttributeError(name)
-        raise missing(f'{type(self).__name__}', name, 'a network', dir(type(self)))
+    if not TYPE_CHECKING:  # a type checker would accept any name
+
+        def __getattr__(self, name: str) -> Any:
+            """Reached for attributes that are not there."""
+            if name.startswith('_'):
+                raise AttributeError(name)
+            raise missing(f'{type(self).__name__}', name, 'a network', dir(type(self)))
 
     def __delattr__(self, name: str) -> None:
         refuse_if_frozen(self, name, 'deleted')

@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import jax
 import jax.numpy as jnp
@@ -108,7 +108,7 @@ class Layer(Bindable, own=True):
     )
     _declarations: dict[str, Declaration] | None
 
-    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         layer = super().__new__(cls)
         object.__setattr__(layer, '_declarations', None)
         return layer
@@ -143,14 +143,16 @@ class Layer(Bindable, own=True):
             'net.initialize(); net(x)',
         )
 
-    def __getattr__(self, name: str) -> Any:
-        """Reached for attributes that are not there: Gluon's layers were networks each."""
-        if name in _OF_NETWORKS:
-            raise NotANetworkError(
-                f'{type(self).__name__} is a definition and holds no values, so it has no {name!r}',
-                remedy=f'net = nn.Sequential(layer); net.{name}(...) -- or make the layer an attribute of an nn.Block',
-            )
-        raise AttributeError(f'{type(self).__name__!r} object has no attribute {name!r}', name=name, obj=self)
+    if not TYPE_CHECKING:  # a type checker would accept any name
+
+        def __getattr__(self, name: str) -> Any:
+            """Reached for attributes that are not there: Gluon's layers were networks each."""
+            if name in _OF_NETWORKS:
+                raise NotANetworkError(
+                    f'{type(self).__name__} is a definition and holds no values, so it has no {name!r}',
+                    remedy=f'net = nn.Sequential(layer); net.{name}(...) -- or assign the layer in an nn.Block',
+                )
+            raise AttributeError(f'{type(self).__name__!r} object has no attribute {name!r}', name=name, obj=self)
 
     def __repr__(self) -> str:
         children = [('.'.join(path), item) for path, item in items_of(vars(self)) if isinstance(item, Layer)]

@@ -17,7 +17,7 @@ from gluonjax.shapes import Shape
 class Token:
     """An identity that survives pickling and rebuilding. Whatever carries the same token is the same parameter(s)."""
 
-    taken = 0  # how often a network or a Parameter took it; taken once, it ties nothing
+    taken: int = 0  # how often a network or a Parameter took it; taken once, it ties nothing
 
     def take(self) -> 'Token':
         """The token itself, taken once more."""

@@ -207,7 +207,7 @@ class Run:
     sliced: dict[str, int] = dataclasses.field(default_factory=dict)  # leaf -> how many axes of copies scans took off
 
     def __post_init__(self) -> None:
-        self.recordable = {leaf.name for leaf, _ in self.declarations.values() if not leaf.param.trainable}
+        self.recordable: set[str] = {leaf.name for leaf, _ in self.declarations.values() if not leaf.param.trainable}
         self.trace = trace_state() if self.recordable else None
 
     def __call__(self, definition: Bindable, inputs: Any, named: Any, method: str = 'forward') -> Any:

@@ -1,6 +1,6 @@
 """Layers, and the networks made of them."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gluonjax.block import Block, HybridBlock
 from gluonjax.hints import missing
@@ -114,5 +114,7 @@ def __dir__() -> list[str]:
     return sorted(__all__)
 
 
-def __getattr__(name: str) -> Any:
-    raise missing("module 'gluonjax.nn'", name, 'gluonjax.nn', __all__)
+if not TYPE_CHECKING:  # a type checker would accept any name
+
+    def __getattr__(name: str) -> Any:
+        raise missing("module 'gluonjax.nn'", name, 'gluonjax.nn', __all__)
