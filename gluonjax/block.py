@@ -212,7 +212,8 @@ class Block(Bindable, Node, own=True):
             if isinstance(item, Parameter):
                 declared, now = self._declared[path], item.declared
                 changes = {k: v for k in ('dtype', 'trainable') if (v := getattr(now, k)) != getattr(declared, k)}
-                return dataclasses.replace(declared, **changes) if changes else declared
+                frozen = declared.trainable and not now.trainable
+                return dataclasses.replace(declared, **changes, frozen=frozen) if changes else declared
             return item
 
         return self._define({name: map_items(define, value, (name,)) for name, value in vars(self).items()})

@@ -377,6 +377,7 @@ def begin_run(
     training: bool = False,
     key: Any = None,
     mask: Any = None,
+    precision: Any = None,
     shapes: dict[str, Any] | None = None,
     draw: Callable[[str, tuple[int, ...]], jax.Array] | None = None,
 ) -> Run:
@@ -388,12 +389,13 @@ def begin_run(
         training: whether it is training.
         key: a JAX key or an int; None for inference.
         mask: which samples of the batch are valid; None if all are.
+        precision: a dtype to compute in: inputs and weights are cast, running statistics are not.
         shapes: where values are missing, what is known of the shape of each leaf; what is inferred is added.
         draw: gives the value of a leaf of this name and shape, when a layer has inferred it.
     """
     known = {name: np.shape(value) for name, value in values.items()} if shapes is None else shapes
     key = None if key is None else as_key(key)
-    return Run(declarations_of(definition), dict(values), known, training, key, mask, draw)
+    return Run(declarations_of(definition), dict(values), known, training, key, mask, precision, draw)
 
 
 _OF_NETWORKS = frozenset({'initialize', 'collect_params', 'hybridize', 'save_parameters', 'load_parameters'})

@@ -49,6 +49,7 @@ class Param(metaclass=_Readable):
         transform: applied to the array whenever it is read (for ties between different shapes).
         copies: how many copies the array stacks, an entry an axis; they are its first axes, and part of `shape`.
             Each copy is drawn as if it were alone, and a `scan` over them gives `forward` one at a time.
+        frozen: whether it was declared trainable and training leaves it alone for now (`grad_req='null'`).
         token: the identity by which it can be tied; a new one by default.
 
     Raises:
@@ -64,6 +65,7 @@ class Param(metaclass=_Readable):
     trainable: bool = True
     transform: Callable[..., Any] | None = None
     copies: tuple[int, ...] = ()
+    frozen: bool = dataclasses.field(default=False, repr=False)
     token: Token = dataclasses.field(default_factory=Token, repr=False)
 
     def __post_init__(self) -> None:
@@ -82,7 +84,7 @@ class Param(metaclass=_Readable):
             _opaque_trace_state()  # now, since loading it during a trace would make JAX forget what it compiled
 
     def __repr__(self) -> str:
-        return constructor_call(self, hidden=('token',))
+        return constructor_call(self, hidden=('token', 'frozen'))
 
 
 def _declared_shape(shape: Any) -> Shape | None:

@@ -15,6 +15,7 @@ from typing import Any, ClassVar, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
 
 from gluonjax import errors
 from gluonjax.config import Frozen
@@ -179,6 +180,17 @@ _OF_TRACERS = (
 )
 
 
+def in_precision(tree: Any, dtype: DTypeLike) -> Any:
+    """The tree with its floating-point arrays in another precision; float64, and what is no array, stay as they are."""
+
+    def cast(leaf: Any) -> Any:
+        given = getattr(leaf, 'dtype', None)
+        narrow = given is not None and jnp.issubdtype(given, jnp.floating) and given != jnp.float64
+        return jnp.asarray(leaf, dtype) if narrow else leaf
+
+    return jax.tree.map(cast, tree)
+
+
 class Call(NamedTuple):
     """One call of a layer, for tables and errors."""
 
@@ -199,6 +211,7 @@ class Run:
     training: bool = False
     key: jax.Array | None = None
     mask: jax.Array | None = None
+    precision: DTypeLike | None = None  # of the inputs and weights of every layer, where it is not their own
     draw: Callable[[str, Any], jax.Array] | None = None  # gives the values that are missing
     observe: Callable[[Path, Bindable, Any], None] | None = None  # sees each layer's output, inner ones first
     recorded: dict[str, Any] = dataclasses.field(default_factory=dict)
@@ -234,6 +247,8 @@ class Run:
             value = self._zeros(leaf)
         else:
             value = self.current(leaf.name)
+        if self.precision is not None and (param.trainable or param.frozen):
+            value = in_precision(value, self.precision)
         return value if param.transform is None else param.transform(value)
 
     def _zeros(self, leaf: Leaf) -> jax.Array:
@@ -347,6 +362,8 @@ class Run:
     def call(self, layer: Bindable, forward: Callable[..., Any], inputs: Any, named: Any) -> Any:
         """Calls a layer: infers or checks the shapes of its parameters, and says where errors arose."""
         path, before = layer._path, len(self.history)
+        if self.precision is not None:
+            inputs, named = in_precision((inputs, named), self.precision)
         try:
             for attribute, needed in layer.infer_shape(*inputs, **named).items():
                 self.infer((*path, attribute), tuple(needed), inputs)

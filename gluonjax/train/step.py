@@ -8,20 +8,20 @@ from typing import Any, Literal
 import jax
 import jax.core
 import jax.numpy as jnp
-from jax.typing import DTypeLike
 
 from gluonjax import checks
 from gluonjax import optimizer as optimizers
 from gluonjax.block import Block
 from gluonjax.errors import ArgumentError, ShapeError
 from gluonjax.keys import as_key
-from gluonjax.layer import Layer, begin_run, leaves_of, run_layer
+from gluonjax.layer import Layer, begin_run, leaves_of
 from gluonjax.loss import Loss
 from gluonjax.metric import create as create_metric
 from gluonjax.metric import double_float
 from gluonjax.metric.eval_metric import EvalMetric
 from gluonjax.metric.pure import PureMetric
 from gluonjax.optimizer import transforms as tx
+from gluonjax.run import in_precision
 from gluonjax.train.batch import Batch
 from gluonjax.train.state import LossScale, Totals, TrainState
 from gluonjax.tree import flatten, nest
@@ -126,11 +126,8 @@ class TrainStep:
 
     def infer(self, values: Mapping[str, Any], inputs: Sequence[Any], named: Mapping[str, Any]) -> Any:
         """The output in inference, from the params by name: computed in the step's precision, given in float32."""
-        if self.precision is not None:
-            trained = {leaf.name: values[leaf.name] for leaf in leaves_of(self.layer) if leaf.param.trainable}
-            trained, inputs, named = _cast((trained, inputs, named), self.precision)
-            values = {**values, **trained}  # running statistics stay as they are, as in training
-        return _cast(run_layer(self.layer, values, inputs, named)[0], jnp.float32)
+        run = begin_run(self.layer, values, precision=self.precision)
+        return in_precision(run(self.layer, inputs, named), jnp.float32)
 
     def metrics_for(self, params: Mapping[str, Any], batch: Any) -> dict[str, PureMetric]:
         """The metrics with what they take from the shapes of a first batch, such as the number of classes."""
@@ -204,16 +201,15 @@ class TrainStep:
         drew = []
 
         def forward(trained, inputs, named):
-            if self.precision is not None:
-                trained, inputs, named = _cast((trained, inputs, named), self.precision)
-            run = begin_run(self.layer, {**flatten(trained), **flatten(rest)}, training=True, key=key, mask=mask)
+            values = {**flatten(trained), **flatten(rest)}
+            run = begin_run(self.layer, values, training=True, key=key, mask=mask, precision=self.precision)
             run.observe = observe
             output = run(self.layer, inputs, named)
             drew.append(bool(run.keys_drawn))
             return output, run.recorded
 
         output, recorded = _rematerialized(forward, self.remat)(trained, batch.inputs, batch.named)
-        output = _cast(output, jnp.float32)
+        output = in_precision(output, jnp.float32)
         losses, allowed = self.losses(output, label), self._allowed(output, label)
         if allowed is not None:
             losses = jnp.where(allowed, losses, jnp.nan)
@@ -361,16 +357,6 @@ def mean(losses: jax.Array, mask: jax.Array | None = None) -> jax.Array:
     """The mean of the losses of valid samples, in float32 at least."""
     losses = losses.astype(jnp.promote_types(losses.dtype, jnp.float32))
     return losses.mean() if mask is None else jnp.where(mask, losses, 0).sum() / mask.sum()
-
-
-def _cast(tree: Any, dtype: DTypeLike) -> Any:
-    """The tree with its floating-point leaves in another precision; float64 stays as it is."""
-
-    def cast(leaf):
-        narrow = jnp.issubdtype(jnp.result_type(leaf), jnp.floating) and jnp.result_type(leaf) != jnp.float64
-        return jnp.asarray(leaf, dtype) if narrow else leaf
-
-    return jax.tree.map(cast, tree)
 
 
 def _if_updated(optimizer: Any, new: Any, old: Any) -> Any:

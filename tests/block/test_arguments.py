@@ -47,7 +47,7 @@ def by_hand(params, x, mode='both', n=1, flag=False, activation=None):
     return x if activation is None else activation(x)
 
 
-@pytest.mark.parametrize('case', CASES, ids=str)
+@pytest.mark.parametrize('case', CASES, ids=lambda case: ' '.join(case))
 @pytest.mark.parametrize('first', [True, False])
 def test_a_network_takes_python_arguments(case, first):
     net = Net()
@@ -67,7 +67,7 @@ def test_by_position_too():
     np.testing.assert_allclose(net(X, 'both', 3, True), by_hand(net.params, X, n=3, flag=True), rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize('case', CASES, ids=str)
+@pytest.mark.parametrize('case', CASES, ids=lambda case: ' '.join(case))
 def test_the_pure_functions_take_python_arguments(case):
     layer = Definition()
     assert set(layer.specs(X, **{**case, 'mode': 'both'})) == {
