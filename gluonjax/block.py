@@ -292,7 +292,7 @@ class Block(Bindable, Node, own=True):
         Raises:
             PatternError: if a pattern matches nothing.
         """
-        parameters.initialize_parameters(self._scope(), structure_of(self).entries, init, force_reinit, key, verbose)
+        self.collect_params().initialize(init, force_reinit=force_reinit, key=key, verbose=verbose)
 
     def cast(self, dtype: DTypeLike) -> None:
         """Changes the dtype of the floating-point parameters and their values."""

@@ -2,10 +2,11 @@
 
 import contextlib
 import dataclasses
+import operator
 import threading
 import warnings
 import weakref
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -15,17 +16,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike, DTypeLike
 
+from gluonjax import errors
 from gluonjax.arrays import admit
 from gluonjax.checks import number, one_of
-from gluonjax.errors import (
-    DeferredInitializationError,
-    DonatedError,
-    DTypeError,
-    GluonError,
-    ShapeError,
-    TransformationError,
-    UninitializedError,
-)
 from gluonjax.hints import missing
 from gluonjax.init import Initializer
 from gluonjax.keys import as_key, next_key
@@ -96,6 +89,21 @@ def full_path(node: Node) -> Path:
     """The path in the outermost network that holds a node; an empty one if none does."""
     owner, path = next(owners_of(node), (None, ()))
     return path if owner is None else (*full_path(owner), *path)
+
+
+_Operator = Callable[['Parameter', Any], jax.Array]
+
+
+def _both_ways(operation: Callable[[Any, Any], Any]) -> tuple[_Operator, _Operator]:
+    """An operation on the value, from the left and from the right."""
+
+    def from_left(parameter: 'Parameter', other: Any) -> jax.Array:
+        return operation(parameter.data(), other)
+
+    def from_right(parameter: 'Parameter', other: Any) -> jax.Array:
+        return operation(other, parameter.data())
+
+    return from_left, from_right
 
 
 class Parameter(Ref, Node):
@@ -198,19 +206,19 @@ class Parameter(Ref, Node):
     def check_not_donated(self) -> None:
         """Refuses a value that somebody's compiled function has used up."""
         if self.current is not None and self.current.is_deleted():
-            raise DonatedError(
+            raise errors.DonatedError(
                 f'the array of parameter {self.name!r} was donated to a compiled function, and is gone',
                 remedy='net.params = params, with what that function returned; '
                 'or donate copies: jax.tree.map(jnp.copy, net.params)',
             )
 
-    def missing(self) -> GluonError:
+    def missing(self) -> errors.GluonError:
         """The error for a value that is not there."""
         if self.deferred is None:
-            return UninitializedError(
+            return errors.UninitializedError(
                 f'parameter {self.name!r} has not been initialized', remedy='call net.initialize(), then net(x)'
             )
-        return DeferredInitializationError(
+        return errors.DeferredInitializationError(
             f'parameter {self.name!r} is not initialized yet: '
             f'its shape {shape_text(self.shape)} waits for the first input',
             remedy='call net(x) once, or declare the size (in_units=, in_channels=)',
@@ -235,7 +243,7 @@ class Parameter(Ref, Node):
         with LOCK:
             array = concrete(self.name, value, self.dtype)
             if self._shape is not None and merge_shapes(self._shape, array.shape) is None:
-                raise ShapeError(
+                raise errors.ShapeError(
                     f'{self.name!r} cannot take this value', expected=shape_text(self._shape), got=array.shape
                 )
             commit({self: array})
@@ -247,7 +255,8 @@ class Parameter(Ref, Node):
         last = self._last_name()
         leaf = Leaf(last, (last,), self._shape, self.declared)
         init = init if init is None or isinstance(init, Mapping) else {'.*': init}
-        initialize_parameters(Scope(self.token, frozenset()), [(leaf, self)], init, force_reinit, key, verbose)
+        alone = ParameterDict([(leaf, self)], Scope(self.token, frozenset()))
+        alone.initialize(init, force_reinit=force_reinit, key=key, verbose=verbose)
 
     def _last_name(self) -> str:
         return self._owners[0][1][-1] if self._owners else 'weight'
@@ -264,7 +273,7 @@ class Parameter(Ref, Node):
 
     def grad(self) -> jax.Array:
         """Not here: gradients are values that `jax.grad` returns."""
-        raise GluonError(
+        raise errors.GluonError(
             'a Parameter holds no gradient', remedy='jax.grad(lambda params: loss(net.apply(params, x)))(net.params)'
         )
 
@@ -280,32 +289,11 @@ class Parameter(Ref, Node):
     def __jax_array__(self) -> jax.Array:
         return self.data()
 
-    def __add__(self, other: Any) -> jax.Array:
-        return self.data() + other
-
-    def __radd__(self, other: Any) -> jax.Array:
-        return other + self.data()
-
-    def __sub__(self, other: Any) -> jax.Array:
-        return self.data() - other
-
-    def __rsub__(self, other: Any) -> jax.Array:
-        return other - self.data()
-
-    def __mul__(self, other: Any) -> jax.Array:
-        return self.data() * other
-
-    def __rmul__(self, other: Any) -> jax.Array:
-        return other * self.data()
-
-    def __truediv__(self, other: Any) -> jax.Array:
-        return self.data() / other
-
-    def __matmul__(self, other: Any) -> jax.Array:
-        return self.data() @ other
-
-    def __rmatmul__(self, other: Any) -> jax.Array:
-        return other @ self.data()
+    __add__, __radd__ = _both_ways(operator.add)
+    __sub__, __rsub__ = _both_ways(operator.sub)
+    __mul__, __rmul__ = _both_ways(operator.mul)
+    __truediv__, __rtruediv__ = _both_ways(operator.truediv)
+    __matmul__, __rmatmul__ = _both_ways(operator.matmul)
 
     def __neg__(self) -> jax.Array:
         return -self.data()
@@ -327,7 +315,7 @@ class Parameter(Ref, Node):
     def __setitem__(self, index: Any, value: ArrayLike) -> None:
         shape = self._check_index(index)
         if shape is not None and not _fits(value, shape):
-            raise ShapeError(
+            raise errors.ShapeError(
                 f'{self.name!r} cannot take this value there', expected=shape_text(shape), got=np.shape(value)
             )
         with jax.ensure_compile_time_eval():
@@ -370,7 +358,7 @@ def check_dtype(dtype: DTypeLike) -> None:
         DTypeError: for 64 bits without `jax_enable_x64`.
     """
     if jax.dtypes.canonicalize_dtype(dtype) != jnp.dtype(dtype):
-        raise DTypeError(
+        raise errors.DTypeError(
             f'JAX has {jnp.dtype(dtype)} switched off, and would use {jax.dtypes.canonicalize_dtype(dtype)}',
             remedy="jax.config.update('jax_enable_x64', True) at the start of the program",
         )
@@ -440,7 +428,30 @@ class ParameterDict(Mapping[str, Parameter]):
         self, init: Any = None, *, force_reinit: bool = False, key: Any = None, verbose: bool = False
     ) -> None:
         """As `Block.initialize`, for these parameters."""
-        initialize_parameters(self._scope, self._entries, init, force_reinit, key, verbose)
+        with LOCK:
+            chosen = choose([leaf for leaf, _ in self._entries], init)
+            wanted = [(leaf, p) for leaf, p in self._entries if force_reinit or self._may_initialize(p)]
+            if not wanted and self._entries and all(parameter.current is not None for parameter in self.values()):
+                what = 'all parameters have values: initialize() changes none; force_reinit=True does'
+                warnings.warn(what, stacklevel=3)
+            for leaf, _ in wanted:
+                refuse_traced(vars(chosen[leaf.name]), f'the initializer of {leaf.name!r} holds a traced value')
+            if wanted:
+                self._draw_or_defer({p: (leaf.name, chosen[leaf.name]) for leaf, p in wanted}, key, verbose)
+
+    def _may_initialize(self, parameter: Parameter) -> bool:
+        """Whether it has no value, and no initialization that was deferred for a part of this."""
+        deferred = parameter.deferred
+        return parameter.current is None and (deferred is None or not deferred.scope.is_within(self._scope))
+
+    def _draw_or_defer(self, wanted: Mapping[Parameter, tuple[str, Initializer]], key: Any, verbose: bool) -> None:
+        """Draws what has a shape, defers the rest, and changes nothing if anything fails."""
+        with key_or_next(key) as key:
+            how = {p: Deferred(init, key, name, self._scope, verbose) for p, (name, init) in wanted.items()}
+            drawn = draw_deferred({p: (deferred, p.shape) for p, deferred in how.items() if is_known(p.shape)})
+        for parameter, deferred in how.items():
+            parameter.deferred = deferred
+        commit(drawn, handed_out=False)
 
     def setattr(self, name: str, value: Any) -> None:
         """Sets an attribute of every parameter, as in `setattr('grad_req', 'null')`."""
@@ -449,36 +460,6 @@ class ParameterDict(Mapping[str, Parameter]):
 
     def __repr__(self) -> str:
         return '\n'.join(parameter.describe(*leaf.names) for leaf, parameter in self._entries)
-
-
-def initialize_parameters(
-    scope: Scope, entries: Sequence[tuple[Leaf, Parameter]], init: Any, force_reinit: bool, key: Any, verbose: bool
-) -> None:
-    """Draws what has a shape, defers the rest, and changes nothing if anything fails."""
-    with LOCK:
-        chosen = choose([leaf for leaf, _ in entries], init)
-        mine = [(leaf, parameter) for leaf, parameter in entries if force_reinit or _is_open(parameter, scope)]
-        if not mine:
-            if entries and all(parameter.current is not None for _, parameter in entries):
-                warnings.warn(
-                    'all parameters have values: initialize() changes none; force_reinit=True does', stacklevel=3
-                )
-            return
-        for leaf, _ in mine:
-            refuse_traced(vars(chosen[leaf.name]), f'the initializer of {leaf.name!r} holds a traced value')
-        with key_or_next(key) as key:
-            all_of = {p: Deferred(chosen[leaf.name], key, leaf.name, scope, verbose) for leaf, p in mine}
-            drawn = draw_deferred({p: (deferred, p.shape) for p, deferred in all_of.items() if is_known(p.shape)})
-        for parameter, deferred in all_of.items():
-            parameter.deferred = deferred
-        commit(drawn, handed_out=False)
-
-
-def _is_open(parameter: Parameter, scope: Scope) -> bool:
-    """Whether `initialize` without force may take it: no value, and no initialization deferred by a narrower scope."""
-    if parameter.current is not None:
-        return False
-    return parameter.deferred is None or not parameter.deferred.scope.is_within(scope)
 
 
 def key_or_next(key: Any) -> contextlib.AbstractContextManager[jax.Array]:
@@ -492,14 +473,15 @@ def key_or_next(key: Any) -> contextlib.AbstractContextManager[jax.Array]:
 
 def is_traced(values: Any) -> bool:
     """Whether there is a tracer among the leaves."""
-    leaves = jax.tree.leaves(values, is_leaf=lambda value: isinstance(value, jax.core.Tracer))
-    return any(isinstance(leaf, jax.core.Tracer) for leaf in leaves)
+    return any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(values))
 
 
 def refuse_traced(values: Any, what: str, remedy: str = 'use the pure functions there: net.init, net.apply') -> None:
     """A network keeps concrete arrays, so nothing that is traced may reach its Parameters."""
     if is_traced(values):
-        raise TransformationError(what, got='a tracer, inside a transformation (jit, grad, vmap, ...)', remedy=remedy)
+        raise errors.TransformationError(
+            what, got='a tracer, inside a transformation (jit, grad, vmap, ...)', remedy=remedy
+        )
 
 
 def draw_deferred(
