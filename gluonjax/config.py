@@ -32,11 +32,11 @@ class Constructed(abc.ABCMeta):
     def __signature__(cls) -> inspect.Signature:
         declared = list(inspect.signature(cls.__init__).parameters.values())[1:]
         hidden = (*cls._shared_arguments, *cls._ignored_arguments)
-        own = [parameter for parameter in declared if parameter.name not in hidden]
-        rest = [parameter for parameter in own if parameter.kind is parameter.VAR_KEYWORD]
+        shown = [parameter for parameter in declared if parameter.name not in hidden]
+        rest = [parameter for parameter in shown if parameter.kind is parameter.VAR_KEYWORD]
         keyword = inspect.Parameter.KEYWORD_ONLY
         shared = [inspect.Parameter(name, keyword, default=None) for name in cls._shared_arguments]
-        return inspect.Signature([*(parameter for parameter in own if parameter not in rest), *shared, *rest])
+        return inspect.Signature([*(parameter for parameter in shown if parameter not in rest), *shared, *rest])
 
     # A type checker accepts `params=` and `prefix=` by these two, and checks every other call against `__init__`.
     @overload
@@ -178,7 +178,7 @@ def constructor_call(instance: object, cls: type | None = None, hidden: Iterable
 
     Args:
         instance: what is described.
-        cls: the class whose constructor is shown, if it is not the instance's own.
+        cls: the class whose constructor is shown, None for the instance's.
         hidden: arguments to leave out.
 
     >>> class Point:

@@ -94,7 +94,7 @@ class Initializer(Frozen):
         distribution = self.distribution(shape)
         if distribution is None:
             raise ArgumentError(
-                f'{type(self).__name__} gives no values',
+                f'{type(self).__name__} returns no values',
                 remedy='override init_weight(self, key, shape, dtype, name), or distribution(self, shape)',
             )
         return distribution.sample(key, shape, dtype)
@@ -424,9 +424,7 @@ class Load(Initializer):
         if name in self.param:
             return self
         if self.default_init is None:
-            raise ParamsError(
-                f'Load has no value for {name!r}', got=sorted(self.param), remedy='give it a default_init'
-            )
+            raise ParamsError(f'Load has no value for {name!r}', got=sorted(self.param), remedy='pass a default_init')
         return self.default_init.for_name(name)
 
     def init_weight(self, key: jax.Array, shape: Shape, dtype: DTypeLike, name: str) -> jax.Array:
@@ -448,5 +446,5 @@ def _check_axes(initializer: Initializer, shape: tuple[int, ...], least: int) ->
         raise ShapeError(
             f'{type(initializer).__name__} needs a shape of at least {least} axes',
             got=shape,
-            remedy='give this parameter another initializer, such as init.Uniform() or init.Zero()',
+            remedy='use another initializer for this parameter, such as init.Uniform() or init.Zero()',
         )

@@ -50,7 +50,7 @@ _STREAM = _Stream()
 
 
 def seed(number: int) -> None:
-    """Restarts the library-wide stream that gives keys to calls without `key=`. It starts at `seed(0)`.
+    """Restarts the library-wide stream of keys for calls without `key=`. It starts at `seed(0)`.
 
     >>> import gluonjax
     >>> gluonjax.seed(7)
@@ -59,7 +59,7 @@ def seed(number: int) -> None:
 
 
 def next_key() -> contextlib.AbstractContextManager[jax.Array]:
-    """The next key of the library-wide stream, never a tracer, for a `with` block; a block that fails gives it back."""
+    """The next key of the library-wide stream, never a tracer, for a `with` block; it returns to the stream if the block fails."""
     return _STREAM.borrow()
 
 

@@ -1,4 +1,4 @@
-"""Distributions and the sampler: names and keys become arrays, here and nowhere else.
+"""Distributions, and the sampler that draws parameters from keys and names.
 
 A parameter's value is a function of (key, name, shape, dtype, distribution). `Distribution.sample` is the reference.
 Compiling JAX's threefry once per tensor takes seconds on CPU, so `draw` cuts all float32 tensors into rows of equal
@@ -59,7 +59,7 @@ class Distribution(NamedTuple):
 def _without_short_end(shape: Sequence[int]) -> tuple[int, ...]:
     """The shape with short last axes merged: XLA on CPU rounds normal numbers differently along an axis of 3 to 5.
 
-    No more than needed is merged, so that a sharded draw makes only its own part.
+    No more than needed is merged, so that each device of a sharded draw makes only its part.
 
     >>> _without_short_end((64, 48, 3, 3)), _without_short_end((1000, 3))
     ((64, 48, 9), (3000,))
@@ -90,12 +90,12 @@ class Request(NamedTuple):
 
 
 def draw(requests: Sequence[Request], fused: bool = False) -> list[jax.Array]:
-    """Draws every request; the only door to random numbers in initialization.
+    """Draws every request; all random numbers of initialization come from here.
 
     Outside a transformation, tensors of float32 with a distribution go through the compiled sampler. Inside one, each
-    is drawn by itself, so that under sharded `out_shardings` a device makes only its own part; `fused=True` makes one
+    is drawn by itself, so that under sharded `out_shardings` a device makes only its part; `fused=True` makes one
     draw instead, which compiles faster. A tensor with a sharding is drawn so outside a transformation too. All ways
-    give the same bits.
+    return the same bits.
     """
     keys = {id(request.key): request.key for request in requests}
     traced = any(isinstance(jax.random.key_data(key), jax.core.Tracer) for key in keys.values())
@@ -135,7 +135,7 @@ def _draw_one(key: Any, request: Request) -> jax.Array:
 
 
 def _draw_placed(requests: Sequence[Request]) -> list[jax.Array]:
-    """Each tensor under its sharding. A device makes only its own part of one with a distribution.
+    """Each tensor under its sharding. A device makes only its part of one with a distribution.
 
     An initializer's own code, and random bits of another kind than threefry, make all of it before it is cut.
     """

@@ -475,7 +475,7 @@ def test_one_that_says_nothing():
     class Silent(init.Initializer):
         pass
 
-    with pytest.raises(ArgumentError, match=r'Silent gives no values[\s\S]*init_weight'):
+    with pytest.raises(ArgumentError, match=r'Silent returns no values[\s\S]*init_weight'):
         nn.Dense(2).init(0, X, init=Silent())
 
 

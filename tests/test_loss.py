@@ -726,8 +726,8 @@ def zeros(*shapes):
         (losses.CTCLoss(), zeros((2, 3), (2, 3)), r'pred has the wrong number of axes\n  expected: 3 \(NTC\)'),
         (losses.CTCLoss('TNC'), zeros((4, 2, 3), (2,)), r'label has the wrong number of axes\n  expected: 2 \(NT\)'),
         (losses.CTCLoss(), zeros((2, 4, 3), (3, 2)), 'differ in the number of samples\n  expected: 2\n  got: 3'),
-        (losses.CTCLoss(), zeros((2, 4, 3), (2, 2), (3,)), r'pred_lengths says one .*\n  expected: \(2,\)'),
-        (losses.CTCLoss(), zeros((2, 4, 3), (2, 2), None, (2, 1)), 'label_lengths says one'),
+        (losses.CTCLoss(), zeros((2, 4, 3), (2, 2), (3,)), r'pred_lengths has one .*\n  expected: \(2,\)'),
+        (losses.CTCLoss(), zeros((2, 4, 3), (2, 2), None, (2, 1)), 'label_lengths has one'),
         (losses.CTCLoss(), zeros((2, 4, 3), (2, 2), None, None, (2, 1)), r'expected: \(2,\)'),
     ],
 )  # fmt: skip

@@ -30,7 +30,7 @@ class Loss(Frozen):
         ShapeError: in a call, if the shapes of the inputs do not fit each other.
         DTypeError: in a call, if the prediction is not of floating point.
 
-    A loss of one's own says in `forward` what it computes:
+    A loss of your own overrides `forward`:
 
     >>> class LogCosh(Loss):
     ...     def __init__(self, scale=1.0, weight=None, batch_axis=0):

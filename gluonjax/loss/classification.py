@@ -132,19 +132,19 @@ class SoftmaxCrossEntropyLoss(Loss):
     """The cross-entropy of classes, averaged over each sample. `SoftmaxCELoss` is the same class.
 
     With `sparse_label=True` a label is the number of a class, and the loss is `-log_softmax(pred)[label]`. Labels have
-    the shape of `pred` without `axis`, or with 1 there; floats are truncated. A label out of range counts as the
+    the shape of `pred` without `axis`, or with 1 there; floats are truncated. A label out of range is taken as the
     nearest class, as in MXNet: -1 is class 0. To leave samples out, give them `sample_weight` 0.
 
     With `sparse_label=False` a label is a distribution over the classes, of the shape of `pred`, and the loss is
     `-sum(label * log_softmax(pred))`.
 
-    Logits may be of any size; -inf says that a class is impossible. The losses that `sample_weight` multiplies have
+    Logits may be of any size; -inf marks an impossible class. The losses that `sample_weight` multiplies have
     the shape of `pred` with 1 along `axis`.
 
     Args:
         axis: the axis of classes.
         sparse_label: whether a label is the number of a class, rather than a distribution.
-        from_logits: whether `pred` holds logarithms of probabilities already, as `log_softmax` gives them.
+        from_logits: whether `pred` holds logarithms of probabilities already, as `log_softmax` returns them.
         weight: a number that multiplies every loss; None for none.
         batch_axis: the axis of samples.
 
@@ -173,7 +173,7 @@ class SoftmaxCrossEntropyLoss(Loss):
             return None
         classes = pred_shape[self.axis]
         is_class = (label >= 0) & (label < classes) & (label // 1 == label)
-        return is_class, f'whole numbers from 0 to {classes - 1}, for {classes} classes'
+        return is_class, f'ints from 0 to {classes - 1}, for {classes} classes'
 
     def forward(self, pred: Array, label: Array, sample_weight: Array | None = None) -> Array:
         axis = axis_of('axis', self.axis, pred)
@@ -220,7 +220,7 @@ class KLDivLoss(Loss):
     """The Kullback-Leibler divergence: `label * (log(label + 1e-12) - log p)`, summed over each sample.
 
     Args:
-        from_logits: whether `pred` is `log p`, as `log_softmax` gives it; otherwise `log p` is `log_softmax(pred)`.
+        from_logits: whether `pred` is `log p`, as `log_softmax` returns it; otherwise `log p` is `log_softmax(pred)`.
         axis: the axis of that softmax.
         weight: a number that multiplies every loss; None for none.
         batch_axis: the axis of samples.

@@ -22,9 +22,9 @@ class CTCLoss(Loss):
     (N,).
 
     - `pred` has the shape of `layout` and holds logits; its last class is the blank.
-    - `label` has the shape of `label_layout` and holds classes from 0 on. A label ends where its first negative
-      number stands, or where `label_lengths`, of shape (N,), says. A class out of range counts as the nearest one.
-    - `pred_lengths`, of shape (N,), says how many of its steps are valid.
+    - `label` has the shape of `label_layout` and holds classes from 0 on. A label ends before its first negative
+      number, or has the length given in `label_lengths`, of shape (N,). A class out of range is taken as the nearest.
+    - `pred_lengths`, of shape (N,), are the numbers of valid steps.
 
     A label that needs more steps than there are (one for each class, and one for the blank between two equal ones) has
     the loss 0 and the gradient 0, as MXNet's loss is. A label whose probability is 0 because logits are -inf has the
@@ -77,11 +77,10 @@ def _ctc(logits: Array, label: Array, steps: Array, lengths: Array) -> Array:
     """-log p of each label (N, L), given logits (T, N, C): one pass forward over the steps.
 
     `blank[n]` holds the log probability of all paths that have emitted n classes and end in a blank, `emitted[n]` of
-    those
-    that end in the last of these classes; `emitted[0]` is impossible.
+    those that end in the last of these classes; `emitted[0]` is impossible.
     """
-    counts = jnp.arange(len(logits))[:, None] < steps[None]  # what stands in the padding does not matter
-    log_p = jnp.maximum(jax.nn.log_softmax(jnp.where(counts[..., None], logits, 0)), _NEVER)
+    valid = jnp.arange(len(logits))[:, None] < steps[None]  # padding does not matter
+    log_p = jnp.maximum(jax.nn.log_softmax(jnp.where(valid[..., None], logits, 0)), _NEVER)
     classes = jnp.clip(label, 0, logits.shape[2] - 1)
     repeated = (classes == jnp.roll(classes, 1, axis=1)) & (jnp.arange(label.shape[1]) > 0)[None]
 
@@ -89,7 +88,7 @@ def _ctc(logits: Array, label: Array, steps: Array, lengths: Array) -> Array:
         return jnp.pad(emitted, ((0, 0), (1, 0)), constant_values=_NEVER)
 
     def step(state, now):
-        counts, log_p = now
+        valid, log_p = now
         blank, emitted = state
         before = after_impossible(emitted)
         fresh = jnp.logaddexp(blank[:, :-1], jnp.where(repeated, _NEVER, before[:, :-1]))
@@ -97,18 +96,18 @@ def _ctc(logits: Array, label: Array, steps: Array, lengths: Array) -> Array:
             jnp.logaddexp(blank, before) + log_p[:, -1:],
             jnp.logaddexp(emitted, fresh) + jnp.take_along_axis(log_p, classes, axis=1),
         )
-        return jax.tree.map(functools.partial(jnp.where, counts[:, None]), after, state), None
+        return jax.tree.map(functools.partial(jnp.where, valid[:, None]), after, state), None
 
     emitted = jnp.full(label.shape, _NEVER, log_p.dtype)
     blank = after_impossible(emitted).at[:, 0].set(0)
-    (blank, emitted), _ = lax.scan(step, (blank, emitted), (counts, log_p))
+    (blank, emitted), _ = lax.scan(step, (blank, emitted), (valid, log_p))
     total = jnp.take_along_axis(jnp.logaddexp(blank, after_impossible(emitted)), lengths[:, None], axis=1)[:, 0]
     needed = lengths + (repeated & (jnp.arange(label.shape[1])[None] < lengths[:, None])).sum(axis=1)
     return jnp.where(needed > steps, 0, jnp.where(total > _NEVER / 2, -total, jnp.inf))
 
 
 def _clipped_lengths(name: str, lengths: Array, samples: int, most: int) -> Array:
-    """One whole number per sample, at most `most`."""
+    """One int per sample, at most `most`."""
     if lengths.shape != (samples,):
-        raise ShapeError(f'{name} says one number per sample', expected=(samples,), got=lengths.shape)
+        raise ShapeError(f'{name} has one number per sample', expected=(samples,), got=lengths.shape)
     return jnp.clip(lengths.astype(jnp.int32), 0, most)

@@ -41,7 +41,7 @@ class CosineEmbeddingLoss(Loss):
 
     `cos` is `input1 · input2 / max(|input1| |input2|, 1e-12)` along the last axis. The result has the shape **(N, 1)**,
     as MXNet's has, N being the number of vectors, and so have the losses that `sample_weight` multiplies. Another label
-    gives 0.
+    has the loss 0.
 
     Call it as `loss(input1, input2, label, sample_weight=None)`; `label` has N elements. The gradient of a vector of
     zeros is 0, where MXNet's is NaN.
@@ -67,7 +67,7 @@ class CosineEmbeddingLoss(Loss):
         input2 = like(input2, input1, 'input2')
         similarity = _cosine(input1, input2).reshape(-1, 1)
         if label.size != similarity.size:
-            raise ShapeError('a label says one number per pair of vectors', expected=similarity.shape, got=label.shape)
+            raise ShapeError('a label is one number per pair of vectors', expected=similarity.shape, got=label.shape)
         label = label.reshape(similarity.shape)
         apart = jnp.where(label == -1, jax.nn.relu(similarity - self.margin), 0)
         return self.weighted(jnp.where(label == 1, 1 - similarity, apart), sample_weight)
@@ -93,11 +93,11 @@ class SDMLLoss(Loss):
     with `KLDivLoss`'s 1e-12, between the smoothed label (`1 - smoothing_parameter` for i, the rest shared by the
     others) and the softmax over j of `-|x1[i] - x2[j]|²`.
 
-    Call it as `loss(x1, x2)`, both of shape (N, D). MXNet forgets `weight` here, and gives NaN for a batch of one; here
-    `weight` counts, and a batch of one has nothing to share.
+    Call it as `loss(x1, x2)`, both of shape (N, D). MXNet ignores `weight`, and returns NaN for a batch of one; here
+    the weight is applied, and the loss is finite.
 
     Args:
-        smoothing_parameter: the part of the label that the others share; from 0 to less than 1.
+        smoothing_parameter: the part of the label that is spread over the other samples; >= 0 and < 1.
         weight: a number that multiplies every loss; None for none.
         batch_axis: MXNet's; samples are rows.
 

@@ -252,8 +252,8 @@ class LAMB(_WithMoments):
         beta1: the decay rate of m.
         beta2: the decay rate of v.
         epsilon: keeps the denominator away from 0.
-        lower_bound: the least that |w| counts as; None for no bound.
-        upper_bound: the most that |w| counts as; None for no bound.
+        lower_bound: |w| is at least this; None for no bound.
+        upper_bound: |w| is at most this; None for no bound.
         bias_correction: whether m and v are corrected.
         **options: see `Optimizer`.
     """

@@ -55,7 +55,7 @@ class Optimizer(Frozen):
         wd: weight decay.
         rescale_grad: gradients are first multiplied by it.
         clip_gradient: elements of the gradient are clipped to [-clip_gradient, clip_gradient], where the optimizer
-            says; None for not at all.
+            does so; None for not at all.
         lr_scheduler: one of `gluonjax.lr_scheduler`, or any function of the number of the update, as optax's
             schedules; the first update has number 1. `learning_rate`, a class's default too (Adam's 0.001), then
             replaces the scheduler's `base_lr` as in MXNet, see `LRScheduler.with_base_lr`; None does not.
@@ -240,7 +240,7 @@ def create(optimizer: Any, **options: Any) -> Any:
         )
     if options:
         raise ArgumentError(
-            'an optimizer that exists takes no options', got=sorted(options), remedy='give them where it is made'
+            'an optimizer that exists takes no options', got=sorted(options), remedy='pass them where it is made'
         )
     return optimizer
 

@@ -98,7 +98,7 @@ def _holder(state: Any) -> Any:
 
 
 def _like(value: Any, old: Any) -> Any:
-    """The number as an array that a compiled program takes in the place of the old one."""
+    """The number as an array that a compiled program takes in place of the old one."""
     new = jnp.broadcast_to(jnp.asarray(value, jnp.result_type(old)), jnp.shape(old))
     traced = isinstance(new, jax.core.Tracer) or isinstance(old, jax.core.Tracer)
     return jax.device_put(new, old.sharding) if not traced and getattr(old, 'committed', False) else new

@@ -32,8 +32,8 @@ class ParamInfo(NamedTuple):
         name: the parameter's name.
         rate: its learning rate, float32.
         decay: its weight decay, a Python number.
-        number: the number of its update, 1 for its first; of the optimizer's update, if that does not count for each
-            parameter.
+        number: the number of its update, 1 for its first; the number of the optimizer's update, if that does not
+            count for each parameter (`Optimizer.counts_each`).
     """
 
     name: str

@@ -362,7 +362,7 @@ def test_mistakes_are_named_and_change_nothing():
 @pytest.mark.parametrize(
     ('objective', 'label', 'message'),
     [
-        (CE, [0, 3, 1, -1], r'3 is no label \(2 of 4.*\n.*whole numbers from 0 to 2, for 3 classes\n.*at \[1\]'),
+        (CE, [0, 3, 1, -1], r'3 is no label \(2 of 4.*\n.*ints from 0 to 2, for 3 classes\n.*at \[1\]'),
         (CE, [0, 1, 0.5, 1], r'0\.5 is no label'),
         (loss.SigmoidBCELoss(), np.full((4, 3), 2), r'2 is no label.*\n.*numbers from 0 to 1'),
         (loss.SigmoidBCELoss(), np.full((4, 3), np.nan), r'nan is no label'),
