@@ -28,7 +28,9 @@ def size(name: str, value: Any, least: int | None = 1, most: int | None = None) 
 
 
 def number(name: str, value: Any, least: float = -math.inf, most: float = math.inf, finite: bool = False) -> float:
-    """A real number from `least` to `most`; not infinite, if it is to be `finite`."""
+    """A real number from `least` to `most`, or an array of one; not infinite, if it is to be `finite`."""
+    if isinstance(value, np.ndarray | jax.Array) and value.ndim == 0 and known(value) is not None:
+        value = value.item()
     real = isinstance(value, numbers.Real) and not isinstance(value, bool)
     try:
         number = float(value) if real else math.nan

@@ -59,7 +59,7 @@ def seed(number: int) -> None:
 
 
 def next_key() -> contextlib.AbstractContextManager[jax.Array]:
-    """The next key of the library-wide stream, never a tracer, for a `with` block; it returns to the stream if the block fails."""
+    """The next key of the library-wide stream, never a tracer, for a `with` block; it goes back if the block fails."""
     return _STREAM.borrow()
 
 

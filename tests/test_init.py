@@ -540,6 +540,10 @@ def test_wrong_numbers(call):
         call()
 
 
+def test_numbers_may_be_arrays():
+    assert init.Uniform(jnp.float32(0.5)).scale == init.Uniform(np.array(0.5)).scale == 0.5
+
+
 def test_the_caller_may_overwrite_what_it_passed():
     buffer = np.ones((2, 5), 'float32')
     swapped = buffer.astype('>f4')
