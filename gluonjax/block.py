@@ -8,7 +8,7 @@ definition, on the values of the Parameters.
 import contextlib
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import jax
@@ -575,14 +575,14 @@ def set_fields(block: Block, fields: Mapping[str, Any]) -> None:
         block._change(fields)
 
 
-def part_of(block: Block, positions: range) -> Block:
-    """A view of numbered children: a network of the same class and other fields, with the same Parameters."""
+def part_of(block: Block, children: Sequence[str], positions: range) -> Block:
+    """A view of some of these children: a network of the same class and other fields, with the same Parameters."""
 
     def make() -> Block:
-        kept = {name: value for name, value in vars(block).items() if not name.isdigit()}
+        kept = {name: value for name, value in vars(block).items() if name not in children}
         part = type(block).__new__(type(block))
         _keep(part, _token=Token(), _compiled=block._compiled, _static=block._static)
-        part._change({**kept, **{str(i): vars(block)[str(j)] for i, j in enumerate(positions)}})
+        part._change({**kept, **{str(i): vars(block)[children[j]] for i, j in enumerate(positions)}})
         return part
 
     made = structure_of(block).made

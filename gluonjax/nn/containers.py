@@ -73,6 +73,7 @@ class Residual(Sequential):
     Array([[1., 1., 1.]], dtype=float32)
     """
 
+    beside = ('shortcut',)
     shortcut: Any  # a layer or a network, or None
 
     def __init__(self, *layers: Layer | Block, shortcut: Layer | Block | None = None):

@@ -53,7 +53,7 @@ def normalize_by(
     vectors = [mean, var, beta] + ([] if gamma is None else [gamma])
     wide = jnp.promote_types(jnp.result_type(x, *vectors), jnp.float32)
     mean, var, beta, *scale = (lax.convert_element_type(vector, wide) for vector in vectors)
-    factor = functools.reduce(lax.mul, scale, lax.rsqrt(lax.add(var, epsilon)))
+    factor = functools.reduce(lax.mul, scale, lax.rsqrt(var + epsilon))
     # In lax, which takes a third of the time that jax.numpy takes to trace.
     mean, factor, beta = (lax.broadcast_in_dim(vector, x.shape, (axis,)) for vector in (mean, factor, beta))
     y = lax.add(lax.mul(lax.sub(lax.convert_element_type(x, wide), mean), factor), beta)

@@ -1,15 +1,19 @@
 """Sequential, the network that people use."""
 
+import itertools
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from gluonjax.block import Block, part_of, set_fields
 from gluonjax.errors import ArgumentError
 from gluonjax.layer import Layer
+from gluonjax.run import Bindable, forward_class
 
 
 class Sequential(Block):
     """Layers in a row. A tuple that a layer returns is the inputs of the next.
+
+    A layer that is set as an attribute is one of them, as in Gluon, and is named by it.
 
     `net[0]` is a view of the network's own values, and so is `net[1:3]`.
 
@@ -31,6 +35,8 @@ class Sequential(Block):
     (256, 20)
     """
 
+    beside: ClassVar[tuple[str, ...]] = ()  # attributes whose layers do not run in the row
+
     def __init__(self, *layers: Layer | Block):
         self.add(*layers)
 
@@ -46,7 +52,8 @@ class Sequential(Block):
                     f'a Sequential takes layers and networks, got {layer!r}',
                     remedy='nn.Lambda(function) makes a layer of a function',
                 )
-        set_fields(self, {str(i): layer for i, layer in enumerate(layers, len(self))})
+        free = (str(i) for i in itertools.count(len(self)) if str(i) not in vars(self))
+        set_fields(self, dict(zip(free, layers, strict=False)))
 
     def forward(self, *inputs: Any, **named: Any) -> Any:
         inputs = (*inputs, *_unnamed(inputs, named))
@@ -59,21 +66,28 @@ class Sequential(Block):
         return inputs[0] if len(inputs) == 1 else inputs
 
     def __len__(self) -> int:
-        return sum(name.isdigit() for name in vars(self))
+        return len(names_of_layers(self))
 
     def __bool__(self) -> bool:
         return True  # an empty network is still a network
 
     def __iter__(self) -> Iterator[Any]:
-        return (getattr(self, str(i)) for i in range(len(self)))
+        return (getattr(self, name) for name in names_of_layers(self))
 
     def __getitem__(self, index: int | slice) -> Any:
+        names = names_of_layers(self)
         if isinstance(index, slice):
-            return part_of(self, range(*index.indices(len(self))))
+            return part_of(self, names, range(*index.indices(len(names))))
         try:
-            return getattr(self, str(range(len(self))[index]))
+            return getattr(self, names[index])
         except IndexError:
-            raise IndexError(f'layer {index} of a network of {len(self)} layers') from None
+            raise IndexError(f'layer {index} of a network of {len(names)} layers') from None
+
+
+def names_of_layers(network: Bindable) -> list[str]:
+    """The attributes of the layers that run in a row, in the order in which they were set."""
+    beside = getattr(forward_class(network), 'beside', ())
+    return [name for name, value in vars(network).items() if isinstance(value, Bindable) and name not in beside]
 
 
 def _unnamed(inputs: tuple[Any, ...], named: Mapping[str, Any]) -> tuple[Any, ...]:

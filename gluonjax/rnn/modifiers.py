@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from gluonjax import checks
 from gluonjax.errors import ArgumentError, ShapeError
 from gluonjax.nn.dropout import Dropout
-from gluonjax.nn.sequential import Sequential
+from gluonjax.nn.sequential import Sequential, names_of_layers
 from gluonjax.rnn.cell import RecurrentCell, Unrollable, checked_cell, info_of
 from gluonjax.rnn.scan import reverse, zero_invalid
 from gluonjax.rnn.states import checked_states
@@ -35,7 +35,7 @@ class SequentialRNNCell(Unrollable, Sequential):
         super().add(*map(checked_cell, layers))
 
     def state_info(self, batch_size: int = 0) -> list[dict[str, Any]]:
-        cells = [cell for name, cell in vars(self).items() if name.isdigit()]
+        cells = [vars(self)[name] for name in names_of_layers(self)]
         return [info for cell in cells for info in info_of(cell, batch_size)]
 
     def forward(self, inputs: jax.Array, states: Sequence[jax.Array]) -> tuple[jax.Array, list[jax.Array]]:

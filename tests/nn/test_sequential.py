@@ -272,3 +272,34 @@ def test_a_single_input_may_have_any_name():
         net(a=x, b=x)
     with pytest.raises(ArgumentError, match='by position'):
         net(x, b=x)
+
+
+def test_a_child_that_is_set_as_an_attribute_runs_in_its_turn():
+    net = nn.Sequential(nn.Lambda(lambda x: x + 1))
+    net.double = nn.Lambda(lambda x: 2 * x)
+    net.add(nn.Lambda(lambda x: x - 5))
+    net.note = 'no layer'
+    assert list(vars(net)) == ['0', 'double', '2', 'note']
+    assert len(net) == 3
+    assert float(net(jnp.float32(3))) == 3
+    assert float(net[1](jnp.float32(3))) == 6
+    assert float(net[:2](jnp.float32(3))) == 8
+    assert net[1:].note == 'no layer'
+    net = nn.Sequential(nn.Dense(2))
+    net.head = nn.Dense(3)
+    net.initialize()
+    assert net(X).shape == (2, 3)
+    assert list(net.collect_params()) == ['0.weight', '0.bias', 'head.weight', 'head.bias']
+    net.head = nn.Dense(4)
+    net.initialize()
+    assert net(X).shape == (2, 4)
+    assert net.definition.apply(net.params, X).shape == (2, 4)
+
+
+def test_added_layers_do_not_replace_others():
+    net = nn.Sequential(nn.Dense(2), nn.Dense(3))
+    delattr(net, '0')
+    net.add(nn.Dense(4))
+    assert list(vars(net)) == ['1', '2']
+    net.initialize()
+    assert net(X).shape == (2, 4)
