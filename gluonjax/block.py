@@ -11,7 +11,6 @@ import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
-import jax
 from jax.typing import DTypeLike
 
 from gluonjax import parameter as parameters
@@ -19,7 +18,7 @@ from gluonjax.arrays import admit
 from gluonjax.config import refuse_if_frozen
 from gluonjax.errors import ArgumentError, TieError
 from gluonjax.hints import missing
-from gluonjax.layer import Layer, begin_run, check_class, frozen_value, leaves_of, summary_of, token_of, with_fields
+from gluonjax.layer import Layer, check_class, frozen_value, leaves_of, summary_of, token_of, with_fields
 from gluonjax.param import Param, SharedParameters, Token
 from gluonjax.parameter import LOCK, Node, Parameter, ParameterDict, Scope, nodes_of, owners_of
 from gluonjax.ref import LATEST, Values, read
@@ -357,25 +356,14 @@ class Block(Bindable, Node, own=True):
     def _call(self, inputs: tuple[Any, ...], /, *, training: bool = False, key: Any = None, **named: Any) -> Any:
         structure = structure_of(self)
         inputs, named = admit((inputs, named))
-        arrays, static = split((inputs, named))
         if self._compiled:
             check_hashable((inputs, named))
         if training:
             return self._call_training(structure, inputs, named, key)
-        plain = not named and not static.has_values()
-
-        def infer(values: Values) -> Any:
-            if plain:
-                return self._inference(structure)(values, *inputs)
-            return structure.inference_static(self._compiled)(static, values, arrays)
-
-        if self._compiled or structure.is_initialized():
-            output = self._with_values(structure, inputs, named, infer)
-        else:
-            output, _ = self._run_drawing(structure, inputs, named)
+        output, _ = self._run_on_values(structure, inputs, named)
         if not self._compiled or parameters.is_traced(output):
             parameters.hand_out(structure.parameters)
-        elif plain:
+        elif not named and not split(inputs)[1].has_values():
             self._prepare(structure)
         return unpacked(output)
 
@@ -387,57 +375,49 @@ class Block(Bindable, Node, own=True):
 
     def _call_training(self, structure: Structure, inputs: tuple[Any, ...], named: dict[str, Any], key: Any) -> Any:
         parameters.refuse_traced((inputs, named), *_TRAINING)
-        arrays, static = split((inputs, named))
         with parameters.key_or_next(key) as key:
-
-            def train(values: Values) -> Any:
-                result = structure.training(self._compiled)(static, values, key, arrays)
-                parameters.refuse_traced(result, *_TRAINING)
-                return result
-
-            if self._compiled or structure.is_initialized():
-                output, recorded = self._with_values(structure, inputs, named, train)
-            else:
-                output, recorded = self._run_drawing(structure, inputs, named, training=True, key=key)
+            output, recorded = self._run_on_values(structure, inputs, named, training=True, key=key)
             if recorded:
                 parameters.commit(structure.by_name(recorded))
             return unpacked(output)
 
-    def _run_drawing(self, structure: Structure, inputs: Any, named: Any, **how: Any) -> tuple[Any, dict[str, Any]]:
-        """Op by op from the first call on: values are drawn as shapes are inferred, and committed at the end."""
-        with LOCK:
-            drawn: dict[Parameter, jax.Array] = {}
-            by_name = dict(zip(structure.names, structure.parameters, strict=True))
+    def _run_on_values(
+        self,
+        structure: Structure,
+        inputs: tuple[Any, ...],
+        named: dict[str, Any],
+        training: bool = False,
+        key: Any = None,
+    ) -> tuple[Any, dict[str, Any]]:
+        """The output and what was recorded. Missing values are drawn, and committed when all has succeeded."""
+        arrays, static = split((inputs, named))
+        plain = not (training or named or static.has_values())
 
-            def draw(name: str, shape: tuple[int, ...]) -> jax.Array:
-                drawn.update(parameters.draw_deferred({by_name[name]: (by_name[name].deferred_or_error(), shape)}))
-                return drawn[by_name[name]]
-
-            values = {name: p.current for name, p in by_name.items() if p.current is not None}
-            shapes = {name: p.shape for name, p in by_name.items()}
-            run = begin_run(structure.definition, values, shapes=shapes, draw=draw, **how)
-            result = run(structure.definition, inputs, named), run.recorded
-            if how:
+        def run(values: Values) -> Any:
+            if plain:
+                return self._inference(structure)(values, *inputs), {}
+            result = structure.program(training, self._compiled)(static, values, key, arrays)
+            if training:
                 parameters.refuse_traced(result, *_TRAINING)
-            parameters.commit(drawn, handed_out=False)
             return result
 
-    def _with_values(self, structure: Structure, inputs: Any, named: Any, function: Callable[[Values], Any]) -> Any:
-        """A function of the values; those that are missing are drawn, and committed when it has succeeded."""
         if not structure.is_initialized():
             with LOCK:
-                drawn = structure.draw_missing(inputs, named)
-                output = function(structure.values(drawn))
+                if self._compiled:
+                    drawn = structure.draw_missing(inputs, named)
+                    result = run(structure.values(drawn))
+                else:
+                    result, drawn = structure.run_drawing(inputs, named, training, key)
                 parameters.commit(drawn, handed_out=False)
-                return output
+                return result
         values = read(structure.parameters)
         try:
-            return function(values)
+            return run(values)
         except Exception:
             if not _were_donated(values, structure.parameters):
                 raise
         with LOCK:  # no step runs now
-            return function(read(structure.parameters))
+            return run(read(structure.parameters))
 
     def _inference(self, structure: Structure) -> Callable[..., Any]:
         if not (self._compiled and self._static):

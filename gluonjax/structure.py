@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gluonjax.errors import ParamsError, TieError
-from gluonjax.layer import Layer, compare, infer_shapes, leaves_of, run_layer
+from gluonjax.layer import Layer, begin_run, compare, infer_shapes, leaves_of, run_layer
 from gluonjax.param import Leaf
 from gluonjax.parameter import Parameter, concrete, draw_deferred, hand_out
 from gluonjax.ref import Values, read
@@ -73,6 +73,29 @@ class Structure(NamedTuple):
             {parameter: shardings[leaf.name] for leaf, parameter in missing if leaf.name in shardings},
         )
 
+    def run_drawing(
+        self, inputs: Sequence[Any], named: Mapping[str, Any], training: bool, key: Any
+    ) -> tuple[tuple[Any, dict[str, Any]], dict[Parameter, jax.Array]]:
+        """Runs op by op; a value that is missing is drawn when a layer has inferred its shape. Sets nothing.
+
+        Returns:
+            The output and what was recorded, and what was drawn.
+
+        Raises:
+            UninitializedError: for a Parameter that was never asked to initialize.
+        """
+        drawn: dict[Parameter, jax.Array] = {}
+        by_name = dict(zip(self.names, self.parameters, strict=True))
+
+        def draw(name: str, shape: tuple[int, ...]) -> jax.Array:
+            drawn.update(draw_deferred({by_name[name]: (by_name[name].deferred_or_error(), shape)}))
+            return drawn[by_name[name]]
+
+        values = {name: p.current for name, p in by_name.items() if p.current is not None}
+        shapes = {name: p.shape for name, p in by_name.items()}
+        run = begin_run(self.definition, values, training, key, shapes=shapes, draw=draw)
+        return (run(self.definition, inputs, named), run.recorded), drawn
+
     def checked(self, tree: Mapping[str, Any]) -> dict[Parameter, jax.Array]:
         """The arrays of a params tree, if it fits the Parameters in names, shapes and dtypes.
 
@@ -103,19 +126,25 @@ class Structure(NamedTuple):
 
     def inference(self, compiled: bool) -> Callable[..., Any]:
         """A function of the values and the inputs by position, arrays only: the output."""
-        return self._program(_infer, compiled)
+        if compiled not in self.programs:
+            infer = _inference(self.definition, self.names)
+            self.programs[compiled] = jax.jit(infer) if compiled else infer
+        return self.programs[compiled]
 
-    def inference_static(self, compiled: bool) -> Callable[..., Any]:
-        """A function of what is static in the arguments, the values, and the arrays in the arguments."""
-        return self._program(_infer_static, compiled)
+    def program(self, training: bool, compiled: bool) -> Callable[..., tuple[Any, dict[str, jax.Array]]]:
+        """A function of what is static in the arguments, the values, a key or None, and the arrays in the arguments.
 
-    def training(self, compiled: bool) -> Callable[..., tuple[Any, dict[str, jax.Array]]]:
-        """As `inference_static`, with a key before the arrays: the output, and what was recorded."""
-        return self._program(_train, compiled)
+        It returns the output, and what was recorded in training.
+        """
+        made = self.made if training else self.programs
+        if (training, compiled) not in made:
+            run = _program(self.definition, self.names, training)
+            made[training, compiled] = jax.jit(run, static_argnums=0) if compiled else run
+        return made[training, compiled]
 
     def serving(self) -> Callable[..., Any]:
         """As `inference`, with the values compiled in; it compiles again when one of them was replaced."""
-        infer, frozen = _infer(self.definition, self.names), []
+        infer, frozen = _inference(self.definition, self.names), []
 
         def forward(values: Values, *inputs: Any) -> Any:
             if not frozen or not all(map(is_, values, frozen[0])):
@@ -125,34 +154,19 @@ class Structure(NamedTuple):
 
         return forward
 
-    def _program(self, kind: Callable[..., Callable[..., Any]], compiled: bool) -> Callable[..., Any]:
-        made = self.made if kind is _train else self.programs
-        if (kind, compiled) not in made:
-            program = kind(self.definition, self.names)
-            static = 0 if kind in (_infer_static, _train) else ()
-            made[kind, compiled] = jax.jit(program, static_argnums=static) if compiled else program
-        return made[kind, compiled]
 
-
-def _infer(definition: Layer, names: tuple[str, ...]) -> Callable[..., Any]:
+def _inference(definition: Layer, names: tuple[str, ...]) -> Callable[..., Any]:
     def forward(values, *inputs):
         return packed(run_layer(definition, dict(zip(names, values, strict=True)), inputs, {})[0])
 
     return forward
 
 
-def _infer_static(definition: Layer, names: tuple[str, ...]) -> Callable[..., Any]:
-    def forward(static, values, arrays):
-        return packed(run_layer(definition, dict(zip(names, values, strict=True)), *static.join(arrays))[0])
-
-    return forward
-
-
-def _train(definition: Layer, names: tuple[str, ...]) -> Callable[..., Any]:
+def _program(definition: Layer, names: tuple[str, ...], training: bool) -> Callable[..., tuple[Any, dict[str, Any]]]:
     def forward(static, values, key, arrays):
         values = dict(zip(names, values, strict=True))
-        output, recorded = run_layer(definition, values, *static.join(arrays), training=True, key=key)
-        return packed(output), recorded
+        output, recorded = run_layer(definition, values, *static.join(arrays), training=training, key=key)
+        return packed(output), recorded if training else {}
 
     return forward
 

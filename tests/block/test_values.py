@@ -224,7 +224,7 @@ def donating(refs):
         lambda *values: tuple((value + 1) % 1000 for value in values), donate_argnums=tuple(range(len(refs)))
     )
     write(refs, step(*read(refs)))  # traces
-    return lambda: write_result(refs, step, *read(refs))
+    return lambda: write_result(refs, step, read(refs))
 
 
 def test_a_call_beside_a_donating_step_gets_values_of_one_step():
