@@ -24,6 +24,8 @@ from gluonjax.errors import (
 from gluonjax.sampler import Distribution
 from gluonjax.tree import flatten
 
+pytestmark = pytest.mark.optimized
+
 GOLDEN = json.loads((pathlib.Path(__file__).parent / 'golden' / 'initializers.json').read_text())
 ARRAYS = np.load(pathlib.Path(__file__).parent / 'golden' / 'initializers.npz')
 CLASSES = sorted({name for name, *_ in GOLDEN['laws']})

@@ -31,6 +31,8 @@ from gluonjax.errors import (
 )
 from gluonjax.layer import leaves_of, run_layer
 
+pytestmark = pytest.mark.optimized
+
 X = jnp.ones((2, 3))
 KEY = jax.random.key(0)
 

@@ -76,6 +76,7 @@ def assert_told(mine, golden, context):
         np.testing.assert_allclose(np.float64(value), np.float64(expected), rtol=2e-6, atol=2e-7, err_msg=context)
 
 
+@pytest.mark.optimized
 @pytest.mark.parametrize('case', METRICS, ids=lambda case: case.name)
 def test_numbers_of_mxnet(case):
     differs = next((answer for kind, answer in DIFFERS.items() if case.name.endswith(kind)), None)
@@ -213,6 +214,7 @@ def test_numpy(random):
 # Nothing is lost.
 
 
+@pytest.mark.optimized
 def test_counts_are_exact_beyond_what_float32_counts():
     pure, batch = metric.Accuracy().pure, 10_007
     labels, right = jnp.zeros(batch, 'int32'), jnp.arange(batch) % 3
@@ -227,6 +229,7 @@ def test_counts_are_exact_beyond_what_float32_counts():
     assert pure.result(state) == 3336 / batch
 
 
+@pytest.mark.optimized
 def test_sums_are_exact_up_to_2_to_the_47():
     a, b = 2**47 - 2**24 - 3, 2**24 - 5
 
@@ -236,6 +239,7 @@ def test_sums_are_exact_up_to_2_to_the_47():
     assert float(double_float.value(np.asarray(jax.jit(double_float.add)(pair(a), pair(b))))) == a + b
 
 
+@pytest.mark.optimized
 def test_means_keep_their_digits():
     loss, values = metric.Loss(), np.linspace(0, 0.3, 1001, dtype='float32')
 

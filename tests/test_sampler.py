@@ -21,6 +21,8 @@ from gluonjax import sampler as drawing
 from gluonjax.keys import as_key
 from gluonjax.sampler import BLOCK, ROW, Distribution, Request, draw
 
+pytestmark = pytest.mark.optimized
+
 FEW = settings(max_examples=4, deadline=None, derandomize=True)
 UNIFORM, NORMAL, CONSTANT = Distribution('uniform', 0.3), Distribution('normal', 0.7), Distribution('constant', 2.5)
 SHAPES = [

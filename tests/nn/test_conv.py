@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from plain import plainly
 
 from gluonjax import errors, nn
 
@@ -91,7 +90,7 @@ def test_sums_written_out(transposed, last):
         weight = random.standard_normal(plain.specs(jax.ShapeDtypeStruct(shape, 'float32'))['weight'].shape)
         x = random.standard_normal(shape)
         with jax.enable_x64(True):
-            y = plainly(layer.cast('float64').apply)({'weight': jnp.asarray(moved(weight, last))}, moved(x, last))
+            y = jax.jit(layer.cast('float64').apply)({'weight': jnp.asarray(moved(weight, last))}, moved(x, last))
         kernel, channels = np.array(args[1]), args[0]
         strides, padding, dilation = (np.array(options[name]) for name in ('strides', 'padding', 'dilation'))
         if transposed:
@@ -123,7 +122,7 @@ def test_a_transposed_convolution_is_the_adjoint_of_the_convolution(case, seed):
         params = {'weight': jnp.asarray(weight)}
         x = random.standard_normal(jax.eval_shape(transposed.apply, params, y).shape)
         # The weights have the same shape.
-        image, back = plainly(lambda p, x, y: (transposed.apply(p, y), convolution.apply(p, x)))(params, x, y)
+        image, back = jax.jit(lambda p, x, y: (transposed.apply(p, y), convolution.apply(p, x)))(params, x, y)
     assert back.shape == y.shape
     np.testing.assert_allclose(np.vdot(image, x), np.vdot(back, y), rtol=1e-9, atol=1e-9)
 

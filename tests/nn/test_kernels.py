@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jax import lax
-from plain import plainly
 
 from gluonjax.nn.kernels import (
     Algorithms,
@@ -73,7 +72,7 @@ def everything(f, x, weight):
 
 def check(algorithms, where, x, weight):
     ours, theirs = (
-        plainly(functools.partial(everything, f))(x, weight)
+        jax.jit(functools.partial(everything, f))(x, weight)
         for f in (
             lambda x, weight: convolve_by(algorithms, where, x, weight),
             lambda x, weight: by_xla(x, weight, where),
@@ -276,7 +275,7 @@ def test_on_a_mesh(case, kind):
         y, transposed = jax.vjp(lambda x, weight: convolve(x, weight, *arguments), x, weight)
         return y, *transposed(jnp.cos(y))
 
-    expected = plainly(output_and_gradients)(x, weight)
+    expected = jax.jit(output_and_gradients)(x, weight)
     with jax.set_mesh(mesh):
         x = jax.device_put(x, jax.NamedSharding(mesh, split))
         weight = jax.device_put(weight, jax.NamedSharding(mesh, whole))
@@ -365,7 +364,7 @@ def test_the_maximum_and_its_gradient_are_those_of_xla_with_ties(side_by_side, d
         cotangent = jnp.cos(jnp.arange(y.size, dtype='float32')).reshape(y.shape)
         return y, cotangent, *transposed(cotangent)
 
-    @plainly
+    @jax.jit
     def answers(x):
         forward = jax.jvp(lambda x: max_in_windows(x, windows), (x,), (jnp.flip(x),))[1]
         ours, negated = gradient(max_in_windows, x), gradient(max_in_windows, -x)

@@ -16,7 +16,6 @@ import numpy as np
 import pytest
 from golden.cases import LAYERS
 from layer_cases import CASES, definition_of, golden_arrays, golden_facts, golden_layer
-from plain import plainly
 
 from gluonjax import errors, init, merge, nn
 from gluonjax.layer import leaves_of
@@ -69,6 +68,7 @@ def all_our_answers():
     return jax.jit(lambda arrays: {case.name: our_answers(case, arrays[case.name]) for case in LAYERS})(golden_arrays())
 
 
+@pytest.mark.optimized
 @by_golden
 def test_numbers_of_mxnet(case):
     ours, golden = all_our_answers()[case.name], golden_arrays()[case.name]
@@ -205,7 +205,7 @@ def in_one_program(function):
     @functools.cache
     def compiled():
         arguments = {case.name: made(case.name)[1:] for case in CASES}
-        return plainly(lambda a: {name: function(made(name)[0], *a[name]) for name in a})(arguments)
+        return jax.jit(lambda a: {name: function(made(name)[0], *a[name]) for name in a})(arguments)
 
     return compiled
 
@@ -326,7 +326,7 @@ def in_double():
                 }
             return answers
 
-        return jax.tree.map(np.asarray, plainly(everything)(arguments))
+        return jax.tree.map(np.asarray, jax.jit(everything)(arguments))
 
 
 @by_case
@@ -377,7 +377,7 @@ def in_half(dtype):
             answers[case.name] = (layer.apply(params, x), gradient)
         return answers
 
-    return plainly(everything)(arguments)
+    return jax.jit(everything)(arguments)
 
 
 @pytest.mark.parametrize('dtype', ['bfloat16', 'float16'])
@@ -433,7 +433,7 @@ def on_nothing():
             answers[name] = (layer.apply(params, x), layer.apply_train(params, x, key=KEY), gradient)
         return answers
 
-    return plainly(everything)(arguments)
+    return jax.jit(everything)(arguments)
 
 
 @by_case
@@ -461,6 +461,7 @@ def ensembles():
     )
 
 
+@pytest.mark.optimized
 @pytest.mark.parametrize('case', ENSEMBLE, ids=lambda case: case.name)
 def test_init_under_vmap(case):
     keys, drawn = ensembles()
