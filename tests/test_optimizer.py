@@ -762,7 +762,7 @@ def test_the_average_moves_once_an_update():
         np.testing.assert_allclose(state.average['weight'], [[expected]])
 
 
-@pytest.mark.parametrize('rule', ['sgd', 'adam', optax.sgd(0.1)], ids=str)
+@pytest.mark.parametrize('rule', ['sgd', 'adam', optax.sgd(0.1)], ids=['sgd', 'adam', 'optax'])
 def test_complex_parameters_go_downhill(rule):
     class Product(nn.Layer):
         def __init__(self):

@@ -4,17 +4,26 @@
         000007-step-350/     the seventh save, after 350 steps; it gets this name when it is whole, and not before
             state/           the leaves of the state, by name, as orbax writes arrays
             record/          JSON: steps, what else was to be remembered, and the shape and dtype of every leaf
+            files.json       the size and the CRC-32 of every file
 
-Nothing that is whole is touched until its successor is whole: a process may be killed at any moment. What it leaves
-unfinished has a dot in its name; it is passed over, and the next save removes it.
+Nothing that is whole is touched until its successor is whole: a process may be killed at any moment, and several may
+save into one folder. What is not finished has a name of its own, with the process that writes it; it is passed over,
+and removed by a later save when that process is gone.
 """
 
+import contextlib
+import errno
 import json
 import os
 import pathlib
 import re
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+import socket
+import threading
+import uuid
+import warnings
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -26,7 +35,10 @@ from gluonjax.shapes import Shape, merge_shapes, shape_text
 
 Folder = str | os.PathLike[str]
 
-_NAME = re.compile(r'(\d{6,})-step-(\d+)(\..*)?')  # with a dot: unfinished, or about to be removed
+_NAME = re.compile(r'(\d{6,})-step-(\d+)(\..*)?')  # with a dot: written by orbax itself, or about to be removed
+_UNFINISHED = re.compile(r'\.unfinished-(.+)-(\d+)-[0-9a-f]+(\..*)?')  # the machine and the process that writes it
+_FILES = 'files.json'
+_ONE_AT_A_TIME = threading.Lock()  # orbax does not write for two threads at once
 
 
 class Entry(NamedTuple):
@@ -72,17 +84,97 @@ def save(folder: Folder, state: Any, steps: int, remember: Mapping[str, Any], ke
     entries = {name: _entry(leaf) for name, leaf in leaves.items()}
     record = {'steps': steps, **_as_json(remember), 'leaves': entries}
     arrays = {name: _plain(leaf) for name, leaf in leaves.items() if leaf.size}  # orbax writes no empty ones
-    folder.mkdir(parents=True, exist_ok=True)
-    _remove_unfinished(folder)
-    serial = max((saved.serial for saved in _all(folder)), default=0) + 1
-    with orbax.Checkpointer(orbax.CompositeCheckpointHandler()) as writer:
-        # orbax writes beside the place, and renames when all is there
+    with (
+        _ONE_AT_A_TIME,
+        _writing(folder, steps) as place,
+        orbax.Checkpointer(orbax.CompositeCheckpointHandler()) as writer,
+    ):
         writer.save(
-            folder / f'{serial:06d}-step-{steps}',
-            orbax.args.Composite(state=orbax.args.PyTreeSave(arrays), record=orbax.args.JsonSave(record)),
+            place, orbax.args.Composite(state=orbax.args.PyTreeSave(arrays), record=orbax.args.JsonSave(record))
         )
     for saved in [] if keep is None else _all(folder)[:-keep]:
         _remove(saved.place)
+
+
+@contextlib.contextmanager
+def _writing(folder: pathlib.Path, steps: int) -> Iterator[pathlib.Path]:
+    """A place to write a checkpoint to, which is published at the end; if anything fails, nothing is left of it.
+
+    Several processes that save together write to one place, which orbax publishes.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if jax.process_count() > 1:
+            yield folder / f'{_next_serial(folder):06d}-step-{steps}'
+            return
+        _remove_unfinished(folder)
+        place = folder / f'.unfinished-{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex}'
+        try:
+            yield place
+            (place / _FILES).write_text(json.dumps(_files(place)))
+            _publish(place, folder, steps)
+        finally:
+            for left in folder.glob(f'{place.name}*'):
+                shutil.rmtree(left, ignore_errors=True)
+    except (OSError, ValueError) as error:
+        raise CheckpointError(
+            f'no checkpoint could be written to {str(folder)!r}',
+            got=f'{type(error).__name__}: {error}',
+            remedy='see that the folder can be written to and the disk is not full; what was saved before is whole',
+        ) from error
+
+
+def _next_serial(folder: pathlib.Path) -> int:
+    return max((saved.serial for saved in _all(folder)), default=0) + 1
+
+
+def _publish(place: pathlib.Path, folder: pathlib.Path, steps: int) -> None:
+    """Gives a whole checkpoint its name; where somebody else was faster, the next one."""
+    while True:
+        try:
+            os.rename(place, folder / f'{_next_serial(folder):06d}-step-{steps}')
+            return
+        except OSError as error:
+            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
+                raise
+
+
+def _files(place: pathlib.Path) -> dict[str, list[int]]:
+    """Of every file below: its size and CRC-32."""
+    files = sorted(path for path in place.rglob('*') if path.is_file() and path.name != _FILES)
+    return {str(path.relative_to(place)): [path.stat().st_size, _crc(path)] for path in files}
+
+
+def _crc(path: pathlib.Path) -> int:
+    crc = 0
+    with path.open('rb') as file:
+        while chunk := file.read(1 << 22):
+            crc = zlib.crc32(chunk, crc)
+    return crc
+
+
+def _check_files(place: pathlib.Path) -> None:
+    """Refuses a checkpoint of which a file is lost or changed.
+
+    Raises:
+        CheckpointError: naming the file.
+    """
+    if not (place / _FILES).exists() and (place / 'state').is_dir() and (place / 'record').is_dir():
+        return  # several processes wrote it together
+    try:
+        known = json.loads((place / _FILES).read_text())
+        for name, (size, crc) in known.items():
+            path = place / name
+            if path.stat().st_size != size or _crc(path) != crc:
+                raise _broken(path, 'it is not as it was written')
+    except (OSError, ValueError, TypeError) as error:
+        raise _broken(pathlib.Path(getattr(error, 'filename', None) or place / _FILES), str(error)) from error
+
+
+def _broken(path: pathlib.Path, why: str) -> CheckpointError:
+    return CheckpointError(
+        f'the checkpoint is damaged: {str(path)!r}', got=why, remedy='restore(path, step=...) takes an older one'
+    )
 
 
 def restore(
@@ -110,8 +202,11 @@ def restore(
     """
     orbax, place = _orbax(), _find(pathlib.Path(folder).expanduser().absolute(), steps)
     with orbax.Checkpointer(orbax.CompositeCheckpointHandler()) as reader:
-        record = reader.restore(place, orbax.args.Composite(record=orbax.args.JsonRestore()))['record']
-        entries = {name: Entry(tuple(shape), *rest) for name, (shape, *rest) in record.pop('leaves').items()}
+        try:
+            record = reader.restore(place, orbax.args.Composite(record=orbax.args.JsonRestore()))['record']
+            entries = {name: Entry(tuple(shape), *rest) for name, (shape, *rest) in record.pop('leaves').items()}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise _broken(place / 'record', f'{type(error).__name__}: {error}') from error
         _check(place, needed(entries), entries, checked)
         how = {
             name: orbax.ArrayRestoreArgs(sharding=placements[name])
@@ -121,7 +216,10 @@ def restore(
             if 0 not in (entry.shape or ())
         }
         state = orbax.args.PyTreeRestore(restore_args=how)
-        arrays = reader.restore(place, orbax.args.Composite(state=state))['state']
+        try:
+            arrays = reader.restore(place, orbax.args.Composite(state=state))['state']
+        except (OSError, ValueError, KeyError) as error:
+            raise _broken(place / 'state', f'{type(error).__name__}: {error}') from error
     return {name: _leaf(entry, arrays.get(name)) for name, entry in entries.items()}, record
 
 
@@ -140,12 +238,12 @@ def leaves_by_name(tree: Any) -> dict[str, Any]:
 
 def _all(folder: pathlib.Path) -> list[_Saved]:
     """The whole checkpoints, oldest first."""
-    found = [(_NAME.fullmatch(place.name), place) for place in folder.iterdir()]
+    found = [(_NAME.fullmatch(place.name), place) for place in folder.iterdir() if place.is_dir()]
     return sorted(_Saved(int(name[1]), int(name[2]), place) for name, place in found if name and not name[3])
 
 
 def _find(folder: pathlib.Path, steps: int | None) -> pathlib.Path:
-    """The newest checkpoint, or the newest after so many steps."""
+    """The newest whole checkpoint, or the newest after so many steps."""
     saved = _all(folder) if folder.is_dir() else []
     if not saved:
         there = sorted(place.name for place in folder.iterdir()) if folder.is_dir() else 'no such folder'
@@ -161,24 +259,46 @@ def _find(folder: pathlib.Path, steps: int | None) -> pathlib.Path:
             got=f'those of steps {[one.steps for one in saved]}',
             remedy='trainer.save(path, keep=None) keeps all',
         )
-    return chosen[-1].place
+    for one in reversed(chosen):
+        try:
+            _check_files(one.place)
+            return one.place
+        except CheckpointError as error:
+            if one is chosen[0]:
+                raise
+            warnings.warn(f'{error}\n  an older one is taken', stacklevel=4)
+    raise CheckpointError(f'{str(folder)!r} holds no checkpoint')
 
 
 def _remove(place: pathlib.Path) -> None:
-    """Removes a checkpoint; at no moment is a part of it there under its name."""
+    """Removes a checkpoint; at no moment is a part of it there under its name. Somebody else may have removed it."""
     if jax.process_index() == 0:
-        doomed = place.with_name(f'{place.name}.removed')
-        os.rename(place, doomed)
-        shutil.rmtree(doomed)
+        doomed = place.with_name(f'{place.name}.removed-{uuid.uuid4().hex}')
+        with contextlib.suppress(FileNotFoundError):
+            os.rename(place, doomed)
+        shutil.rmtree(doomed, ignore_errors=True)
 
 
 def _remove_unfinished(folder: pathlib.Path) -> None:
-    """Removes what killed processes left."""
-    if jax.process_index() == 0:
-        for place in folder.iterdir():
-            name = _NAME.fullmatch(place.name)
-            if name and name[3]:
-                shutil.rmtree(place)
+    """Removes what processes left that are gone."""
+    for place in folder.iterdir():
+        name, unfinished = _NAME.fullmatch(place.name), _UNFINISHED.fullmatch(place.name)
+        ours = unfinished and unfinished[1] == socket.gethostname() and not _is_alive(int(unfinished[2]))
+        if place.is_dir() and (ours or (name and name[3])):
+            shutil.rmtree(place, ignore_errors=True)
+
+
+def _is_alive(process: int) -> bool:
+    """Whether another process may still be writing; this one does not, before it begins."""
+    if process == os.getpid():
+        return False
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 # The leaves.
