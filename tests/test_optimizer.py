@@ -430,6 +430,17 @@ def test_norms_neither_overflow_nor_vanish(scale):
     np.testing.assert_allclose(updates, [-1, 0], rtol=1e-6)
 
 
+@pytest.mark.parametrize('name', sorted(CONCRETE.keys() - {'sgd', 'nag', 'dcasgd', 'sgld', 'signum', 'lars'}))
+def test_squares_of_large_gradients_do_not_stop_an_optimizer(name):
+    """What divides by the size of gradients moves as far for 1e20, whose square is infinite, as for 1e10."""
+    rule, weight, signs = CONCRETE[name](), jnp.full((2, 2), 0.5), jnp.array([[1.0, -1.0], [-1.0, 1.0]])
+    far, near = (walk(rule, 2, weight, signs * size)[0] for size in (1e20, 1e10))
+    np.testing.assert_allclose(far, near, rtol=1e-4)
+    assert (far != weight).all()
+    infinite, _ = rule.update(signs * jnp.inf, rule.init(weight), weight)
+    assert not np.isfinite(infinite).any()
+
+
 def test_a_limit_of_zero_is_no_movement():
     rule = transforms.clip_by_global_norm(0.0)
     for gradient in (jnp.zeros(2), jnp.ones(2)):

@@ -12,9 +12,25 @@ from gluonjax.optimizer import transforms as tx
 from gluonjax.optimizer.base import Optimizer, Options, RateAndOptions, register
 from gluonjax.optimizer.transforms import ParamInfo, Transformation, add_weight_decay, scale_by_learning_rate
 
+LARGEST = 1e18  # elements of this size can be squared and added up in float32
+
+
+class _Adaptive(Optimizer):
+    """Optimizers that divide gradients by roots of their squares."""
+
+    def clip(self) -> Transformation:
+        """As of every optimizer; then finite elements that are too large to be squared become `LARGEST`."""
+        return tx.chain(super().clip(), tx.per_parameter(_squarable))
+
+
+def _squarable(gradient: Any, weight: Any, info: ParamInfo) -> Any:
+    if jnp.iscomplexobj(gradient):
+        return gradient
+    return jnp.where(jnp.isinf(gradient), gradient, jnp.clip(gradient, -LARGEST, LARGEST))
+
 
 @register
-class AdaGrad(Optimizer):
+class AdaGrad(_Adaptive):
     """Duchi et al. (2011): `h += g^2`, `w -= rate * (g / sqrt(h + eps) + wd * w)` with g clipped.
 
     Args:
@@ -33,7 +49,7 @@ class AdaGrad(Optimizer):
 
 
 @register
-class GroupAdaGrad(Optimizer):
+class GroupAdaGrad(_Adaptive):
     """AdaGrad with one rate a row: `h += mean(g^2 of the row)`. For matrices only, embeddings say.
 
     Args:
@@ -62,7 +78,7 @@ class GroupAdaGrad(Optimizer):
 
 
 @register
-class AdaDelta(Optimizer):
+class AdaDelta(_Adaptive):
     """Zeiler (2012): `w -= d + wd * w` with `d = sqrt(s + epsilon) / sqrt(h + epsilon) * g` and g clipped.
 
     Here h and s are moving averages of the squares of g and d. As in MXNet 1.9.1 the update knows no learning rate:
@@ -97,7 +113,7 @@ class AdaDelta(Optimizer):
 
 
 @register
-class RMSProp(Optimizer):
+class RMSProp(_Adaptive):
     """Tieleman and Hinton (2012): `w -= rate * g / sqrt(n + epsilon)` with `g = clip(g + wd * w)`.
 
     Here n is the moving average of g^2. Centered, by Graves (2013): `d = gamma2 * d - rate * g / sqrt(n - a^2 +
@@ -148,7 +164,7 @@ class RMSProp(Optimizer):
         return update if bound is None else jnp.clip(weight + update, -bound, bound) - weight
 
 
-class _WithMoments(Optimizer):
+class _WithMoments(_Adaptive):
     """Optimizers with moving averages m of the gradient, by beta1, and v of its square, by beta2, and an epsilon."""
 
     def __init__(
@@ -369,7 +385,7 @@ class Nadam(_WithMoments):
 
 
 @register
-class FTML(Optimizer):
+class FTML(_Adaptive):
     """Follow the moving leader (Zheng and Kwok, 2017), with `g = clip(g + wd * w)`.
 
     `d = (1 - beta1^t) / rate * (sqrt(v / (1 - beta2^t)) + epsilon)`, `z = beta1 * z + (1 - beta1) * g - (d - beta1 *
@@ -404,7 +420,7 @@ class FTML(Optimizer):
 
 
 @register
-class Ftrl(Optimizer):
+class Ftrl(_Adaptive):
     """Follow the regularized leader (McMahan et al., 2013), with g clipped; L1 makes weights exactly 0.
 
     `z += g - (sqrt(n + g^2) - sqrt(n)) * w / rate`, `n += g^2`, and `w = (sign(z) * lamda1 - z) / ((beta + sqrt(n)) /
@@ -435,7 +451,7 @@ class Ftrl(Optimizer):
         n = kept['n'] + gradient * gradient
         z = kept['z'] + gradient - (jnp.sqrt(n) - jnp.sqrt(kept['n'])) * weight / info.rate
         leader = (jnp.sign(z) * self.lamda1 - z) / ((self.beta + jnp.sqrt(n)) / info.rate + info.decay)
-        return jnp.where(jnp.abs(z) > self.lamda1, leader, 0) - weight, {'z': z, 'n': n}
+        return jnp.where(jnp.abs(z) <= self.lamda1, 0, leader) - weight, {'z': z, 'n': n}
 
 
 def _still_without_rate(function: Callable[..., Any]) -> Callable[..., Any]:
