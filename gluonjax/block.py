@@ -248,12 +248,10 @@ class Block(Bindable, Node, own=True):
     def params(self) -> dict[str, Any]:
         """The values as a nested dict of arrays, tied parameters once. Assigning checks names, shapes and dtypes."""
         if self._token is None:
-            raise ArgumentError(
-                'a network under construction has no params', remedy='self.weight = Param(shape, init=...) declares one'
-            )
+            remedy = 'self.weight = Param(shape, init=...) declares one'
+            raise ArgumentError('a network under construction has no params', remedy=remedy)
         with LOCK:
-            structure = structure_of(self)
-            return nest({name: p.data() for name, p in zip(structure.names, structure.parameters, strict=True)})
+            return nest({name: parameter.data() for name, parameter in structure_of(self).parameters_by_name().items()})
 
     @params.setter
     def params(self, tree: Mapping[str, Any]) -> None:
@@ -515,16 +513,12 @@ class Definition(Layer, own=True):
     @classmethod
     def of(cls, block_class: type[Block], fields: dict[str, Any], token: Token) -> 'Definition':
         definition = cls.__new__(cls)
-        definition.__setstate__((fields, token, block_class))
+        _keep(definition, _class=block_class)
+        definition.__setstate__((fields, token))
         return definition
 
-    def __getstate__(self) -> tuple[Any, ...]:
-        return (*super().__getstate__(), self._class)
-
-    def __setstate__(self, state: Any) -> None:
-        *state, block_class = state
-        _keep(self, _class=block_class)
-        super().__setstate__(state)
+    def __reduce__(self) -> Any:
+        return Definition.of, (self._class, vars(self), self._token)
 
 
 def _keep(owner: Bindable, **slots: Any) -> None:
@@ -557,17 +551,13 @@ def set_fields(block: Block, fields: Mapping[str, Any]) -> None:
 
 def part_of(block: Block, children: Sequence[str], positions: range) -> Block:
     """A view of some of these children: a network of the same class and other fields, with the same Parameters."""
-
-    def make() -> Block:
+    made = structure_of(block).made
+    if positions not in made:
         kept = {name: value for name, value in vars(block).items() if name not in children}
         part = type(block).__new__(type(block))
         _keep(part, _token=Token(), _compiled=block._compiled, _static=block._static)
         part._change({**kept, **{str(i): vars(block)[children[j]] for i, j in enumerate(positions)}})
-        return part
-
-    made = structure_of(block).made
-    if positions not in made:
-        made[positions] = make()
+        made[positions] = part
     return made[positions]
 
 

@@ -484,13 +484,11 @@ def bind(definition: Bindable, run: Run, path: Path) -> Any:
 
 def _resolve(value: Any, run: Run, path: Path) -> Any:
     """A field as `forward` reads it: arrays for Params, bound copies for layers; dicts are copies."""
-
-    def resolve(item: Any, at: Path) -> Any:
-        if isinstance(item, Param):
-            return run.read(at, item)
-        return bind(item, run, at) if isinstance(item, Bindable) and not isinstance(item, _Bound) else item
-
-    return map_items(resolve, value, path, dict)
+    if isinstance(value, Param):
+        return run.read(path, value)
+    if isinstance(value, tuple | dict):
+        return map_items(lambda item, at: _resolve(item, run, at), value, path, dict)
+    return bind(value, run, path) if isinstance(value, Bindable) and not isinstance(value, _Bound) else value
 
 
 def _where(path: Path) -> str:

@@ -32,7 +32,7 @@ def is_static(shape: Sequence[Any]) -> bool:
 
 def merge_shapes(first: Shape | None, second: Shape | None) -> Shape | None:
     """The shape that satisfies both, where None is unknown; None if there is none (or nothing is known)."""
-    if first is None or second is None:
+    if first is None or second is None or first == second:
         return second if first is None else first
     if len(first) != len(second) or any(a != b for a, b in zip(first, second, strict=True) if None not in (a, b)):
         return None

@@ -37,6 +37,10 @@ class Structure(NamedTuple):
         """Each leaf with its Parameter."""
         return list(zip(leaves_of(self.definition), self.parameters, strict=True))
 
+    def parameters_by_name(self) -> dict[str, Parameter]:
+        """The Parameter of each leaf."""
+        return dict(zip(self.names, self.parameters, strict=True))
+
     def is_initialized(self) -> bool:
         """Whether every Parameter has a value."""
         return all(value is not None for value in read(self.parameters))
@@ -85,7 +89,7 @@ class Structure(NamedTuple):
             UninitializedError: for a Parameter that was never asked to initialize.
         """
         drawn: dict[Parameter, jax.Array] = {}
-        by_name = dict(zip(self.names, self.parameters, strict=True))
+        by_name = self.parameters_by_name()
 
         def draw(name: str, shape: tuple[int, ...]) -> jax.Array:
             drawn.update(draw_deferred({by_name[name]: (by_name[name].deferred_or_error(), shape)}))
@@ -107,7 +111,7 @@ class Structure(NamedTuple):
         differences = compare(leaves, {name: np.shape(value) for name, value in values.items()})
         differences += [
             f'dtype of {name}: expected {parameter.dtype}, got {jnp.result_type(values[name])}'
-            for name, parameter in zip(self.names, self.parameters, strict=True)
+            for name, parameter in self.parameters_by_name().items()
             if name in values and jnp.result_type(values[name]) != jax.dtypes.canonicalize_dtype(parameter.dtype)
         ]
         if differences:
@@ -115,12 +119,12 @@ class Structure(NamedTuple):
                 'these params are not those of this network:\n  ' + '\n  '.join(differences),
                 remedy='net.cast(dtype) changes the dtype of the network; net.specs(x) lists what it expects',
             )
-        return {p: concrete(name, values[name], p.dtype) for name, p in zip(self.names, self.parameters, strict=True)}
+        return {p: concrete(name, values[name], p.dtype) for name, p in self.parameters_by_name().items()}
 
     def by_name(self, arrays: Mapping[str, jax.Array]) -> dict[Parameter, jax.Array]:
         """Arrays by Parameter, given by name."""
-        parameters = dict(zip(self.names, self.parameters, strict=True))
-        return {parameters[name]: array for name, array in arrays.items()}
+        by_name = self.parameters_by_name()
+        return {by_name[name]: array for name, array in arrays.items()}
 
     # Programs.
 
