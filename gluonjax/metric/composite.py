@@ -38,6 +38,11 @@ class CompositeEvalMetric(EvalMetric):
         self.metrics: list[Any] = [create(metric) for metric in metrics or ()]
         super().__init__(name, output_names, label_names)
 
+    def take(self, pure: Any, state: Any) -> None:
+        """As `DeviceMetric.take`, each of the metrics."""
+        for metric, each, its_state in zip(self.metrics, pure.of, state, strict=True):
+            metric.take(each, its_state)
+
     def add(self, metric: Any) -> None:
         """Appends what `create` makes of `metric`."""
         self.metrics.append(create(metric))

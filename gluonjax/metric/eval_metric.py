@@ -167,6 +167,16 @@ class DeviceMetric(EvalMetric):
         self.state = _update(pure, state, labels, preds, mask)
         self._pure = pure
 
+    def take(self, pure: PureMetric, state: Any) -> None:
+        """Has the value that a compiled loop has added up.
+
+        Args:
+            pure: as `pure.for_batch` gave it to the loop.
+            state: what it added up.
+        """
+        self._pure = pure.of if isinstance(pure, Selected) else pure
+        self.state, self._past = state, None
+
     def reset(self) -> None:
         self._pure, self._state, self._past = self._declared, None, None
 

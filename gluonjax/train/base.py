@@ -16,7 +16,7 @@ from gluonjax import checks
 from gluonjax import optimizer as optimizers
 from gluonjax.block import Block, structure_of
 from gluonjax.data.batching import as_arrays, is_used_up, opened, padded, rows_of
-from gluonjax.errors import ArgumentError, CheckpointError, DataError
+from gluonjax.errors import ArgumentError, CheckpointError, DataError, FrozenError
 from gluonjax.hints import missing
 from gluonjax.io import checkpoint
 from gluonjax.layer import Layer, leaves_of
@@ -35,6 +35,9 @@ from gluonjax.train.step import Precision, Remat, TrainStep, make_step, pure_met
 from gluonjax.tree import flatten, matches, nest, no_match
 
 LastBatch = Literal['pad', 'keep', 'discard']
+
+
+_FIXED = ('net', 'loss', 'optimizer', 'last_batch')
 
 
 class BaseTrainer:
@@ -93,6 +96,14 @@ class BaseTrainer:
     def __repr__(self) -> str:
         return f'Trainer({type(self.net).__name__}, {self.loss!r}, {self.optimizer!r})'
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in _FIXED and name in vars(self):
+            raise FrozenError(
+                f'a Trainer keeps the {name} that it was made with',
+                remedy=f'other = Trainer(...) with another {name}; other.state = trainer.state goes on from here',
+            )
+        object.__setattr__(self, name, value)
+
     def __getattr__(self, name: str) -> Any:
         """Reached for attributes that are not there."""
         if name.startswith('_'):
@@ -110,11 +121,11 @@ class BaseTrainer:
             return kept | {'_rows': self._largest(), 'steps': self.steps}
 
     def __setstate__(self, kept: dict[str, Any]) -> None:
-        steps = kept.pop('steps')
+        steps, state, key = (kept.pop(name) for name in ('steps', '_state', '_key'))
         vars(self).update(kept)
         self._begin()
         self._outcome.steps.current = steps
-        self._state, self._key = saving.unpacked_key(self._state), saving.key_of_numbers(self._key)
+        self._state, self._key = saving.unpacked_key(state), saving.key_of_numbers(key)
 
     # Steps.
 
@@ -206,6 +217,11 @@ class BaseTrainer:
         return compiled
 
     def _make_step(self, structure: Structure) -> TrainStep:
+        if adding := [leaf.name for leaf, parameter in structure.entries if parameter.grad_req == 'add']:
+            raise ArgumentError(
+                f"grad_req='add' of {adding} asks for gradients that are added up over calls",
+                remedy='Trainer(..., accumulate=n) moves after n steps, by their mean gradient',
+            )
         parameters = {leaf.name: parameter for leaf, parameter in structure.entries if leaf.param.trainable}
         rates = {name: parameter.lr_mult for name, parameter in parameters.items() if parameter.lr_mult != 1}
         decays = {name: parameter.wd_mult for name, parameter in parameters.items() if parameter.wd_mult != 1}
@@ -266,6 +282,17 @@ class BaseTrainer:
                 return {}
             states = jax.device_get(compiled.state().metrics)
             return {name: metric.result(states[name]) for name, metric in compiled.metrics.items()}
+
+    def update_metrics(self) -> None:
+        """Has the metric objects that it was given tell what they are now, as `metrics` does; `fit` calls it."""
+        given = self._options['metrics']
+        objects = {m.name: m for m in (given if isinstance(given, list | tuple) else [given]) if hasattr(m, 'take')}
+        with LOCK:
+            compiled = self._outcome.compiled.current
+            if objects and compiled is not None:
+                states = jax.device_get(compiled.state().metrics)
+                for name, metric in objects.items():
+                    metric.take(compiled.metrics[name], states[name])
 
     @property
     def totals(self) -> Totals:
@@ -451,7 +478,7 @@ class BaseTrainer:
         checks.size('batch_size', batch_size)
         inference, values, outputs, most = self._inference(None), None, [], 0
         for inputs, named in batches_of_inputs(data, batch_size, self._number_of_inputs()):
-            values = self._values(Batch(inputs, named, None)) if values is None else values
+            values = self._values(Batch(tuple(inputs), named, None)) if values is None else values
             rows = rows_of((inputs, named))
             if rows and self._pads:
                 most = max(most, self._dividing(rows))
@@ -474,10 +501,10 @@ class BaseTrainer:
             self._inferences = {**kept, key: Inference(self._make_step(structure), chosen)}
         return self._inferences[key]
 
-    def _number_of_inputs(self) -> int | None:
-        """How many inputs by position the network takes, as far as steps or its definition tell."""
+    def _number_of_inputs(self) -> tuple[int, int] | None:
+        """How many inputs by position the network takes at least and at most, as steps or its definition tell."""
         compiled = self._outcome.compiled.current
-        return number_of_inputs(self.net.definition) if compiled is None else compiled.inputs
+        return number_of_inputs(self.net.definition) if compiled is None else (compiled.inputs, compiled.inputs)
 
     def _values(self, batch: Batch) -> dict[str, Any]:
         """The network's values of one moment, by name; shapes that are unknown are inferred from the batch."""
@@ -568,8 +595,8 @@ class BaseTrainer:
         with LOCK:
             old, structure, compiled = self._copy_of_state(), structure_of(self.net), self._outcome.compiled.current
             declared = saving.declared(structure)
-            goes_on = compiled is not None and compiled.structure is structure
-            pure = compiled.step if goes_on else self._make_step(structure)
+            goes_on = compiled if compiled is not None and compiled.structure is structure else None
+            pure = self._make_step(structure) if goes_on is None else goes_on.step
             needed = functools.partial(saving.needed, pure, declared)
             leaves, record = checkpoint.restore(path, step, needed, saving.CHECKED, self._placements())
             state = saving.state_of(pure, declared, leaves)

@@ -118,7 +118,8 @@ class Checkpoint(Callback):
 
     Args:
         path: the folder, as for `trainer.save`.
-        monitor: the name of a value in the records; given, only epochs with a better one than all before are saved.
+        monitor: the name of a value in the records; given, only epochs with a better one than all before
+            are saved; those of earlier calls of `fit` count.
         mode: as for `EarlyStopping`.
         every_steps: saves every `every_steps` steps, in place of epochs.
         keep: how many saves stay; None for all.
@@ -149,8 +150,9 @@ class Checkpoint(Callback):
         self._best = None
         if self.monitor is not None:
             self._best = _Best(self.monitor, self.mode)
-            for record in progress.records:
-                self._best.take(record)
+            for record in progress.history:  # of earlier calls of `fit` too, whose best one is in the folder
+                if self.monitor in record:
+                    self._best.take(record)
 
     def on_step(self, trainer: BaseTrainer, progress: Progress, batch: tuple[Any, ...], loss: jax.Array) -> None:
         if self.every_steps is not None and trainer.steps % self.every_steps == 0:

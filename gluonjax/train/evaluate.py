@@ -67,13 +67,16 @@ def plain(value: Any) -> Any:
     return jax.tree.map(lambda leaf: np.asarray(leaf).tolist(), value)
 
 
-def batches_of_inputs(data: Any, batch_size: int, count: int | None) -> Iterator[tuple[Sequence[Any], dict[str, Any]]]:
+def batches_of_inputs(
+    data: Any, batch_size: int, count: tuple[int, int] | None
+) -> Iterator[tuple[Sequence[Any], dict[str, Any]]]:
     """Inputs by position and by name, batch by batch; labels are left out.
 
     Args:
         data: as for `Trainer.predict`.
         batch_size: the number of rows of a batch that an array is cut into.
-        count: how many inputs by position the network takes, if that is known.
+        count: how many inputs by position the network takes at least and at most, if that is known; where an optional
+            one may be meant or the label, it is the label.
     """
     if hasattr(data, 'shape'):
         (data,) = as_arrays((data,))
@@ -83,7 +86,8 @@ def batches_of_inputs(data: Any, batch_size: int, count: int | None) -> Iterator
         if isinstance(batch[0], dict):
             yield (), {name: value for name, value in batch[0].items() if name != 'label'}
         else:
-            yield batch[:-1] if count is not None and len(batch) == count + 1 else batch, {}
+            labelled = count is not None and count[0] < len(batch) <= count[1] + 1
+            yield batch[:-1] if labelled else batch, {}
 
 
 def _opened(data: Any) -> Iterator[Any]:
@@ -93,13 +97,14 @@ def _opened(data: Any) -> Iterator[Any]:
     return opened(data, 0)
 
 
-def number_of_inputs(definition: Layer) -> int | None:
-    """How many inputs `forward` takes, if that is one number; containers take those of their first layer."""
+def number_of_inputs(definition: Layer) -> tuple[int, int] | None:
+    """How many inputs `forward` takes at least and at most, if that is known; containers as their first layer."""
     arguments = list(inspect.signature(forward_class(definition).forward).parameters.values())[1:]
     if any(argument.kind is argument.VAR_POSITIONAL for argument in arguments):
         first = next((value for value in vars(definition).values() if isinstance(value, Layer)), None)
         return None if first is None else number_of_inputs(first)
-    return len(arguments) if all(argument.default is argument.empty for argument in arguments) else None
+    needed = sum(argument.default is argument.empty for argument in arguments)
+    return max(needed, 1), len(arguments)
 
 
 def rows_on_host(output: Any, rows: int | None) -> Any:

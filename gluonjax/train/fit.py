@@ -56,6 +56,7 @@ def fit(
         while now.epoch < last and not now.stopping:
             _epoch(trainer, data, now, watchers)
             record = _record(trainer, now)
+            trainer.update_metrics()
             if validation is not None:
                 values = trainer.evaluate_epoch(validation, None, now.epoch, 'validation')
                 record |= {f'val_{name}': value for name, value in values.items()}
