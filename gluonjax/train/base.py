@@ -537,7 +537,7 @@ class BaseTrainer:
 
     def _local_rows(self, output: Any) -> Any:
         """The output for the rows that this process passed."""
-        return output if self._placement is None else self._placement.own_rows(output)
+        return output if self._placement is None else self._placement.local_rows(output)
 
     # Checkpoints.
 

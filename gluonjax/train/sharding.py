@@ -3,8 +3,9 @@
 Rules are a dict from patterns (`re.match` on any name of a parameter, the first that matches wins) to
 `jax.sharding.PartitionSpec`: `{'.*weight': P('model', None)}`. What no rule matches is on every device.
 
-`Trainer(..., mesh=mesh, sharding=rules)` does all of this. For a loop of your own, `named` and `state` say where the
-arrays of `layer.init` and of `make_step(...).init` belong, and `batch` puts batches there. Parameters are then drawn
+`Trainer(..., mesh=mesh, sharding=rules)` does all of this. For a loop of your own, `param_shardings` and
+`state_shardings` say where the arrays of `layer.init` and of `make_step(...).init` belong, and `shard_batch` puts
+batches there. Parameters are then drawn
 where they belong: a device makes only its own part, and the numbers are those that one device would draw.
 
 Several processes (`jax.distributed.initialize`) each run the same program, and each passes its own part of every
@@ -35,7 +36,7 @@ from gluonjax.tree import flatten, matches, nest, no_match
 Rules = Mapping[str, PartitionSpec]
 
 
-def named(params, rules: Rules | None, mesh: Mesh) -> dict[str, Any]:
+def param_shardings(params: Mapping[str, Any], rules: Rules | None, mesh: Mesh) -> dict[str, Any]:
     """Where parameters belong: a tree like params, for `jax.jit(layer.init, out_shardings=...)`.
 
     Args:
@@ -55,7 +56,7 @@ def named(params, rules: Rules | None, mesh: Mesh) -> dict[str, Any]:
     >>> from gluonjax import nn
     >>> mesh = jax.make_mesh((jax.device_count(),), ('model',))
     >>> layer, x = nn.Dense(16), jnp.ones((2, 3))
-    >>> where = named(layer.specs(x), {'.*weight': PartitionSpec('model')}, mesh)
+    >>> where = param_shardings(layer.specs(x), {'.*weight': PartitionSpec('model')}, mesh)
     >>> params = jax.jit(layer.init, out_shardings=where)(0, x)
     >>> params['weight'].addressable_shards[0].data.shape[0] == 16 // jax.device_count()
     True
@@ -63,45 +64,46 @@ def named(params, rules: Rules | None, mesh: Mesh) -> dict[str, Any]:
     True
     """
     leaves = [Leaf(name, (name,), leaf.shape, Param()) for name, leaf in flatten(params).items()]
-    return nest(_shardings(leaves, rules or {}, auto(mesh)))
+    return nest(_shardings(leaves, rules or {}, auto_mesh(mesh)))
 
 
-def state(state, rules: Rules | None, mesh: Mesh):
+def state_shardings(state: Any, rules: Rules | None, mesh: Mesh) -> Any:
     """Where the leaves of a training state belong: what an optimizer keeps for a parameter is where that is.
 
     Args:
-        state: a `gluonjax.step.State`, or its shapes.
-        rules: as for `named`.
-        mesh: as for `named`.
+        state: the state of a step, or its shapes.
+        rules: as for `param_shardings`.
+        mesh: as for `param_shardings`.
 
     Returns:
         The state with a `NamedSharding` in place of each leaf.
 
     Raises:
-        GluonError: as `named` does.
+        GluonError: as `param_shardings` does.
 
     >>> import jax, jax.numpy as jnp
     >>> from gluonjax import loss, make_step, nn
     >>> mesh = jax.make_mesh((jax.device_count(),), ('data',))
     >>> step = make_step(nn.Dense(16), loss.L2Loss(), 'adam')
-    >>> data = batch((jnp.ones((8, 3)), jnp.ones((8, 16))), mesh)
-    >>> where = state(jax.eval_shape(step.init, 0, data), {'weight': PartitionSpec('data')}, mesh)
+    >>> data = shard_batch((jnp.ones((8, 3)), jnp.ones((8, 16))), mesh)
+    >>> shapes = jax.eval_shape(step.init, 0, data)
+    >>> where = state_shardings(shapes, {'weight': PartitionSpec('data')}, mesh)
     >>> now = jax.jit(step.init, out_shardings=where)(0, data)
     >>> now, metrics = jax.jit(step, donate_argnums=0, out_shardings=(where, None))(now, data)
     >>> now.params['weight'].addressable_shards[0].data.shape[0] == 16 // jax.device_count()
     True
     """
-    return _state(state, flatten(named(state.params, rules, mesh)), auto(mesh))
+    return _state(state, flatten(param_shardings(state.params, rules, mesh)), auto_mesh(mesh))
 
 
-def batch(batch, mesh: Mesh, data_axis: str | tuple[str, ...] = 'data'):
+def shard_batch(batch: Any, mesh: Mesh, data_axis: str | tuple[str, ...] = 'data') -> Any:
     """A batch on the devices of a mesh: each array is cut along its first axis.
 
     With several processes, each passes its part and gets the global arrays.
 
     Args:
         batch: a pytree of arrays. What is global already is left where it is; numbers without axes go everywhere.
-        mesh: as for `named`.
+        mesh: as for `param_shardings`.
         data_axis: the name of the axis of the mesh, or the names of several.
 
     Raises:
@@ -111,7 +113,7 @@ def batch(batch, mesh: Mesh, data_axis: str | tuple[str, ...] = 'data'):
     return Placement(mesh, data_axis).batch(batch)
 
 
-def auto(mesh: Mesh) -> Mesh:
+def auto_mesh(mesh: Mesh) -> Mesh:
     """The mesh with axes over which XLA decides how to compute; `jax.make_mesh` may have made explicit ones."""
     if not isinstance(mesh, Mesh):
         raise ArgumentError(
@@ -136,14 +138,14 @@ class Placement:
     Args:
         mesh: the devices.
         data_axis: the name of an axis of the mesh, or names of several.
-        rules: as for `named`.
+        rules: as for `param_shardings`.
 
     Raises:
         ArgumentError: for an axis that the mesh lacks.
     """
 
     def __init__(self, mesh: Mesh, data_axis: str | tuple[str, ...] = 'data', rules: Rules | None = None):
-        self.mesh, self.rules = auto(mesh), dict(rules or {})
+        self.mesh, self.rules = auto_mesh(mesh), dict(rules or {})
         axes = (data_axis,) if isinstance(data_axis, str) else tuple(data_axis)
         for axis in axes:
             if axis not in self.mesh.shape:
@@ -158,31 +160,31 @@ class Placement:
         local = self.mesh.local_mesh.shape
         self.parts = math.prod(local[axis] for axis in axes)  # that this process passes of a batch
 
-    def params(self, leaves) -> dict[str, NamedSharding]:
-        """Where the leaves of a definition belong, by name; shapes may be incomplete, and are then checked so far."""
+    def params(self, leaves: Sequence[Leaf]) -> dict[str, NamedSharding]:
+        """Where the leaves of a definition belong, by name; what is known of their shapes is checked."""
         _refuse_explicit_context()
         return _shardings(leaves, self.rules, self.mesh)
 
-    def state(self, state, leaves):
+    def state(self, state: Any, leaves: Sequence[Leaf]) -> Any:
         """Where the leaves of a state belong; its params have the shapes of the leaves of this definition."""
         shapes = {name: leaf.shape for name, leaf in flatten(state.params).items()}
         return _state(state, self.params([leaf._replace(shape=shapes[leaf.name]) for leaf in leaves]), self.mesh)
 
-    def batch(self, batch):
+    def batch(self, batch: Any) -> Any:
         """A batch, cut along its first axis."""
         _refuse_explicit_context()
         return jax.tree.map(self._cut, batch)
 
-    def own_rows(self, tree):
+    def local_rows(self, tree: Any) -> Any:
         """Of arrays over the batch, the rows of this process; all of them, as they are, if there is no other."""
-        return tree if jax.process_count() == 1 else jax.tree.map(self._own_rows, tree)
+        return tree if jax.process_count() == 1 else jax.tree.map(self._local_rows, tree)
 
-    def _own_rows(self, array: jax.Array) -> np.ndarray:
+    def _local_rows(self, array: jax.Array) -> np.ndarray:
         shards = jax.device_put(array, self.cut).addressable_shards
         parts = {shard.index[0].start or 0: shard.data for shard in shards}
         return np.concatenate([np.asarray(parts[start]) for start in sorted(parts)])
 
-    def _cut(self, array):
+    def _cut(self, array: Any) -> jax.Array:
         if isinstance(array, jax.Array) and not array.is_fully_addressable:
             return array
         shape = np.shape(array)
@@ -193,24 +195,23 @@ class Placement:
                 f'a batch of {shape[0]} does not divide over {self.parts} devices',
                 expected=f'a multiple of {self.parts}, for {self.cut.spec} of {_text(self.mesh)}',
                 got=f'an array of shape {shape_text(shape)}',
-                remedy='another batch_size; smaller batches that follow a whole one are filled up, '
-                "unless last_batch='keep'",
+                remedy="another batch_size; or Trainer(..., last_batch='pad'), which fills smaller batches up",
             )
         if jax.process_count() == 1:
             return jax.device_put(array, self.cut)
         return jax.make_array_from_process_local_data(self.cut, np.asarray(array))
 
 
-def moved(tree, shardings):
+def moved(tree: Any, shardings: Any) -> Any:
     """Arrays where they belong; those that are there already are the same objects."""
     return jax.tree.map(_moved, tree, shardings)
 
 
-def _moved(array, sharding: NamedSharding):
+def _moved(array: Any, sharding: NamedSharding) -> jax.Array:
     return array if getattr(array, 'sharding', None) == sharding else jax.device_put(array, sharding)
 
 
-def _state(state, where: Mapping[str, NamedSharding], mesh: Mesh):
+def _state(state: Any, where: Mapping[str, NamedSharding], mesh: Mesh) -> Any:
     shapes = {name: leaf.shape for name, leaf in flatten(state.params).items()}
     everywhere = NamedSharding(mesh, PartitionSpec())
 
@@ -262,7 +263,7 @@ def _check(leaf: Leaf, spec: PartitionSpec, mesh: Mesh) -> None:
         )
 
 
-def _axes(entry) -> tuple[Any, ...]:
+def _axes(entry: Any) -> tuple[Any, ...]:
     """The axes of the mesh in one entry of a spec."""
     if entry is None:
         return ()

@@ -156,12 +156,12 @@ def test_what_was_drawn_before_moves_in_the_first_step():
 def test_a_loop_of_ones_own():
     layer, data = mlp().definition, batch_of()
     rules, mesh = {'0.weight': P('model')}, mesh_of()
-    where = sharding.named(layer.specs(data[0]), rules, mesh)
+    where = sharding.param_shardings(layer.specs(data[0]), rules, mesh)
     params = jax.jit(layer.init, out_shardings=where)(0, data[0])
     assert_same(params, layer.init(0, data[0]))
-    assert_same(sharding.named(params, rules, mesh), where)
+    assert_same(sharding.param_shardings(params, rules, mesh), where)
     step = make_step(layer, CE, 'adam', metrics=[metric.Accuracy()])
-    placed = sharding.state(jax.eval_shape(step.init, 0, data), rules, mesh)
+    placed = sharding.state_shardings(jax.eval_shape(step.init, 0, data), rules, mesh)
     assert placed.params == where
     state, alone = jax.jit(step.init, out_shardings=placed)(0, data), step.init(0, data)
     traces = []
@@ -172,7 +172,7 @@ def test_a_loop_of_ones_own():
 
     run = jax.jit(counted, donate_argnums=0, out_shardings=(placed, None))
     for seed in range(3):
-        state, values = run(state, sharding.batch(batch_of(seed=seed), mesh))
+        state, values = run(state, sharding.shard_batch(batch_of(seed=seed), mesh))
         alone, expected = jax.jit(step)(alone, batch_of(seed=seed))
         np.testing.assert_allclose(values['loss'], expected['loss'], rtol=1e-5)
     assert len(traces) == 1
@@ -342,16 +342,16 @@ def test_meshes_that_cannot_be():
 def test_explicit_axes_become_automatic():
     mesh = mesh_of()
     assert set(mesh.axis_types) == {AxisType.Explicit}
-    assert set(sharding.auto(mesh).axis_types) == {AxisType.Auto}
+    assert set(sharding.auto_mesh(mesh).axis_types) == {AxisType.Auto}
     automatic = Mesh(np.asarray(jax.devices()).reshape(8), ('data',))
-    assert sharding.auto(automatic) is automatic
+    assert sharding.auto_mesh(automatic) is automatic
 
 
 def test_a_context_of_explicit_axes_is_refused():
     trainer = Trainer(plain(), CE, optax.sgd(0.1), mesh=mesh_of())
     with jax.set_mesh(mesh_of()), pytest.raises(errors.ArgumentError, match=r'leave the block of jax\.set_mesh'):
         trainer.step(*batch_of())
-    with jax.set_mesh(sharding.auto(mesh_of())):
+    with jax.set_mesh(sharding.auto_mesh(mesh_of())):
         assert np.isfinite(trainer.step(*batch_of()))
 
 
