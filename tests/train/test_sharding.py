@@ -298,7 +298,7 @@ def test_a_batch_that_does_not_divide():
         spread.net[0].weight.data()
     alone.step(*batch_of())
     spread.step(*batch_of())
-    with pytest.raises(errors.DataError, match="unless last_batch='keep'"):
+    with pytest.raises(errors.DataError, match="last_batch='pad'"):
         spread.step(*batch_of(10))
     np.testing.assert_allclose(spread.step(*batch_of(12)), alone.step(*batch_of(12)), rtol=1e-5)
 
