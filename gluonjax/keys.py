@@ -30,7 +30,7 @@ class _Stream:
             self.seed, self.count = int(seed), 0
 
     @contextlib.contextmanager
-    def borrow(self) -> Iterator[jax.Array]:
+    def lease(self) -> Iterator[jax.Array]:
         """The next key, which goes back if the body fails and nobody drew after it."""
         with self.lock:
             seed, self.count = self.seed, self.count + 1
@@ -60,7 +60,7 @@ def seed(number: int) -> None:
 
 def next_key() -> contextlib.AbstractContextManager[jax.Array]:
     """The next key of the library-wide stream, never a tracer, for a `with` block; it goes back if the block fails."""
-    return _STREAM.borrow()
+    return _STREAM.lease()
 
 
 def as_key(key: Any) -> jax.Array:

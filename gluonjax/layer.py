@@ -27,7 +27,7 @@ from gluonjax.tree import FrozenDict, Path, check_keys, flatten, items_of, map_i
 
 
 class Spec(NamedTuple):
-    """The plan of one parameter: complete shape, dtype, the initializer that wins, whether it is trained.
+    """The plan of one parameter: known shape, dtype, the initializer that wins, whether it is trained.
 
     `copies` are the first axes of the shape: each copy is initialized as if it were alone.
     """

@@ -77,18 +77,18 @@ def train(net, images, labels, test_images, test_labels):
         return (net.apply(params, x).argmax(1) == y).mean()
 
     shuffle, key, history = np.random.RandomState(0), jax.random.key(0), []
-    columns = BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn('{task.fields[news]}')
+    columns = BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn('{task.fields[updates]}')
     with Progress('training', *columns) as progress:
-        task = progress.add_task('training', total=EPOCHS, news='')
+        task = progress.add_task('training', total=EPOCHS, updates='')
         for epoch in range(EPOCHS):
             order, seen = shuffle.permutation(len(images)), []
             for start in range(0, len(images) - BATCH + 1, BATCH):
                 batch = order[start : start + BATCH]
                 step_key = jax.random.fold_in(key, epoch * len(images) + start)
-                params, state, *news = step(params, state, images[batch], labels[batch], step_key)
-                seen.append(news)
+                params, state, *updates = step(params, state, images[batch], labels[batch], step_key)
+                seen.append(updates)
             history.append((*np.mean(seen, axis=0), accuracy(params, test_images, test_labels)))
-            progress.update(task, advance=1, news='loss {:.4f}  test accuracy {:.4f}'.format(*history[-1][::2]))
+            progress.update(task, advance=1, updates='loss {:.4f}  test accuracy {:.4f}'.format(*history[-1][::2]))
 
     net.params = params
     return np.array(history)

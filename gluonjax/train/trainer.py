@@ -79,7 +79,7 @@ class Trainer(BaseTrainer):
             prefetch: how many batches are put on the device before their turn; on CPU there is no need.
             resume: goes on after an interruption, or with what `restore` brought, and ends where that call of `fit`,
                 with as many epochs, would have ended. Batches that were trained on in the epoch are drawn and left out,
-                so `train` begins anew. If nothing was interrupted, it is a first call.
+                so `train` begins again. If nothing was interrupted, it is a first call.
 
         Returns:
             The history of all epochs of this Trainer: `history['loss']` is the mean over the samples of each epoch.
