@@ -98,8 +98,9 @@ class Block(Bindable, Node, own=True):
 
     def _constructed(self, params: SharedParameters | None = None) -> None:
         check_class(type(self))
-        _keep(self, _token=token_of(params).take())
-        self._change(dict(vars(self)))
+        with LOCK:
+            _keep(self, _token=token_of(params).take())
+            self._change(dict(vars(self)))
 
     # Structure.
 

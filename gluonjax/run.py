@@ -243,36 +243,32 @@ class Run:
                 f'{".".join(path)!r} stacks {shape_text(param.copies)} copies, and forward takes one at a time',
                 remedy='call the layer that repeats it, or use self.scan(..., over=...)',
             )
-        if self.values is None and leaf.name not in self.recorded:
-            value = self._zeros(leaf)
-        else:
-            value = self.current(leaf.name)
+        value = self.current(leaf.name)
         if self.precision is not None and (param.trainable or param.frozen):
             value = in_precision(value, self.precision)
         return value if param.transform is None else param.transform(value)
 
-    def _zeros(self, leaf: Leaf) -> jax.Array:
-        """What stands for the value while shapes are inferred."""
-        return jnp.zeros(self._known(leaf.name, self._shape(leaf)), jax.dtypes.canonicalize_dtype(leaf.param.dtype))
+    def _shape(self, leaf: Leaf) -> Shape | None:
+        """The shape of one copy, as far as it is known."""
+        return self.shapes[leaf.name] and self.shapes[leaf.name][len(leaf.param.copies) :]
 
-    def _known(self, name: str, shape: Shape | None) -> Shape:
+    def current(self, name: str) -> Any:
+        """The value of a leaf, or what was recorded for it since; zeros of one copy while shapes are inferred."""
+        for values in (self.recorded, self.values or {}):
+            if name in values:
+                return values[name]
+        shape, param = self.shapes[name], self.declarations[name].param
         if shape is None or not is_known(shape):
             raise errors.ShapeError(
                 f'the shape of {name!r} is still unknown where forward reads it',
                 got=shape,
                 remedy='declare it whole, or return it from infer_shape of its layer and call that layer',
             )
-        return shape
-
-    def _shape(self, leaf: Leaf) -> Shape | None:
-        """The shape of one copy, as far as it is known."""
-        return self.shapes[leaf.name] and self.shapes[leaf.name][len(leaf.param.copies) :]
-
-    def current(self, leaf: str) -> Any:
-        """The value of a leaf, or what was recorded for it since."""
-        if self.draw is not None and self.values is not None and leaf not in self.values:
-            self.values[leaf] = self.draw(leaf, self._known(leaf, self.shapes[leaf]))
-        return (self.recorded if leaf in self.recorded or self.values is None else self.values)[leaf]
+        if self.values is None:
+            return jnp.zeros(shape[len(param.copies) :], jax.dtypes.canonicalize_dtype(param.dtype))
+        if self.draw is not None:
+            self.values[name] = self.draw(name, shape)
+        return self.values[name]
 
     def record(self, path: Path, param: Param, value: Any) -> None:
         """Takes a new value of a parameter that is not trainable."""
