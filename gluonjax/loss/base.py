@@ -61,13 +61,13 @@ class Loss(Frozen):
         )
 
     def __call__(self, *inputs: ArrayLike | None, **named: ArrayLike | None) -> Array:
-        return self._call(self.forward, inputs, named)
+        return self.checked_call(self.forward, inputs, named)
 
     def per_sample(self, *inputs: ArrayLike | None, **named: ArrayLike | None) -> Array:
         """The losses of a training step: one number for each sample, whose mean over the batch is minimized."""
         return self(*inputs, **named)
 
-    def _call(self, forward: Callable[..., Array], inputs: tuple[Any, ...], named: dict[str, Any]) -> Array:
+    def checked_call(self, forward: Callable[..., Array], inputs: tuple[Any, ...], named: dict[str, Any]) -> Array:
         call = inspect.signature(forward).bind(*inputs, **named)
         arrays, others = [_array(x) for x in call.args], {name: _array(x) for name, x in call.kwargs.items()}
         dtype = arrays[0].dtype

@@ -108,7 +108,7 @@ class PoissonNLLLoss(Loss):
 
     def per_sample(self, *inputs: ArrayLike | None, **named: ArrayLike | None) -> Array:
         """The mean of each sample, shape (batch,), whose mean over the batch is the loss."""
-        return self._call(self._of_samples, inputs, named)
+        return self.checked_call(self._of_samples, inputs, named)
 
     def _of_samples(self, pred, target, sample_weight=None, epsilon=1e-08):
         return self.mean(self._losses(pred, target, epsilon), sample_weight)

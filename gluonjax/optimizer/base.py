@@ -174,7 +174,8 @@ class Optimizer(Frozen):
                 got=jax.tree.structure(params),
                 remedy='updates, state = optimizer.update(grads, state, params)',
             )
-        number, counts = state.count + 1, jax.tree.map(lambda count: count + 1, state.counts)
+        leaves, structure = jax.tree.flatten(state.counts)
+        number, counts = state.count + 1, structure.unflatten(tx.vectorized(lambda count: count + 1, leaves))
         rate = self._rate_of(number, state.learning_rate)
         numbers = jax.tree.map(lambda _: number, grads) if counts is None else counts
         infos = jax.tree.map(lambda name, number: self._info(name, rate, number), _names(grads), numbers)

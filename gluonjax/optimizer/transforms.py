@@ -5,7 +5,7 @@ loaded when the first optimizer is used: importing it takes a quarter as long as
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import jax
@@ -157,11 +157,20 @@ def scale_by_moments(beta1: float, beta2: float, direction: Callable[[Any, Any, 
 def correct_bias(beta1: float, beta2: float) -> Transformation:
     """Adam's correction as one factor on everything (Kingma and Ba, 2015, the end of section 2)."""
 
-    def function(gradient, weight, info):
-        factor = jnp.sqrt(one_minus_power(beta2, info.number)) / one_minus_power(beta1, info.number)
-        return gradient * factor
+    def update(updates, state, params, info):
+        gradients, structure = jax.tree.flatten(updates)
+        numbers = [each.number for each in structure.flatten_up_to(info.params)]
+        factors = vectorized(lambda n: jnp.sqrt(one_minus_power(beta2, n)) / one_minus_power(beta1, n), numbers)
+        return structure.unflatten([g * factor for g, factor in zip(gradients, factors, strict=True)]), state
 
-    return per_parameter(function)
+    return with_info(lambda params: NoState(), update)
+
+
+def vectorized(function: Callable[[jax.Array], jax.Array], scalars: Sequence[jax.Array]) -> list[jax.Array]:
+    """An elementwise function of many scalars, computed as one vector: XLA runs each scalar operation by itself."""
+    if len({id(scalar) for scalar in scalars}) <= 1:
+        return [function(scalar) for scalar in scalars[:1]] * len(scalars)
+    return list(function(jnp.stack(scalars)))
 
 
 def one_minus_power(beta: float, number: Any) -> Any:
