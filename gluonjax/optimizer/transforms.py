@@ -167,10 +167,13 @@ def correct_bias(beta1: float, beta2: float) -> Transformation:
 
 
 def vectorized(function: Callable[[jax.Array], jax.Array], scalars: Sequence[jax.Array]) -> list[jax.Array]:
-    """An elementwise function of many scalars, computed as one vector: XLA runs each scalar operation by itself."""
+    """An elementwise function of many scalars, computed as one vector: XLA runs each scalar operation by itself.
+
+    The barrier keeps it from computing them again for each element that they are multiplied with.
+    """
     if len({id(scalar) for scalar in scalars}) <= 1:
         return [function(scalar) for scalar in scalars[:1]] * len(scalars)
-    return list(function(jnp.stack(scalars)))
+    return list(jax.lax.optimization_barrier(function(jnp.stack(scalars))))
 
 
 def one_minus_power(beta: float, number: Any) -> Any:
