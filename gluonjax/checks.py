@@ -112,10 +112,7 @@ def per_axis(name: str, value: Any, rank: int, least: int = 1) -> tuple[int, ...
 
 def layout(value: str, spatial: str) -> str:
     """A layout with the batch axis, the channel axis and these spatial axes, channels first or last."""
-    allowed = (f'NC{spatial}', f'N{spatial}C')
-    if value not in allowed:
-        raise ArgumentError('the layout is unknown', expected=f'one of {allowed}', got=repr(value))
-    return value
+    return one_of('layout', value, (f'NC{spatial}', f'N{spatial}C'))
 
 
 def rank(x: Any, expected: int, meaning: str) -> None:

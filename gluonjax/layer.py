@@ -14,6 +14,7 @@ import numpy as np
 from jax.typing import DTypeLike
 
 from gluonjax import init as initializers
+from gluonjax.arrays import admit
 from gluonjax.config import constructor_call, refuse_if_frozen
 from gluonjax.errors import ArgumentError, BareLayerError, NotANetworkError, ParamsError, ShapeError, TieError
 from gluonjax.keys import as_key
@@ -337,7 +338,7 @@ def infer_shapes(
 ) -> dict[str, tuple[int, ...]]:
     """The shape of every leaf, from the shapes of the inputs and shapes already `known`."""
     shapes = {leaf.name: (known or {}).get(leaf.name, leaf.shape) for leaf in leaves_of(definition)}
-    arrays, static = split((tuple(inputs), dict(named or {})))
+    arrays, static = split(admit((tuple(inputs), dict(named or {}))))
 
     def forward(arrays: Any, key: jax.Array | None = None) -> None:
         Run(declarations_of(definition), None, shapes, key is not None, key)(definition, *static.join(arrays))

@@ -18,6 +18,7 @@ import numpy as np
 from jax.typing import DTypeLike
 
 from gluonjax import errors
+from gluonjax.arrays import admit
 from gluonjax.config import Frozen
 from gluonjax.keys import named_keys
 from gluonjax.param import Declaration, Leaf, Param, Token, trace_state
@@ -226,7 +227,8 @@ class Run:
     def __call__(self, definition: Bindable, inputs: Any, named: Any, method: str = 'forward') -> Any:
         if reserved := sorted({'key', 'init', 'method', 'training'} & named.keys()):
             raise errors.ArgumentError(f'an input cannot be named {reserved[0]!r}', remedy='rename the argument')
-        inputs, named = jax.tree.map(lambda x: jnp.asarray(x) if isinstance(x, np.ndarray) else x, (inputs, named))
+        given = admit((inputs, named))
+        inputs, named = jax.tree.map(lambda x: jnp.asarray(x) if isinstance(x, np.ndarray) else x, given)
         bound, cls = bind(definition, self, ()), forward_class(definition)
         if method == 'forward':
             return bound(*inputs, **named)

@@ -48,9 +48,9 @@ class _Conv(Layer):
         activations.function(activation)
         self.channels, self.groups = checks.size('channels', channels), checks.size('groups', groups)
         self.in_channels = checks.optional_size('in_channels', in_channels)
-        self.activation, self.use_bias = activation, use_bias
+        self.activation, self.use_bias = activation, checks.flag('use_bias', use_bias)
         self.weight = Param(self._weight_shape(self.in_channels), init=weight_initializer)
-        if use_bias:
+        if self.use_bias:
             self.bias = Param((self.channels,), init=bias_initializer)
 
     def infer_shape(self, x: jax.Array) -> dict[str, Shape]:

@@ -163,8 +163,8 @@ class _Norm(Layer):
         self, axis: int, epsilon: float, scale: bool, gamma_initializer: InitializerLike | None, channels: int | None
     ):
         self.axis, self.epsilon = checks.size('axis', axis, least=None), checks.number('epsilon', epsilon, least=0)
-        self.scale = scale
-        self.gamma = Param((channels,), init=gamma_initializer, trainable=scale)
+        self.scale = checks.flag('scale', scale)
+        self.gamma = Param((channels,), init=gamma_initializer, trainable=self.scale)
 
     def _axis(self, x: jax.Array) -> int:
         """The axis of channels, counted from the first."""
@@ -188,8 +188,8 @@ class _CenteredNorm(_Norm):
         channels: int | None,
     ):
         super().__init__(axis, epsilon, scale, gamma_initializer, channels)
-        self.center = center
-        self.beta = Param((channels,), init=beta_initializer, trainable=center)
+        self.center = checks.flag('center', center)
+        self.beta = Param((channels,), init=beta_initializer, trainable=self.center)
 
     def infer_shape(self, x: jax.Array) -> dict[str, Shape]:
         return super().infer_shape(x) | {'beta': (x.shape[self._axis(x)],)}
@@ -248,7 +248,10 @@ class BatchNorm(_CenteredNorm):
     ):
         self.in_channels = checks.optional_size('in_channels', in_channels)
         super().__init__(axis, epsilon, center, scale, beta_initializer, gamma_initializer, self.in_channels)
-        self.momentum, self.use_global_stats = checks.number('momentum', momentum, least=0, most=1), use_global_stats
+        self.momentum, self.use_global_stats = (
+            checks.number('momentum', momentum, least=0, most=1),
+            checks.flag('use_global_stats', use_global_stats),
+        )
         self.running_mean = Param((self.in_channels,), init=running_mean_initializer, trainable=False)
         self.running_var = Param((self.in_channels,), init=running_variance_initializer, trainable=False)
 

@@ -79,7 +79,7 @@ class _Pool(Layer):
         self.pool_size = checks.per_axis('pool_size', pool_size, rank)
         self.strides = self.pool_size if strides is None else checks.per_axis('strides', strides, rank)
         self.padding = checks.per_axis('padding', padding, rank, least=0)
-        self.layout, self.ceil_mode = checks.layout(layout, self.spatial), ceil_mode
+        self.layout, self.ceil_mode = checks.layout(layout, self.spatial), checks.flag('ceil_mode', ceil_mode)
 
     def _windows(self, x: jax.Array) -> Windows:
         checks.rank(x, len(self.layout), self.layout)
@@ -131,7 +131,7 @@ class _AvgPool(_Pool):
         count_include_pad: bool,
     ):
         super().__init__(pool_size, strides, padding, layout, ceil_mode)
-        self.count_include_pad = count_include_pad
+        self.count_include_pad = checks.flag('count_include_pad', count_include_pad)
 
     def forward(self, x: jax.Array) -> jax.Array:
         checks.floating(x)

@@ -122,13 +122,18 @@ def _steps_first(length: int | None, inputs: jax.Array | Sequence[jax.Array], ax
     if isinstance(inputs, list | tuple):
         if not inputs or length not in (None, len(inputs)):
             raise _wrong_steps(length, f'a list of {len(inputs)}')
-        return jnp.stack([jnp.asarray(step) for step in inputs])
+        steps = [jnp.asarray(step) for step in inputs]
+        if any(step.ndim == 0 for step in steps):
+            raise ShapeError(
+                'a step of a sequence has a batch', expected='(N, ...)', got=[step.shape for step in steps]
+            )
+        return jnp.stack(steps)
     array = jnp.asarray(inputs)
     if array.ndim < 2:
         checks.rank(array, 3, 'a sequence')
-    steps = array.shape[axis]
-    if steps == 0 or (length is not None and length != steps):
-        raise _wrong_steps(length, f'{steps} (axis {axis} of {array.shape})')
+    number = array.shape[axis]
+    if number == 0 or (length is not None and length != number):
+        raise _wrong_steps(length, f'{number} (axis {axis} of {array.shape})')
     return jnp.moveaxis(array, axis, 0)
 
 

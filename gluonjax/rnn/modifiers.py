@@ -257,11 +257,11 @@ class VariationalDropoutCell(ModifierCell):
     def __init__(
         self, base_cell: Unrollable, drop_inputs: float = 0.0, drop_states: float = 0.0, drop_outputs: float = 0.0
     ):
-        if drop_states:
-            _refuse_bidirectional(base_cell, 'dropout of states')
         super().__init__(base_cell)
         self.drop_inputs = checks.number('drop_inputs', drop_inputs, 0, 1)
         self.drop_states = checks.number('drop_states', drop_states, 0, 1)
+        if self.drop_states:
+            _refuse_bidirectional(base_cell, 'dropout of states')
         self.drop_outputs = checks.number('drop_outputs', drop_outputs, 0, 1)
         self.of_inputs, self.of_outputs = Dropout(drop_inputs, axes=(0,)), Dropout(drop_outputs, axes=(0,))
         self.of_states = Dropout(drop_states)

@@ -612,3 +612,31 @@ def test_a_transformer_learns_and_speaks():
         return jax.lax.scan(step, (y[:, -1].argmax(-1), caches), None, 9)[1].T
 
     np.testing.assert_array_equal(speak(params, tokens[:, :3]), tokens[:, 3:12])
+
+
+@pytest.mark.parametrize('bad', [np.nan, np.inf])
+@pytest.mark.parametrize('hidden', ['valid_length', 'mask'])
+@pytest.mark.parametrize('inputs', [(X,), (X, MEMORY), (X, MEMORY, normal(5, 2, 5, 2))])
+def test_hidden_elements_reach_neither_outputs_nor_gradients(inputs, hidden, bad):
+    layer, lengths = nn.MultiHeadAttention(4, 2, causal=len(inputs) == 1), np.array([2, 3])
+    params = layer.init(KEY, *inputs)
+    valid = np.arange(inputs[-1].shape[1]) < lengths[:, None]
+    named = {'valid_length': jnp.array(lengths)} if hidden == 'valid_length' else {'mask': valid[:, None, None]}
+
+    def total(params, inputs):
+        y = layer.apply(params, *inputs, **named)
+        return (jnp.where(valid[..., None], y, 0) if len(inputs) == 1 else y).sum()
+
+    def answers(value):
+        filled = [x if i == 0 < len(inputs) - 1 else np.where(valid[..., None], x, value) for i, x in enumerate(inputs)]
+        return jax.value_and_grad(total)(params, filled)
+
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), answers(bad), answers(0))
+
+
+@pytest.mark.parametrize('dtype', ['float32', 'float16'])
+def test_an_example_without_valid_elements_is_finite(dtype):
+    layer = nn.MultiHeadAttention(4, 2)
+    params = layer.init(KEY, X, MEMORY)
+    y = layer.apply(params, X.astype(dtype), np.full(MEMORY.shape, np.nan, dtype), valid_length=jnp.array([0, 0]))
+    assert np.isfinite(y).all()

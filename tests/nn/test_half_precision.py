@@ -1,0 +1,63 @@
+"""Gradients in half precision are summed in float32 and rounded once: each layer against float64."""
+
+import functools
+import zlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from layer_cases import CASES, LayerCase
+
+from gluonjax import nn, rnn
+from gluonjax.tree import flatten, nest
+
+BATCH = 1024  # sums in bfloat16 stop growing long before that
+STEPS = (4, 512, 3)  # of sequences: gradients are summed over the steps as well
+MORE = [
+    LayerCase('dense_last_axis', lambda: nn.Dense(3, flatten=False), (64, 200, 3)),
+    LayerCase('embedding_of_few_rows', lambda: nn.Embedding(2, 3), (8192,), differentiable=False),
+    LayerCase('learned_positions_many', lambda: nn.LearnedPositions(9), (BATCH, 4, 3)),
+    LayerCase('conv2d_large', lambda: nn.Conv2D(2, 3, padding=1), (4, 2, 32, 32)),
+    LayerCase('rnn_steps', lambda: rnn.RNN(3, layout='NTC', activation='tanh'), STEPS),
+    LayerCase('lstm_steps', lambda: rnn.LSTM(3, layout='NTC'), STEPS),
+    LayerCase('lstm_projection_steps', lambda: rnn.LSTM(3, layout='NTC', projection_size=2), STEPS),
+    LayerCase('gru_steps', lambda: rnn.GRU(3, layout='NTC'), STEPS),
+    LayerCase('rnn_cell_steps', lambda: rnn.Unroll(rnn.RNNCell(3)), STEPS),
+    LayerCase('lstm_cell_steps', lambda: rnn.Unroll(rnn.LSTMCell(3)), STEPS),
+    LayerCase('lstmp_cell_steps', lambda: rnn.Unroll(rnn.LSTMPCell(3, 2)), STEPS),
+    LayerCase('gru_cell_steps', lambda: rnn.Unroll(rnn.GRUCell(3)), STEPS),
+]
+TRAINED = [case for case in CASES if case.layer().specs(case.input())] + MORE
+
+
+def gradients(layer, params, x, weights, dtype):
+    """By name, of a sum in which each element of the output has its own weight."""
+
+    def total(params):
+        outputs = layer.cast(dtype).apply_train(params, x, key=0)[0]
+        return (outputs.astype(weights.dtype) * weights).sum()
+
+    return flatten(jax.jit(jax.grad(total))(params))
+
+
+@pytest.mark.parametrize('case', TRAINED, ids=lambda case: case.name)
+def test_gradients_are_those_of_float64(case):
+    layer, x = case.layer(), case.input(None if case in MORE else BATCH // np.prod(case.shape[1:2]))
+    random = np.random.RandomState(zlib.crc32(case.name.encode()))
+    with jax.enable_x64(True):
+        plan = layer.specs(x)
+        values = {n: jnp.asarray(random.uniform(0.2, 0.7, s.shape), jnp.bfloat16) for n, s in plan.items()}
+        x = jnp.asarray(x, jnp.bfloat16) if case.differentiable else jnp.asarray(x % 2)
+        like = jax.eval_shape(functools.partial(layer.apply, nest(values)), x)
+        weights = jnp.asarray(random.uniform(0.5, 1.5, like.shape))
+        wide = {name: value.astype('float64') for name, value in values.items()}
+        if case.differentiable:
+            exact = gradients(layer, nest(wide), x.astype('float64'), weights, 'float64')
+        else:
+            exact = gradients(layer, nest(wide), x, weights, 'float64')
+        half = gradients(layer, nest(values), x, weights.astype('float32'), 'bfloat16')
+        largest = max(np.abs(gradient).max() for gradient in exact.values())
+        for name, gradient in exact.items():
+            tolerance = 0.04 * max(np.abs(gradient).max(), 0.02 * largest)
+            np.testing.assert_allclose(half[name].astype('float64'), gradient, rtol=0, atol=tolerance, err_msg=name)
