@@ -5,6 +5,7 @@ import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -71,7 +72,7 @@ class Param(metaclass=_Readable):
     def __post_init__(self) -> None:
         object.__setattr__(self, 'shape', _declared_shape(self.shape))
         try:
-            object.__setattr__(self, 'dtype', jnp.dtype(self.dtype).name)
+            object.__setattr__(self, 'dtype', jnp.dtype(_no_array(self.dtype)).name)
         except TypeError:
             raise ArgumentError('this is no dtype', expected="one such as 'float32'", got=repr(self.dtype)) from None
         if self.init is not None:
@@ -85,6 +86,12 @@ class Param(metaclass=_Readable):
 
     def __repr__(self) -> str:
         return constructor_call(self, hidden=('token', 'frozen'))
+
+
+def _no_array(dtype: Any) -> Any:
+    if isinstance(dtype, np.ndarray | jax.Array):  # NumPy would take the array's own dtype
+        raise TypeError
+    return dtype
 
 
 def _declared_shape(shape: Any) -> Shape | None:
