@@ -24,7 +24,7 @@ from gluonjax.init import Initializer
 from gluonjax.keys import as_key, next_key
 from gluonjax.layer import choose, request
 from gluonjax.param import Leaf, Param, Token
-from gluonjax.ref import Ref, write
+from gluonjax.ref import Ref, note_change, write
 from gluonjax.sampler import Distribution, draw
 from gluonjax.shapes import Shape, is_known, merge_shapes, shape_text
 from gluonjax.tree import Path, items_of
@@ -62,6 +62,7 @@ class Node:
 
     def _changed(self, redeclared: bool = False) -> None:
         """Has the networks around it forget their structures."""
+        note_change()
         for owner, _ in owners_of(self):
             owner._changed(redeclared)
 
@@ -135,7 +136,7 @@ class Parameter(Ref, Node):
 
     def __getstate__(self) -> dict[str, Any]:
         with LOCK:
-            self.handed_out = True
+            hand_out([self])
             return {**vars(self), 'current': self.current, '_owners': []}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -200,7 +201,7 @@ class Parameter(Ref, Node):
             if self.current is None:
                 raise self.missing()
             self.check_not_donated()
-            self.handed_out = True
+            hand_out([self])
             return self.current
 
     def check_not_donated(self) -> None:
@@ -393,7 +394,9 @@ def commit(arrays: Mapping[Parameter, jax.Array], handed_out: bool = True) -> No
 def hand_out(parameters: Iterable[Parameter]) -> None:
     """Notes that somebody outside may hold the arrays, so that nobody donates them."""
     for parameter in parameters:
-        parameter.handed_out = True
+        if not parameter.handed_out:
+            parameter.handed_out = True
+            note_change()
 
 
 def make_private(parameters: Iterable[Parameter]) -> None:

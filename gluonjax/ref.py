@@ -24,7 +24,9 @@ class Ref:
 
 _get = operator.attrgetter('current')
 _set: Callable[[Ref, Any], None] = Ref.current.__set__  # pyright: ignore[reportAttributeAccessIssue]  (a descriptor)
-LATEST = Ref(object())  # holds another object after every write: what was read before may be old
+# Holds another object after every write, and after every change of what was known of values: who holds them, where they
+# belong. While it holds the same one, what was read and found out before is still so.
+LATEST = Ref(object())
 
 
 def read(refs: Iterable[Ref]) -> Values:
@@ -43,6 +45,11 @@ def write(refs: Sequence[Ref], values: Iterable[Any]) -> None:
     del before
 
 
+def note_change() -> None:
+    """Lets nobody rely on what was found out before."""
+    LATEST.current = object()
+
+
 def write_result(
     refs: Sequence[Ref], function: Callable[..., Values], arguments: tuple[Any, ...], then: Iterable[Any] = ()
 ) -> None:
@@ -51,15 +58,15 @@ def write_result(
     So a function may use up (donate) the very values that it replaces.
 
     Args:
-        refs: one for each value that the function returns, and for each of `then`.
+        refs: one for each value that the function returns, and for each of `then`. `LATEST` is to be the last.
         function: what computes the values. If it raises, nothing is set.
         arguments: what it is called with. They are alive until all is written.
         then: further values, which are known before.
 
-    >>> refs = Ref(1), Ref(2), Ref(3)
-    >>> write_result(refs, divmod, (7, 4), then=(0,))
-    >>> read(refs)
-    (1, 3, 0)
+    >>> refs = Ref(1), Ref(2), LATEST
+    >>> write_result(refs, divmod, (7, 4), then=(object(),))
+    >>> read(refs)[:2]
+    (1, 3)
     """
     results = chain.from_iterable(starmap(function, (arguments,)))
-    any(map(_set, chain(refs, (LATEST,)), chain(results, then, (object(),))))  # None, all of them
+    any(map(_set, refs, chain(results, then)))  # None, all of them

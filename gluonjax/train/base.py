@@ -14,6 +14,7 @@ import numpy as np
 
 from gluonjax import checks
 from gluonjax import optimizer as optimizers
+from gluonjax.arrays import admit
 from gluonjax.block import Block, structure_of
 from gluonjax.data.batching import as_arrays, is_used_up, opened, padded, rows_of
 from gluonjax.errors import ArgumentError, CheckpointError, DataError, FrozenError
@@ -22,7 +23,7 @@ from gluonjax.io import checkpoint
 from gluonjax.layer import Layer, leaves_of
 from gluonjax.optimizer.state import parameter_of
 from gluonjax.parameter import LOCK, ParameterDict, commit, hand_out, key_or_next
-from gluonjax.ref import Ref
+from gluonjax.ref import LATEST, Ref
 from gluonjax.structure import Structure
 from gluonjax.train import saving
 from gluonjax.train.batch import Batch
@@ -87,7 +88,8 @@ class BaseTrainer:
         self._begin()
 
     def _begin(self) -> None:
-        self._outcome = Outcome(loss=Ref(), steps=Ref(0), compiled=Ref())
+        self._loss, self._steps, self._current = Ref(), Ref(0), Ref()
+        self._outcome = Outcome(self._loss, self._steps, self._current)
         self._inferences: dict[Any, Inference] = {}  # by what they were made of; those of the last structure
         # The compiled steps of one network, by what of it is trained, and how fast; and what tells that it is that one.
         self._compiled: dict[Any, CompiledStep] = {}
@@ -112,11 +114,7 @@ class BaseTrainer:
 
     def __getstate__(self) -> dict[str, Any]:
         with LOCK:
-            kept = {
-                name: value
-                for name, value in vars(self).items()
-                if name not in ('_outcome', '_inferences', '_compiled', '_network')
-            }
+            kept = {name: value for name, value in vars(self).items() if name not in _MADE_AGAIN}
             kept |= {'_state': saving.packed_key(self._copy_of_state()), '_key': saving.key_in_numbers(self._key)}
             return kept | {'_rows': self._largest(), 'steps': self.steps}
 
@@ -124,7 +122,7 @@ class BaseTrainer:
         steps, state, key = (kept.pop(name) for name in ('steps', '_state', '_key'))
         vars(self).update(kept)
         self._begin()
-        self._outcome.steps.current = steps
+        self._steps.current = steps
         self._state, self._key = saving.unpacked_key(state), saving.key_of_numbers(key)
 
     # Steps.
@@ -132,7 +130,7 @@ class BaseTrainer:
     @property
     def steps(self) -> int:
         """How many steps were done."""
-        return self._outcome.steps.current
+        return self._steps.current
 
     def step(self, *batch: Any) -> jax.Array:
         """One step on a batch: `step(x, y)`, `step(x1, x2, y)`, or a dict of inputs by name with 'label' among them.
@@ -146,14 +144,21 @@ class BaseTrainer:
             ShapeError: if the loss is not one number for each sample, or shapes do not fit. Nothing is changed.
         """
         with LOCK:
-            compiled = self._outcome.compiled.current
-            if compiled is None or compiled.structure is not structure_of(self.net):
-                self._first_step(_as_batch(batch))
-            elif not compiled.repeat(batch):
-                batch = _as_batch(batch)
-                Batch.of(batch)  # refuses what is no batch
-                compiled.step_of_any_size(batch, self._pads)
-            return self._outcome.loss.current
+            compiled = self._current.current
+            if compiled is None or compiled.latest is not LATEST.current or not compiled.repeat(batch):
+                self._step(batch)
+            return self._loss.current
+
+    def _step(self, arguments: tuple[Any, ...]) -> None:
+        """A step after something was changed, or on another kind of batch."""
+        compiled = self._current.current
+        if compiled is None or compiled.structure is not structure_of(self.net):
+            return self._first_step(admit(_as_batch(arguments), 'batch'))
+        compiled.gather()
+        if not compiled.repeat(arguments):
+            batch = admit(_as_batch(arguments), 'batch')
+            Batch.of(batch)  # refuses what is no batch
+            compiled.step_of_any_size(batch, self._pads)
 
     def _first_step(self, batch: Any) -> None:
         """The first step after the network was made or its structure changed."""
@@ -161,7 +166,7 @@ class BaseTrainer:
         refuse_transformation(batch)
         drawn = self._draw_missing(structure, parts)
         params = nest(dict(zip(structure.names, structure.values(drawn), strict=True)))
-        before, old = self._outcome.compiled.current, self._copy_of_state()
+        before, old = self._current.current, self._copy_of_state()
         self._make_compiled(structure, params, batch, old).step_of_any_size(batch, self._pads, drawn)
         if old is not None:
             frozen = [leaf.name for leaf in leaves_of(structure.definition) if not leaf.param.trainable]
@@ -172,11 +177,11 @@ class BaseTrainer:
     def prepare(self, *batch: Any) -> None:
         """Makes the program for such batches, if there is none, without a step."""
         with LOCK:
-            if self._outcome.compiled.current is None:
+            if self._current.current is None:
                 batch = _as_batch(batch)
                 params = nest(self._values(Batch.of(batch)))
                 structure, old = structure_of(self.net), self._copy_of_state()
-                self._outcome.compiled.current = self._make_compiled(structure, params, batch, old)
+                self._current.current = self._make_compiled(structure, params, batch, old)
 
     @property
     def _pads(self) -> bool:
@@ -241,17 +246,17 @@ class BaseTrainer:
         """The next step is compiled, and goes on from this state."""
         self._rows = self._largest()
         self._state, self._compiled = state, {}
-        self._outcome.compiled.current = None
+        self._current.current = None
 
     # The state.
 
     def _held(self) -> TrainState | None:
         """The state without params, whose arrays the next step may donate; what is small waits."""
-        compiled = self._outcome.compiled.current
+        compiled = self._current.current
         return self._state if compiled is None else compiled.state()
 
     def _copy_of_state(self) -> TrainState | None:
-        compiled = self._outcome.compiled.current
+        compiled = self._current.current
         return self._state if compiled is None else compiled.copy_of_state()
 
     @property
@@ -269,7 +274,7 @@ class BaseTrainer:
 
     def _go_on_from(self, state: TrainState, dormant: dict[str, Any] | None = None) -> None:
         self._dormant = dormant or {}
-        compiled = self._outcome.compiled.current
+        compiled = self._current.current
         if compiled is None or not compiled.replace_state(state):
             self._forget_compiled(state)
 
@@ -277,7 +282,7 @@ class BaseTrainer:
     def metrics(self) -> dict[str, Any]:
         """The values of the metrics since they were reset; `fit` resets them in each epoch. It waits for the device."""
         with LOCK:
-            compiled = self._outcome.compiled.current
+            compiled = self._current.current
             if compiled is None:
                 return {}
             states = jax.device_get(compiled.state().metrics)
@@ -288,7 +293,7 @@ class BaseTrainer:
         given = self._options['metrics']
         objects = {m.name: m for m in (given if isinstance(given, list | tuple) else [given]) if hasattr(m, 'take')}
         with LOCK:
-            compiled = self._outcome.compiled.current
+            compiled = self._current.current
             if objects and compiled is not None:
                 states = jax.device_get(compiled.state().metrics)
                 for name, metric in objects.items():
@@ -304,7 +309,7 @@ class BaseTrainer:
     def reset_metrics(self) -> None:
         """Lets the metrics begin again, and the sum of the losses that `fit` shows."""
         with LOCK:
-            compiled = self._outcome.compiled.current
+            compiled = self._current.current
             if compiled is not None:
                 compiled.reset_metrics()
             elif self._state is not None:  # the next program makes them
@@ -343,7 +348,7 @@ class BaseTrainer:
         """
         checks.number('the learning rate', value, least=0)
         with LOCK:
-            compiled = self._outcome.compiled.current
+            compiled = self._current.current
             if compiled is not None:
                 compiled.change_state(lambda state: _with_rate(state, value))
             elif self._state is not None:
@@ -364,7 +369,7 @@ class BaseTrainer:
             PatternError: if nothing matches `select`.
         """
         with LOCK:
-            state, compiled = self.state, self._outcome.compiled.current
+            state, compiled = self.state, self._current.current
             if state is None or compiled is None:
                 return
             leaves = leaves_of(compiled.structure.definition)
@@ -404,7 +409,7 @@ class BaseTrainer:
 
     def find_nonfinite(self, *batch: Any) -> str | None:
         """Where a step on this batch would meet what is not finite; labels that the loss does not take are refused."""
-        compiled, state = self._outcome.compiled.current, self.state
+        compiled, state = self._current.current, self.state
         if state is None or compiled is None:
             return None
         self.check_labels(*batch)
@@ -416,8 +421,8 @@ class BaseTrainer:
         Raises:
             DataError: naming one such label.
         """
-        if self._outcome.compiled.current is not None:
-            self._outcome.compiled.current.check_labels(Batch.of(_as_batch(batch)))
+        if self._current.current is not None:
+            self._current.current.check_labels(Batch.of(_as_batch(batch)))
 
     # Inference.
 
@@ -503,7 +508,7 @@ class BaseTrainer:
 
     def _number_of_inputs(self) -> tuple[int, int] | None:
         """How many inputs by position the network takes at least and at most, as steps or its definition tell."""
-        compiled = self._outcome.compiled.current
+        compiled = self._current.current
         return number_of_inputs(self.net.definition) if compiled is None else (compiled.inputs, compiled.inputs)
 
     def _values(self, batch: Batch) -> dict[str, Any]:
@@ -593,7 +598,7 @@ class BaseTrainer:
             MissingExtraError: without orbax.
         """
         with LOCK:
-            old, structure, compiled = self._copy_of_state(), structure_of(self.net), self._outcome.compiled.current
+            old, structure, compiled = self._copy_of_state(), structure_of(self.net), self._current.current
             declared = saving.declared(structure)
             goes_on = compiled if compiled is not None and compiled.structure is structure else None
             pure = self._make_step(structure) if goes_on is None else goes_on.step
@@ -602,7 +607,7 @@ class BaseTrainer:
             state = saving.state_of(pure, declared, leaves)
             commit(structure.by_name(flatten(state.params)), handed_out=False)
             self._key, self._learning_rate, self._rows = state.key, None, record['rows']
-            self._outcome.steps.current, self.progress = record['steps'], record['progress']
+            self._steps.current, self.progress = record['steps'], record['progress']
             state = state._replace(params={})
             self._go_on_from(state if old is None else state._replace(metrics=saving.continued(old, state).metrics))
             if compiled is not None:
@@ -619,7 +624,7 @@ class BaseTrainer:
 
     def begin_fit(self, resume: bool) -> Progress:
         """The progress of a fit that begins, or goes on."""
-        self._progress.begin(self._outcome.steps, resume)
+        self._progress.begin(self._steps, resume)
         return self._progress
 
     @property
@@ -638,8 +643,12 @@ class BaseTrainer:
 
     def _largest(self) -> int:
         """The number of samples that smaller batches are filled up to."""
-        compiled = self._outcome.compiled.current
+        compiled = self._current.current
         return self._rows if compiled is None else compiled.rows
+
+
+# What a copy of a Trainer makes for itself.
+_MADE_AGAIN = frozenset({'_outcome', '_loss', '_steps', '_current', '_inferences', '_compiled', '_network'})
 
 
 def _placement(

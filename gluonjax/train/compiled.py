@@ -7,6 +7,7 @@ computation: it is handed copies, and the old values stay whole until all is don
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 from operator import attrgetter
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -21,7 +22,7 @@ from gluonjax.errors import BatchMaskError, DataError, TransformationError
 from gluonjax.layer import leaves_of
 from gluonjax.metric.pure import PureMetric
 from gluonjax.parameter import Parameter, commit, copied, is_traced, make_private
-from gluonjax.ref import Ref, Values, read, write, write_result
+from gluonjax.ref import LATEST, Ref, Values, read, write, write_result
 from gluonjax.structure import Structure
 from gluonjax.train.batch import Batch
 from gluonjax.train.layout import Layout
@@ -31,7 +32,6 @@ from gluonjax.train.step import TrainStep
 from gluonjax.tree import flatten, nest
 
 _shape = attrgetter('aval.shape')  # of JAX's arrays only
-_handed_out = attrgetter('handed_out')
 
 Drawn = Mapping[Parameter, jax.Array]
 NOTHING: Drawn = MappingProxyType({})
@@ -73,7 +73,9 @@ class CompiledStep:
         self.inputs = 0  # how many, by position
         self.rows, self.maskable = 0, True  # of the largest batch; whether smaller ones can be filled up
         self.shapes: Values | None = None  # of the largest batch, if it was a tuple of arrays
-        self.own, self.fixed = Ref(), ()  # leaves of the state that a step replaces, and that it only reads
+        self.own: tuple[Ref, ...] = ()  # leaves of the state that a step replaces
+        self.fixed: Values = ()  # and leaves that it only reads
+        self.latest: object = None  # of `LATEST`, as long as nothing has been changed since the last step
         self._may_trace = False
 
     # The state.
@@ -104,29 +106,32 @@ class CompiledStep:
         self.moves = moves[: len(names)]
         self.moving = tuple(p for p, moves in zip(self.structure.parameters, self.moves, strict=True) if moves)
         self.frozen = tuple(p for p, moves in zip(self.structure.parameters, self.moves, strict=True) if not moves)
-        self.refs = (*self.moving, self.own, self.outcome.loss, self.outcome.steps)
         self.layout = Layout(leaves, moves[len(names) :])
+        self.own = tuple(Ref() for _ in self.layout.split(leaves)[0])
         self._hold(leaves)
+        self.groups = self.moving, self.own, self.frozen, self.fixed
+        self.donated = *self.moving, *self.own
+        self.refs = *self.donated, self.outcome.loss, self.outcome.steps, LATEST
         self.run = self._compiled()
 
     def _compiled(self) -> Callable[..., Values]:
-        return jax.jit(self._program, donate_argnums=(0, 1))
+        return jax.jit(self._program, donate_argnums=tuple(range(len(self.donated))))
 
     def _hold(self, leaves: Sequence[Any]) -> None:
         (words, *moving), self.fixed = self.layout.split(leaves)
-        self.own.current = self._placed(words), *moving
+        write(self.own, (self._placed(words), *moving))
 
     def _placed(self, words: Any) -> jax.Array:
         return jnp.array(words)
 
     def state(self) -> TrainState:
         """The state without params, its key in numbers. What is small waits; the next step donates what is large."""
-        words, *moving = self.own.current
+        words, *moving = read(self.own)
         return self.tree.unflatten(self.layout.join((np.asarray(words), *moving), self.fixed))
 
     def change_state(self, change: Callable[[TrainState], TrainState]) -> None:
         """Puts what `change` makes of the state in its place, without waiting."""
-        self._hold(jax.tree.leaves(change(self.tree.unflatten(self.layout.join(self.own.current, self.fixed)))))
+        self._hold(jax.tree.leaves(change(self.tree.unflatten(self.layout.join(read(self.own), self.fixed)))))
 
     def reset_metrics(self) -> None:
         """Lets metrics, and the sum of losses, begin again."""
@@ -135,7 +140,7 @@ class CompiledStep:
 
     def copy_of_state(self) -> TrainState:
         """The state without params, for somebody who keeps it."""
-        leaves = self.layout.join(self.own.current, self.fixed)
+        leaves = self.layout.join(read(self.own), self.fixed)
         state = self.tree.unflatten([copied(leaf) for leaf in leaves])
         return state._replace(key=jax.random.wrap_key_data(state.key, impl=self.impl))
 
@@ -152,20 +157,24 @@ class CompiledStep:
 
     def release(self) -> None:
         """Gives up its arrays, as another compiled step goes on; `replace_state` hands it others."""
-        words, *moving = self.own.current
-        shapes = [jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in (*moving, *self.fixed)]
-        self.own.current, self.fixed = (words, *shapes[: len(moving)]), tuple(shapes[len(moving) :])
+        for ref in self.own[1:]:
+            ref.current = jax.ShapeDtypeStruct(ref.current.shape, ref.current.dtype)
+        self.fixed = tuple(jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in self.fixed)
 
     # Steps.
 
     def repeat(self, batch: tuple[Any, ...]) -> bool:
-        """One step on JAX arrays in the shapes of the largest batch; says whether they are such, and it was done."""
+        """One step on JAX arrays in the shapes of the largest batch; says whether they are such, and it was done.
+
+        Call it while `LATEST` holds `latest`, when nothing has been changed since the last step.
+        """
         try:
-            if tuple(map(_shape, batch)) != self.shapes:
-                return False
+            # most have two arrays, and a step of a small network is so short that this counts
+            pair = len(batch) == 2
+            shapes = (batch[0].aval.shape, batch[1].aval.shape) if pair else tuple(map(_shape, batch))
         except AttributeError:  # arrays of the host, or trees
             return False
-        return self._donate((batch,))
+        return shapes == self.shapes and self._donate(batch)
 
     def step_of_any_size(self, batch: Any, pad: bool, drawn: Drawn = NOTHING) -> None:
         """One step on any batch.
@@ -184,73 +193,84 @@ class CompiledStep:
         rows = rows or 0  # of arrays whose first axes differ nothing is known
         if pad and self.maskable and 0 < rows < self.rows:
             try:
-                return self._step(padded(batch, self.rows), drawn)
+                filled, mask = padded(batch, self.rows)
+                return self._step(filled, drawn, mask)
             except BatchMaskError:
                 self.maskable = False
-        self._step((batch,), drawn)
+        self._step(batch, drawn)
         if rows >= self.rows:
             whole = isinstance(batch, tuple) and all(hasattr(leaf, 'shape') for leaf in batch)
             self.rows, self.shapes = rows, tuple(leaf.shape for leaf in batch) if whole else None
 
-    def _step(self, batch: tuple[Any, ...], drawn: Drawn) -> None:
-        if drawn or self.outcome.compiled.current is not self or not self._donate(batch):
-            self._trace(batch, drawn)
+    def _step(self, batch: Any, drawn: Drawn, *mask: np.ndarray) -> None:
+        ready = not drawn and self.outcome.compiled.current is self
+        if not (ready and self._donate(batch, *mask)):
+            self._trace((batch, *mask), drawn)
 
-    def _donate(self, batch: tuple[Any, ...]) -> bool:
-        """One step on a batch, and maybe its mask, that donates what it replaces, if there is a program for it."""
-        if any(map(_handed_out, self.moving)):
-            make_private(self.moving)
-        own, loss, steps = self.own.current, self.outcome.loss.current, self.outcome.steps.current
-        values, frozen = read(self.moving), read(self.frozen) if self.frozen else ()
+    def gather(self) -> None:
+        """Makes what is to be donated private, and reads what is only read; it holds until something is changed."""
+        make_private(self.moving)
+        self.rest = (*read(self.frozen), *self.fixed)
+        self.latest = LATEST.current
+
+    def _donate(self, batch: Any, *mask: np.ndarray) -> bool:
+        """One step that donates what it replaces, if there is a program for such a batch; says whether it was done."""
+        donated, loss, steps = read(self.donated), self.outcome.loss.current, self.outcome.steps.current
+        self.latest = latest = object()
         try:
-            write_result(self.refs, self.run, (values, own, frozen, self.fixed, *batch), then=(steps + 1,))
+            write_result(self.refs, self.run, (*donated, *self.rest, batch, *mask), (steps + 1, latest))
         except _Untraced:
             return False
         finally:
             traced = isinstance(self.outcome.loss.current, jax.core.Tracer)
             if traced:
-                write(self.refs, (*values, own, loss, steps))
+                write(self.refs, (*donated, loss, steps, object()))
         if traced:
             raise _inside_transformation()
         return True
 
     def _trace(self, batch: tuple[Any, ...], drawn: Drawn) -> None:
-        """One step on a batch of a new kind, on copies."""
+        """One step on a batch of a new kind, and maybe its mask, on copies."""
         refuse_transformation(batch)
         known = dict(zip(self.structure.parameters, self.structure.values(drawn), strict=True))
-        copies = self._copied(tuple(known[p] for p in self.moving), self.own.current)
+        copies = self._copied((*(known[p] for p in self.moving), *read(self.own)))
         self._may_trace = True
         try:
-            results = self.run(*copies, tuple(known[p] for p in self.frozen), self.fixed, *batch)
+            results = self.run(*copies, *(known[p] for p in self.frozen), *self.fixed, *batch)
         finally:
             self._may_trace = False
         commit(drawn, handed_out=False)
-        write((*self.refs, self.outcome.compiled), (*results, self.outcome.steps.current + 1, self))
+        now = self.outcome.steps.current + 1, object(), self
+        write((*self.refs, self.outcome.compiled), (*results, *now))
         for parameter in self.moving:
             parameter.handed_out = False
+        self.gather()
 
-    def _copied(self, values: Values, own: Values) -> tuple[Values, Values]:
-        return _copy((values, own))
+    def _copied(self, values: Values) -> Values:
+        return _copy(values)
 
     # The program.
 
-    def _program(self, moving: Values, own: Values, frozen: Values, fixed: Values, batch: Any, mask: Any = None):
+    def _program(self, *arguments: Any) -> Values:
+        """From what is donated, what is only read, a batch and its mask: what replaces the donated, and the loss."""
         if not self._may_trace:
             raise _Untraced
-        given = {id(leaf) for leaf in jax.tree.leaves((moving, own, frozen, fixed, batch, mask))}
+        given = {id(leaf) for leaf in jax.tree.leaves(arguments)}
 
-        def settled(new, old):
+        def settled(new: Any, old: Any) -> jax.Array:
             """In the old dtype, and an array of its own: what is returned as it came would be somebody else's."""
             new = jax.lax.convert_element_type(new, old.dtype)
             return jnp.copy(new) if id(new) in given else new
 
+        rest = iter(arguments)
+        moving, own, frozen, fixed = (tuple(islice(rest, len(refs))) for refs in self.groups)
         movers, stayers = iter(moving), iter(frozen)
         values = [next(movers if moves else stayers) for moves in self.moves]
         leaves = self.layout.join(own, fixed)
-        new_values, new_leaves, loss = self._next(values, leaves, batch, mask)
+        new_values, new_leaves, loss = self._next(values, leaves, *rest)
         results = [settled(new, old) for new, old, moves in zip(new_values, values, self.moves, strict=True) if moves]
         new_leaves = [settled(new, old) for new, old in zip(new_leaves, leaves, strict=True)]
-        return (*results, self.layout.split(new_leaves)[0], settled(loss, loss))
+        return (*results, *self.layout.split(new_leaves)[0], settled(loss, loss))
 
     def _next(self, values: Sequence[Any], leaves: Sequence[Any], batch: Any, mask: Any = None):
         """The values, the other leaves of the state and the loss after a step."""
@@ -304,13 +324,10 @@ class ShardedStep(CompiledStep):
         super().begin(moved(state, where), batch)
 
     def _compiled(self) -> Callable[..., Values]:
-        self.results = tuple(self.places[p] for p in self.moving), self._place_own()
-        values, own = self.results
-        return jax.jit(self._program, donate_argnums=(0, 1), out_shardings=(*values, own, self.placement.everywhere))
-
-    def _place_own(self) -> Values:
-        moving, _ = self.layout.select(self.own_places)
-        return self.placement.everywhere, *moving
+        everywhere = self.placement.everywhere
+        self.donated_places = (*map(self.places.get, self.moving), everywhere, *self.layout.select(self.own_places)[0])
+        donated = tuple(range(len(self.donated)))
+        return jax.jit(self._program, donate_argnums=donated, out_shardings=(*self.donated_places, everywhere))
 
     def _hold(self, leaves: Sequence[Any]) -> None:
         super()._hold(moved(list(leaves), self.own_places))
@@ -318,11 +335,16 @@ class ShardedStep(CompiledStep):
     def _placed(self, words: Any) -> jax.Array:
         return jax.device_put(words, self.placement.everywhere)
 
-    def _donate(self, batch: tuple[Any, ...]) -> bool:
+    def gather(self) -> None:
+        """As a CompiledStep does, once all values are where they belong."""
         self._place_values()
-        return super()._donate(self.placement.batch(batch))
+        super().gather()
+
+    def _donate(self, batch: Any, *mask: np.ndarray) -> bool:
+        return super()._donate(*self.placement.batch((batch, *mask)))
 
     def _trace(self, batch: tuple[Any, ...], drawn: Drawn) -> None:
+        refuse_transformation(batch)
         self._place_values()
         super()._trace(self.placement.batch(batch), drawn)
 
@@ -332,9 +354,8 @@ class ShardedStep(CompiledStep):
             if parameter.current is not None and parameter.current.sharding != place:
                 parameter.current = jax.device_put(parameter.current, place)
 
-    def _copied(self, values: Values, own: Values) -> tuple[Values, Values]:
-        values = tuple(moved(values, self.results[0]))
-        return jax.jit(_copies, out_shardings=self.results)((values, own))
+    def _copied(self, values: Values) -> Values:
+        return jax.jit(_copies, out_shardings=self.donated_places)(moved(values, self.donated_places))
 
     def _places(self, state: TrainState) -> TrainState:
         return self.placement.state(state, leaves_of(self.structure.definition))

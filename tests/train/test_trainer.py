@@ -44,7 +44,7 @@ def assert_same(got, expected):
 
 
 def programs(trainer):
-    return trainer._outcome.compiled.current.run._cache_size()
+    return trainer._current.current.run._cache_size()
 
 
 def test_the_first_batch_completes_the_network_and_every_step_is_the_pure_one():
@@ -393,11 +393,11 @@ def test_options_that_cannot_be():
 
 def test_what_does_not_move_is_not_donated():
     trainer = trained(1, optimizer=optax.sgd(0.1))
-    compiled = trainer._outcome.compiled.current
-    assert (len(compiled.moving), len(compiled.frozen), len(compiled.own.current), compiled.fixed) == (4, 0, 1, ())
+    compiled = trainer._current.current
+    assert (len(compiled.moving), len(compiled.frozen), len(compiled.own), compiled.fixed) == (4, 0, 1, ())
     trainer.net[0].setattr('grad_req', 'null')
     trainer.step(*BATCH)
-    compiled = trainer._outcome.compiled.current
+    compiled = trainer._current.current
     assert (len(compiled.moving), len(compiled.frozen)) == (2, 2)
 
 
