@@ -1,0 +1,275 @@
+"""Whatever comes between: interrupts, other threads, other programs; the network is always that of a whole step."""
+
+import ctypes
+import os
+import pathlib
+import random
+import subprocess
+import sys
+import threading
+import time
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from gluonjax import Trainer, loss, nn
+
+HERE = pathlib.Path(__file__).parent
+
+
+class First(nn.Block):
+    """Several layers, of which the first gives the output: 8 times the number of steps for an input of ones."""
+
+    def __init__(self):
+        self.layers = [nn.Dense(7, in_units=7) for _ in range(4)]
+
+    def forward(self, x):
+        return self.layers[0](x)
+
+
+def counting(**options):
+    """A Trainer whose parameters are all equal to the number of its steps, as is the state of its optimizer."""
+    net = First()
+    net.initialize('zeros')
+
+    def update(updates, state, params=None):
+        return jax.tree.map(jnp.ones_like, updates), jax.tree.map(lambda leaf: leaf + 1, state)
+
+    optimizer = optax.GradientTransformation(lambda params: jax.tree.map(jnp.zeros_like, params), update)
+    return Trainer(net, lambda out, label: out.sum(1), optimizer, key=0, **options)
+
+
+X, Y = jnp.zeros((4, 7)), jnp.zeros(4)
+
+
+def numbers(tree):
+    return {float(number) for leaf in jax.tree.leaves(tree) for number in np.unique(np.asarray(leaf))}
+
+
+def assert_whole(trainer):
+    assert numbers(trainer.net.params) == numbers(trainer.state.optimizer) == {float(trainer.steps)}
+
+
+LOOP = """
+import os, random, signal, sys, threading, time
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.path.insert(0, sys.argv[1])
+from test_whole_steps import X, Y, assert_whole, counting
+
+trainer = counting()
+trainer.step(X, Y)
+before, caught = trainer.steps, 0
+ended = threading.Event()
+
+def interrupt():
+    source = random.Random(0)
+    for _ in range(int(sys.argv[2])):
+        time.sleep(source.random() * 0.004)
+        asked.wait()
+        asked.clear()
+        os.kill(os.getpid(), signal.SIGINT)
+    ended.set()
+
+asked = threading.Event()
+threading.Thread(target=interrupt, daemon=True).start()
+while not ended.is_set():
+    try:
+        asked.set()
+        while not ended.is_set():
+            trainer.step(X, Y)
+    except KeyboardInterrupt:
+        caught += 1
+        assert_whole(trainer)
+assert trainer.steps > before
+print('whole after', caught)
+"""
+
+
+def test_ctrl_c_at_any_moment():
+    command = [sys.executable, '-c', LOOP, str(HERE), '200']
+    environment = os.environ | {'JAX_PLATFORMS': 'cpu'}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout.split()[-1]) >= 190
+
+
+class Stop(Exception):
+    pass
+
+
+def test_an_exception_from_another_thread_at_any_moment():
+    trainer, caught = counting(), []
+    trainer.step(X, Y)
+
+    def loop():
+        for _ in range(60):
+            try:
+                asked.set()
+                while True:
+                    trainer.step(X, Y)
+            except Stop:
+                caught.append(numbers(trainer.net.params) == {float(trainer.steps)})
+
+    asked, source = threading.Event(), random.Random(1)
+    thread = threading.Thread(target=loop)
+    thread.start()
+    while thread.is_alive():
+        if asked.wait(0.01):
+            asked.clear()
+            time.sleep(source.random() * 0.003)
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(Stop))
+    assert len(caught) == 60
+    assert all(caught)
+    assert_whole(trainer)
+    trainer.step(X, Y)
+    assert_whole(trainer)
+
+
+def test_readers_in_other_threads_see_whole_steps():
+    trainer, failures, stop = counting(), [], threading.Event()
+    trainer.step(X, Y)
+    net, ones = trainer.net, np.ones((3, 7), 'float32')
+    net(ones)
+
+    def look(read):
+        while not stop.is_set():
+            try:
+                read()
+            except BaseException as error:
+                failures.append(error)
+                return
+
+    def read_params():
+        assert len(numbers(net.params)) == 1
+
+    def call():  # 7 inputs of 1 and the bias, times the weight
+        assert len(numbers(net(jnp.asarray(ones)))) == 1
+        assert float(net(jnp.asarray(ones))[0, 0]) % 8 == 0
+
+    def predict():
+        assert numbers(trainer.predict(ones)) <= {8.0 * i for i in range(10**5)}
+
+    def evaluate():
+        assert trainer.evaluate([(ones, np.zeros(3))])['loss'] % 56 == 0
+
+    threads = [threading.Thread(target=look, args=[read]) for read in (read_params, call, predict, evaluate)]
+    for thread in threads:
+        thread.start()
+    end = time.monotonic() + 3
+    while time.monotonic() < end and not failures:
+        trainer.step(X, Y)
+    stop.set()
+    for thread in threads:
+        thread.join()
+    if failures:
+        raise failures[0]
+    assert_whole(trainer)
+
+
+@pytest.mark.parametrize(
+    'use',
+    [
+        lambda net: jax.jit(lambda x: net(x))(X),
+        lambda net: jax.jit(net)(X),
+        lambda net: jax.lax.scan(lambda carry, x: (carry, net(x)), 0, X[None]),
+        lambda net: jax.eval_shape(net, X),
+        lambda net: jax.jit(lambda: net.params)(),
+        lambda net: jax.jit(lambda: net.layers[0].weight.data() + 1)(),
+        lambda net: jax.vmap(net)(X[None]),
+        lambda net: jax.grad(lambda x: net(x).sum())(X),
+    ],
+)
+def test_a_network_in_the_traces_of_others(use, tmp_path):
+    trainer = counting()
+    for _ in range(2):
+        trainer.step(X, Y)
+        use(trainer.net)
+    trainer.step(X, Y)
+    assert_whole(trainer)
+    trainer.save(tmp_path)
+    trainer.step(X, Y)
+    trainer.restore(tmp_path)
+    assert trainer.steps == 3
+    assert_whole(trainer)
+    trainer.step(X, Y)
+    assert_whole(trainer)
+
+
+def test_a_program_that_captured_the_values_keeps_them():
+    trainer = counting()
+    trainer.step(X, Y)
+    program = jax.jit(lambda x: trainer.net(x))
+    ones = jnp.ones((1, 7))
+    first = program(ones)
+    for _ in range(3):
+        trainer.step(X, Y)
+        np.testing.assert_array_equal(program(ones), first)
+
+
+def test_two_trainers_that_share_a_network_take_turns():
+    shared = nn.Dense(5, in_units=4)
+    first, second = (nn.Sequential(), nn.Sequential())
+    base = nn.Sequential(shared)
+    base.initialize('xavier', key=0)
+    first.add(base, nn.Dense(1, in_units=5))
+    second.add(base, nn.Dense(1, in_units=5))
+    for net in (first, second):
+        net.initialize('xavier', key=1)
+    trainers = [Trainer(net, loss.L2Loss(), optax.sgd(0.1), key=0) for net in (first, second)]
+    x, y = jnp.ones((3, 4)), jnp.zeros((3, 1))
+    weights = [np.asarray(base[0].weight.data())]
+    for i in range(6):
+        trainers[i % 2].step(x, y)
+        base(x)
+        weights.append(np.asarray(first[0][0].weight.data()))
+        np.testing.assert_array_equal(weights[-1], second[0][0].weight.data())
+        assert abs(weights[-1] - weights[-2]).max() > 0
+
+
+def test_values_that_a_step_returns_are_its_own():
+    class Remember(nn.Layer):
+        def __init__(self):
+            self.last = nn.Param((4, 7), init='zeros', trainable=False)
+            self.scale = nn.Param((), init='ones')
+
+        def forward(self, x):
+            if self.training:
+                self.last = x
+            return x * self.scale
+
+    net = nn.Sequential(Remember())
+    net.initialize()
+    trainer = Trainer(net, lambda out, label: out.sum(1), optax.sgd(0.1), key=0)
+    batches = [jnp.full((4, 7), float(i)) for i in range(3)]
+    for batch in batches * 2:
+        trainer.step(batch, Y)
+        np.testing.assert_array_equal(net.params['0']['last'], batch)
+    assert not any(batch.is_deleted() for batch in batches)
+
+
+def test_what_a_caller_overwrites_is_not_what_is_trained_on():
+    x, y = np.zeros((256, 512), 'float32'), np.zeros(256, 'float32')
+    net = nn.Sequential(nn.Dense(4, in_units=512))
+    net.initialize('ones')
+    trainer = Trainer(net, lambda out, label: out[:, 0] - label, optax.sgd(0.0), key=0)
+    values = []
+    for i in range(30):
+        x[:], y[:] = i, i
+        values.append(trainer.step(x, y))
+    np.testing.assert_array_equal([float(value) for value in values], [511.0 * i for i in range(30)])
+
+
+@pytest.mark.parametrize('dtypes', [('>f4', '>i4'), ('>f8', '>i8'), ('float32', '>i2')])
+def test_byte_orders(dtypes):
+    x, y = np.arange(8.0, dtype='float32').reshape(4, 2), np.arange(4) % 3
+    native, other = (nn.Sequential(nn.Dense(3, in_units=2)) for _ in range(2))
+    values = []
+    for net, (of_x, of_y) in ((native, ('float32', 'int32')), (other, dtypes)):
+        net.initialize('xavier', key=0)
+        trainer = Trainer(net, loss.SoftmaxCELoss(), 'sgd', key=0)
+        trainer.step(x, y.astype('int32'))
+        values.append([float(trainer.step(x.astype(of_x), y.astype(of_y))) for _ in range(2)])
+    np.testing.assert_allclose(values[0], values[1], rtol=1e-6)
