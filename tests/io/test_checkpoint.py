@@ -54,6 +54,7 @@ def uninterrupted():
 # Resuming.
 
 
+@pytest.mark.optimized
 def test_a_restored_run_is_the_uninterrupted_one_bit_for_bit(uninterrupted, tmp_path):
     losses, numbers = uninterrupted
     assert len({float(value) for value in losses}) == STEPS
@@ -307,6 +308,7 @@ def kill_during_a_save(process, folder):
     raise AssertionError(process.communicate()[1])
 
 
+@pytest.mark.optimized
 def test_a_run_that_is_killed_again_and_again_comes_to_the_same_end(uninterrupted, tmp_path):
     folder = tmp_path / 'run'
     with start(folder, 10**6) as process:
