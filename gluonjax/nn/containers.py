@@ -1,7 +1,7 @@
 """Containers: networks that run their layers otherwise than in a row."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -73,7 +73,7 @@ class Residual(Sequential):
     Array([[1., 1., 1.]], dtype=float32)
     """
 
-    beside = ('shortcut',)
+    beside: ClassVar[tuple[str, ...]] = ('shortcut',)
     shortcut: Any  # a layer or a network, or None
 
     def __init__(self, *layers: Layer | Block, shortcut: Layer | Block | None = None):
