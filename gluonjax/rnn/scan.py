@@ -87,10 +87,11 @@ def plain_recur(
     return scan_steps(lax.scan, step, tuple(inputs), states, valid_length)
 
 
-_recur = jax.custom_jvp(plain_recur, nondiff_argnums=(0,))
+# `plain_recur`, with a faster gradient of the weight.
+recur: jax.custom_jvp[tuple[jax.Array, list[jax.Array]]] = jax.custom_jvp(plain_recur, nondiff_argnums=(0,))
 
 
-@_recur.defjvp
+@recur.defjvp
 def _recur_jvp(equations: Callable[..., list[jax.Array]], primals: Any, tangents: Any) -> Any:
     """The weight's part is one product over all steps, not a sum with a product a step: gradients take less time."""
     inputs, bias, states, weight, rest, valid_length = primals
@@ -107,19 +108,6 @@ def _recur_jvp(equations: Callable[..., list[jax.Array]], primals: Any, tangents
     before = jnp.concatenate([placed_like(states[0], outputs)[None], outputs[:-1]])
     *others, tangent = inputs_tangent
     return (outputs, last), push((*others, tangent + _times(before, weight_tangent)), states_tangent, rest_tangent)
-
-
-def recur(
-    equations: Callable[..., list[jax.Array]],
-    inputs: Sequence[jax.Array],
-    bias: jax.Array | None,
-    states: States,
-    weight: jax.Array,
-    rest: Sequence[jax.Array],
-    valid_length: jax.Array | None,
-) -> tuple[jax.Array, list[jax.Array]]:
-    """`plain_recur`, with a faster gradient of the weight."""
-    return _recur(equations, inputs, bias, states, weight, rest, valid_length)
 
 
 def _times(x: jax.Array, weight: jax.Array) -> jax.Array:
