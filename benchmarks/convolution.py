@@ -1,7 +1,7 @@
-"""Which way of computing a convolution is fastest on this CPU: its output, the gradient of its input, of its weight?
+"""Which algorithm for a convolution is fastest on this CPU: for its output, the gradient of its input, of its weight?
 
-Every way of gluonjax/nn/kernels.py on the shapes of LeNet and ResNet-18 (CIFAR's stem) and some others, channels first,
-in programs of its own for the output and each gradient; PyTorch where it is installed. A star marks what gluonjax
+Every algorithm of gluonjax/nn/kernels.py on the shapes of LeNet and ResNet-18 (CIFAR's stem) and others, with
+channels first, in programs of its own for the output and each gradient; PyTorch where it is installed. A star marks what gluonjax
 chooses. Name shapes as arguments to run only these.
 """
 
@@ -49,14 +49,15 @@ SHAPES = {
 }
 
 
-def ways(groups):
-    dense = kernels.by_patches, kernels.by_rows
-    return {way.__name__: way for way in (kernels.by_xla, *(dense if groups == 1 else [kernels.by_shifts]))}
+def candidates(groups):
+    dense = kernels.by_im2col, kernels.by_row_im2col
+    found = (kernels.by_xla, *(dense if groups == 1 else [kernels.by_shift_and_add]))
+    return {algorithm.__algorithm_: algorithm for algorithm in found}
 
 
-def programs(way, geometry, x, weight):
+def programs(algorithm, geometry, x, weight):
     def f(x, weight):
-        return kernels.convolve_by(kernels.Ways(way, way, way), geometry, x, weight)
+        return kernels.convolve_by(kernels.Algorithms(algorithm, algorithm, algorithm), geometry, x, weight)
 
     return (
         jax.jit(lambda x, weight, _: f(x, weight)),
@@ -91,25 +92,25 @@ def compare(name):
     dy = jax.random.normal(keys[2], kernels.by_xla(x, weight, geometry).shape)
     names = {'x': x, 'weight': weight, 'dy': dy, 'wait': jax.block_until_ready}
     statements, reference = {}, programs(kernels.by_xla, geometry, x, weight)
-    for way, function in ways(groups).items():
+    for algorithm, function in candidates(groups).items():
         for part, program, other in zip(PARTS, programs(function, geometry, x, weight), reference, strict=True):
             agree(program(x, weight, dy), other(x, weight, dy))
-            statements[way, part] = 'wait(f(x, weight, dy))', {**names, 'f': program}
+            statements[algorithm, part] = 'wait(f(x, weight, dy))', {**names, 'f': program}
     peers = available({'torch': lambda: torch_programs(x, weight, dy, stride, padding, groups)})
     for part, program in zip(PARTS, peers.get('torch', ()), strict=False):
         statements['torch', part] = 'f()', {'f': program}
     samples = time_statements(statements, ROUNDS)
-    chosen = kernels.fastest(x.shape, weight.shape, geometry)
+    chosen = kernels.choose_algorithms(x.shape, weight.shape, geometry)
     rows = []
-    for way in dict.fromkeys(way for way, _ in samples):
-        values = [samples[way, part] for part in PARTS]
-        stars = ['*' if getattr(choice, '__name__', '') == way else '' for choice in chosen]
+    for algorithm in dict.fromkeys(algorithm for algorithm, _ in samples):
+        values = [samples[algorithm, part] for part in PARTS]
+        stars = ['*' if getattr(choice, '__algorithm_', '') == algorithm else '' for choice in chosen]
         middles = [f'{1e3 * float(np.median(value)):.3g}{star}' for value, star in zip(values, stars, strict=True)]
-        rows.append([way, *middles, *(f'{1e3 * min(value):.3g}' for value in values)])
+        rows.append([algorithm, *middles, *(f'{1e3 * min(value):.3g}' for value in values)])
     print_table(f'{name}: {SHAPES[name]}', ['', *(f'{p} ms' for p in PARTS), *(f'min {p}' for p in PARTS)], rows)
 
 
 if __name__ == '__main__':
-    assert jnp.ones(1).device.platform == 'cpu', 'the ways differ on CPU only'
+    assert jnp.ones(1).device.platform == 'cpu', 'the algorithms differ on CPU only'
     for shape in sys.argv[1:] or SHAPES:
         compare(shape)
