@@ -1,7 +1,7 @@
 """Convolution and transposed convolution: one N-dimensional implementation, and a thin class for each rank."""
 
 from collections.abc import Iterator, Sequence
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, TypeVar
 
 import jax
 
@@ -15,6 +15,8 @@ from gluonjax.nn.kernels import convolve, convolve_transposed
 from gluonjax.nn.precision import add_bias
 from gluonjax.param import Param
 from gluonjax.shapes import Shape, is_static
+
+_Size = TypeVar('_Size', int, int | None)
 
 
 class _Conv(Layer):
@@ -48,7 +50,8 @@ class _Conv(Layer):
         activations.function(activation)
         self.channels, self.groups = checks.size('channels', channels), checks.size('groups', groups)
         self.in_channels = checks.optional_size('in_channels', in_channels)
-        self.activation, self.use_bias = activation, checks.flag('use_bias', use_bias)
+        self.activation: ActivationLike | None = activation
+        self.use_bias = checks.flag('use_bias', use_bias)
         self.weight = Param(self._weight_shape(self.in_channels), init=weight_initializer)
         if self.use_bias:
             self.bias = Param((self.channels,), init=bias_initializer)
@@ -94,7 +97,7 @@ class _Conv(Layer):
                 raise ArgumentError(f'groups do not divide {name}', expected=f'a divisor of {number}', got=self.groups)
         return in_channels and in_channels // self.groups, self.channels // self.groups
 
-    def _in_layout(self, batch: int | None, channels: int | None, sizes: Sequence[int]) -> Shape:
+    def _in_layout(self, batch: _Size, channels: _Size, sizes: Sequence[_Size]) -> tuple[_Size, ...]:
         return (batch, channels, *sizes) if self.layout[1] == 'C' else (batch, *sizes, channels)
 
     def _axes(self, x: jax.Array) -> Iterator[tuple[str, int, int, int, int]]:

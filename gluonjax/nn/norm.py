@@ -6,6 +6,7 @@ arguments.
 
 import functools
 import math
+from typing import Self
 
 import jax
 import jax.numpy as jnp
@@ -255,7 +256,7 @@ class BatchNorm(_CenteredNorm):
         self.running_mean = Param((self.in_channels,), init=running_mean_initializer, trainable=False)
         self.running_var = Param((self.in_channels,), init=running_variance_initializer, trainable=False)
 
-    def cast(self, dtype: DTypeLike) -> 'BatchNorm':
+    def cast(self, dtype: DTypeLike) -> Self:
         """Half precision is not enough for statistics: as in MXNet, float16 leaves the parameters in float32."""
         return super().cast('float32' if jnp.dtype(dtype) in ('float16', 'bfloat16') else dtype)
 
