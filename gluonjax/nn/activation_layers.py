@@ -10,6 +10,7 @@ from gluonjax.errors import ArgumentError, ShapeError
 from gluonjax.init import Constant, InitializerLike
 from gluonjax.layer import Layer
 from gluonjax.nn.activation import ActivationLike, function, gelu
+from gluonjax.nn.precision import broadcast
 from gluonjax.param import Param
 from gluonjax.shapes import Shape
 
@@ -34,7 +35,7 @@ class Activation(Layer):
         if activation is None:
             raise ArgumentError('Activation needs an activation', remedy='nn.Identity() computes nothing')
         function(activation)
-        self.activation = activation
+        self.activation: ActivationLike = activation
 
     def forward(self, x: jax.Array) -> jax.Array:
         floating(x)
@@ -100,7 +101,7 @@ class PReLU(Layer):
         floating(x)
         x, alpha = promoted(x, self.alpha)
         axes = [-1 if axis == min(1, x.ndim - 1) else 1 for axis in range(x.ndim)]
-        return _leaky(x, alpha.reshape(axes))
+        return _leaky(x, broadcast(alpha.reshape(axes), x.shape))
 
 
 class ELU(Layer):

@@ -107,11 +107,14 @@ def standardize(
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """`(x - mean) / sqrt(var + epsilon)`, mean and variance over some axes, which keep size 1.
 
-    In two passes: squares of deviations lose nothing to a large mean. The derivative is written out, so that the
-    gradient of an input that is constant along these axes is 0, as it should be, also in finite precision.
+    Squares of deviations lose nothing to a large mean, which itself is corrected for the rounding of its long sum. With
+    that, and with the derivative written out, an input that is constant along these axes has output and gradient 0.
     """
-    mean = _mean(x, mask, over, axis_name)
-    var = _mean(jnp.square(x - mean), mask, over, axis_name)
+    shift = _mean(x, mask, over, axis_name)
+    deviations = x - shift
+    correction = _mean(deviations, mask, over, axis_name)
+    var = lax.max(_mean(jnp.square(deviations), mask, over, axis_name) - jnp.square(correction), 0.0)
+    mean = shift + correction
     return (x - mean) * lax.rsqrt(var + epsilon), mean, var
 
 
@@ -120,8 +123,9 @@ def _standardize_jvp(over, epsilon, axis_name, primals, tangents):
     (x, mask), (tangent, _) = primals, tangents
     mean_of = functools.partial(_mean, mask=mask, over=over, axis_name=axis_name)
     y, mean, var = standardize(x, mask, over, epsilon, axis_name)
-    scaled = tangent * lax.rsqrt(var + epsilon)
-    y_tangent = scaled - mean_of(scaled) - y * mean_of(y * scaled)
+    scaled = tangent * lax.rsqrt(var + epsilon)  # first, so that the gradient of y is centred before it is scaled
+    centred = scaled - mean_of(scaled)
+    y_tangent = centred - y * mean_of(y * centred)
     return (y, mean, var), (y_tangent, mean_of(tangent), 2 * mean_of((x - mean) * tangent))
 
 

@@ -110,6 +110,14 @@ def test_an_unknown_name_lists_the_known_ones(make):
 
 
 @pytest.mark.parametrize('dtype', ['bfloat16', 'float16'])
+def test_the_gradient_of_a_learned_slope_is_summed_in_single(dtype):
+    layer = nn.PReLU().cast(dtype)
+    x = jnp.full((8, 1024), -(2**-6), dtype)  # in half precision the sum would stop growing at 256 terms
+    gradient = jax.grad(lambda p: layer.apply(p, x).astype('float32').sum())(layer.init(0, x))['alpha']
+    assert (gradient.dtype, float(gradient[0])) == (dtype, -128)
+
+
+@pytest.mark.parametrize('dtype', ['bfloat16', 'float16'])
 @pytest.mark.parametrize('name', ['GELU', 'GELU tanh'])
 def test_gelu_in_half_precision(name, dtype):
     layer, function, derivative = CLOSED[name]

@@ -169,6 +169,57 @@ def test_half_precision_rounds_once(layer, dtype, random):
     np.testing.assert_allclose(half.astype('float32'), wide, rtol=2 * jnp.finfo(dtype).eps, atol=1e-2)
 
 
+@pytest.mark.parametrize('dtype', ['bfloat16', 'float16'])
+@pytest.mark.parametrize('layer', [nn.Conv2D(3, 3, padding=1), nn.Conv2DTranspose(3, 3, padding=1)])
+def test_half_precision_sums_gradients_in_single(layer, dtype, random):
+    """Each bias has a gradient from 8,192 positions: in half precision their sum would stop growing at 256."""
+    x = jnp.asarray(random.standard_normal((8, 2, 32, 32)), dtype)
+    cotangent = jnp.asarray(random.uniform(0, 2**-6, (8, 3, 32, 32)), dtype)
+    half = layer.cast(dtype)
+    params = half.init(0, x)
+    gradients = jax.jit(lambda p: jax.vjp(lambda p: half.apply(p, x), p)[1](cotangent)[0])(params)
+    with jax.enable_x64(True):
+        wide = layer.cast('float64')
+        x, cotangent, params = jax.tree.map(lambda v: jnp.asarray(np.asarray(v, 'float64')), (x, cotangent, params))
+        expected = jax.vjp(lambda p: wide.apply(p, x), params)[1](cotangent)[0]
+    for name, gradient in gradients.items():
+        assert gradient.dtype == dtype
+        largest = np.abs(expected[name]).max()
+        tolerance = 2 * float(jnp.finfo(dtype).eps)
+        np.testing.assert_allclose(
+            np.asarray(gradient, 'float64'), expected[name], rtol=tolerance, atol=tolerance * largest
+        )
+
+
+SYMBOLIC = {
+    'convolution': nn.Conv2D(3, 3, padding=1, in_channels=2, activation='relu'),
+    'strides': nn.Conv2D(3, 3, 2, 1, in_channels=2),
+    'depthwise': nn.Conv2D(2, 3, groups=2, in_channels=2),
+    'transposed': nn.Conv2DTranspose(3, 4, 2, 1, in_channels=2),
+}
+
+
+@pytest.mark.parametrize('name', SYMBOLIC)
+def test_export_with_symbolic_sizes(name, random):
+    layer = SYMBOLIC[name]
+    params = layer.init(0)
+    shape = jax.export.symbolic_shape('n, 2, h, w')
+    exported = jax.export.export(jax.jit(layer.apply), platforms=['cpu', 'tpu'])(
+        params, jax.ShapeDtypeStruct(shape, 'float32')
+    )
+    for sizes in ((3, 2, 8, 9), (1, 2, 5, 4)):
+        x = random.standard_normal(sizes).astype('float32')
+        np.testing.assert_allclose(exported.call(params, x), layer.apply(params, x), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize('layer', [nn.Conv2D(3, 3, padding=1), nn.Conv2D(3, 1), nn.Conv2D(3, 1, groups=3)])
+def test_no_width(layer):
+    x = jnp.ones((2, 3, 4, 0))
+    with pytest.raises(errors.ShapeError, match='larger than the padded input along W'):
+        layer.init(0, x)
+    assert nn.Conv2D(3, 1, padding=1).apply({'weight': jnp.ones((3, 3, 1, 1)), 'bias': jnp.ones(3)}, x).shape[3] == 2
+
+
 def test_promotion_of_dtypes():
     x = jnp.ones((1, 2, 3, 3), 'bfloat16')
     for layer in (nn.Conv2D(2, 2), nn.Conv2DTranspose(2, 2)):

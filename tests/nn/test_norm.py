@@ -108,6 +108,43 @@ def test_rmsnorm_in_half_precision(dtype, random):
     np.testing.assert_allclose(y, rms(x, -1), rtol=float(jnp.finfo(dtype).eps))
 
 
+@pytest.mark.parametrize('value', [1.0, 0.1, 3.7, 1e3])
+@by_layer
+def test_a_constant_input_has_output_and_gradient_0(name, value):
+    layer, _ = LAYERS[name]
+    x = jnp.full((6, 4, 5, 7), value)
+    params = layer.init(0, x)
+
+    def total(x):
+        return layer.apply_train(params, x)[0].sum()
+
+    for gradient in (jax.grad(total), jax.jit(jax.grad(total))):
+        np.testing.assert_array_equal(gradient(x), jnp.zeros_like(x))
+    np.testing.assert_array_equal(trained(layer, x)[0], jnp.zeros_like(x))
+
+
+@by_layer
+def test_derivatives_of_first_and_second_order(name, random):
+    layer, over = LAYERS[name]
+    with jax.enable_x64(True):
+        x, direction = (jnp.asarray(random.standard_normal((3, 4, 2, 3))) for _ in range(2))
+        layer = layer.cast('float64')
+        params = layer.init(0, x)
+
+        def plain(x):
+            deviations = x - x.mean(over, keepdims=True)
+            return deviations / jnp.sqrt(jnp.square(deviations).mean(over, keepdims=True) + 1e-5)
+
+        def answers(f):
+            def slope(x):
+                return jax.grad(lambda x: jnp.sin(f(x)).sum())(x)
+
+            return f(x), jax.jvp(f, (x,), (direction,))[1], slope(x), jax.jvp(slope, (x,), (direction,))[1]
+
+        ours, expected = answers(lambda x: layer.apply_train(params, x)[0]), answers(plain)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-9), ours, expected)
+
+
 # Laws.
 
 

@@ -157,6 +157,25 @@ def test_an_empty_batch_has_a_gradient(rank):
         assert jax.grad(lambda x, f=layer: f.apply({}, x).sum())(x).shape == x.shape
 
 
+@pytest.mark.parametrize(
+    'layer',
+    [
+        nn.MaxPool2D(),
+        nn.MaxPool2D(3, 2, 1, ceil_mode=True),
+        nn.AvgPool2D(3, 2, 1),
+        nn.AvgPool2D(3, 2, 1, ceil_mode=True, count_include_pad=False),
+        nn.GlobalMaxPool2D(),
+        nn.GlobalAvgPool2D(),
+    ],
+)
+def test_export_with_symbolic_sizes(layer, random):
+    shape = jax.export.symbolic_shape('n, 2, h, w')
+    exported = jax.export.export(jax.jit(layer.apply))({}, jax.ShapeDtypeStruct(shape, 'float32'))
+    for sizes in ((3, 2, 8, 9), (1, 2, 5, 4)):
+        x = random.standard_normal(sizes).astype('float32')
+        np.testing.assert_allclose(exported.call({}, x), layer.apply({}, x), rtol=1e-6)
+
+
 def test_an_order_of_arguments_as_odd_as_mxnets():
     x = jnp.arange(10.0).reshape(1, 5, 2)
     np.testing.assert_array_equal(nn.AvgPool1D(2, 2, 0, 'NWC', True).apply({}, x)[0, :, 0], [1, 5, 8])
