@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -25,6 +25,8 @@ from gluonjax.shapes import is_known, merge_shapes, shape_text, shapes_text
 from gluonjax.static import split
 from gluonjax.tables import table
 from gluonjax.tree import FrozenDict, Path, check_keys, flatten, items_of, map_items, matches, nest, no_match
+
+_Layer = TypeVar('_Layer', bound='Layer')
 
 
 class Spec(NamedTuple):
@@ -166,13 +168,13 @@ class Layer(Bindable, own=True):
         """The identity of this layer's parameters, for `params=` of another layer."""
         return SharedParameters(self._token)
 
-    def share_parameters(self, shared: SharedParameters | Bindable | None = None) -> 'Layer':
+    def share_parameters(self, shared: SharedParameters | Bindable | None = None) -> Self:
         """A copy of this layer that is tied to the layer that `shared` is or comes from; by default to this one."""
         tied = copy.deepcopy(self)
         object.__setattr__(tied, '_token', token_of(self if shared is None else shared))
         return tied
 
-    def cast(self, dtype: DTypeLike) -> 'Layer':
+    def cast(self, dtype: DTypeLike) -> Self:
         """A copy whose floating-point parameters have this dtype; it is the same layer as far as ties go."""
 
         def change(value: Layer | Param) -> Any:
@@ -307,7 +309,7 @@ class Layer(Bindable, own=True):
 # What the facade builds on.
 
 
-def with_fields(layer: Layer, fields: dict[str, Any]) -> Layer:
+def with_fields(layer: _Layer, fields: dict[str, Any]) -> _Layer:
     """A copy with other fields; it is the same layer as far as ties go."""
     changed = copy.copy(layer)
     object.__setattr__(changed, '__dict__', fields)
