@@ -17,7 +17,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
 from gluonjax.shapes import is_static
@@ -282,6 +281,7 @@ class Options(NamedTuple):
     geometry: Geometry
 
 
+Primitive = type(lax.conv_general_dilated_p)  # jax.extend.core, which has it too, is slow to load
 convolution_p = Primitive('convolution')
 
 
