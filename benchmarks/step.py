@@ -2,8 +2,8 @@
 
 Forward, softmax cross-entropy, gradient and update: an MLP 20-256-10 and 24 layers of width 64 at batch 2, where much
 of a step is Python, and LeNet on 64 images. Then `fit` beside the bare loop of `step`. Each step waits for its result;
-with the argument `async` dispatch is asynchronous, and only the last of a hundred is waited for. Name what to run:
-mlp, deep, deep-adam, lenet, fit.
+with the argument `async` dispatch is asynchronous, and only the last of a hundred is waited for. Then steps between
+which one bias is read. Name what to run: mlp, deep, deep-adam, lenet, fit, read.
 """
 
 import functools
@@ -110,11 +110,30 @@ def compare_fit(which):
     report(f'fit of {which}, {EPOCH} steps an epoch', samples, base='the bare loop of step')
 
 
+def compare_reading():
+    """A step, and a step after which one bias is read: 50 small layers with SGD, and two large ones with Adam."""
+    for title, widths, name in (('50 layers of 64', (64,) * 50, 'sgd'), ('two layers of 1500', (1500, 1500), 'adam')):
+        x, y = jax.random.normal(jax.random.key(1), (2, widths[0])), jnp.arange(2)
+        bare, read = (trainer(widths, x, name, RATES[name]) for _ in range(2))
+
+        def reading(x, y, trainer=read):
+            value = trainer.step(x, y)
+            trainer.net[0].bias.data()
+            return value
+
+        names = {'wait': jax.block_until_ready, 'batch': (x, y)}
+        runs = {BY_HAND: bare.step, 'with a bias read': reading}
+        statements = {key: ('wait(run(*batch))', {**names, 'run': run}) for key, run in runs.items()}
+        samples = time_statements(statements, ROUNDS)
+        samples['the bare step'] = samples.pop(BY_HAND)
+        report(f'{title}, {name}', samples, base='the bare step')
+
+
 if __name__ == '__main__':
     words = set(sys.argv[1:])
     is_async = 'async' in words
     jax.config.update('jax_cpu_enable_async_dispatch', is_async)
-    chosen = words - {'async'} or {*MLPS, 'lenet', 'fit'}
+    chosen = words - {'async'} or {*MLPS, 'lenet', 'fit', 'read'}
     for which in MLPS:
         if which in chosen:
             compare_mlps(which, is_async)
@@ -123,3 +142,5 @@ if __name__ == '__main__':
     if 'fit' in chosen:
         compare_fit('mlp')
         compare_fit('deep')
+    if 'read' in chosen:
+        compare_reading()

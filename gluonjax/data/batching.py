@@ -9,8 +9,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 
 from gluonjax import checks
+from gluonjax.arrays import admit
 from gluonjax.errors import ArgumentError, DataError
 
 
@@ -35,7 +37,7 @@ class Batches:
     [[2, 4, 3, 0, 1], [1, 4, 3, 0, 2], [2, 4, 3, 0, 1]]
     """
 
-    def __init__(self, *arrays, batch_size: int, shuffle=None):
+    def __init__(self, *arrays: ArrayLike, batch_size: int, shuffle: Any = None):
         self.arrays = tuple(map(np.asarray, arrays))
         self.batch_size, self.shuffle = checks.size('batch_size', batch_size), shuffle
         shapes = [array.shape for array in self.arrays]
@@ -64,7 +66,7 @@ class Batches:
 batches = Batches
 
 
-def opened(data: Any, epoch: int, name: str = 'data') -> Iterator:
+def opened(data: Any, epoch: int, name: str = 'data') -> Iterator[Any]:
     """The batches of an epoch, of an iterable or of a function of the epoch's number.
 
     Raises:
@@ -125,7 +127,7 @@ def length_of(data: Any) -> int | None:
         return None
 
 
-def as_arrays(batch) -> tuple[Any, ...]:
+def as_arrays(batch: Any) -> tuple[Any, ...]:
     """A batch as `trainer.step(*batch)` takes it. Tensors of other libraries, on the host, become NumPy arrays.
 
     >>> as_arrays([np.ones(2), np.zeros(2)])
@@ -133,7 +135,7 @@ def as_arrays(batch) -> tuple[Any, ...]:
     """
     if type(batch) is tuple and _are_arrays(*map(type, batch)):
         return batch
-    batch = jax.tree.map(_as_array, batch)
+    batch = admit(batch, 'batch')
     return tuple(batch) if isinstance(batch, tuple | list) else (batch,)
 
 
@@ -142,15 +144,9 @@ def _are_arrays(*kinds: type) -> bool:
     return all(issubclass(kind, np.ndarray | jax.Array) for kind in kinds)
 
 
-def _as_array(leaf):
-    if not hasattr(leaf, 'numpy'):
-        return leaf
-    return (leaf.detach().cpu() if hasattr(leaf, 'detach') else leaf).numpy()
-
-
-def ahead(batches: Iterable, count: int, put: Callable) -> Iterator:
+def ahead(batches: Iterable[Any], count: int, put: Callable[[Any], Any]) -> Iterator[Any]:
     """The batches, each put on its way to the device `count` batches before it is asked for."""
-    held: collections.deque = collections.deque()
+    held: collections.deque[Any] = collections.deque()
     for batch in batches:
         held.append(put(batch))
         if len(held) > count:
@@ -158,15 +154,15 @@ def ahead(batches: Iterable, count: int, put: Callable) -> Iterator:
     yield from held
 
 
-def rows_of(batch) -> int | None:
+def rows_of(batch: Any) -> int | None:
     """How many samples a batch has: the size that the first axes of all its arrays share; None if they do not."""
     shapes = {np.shape(leaf)[:1] for leaf in jax.tree.leaves(batch)}
     (rows,) = shapes.pop() if len(shapes) == 1 and () not in shapes else (None,)
     return rows
 
 
-def padded(batch, rows: int) -> tuple[Any, np.ndarray]:
-    """The batch with its last sample repeated until there are `rows`, and which of them count.
+def padded(batch: Any, rows: int) -> tuple[Any, np.ndarray]:
+    """The batch with its last sample repeated until there are `rows`, and which of them are valid.
 
     A repeated sample is a possible one, so that what is computed from it is finite.
 

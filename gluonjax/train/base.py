@@ -448,7 +448,7 @@ class BaseTrainer:
         """As `evaluate`, for data that is a function of the epoch's number, and under a name for errors."""
         inference, values, state, most = self._inference(metrics), {}, None, 0
         for given in opened(data, epoch, name):
-            batch = Batch.of(_as_batch(as_arrays(given)))
+            batch = Batch.of(_as_batch(admit(as_arrays(given), name)))
             if state is None:
                 values = self._values(batch)
                 state = inference.begin(values, batch)

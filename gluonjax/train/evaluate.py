@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gluonjax.arrays import admit
 from gluonjax.data.batching import as_arrays, opened
 from gluonjax.layer import Layer
 from gluonjax.metric import double_float
@@ -82,7 +83,7 @@ def batches_of_inputs(
         (data,) = as_arrays((data,))
         data = [data[start : start + batch_size] for start in range(0, len(data), batch_size)]
     for given in _opened(data):
-        batch = as_arrays(given)
+        batch = admit(as_arrays(given), 'data')
         if isinstance(batch[0], dict):
             yield (), {name: value for name, value in batch[0].items() if name != 'label'}
         else:

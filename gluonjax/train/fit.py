@@ -16,6 +16,7 @@ import jax
 import numpy as np
 
 from gluonjax import checks
+from gluonjax.arrays import admit
 from gluonjax.data.batching import ahead, as_arrays, is_function, is_used_up, length_of, opened
 from gluonjax.errors import ArgumentError, DataError, NonFiniteError
 from gluonjax.train.base import BaseTrainer
@@ -143,7 +144,7 @@ class _TrainingData:
         self._skip(batches, self.now.batch)
         if self.steps is not None:
             batches = itertools.islice(batches, self.steps - self.now.batch)
-        yield from ahead(batches, self.prefetch, jax.device_put) if self.prefetch else batches
+        yield from ahead(batches, self.prefetch, _on_device) if self.prefetch else batches
         if self.steps is not None and self.now.batch < self.steps:
             raise self._ended_early(f'{self.steps} steps, as steps_per_epoch asks')
         if not self.now.batch:
@@ -189,6 +190,10 @@ class _TrainingData:
             remedy='give a list, or a function of the epoch that returns an iterator; '
             'steps_per_epoch= lets one long iterator go on over the epochs',
         )
+
+
+def _on_device(batch: tuple[Any, ...]) -> tuple[Any, ...]:
+    return jax.device_put(admit(batch, 'batch'))
 
 
 def _rows(batch: tuple[Any, ...]) -> int:
