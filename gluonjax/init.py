@@ -20,25 +20,9 @@ from gluonjax.keys import as_key
 from gluonjax.sampler import Distribution
 
 __all__ = [
-    'Bilinear',
-    'Constant',
-    'Distribution',
-    'Initializer',
-    'InitializerLike',
-    'LSTMBias',
-    'Load',
-    'MSRAPrelu',
-    'Mixed',
-    'Normal',
-    'One',
-    'Orthogonal',
-    'Uniform',
-    'Xavier',
-    'Zero',
-    'alias',
-    'create',
-    'register',
-]
+    'Bilinear', 'Constant', 'Distribution', 'Initializer', 'InitializerLike', 'LSTMBias', 'Load', 'MSRAPrelu', 'Mixed',
+    'Normal', 'One', 'Orthogonal', 'Uniform', 'Xavier', 'Zero', 'alias', 'create', 'register',
+]  # fmt: skip
 
 
 def __dir__() -> list[str]:

@@ -152,7 +152,7 @@ def _draw_placed(requests: Sequence[Request]) -> list[jax.Array]:
     return arrays
 
 
-def _sample_alike(request: Request, words) -> jax.Array:
+def _sample_alike(request: Request, words: Any) -> jax.Array:
     return _draw_one(jax.random.wrap_key_data(words, impl='threefry2x32'), request)
 
 
@@ -172,7 +172,7 @@ def _platform() -> str:
     return jax.default_backend() if device is None else getattr(device, 'platform', device)
 
 
-def _through_host_buffers(requests: Sequence[Request], words) -> list[jax.Array]:
+def _through_host_buffers(requests: Sequence[Request], words: Any) -> list[jax.Array]:
     """Blocks of rows through the compiled sampler, scaled into buffers that `device_put` can alias on CPU."""
     buffers = [_aligned_buffer(request.size) for request in requests]
     for base in ('uniform', 'normal'):
@@ -222,7 +222,7 @@ def _halves(offsets: np.ndarray) -> np.ndarray:
     return np.stack([offsets >> 32, offsets & 0xFFFFFFFF], axis=1).astype(np.uint32)
 
 
-def _in_one_program(requests: Sequence[Request], words) -> list[jax.Array]:
+def _in_one_program(requests: Sequence[Request], words: Any) -> list[jax.Array]:
     """One draw over all rows, for traced code and for accelerators."""
     drawn: dict[int, jax.Array] = {}
     for base in ('uniform', 'normal'):
@@ -242,12 +242,7 @@ def _in_one_program(requests: Sequence[Request], words) -> list[jax.Array]:
     ]
 
 
-@functools.partial(jax.jit, static_argnums=0)
-def _sample_block(base: str, words, offsets) -> jax.Array:
-    return _rows(base, words, offsets)
-
-
-def _rows(base: str, words, offsets) -> jax.Array:
+def _rows(base: str, words: Any, offsets: Any) -> jax.Array:
     """Rows of base numbers: row r holds numbers `offsets[r] .. offsets[r] + ROW` of the tensor with key `words[r]`."""
     low = lax.broadcasted_iota(jnp.uint32, (len(offsets), ROW), 1) + offsets[:, 1:]
     high = jnp.broadcast_to(offsets[:, :1], low.shape)
@@ -257,3 +252,6 @@ def _rows(base: str, words, offsets) -> jax.Array:
     if base == 'uniform':
         return doubled - np.float32(1)
     return np.float32(np.sqrt(2)) * lax.erf_inv(jnp.maximum(_LOWEST, doubled + _LOWEST))
+
+
+_sample_block = jax.jit(_rows, static_argnums=0)
