@@ -883,3 +883,16 @@ def test_resetting_forgets_what_is_frozen():
     before = net[0].weight.data()
     trainer.step(*batch)
     np.testing.assert_allclose(net[0].weight.data() - before, -0.1 * gradients['0']['weight'], rtol=1e-5)
+
+
+@pytest.mark.parametrize('precision', [None, 'bfloat16', 'float16'])
+def test_a_whole_training_under_strict_promotion(precision):
+    layers = nn.Conv2D(4, 3), nn.BatchNorm(), nn.MaxPool2D(), nn.Dropout(0.5), nn.Dense(3)
+    net, batch = nn.Sequential(*layers), (jnp.ones((4, 3, 8, 8)), jnp.arange(4) % 3)
+    net.initialize(key=0)
+    options = dict(metrics=['acc', 'ce'], precision=precision, average=0.9, accumulate=2, clip_global_norm=1.0)
+    with jax.numpy_dtype_promotion('strict'):
+        trainer = Trainer(net, loss.SoftmaxCELoss(), 'adam', key=0, **options)
+        for _ in range(2):
+            assert np.isfinite(trainer.step(*batch))
+        assert np.isfinite(list(trainer.evaluate([batch]).values())).all()

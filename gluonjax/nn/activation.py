@@ -6,6 +6,7 @@ from typing import Literal
 import jax
 import jax.numpy as jnp
 
+from gluonjax.checks import at_least_float32
 from gluonjax.errors import ArgumentError
 
 ActivationName = Literal[
@@ -16,7 +17,7 @@ ActivationLike = ActivationName | Callable[[jax.Array], jax.Array]  # what `acti
 
 def gelu(x: jax.Array, approximate: bool = False) -> jax.Array:
     """`jax.nn.gelu`, in float32 at least: the cube of the approximation overflows float16."""
-    return jax.nn.gelu(x.astype(jnp.promote_types(x.dtype, jnp.float32)), approximate).astype(x.dtype)
+    return jax.nn.gelu(x.astype(at_least_float32(x.dtype)), approximate).astype(x.dtype)
 
 
 FUNCTIONS: dict[ActivationName, Callable[[jax.Array], jax.Array]] = {

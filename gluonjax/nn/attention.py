@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax import lax
 from jax.typing import DTypeLike
 
-from gluonjax.checks import flag, floating, known, number, one_of, optional_size, promoted, rank, size
+from gluonjax.checks import at_least_float32, flag, floating, known, number, one_of, optional_size, promoted, rank, size
 from gluonjax.errors import ArgumentError, DTypeError, ShapeError
 from gluonjax.init import InitializerLike
 from gluonjax.layer import Layer
@@ -267,7 +267,7 @@ def _attention(
     """`jax.nn.dot_product_attention` with dropout of the weights, and in any dtype."""
     batch, queries, heads, head_size = query.shape
     keys, kv_heads = key.shape[1:3]
-    wide = jnp.promote_types(query.dtype, jnp.float32)
+    wide = at_least_float32(query.dtype)
     grouped = query.reshape(batch, queries, kv_heads, heads // kv_heads, head_size)
     logits = scale * jnp.einsum('ntkgh,nskh->nkgts', grouped, key, preferred_element_type=wide)
     logits = logits.reshape(batch, heads, queries, keys)

@@ -19,6 +19,7 @@ import numpy as np
 from jax import lax
 from jax.interpreters import ad, batching, mlir
 
+from gluonjax.checks import at_least_float32
 from gluonjax.shapes import is_static
 
 
@@ -314,7 +315,7 @@ def _isolated(algorithm):
     """
 
     def isolated(x, weight, geometry):
-        wide = jnp.promote_types(x.dtype, jnp.float32)
+        wide = at_least_float32(x.dtype)
         x, weight = lax.optimization_barrier(x), lax.convert_element_type(weight, wide)
         y = algorithm(lax.convert_element_type(x, wide), weight, geometry)
         return lax.optimization_barrier(lax.convert_element_type(y, x.dtype))

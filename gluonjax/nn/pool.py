@@ -26,7 +26,7 @@ def mean_in_windows(x: jax.Array, windows: Windows, counted: tuple[int, ...]) ->
         windows: what is summed.
         counted: for each axis, how many elements of the padding on either side count in the mean.
     """
-    wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    wide = x.astype(checks.at_least_float32(x.dtype))
     total = lax.reduce_window(wide, np.zeros((), wide.dtype), lax.add, *windows)
     return (total / _counts(x.shape, windows, counted).astype(wide.dtype)).astype(x.dtype)
 

@@ -6,7 +6,7 @@ import numpy as np
 from jax import lax
 from jax.typing import ArrayLike, DTypeLike
 
-from gluonjax.checks import flag, floating, known, number, optional_size, rank, size
+from gluonjax.checks import at_least_float32, flag, floating, known, number, optional_size, rank, size
 from gluonjax.errors import DTypeError, ShapeError
 from gluonjax.init import InitializerLike
 from gluonjax.layer import Layer
@@ -49,7 +49,7 @@ class SinusoidalPositions(Layer):
     def forward(self, x: jax.Array, positions: ArrayLike = 0) -> jax.Array:
         floating(x)
         rank(x, 3, 'N, T, C')
-        wide = jnp.promote_types(x.dtype, jnp.float32)
+        wide = at_least_float32(x.dtype)
         angles = _angles(_positions(positions, x), _even('C', x.shape[-1], x), self.base, wide)
         cos, sin = _table(angles)
         waves = jnp.stack([sin, cos], -1 if self.interleaved else -2)
@@ -153,7 +153,7 @@ class RotaryPositions(Layer):
         floating(x)
         rank(x, 4, 'N, T, heads, head_size')
         dims = _even('dims', x.shape[-1] if self.dims is None else self.dims, x)
-        wide = jnp.promote_types(x.dtype, jnp.float32)
+        wide = at_least_float32(x.dtype)
         angles = jnp.expand_dims(_angles(_positions(positions, x), dims, self.base, wide), 2)
         cos, sin = _table(angles)
         axis, split = (-1, (dims // 2, 2)) if self.interleaved else (-2, (2, dims // 2))

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import jax
 import jax.numpy as jnp
 
+from gluonjax.checks import at_least_float32
+
 
 def broadcast(array: jax.Array, shape: Sequence[int], dtype: jax.typing.DTypeLike | None = None) -> jax.Array:
     """`jnp.broadcast_to`, whose gradient is the sum over what was broadcast.
@@ -14,7 +16,7 @@ def broadcast(array: jax.Array, shape: Sequence[int], dtype: jax.typing.DTypeLik
         shape: the shape of the result.
         dtype: of the result; by default that of the array.
     """
-    wide = jnp.promote_types(array.dtype, jnp.float32)
+    wide = at_least_float32(array.dtype)
     return jnp.broadcast_to(array.astype(wide), shape).astype(array.dtype if dtype is None else dtype)
 
 
@@ -34,5 +36,5 @@ def rows(table: jax.Array, indices: jax.Array) -> jax.Array:
 def _rows_jvp(primals: tuple[jax.Array, jax.Array], tangents: tuple[jax.Array, jax.Array]):
     """The gradient adds up a row as often as it was read; the table itself is not converted."""
     (table, indices), (tangent, _) = primals, tangents
-    wide = tangent.astype(jnp.promote_types(tangent.dtype, jnp.float32))
+    wide = tangent.astype(at_least_float32(tangent.dtype))
     return rows(table, indices), jnp.take(wide, indices, axis=0, mode='clip').astype(table.dtype)

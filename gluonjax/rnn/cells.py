@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import jax
-import jax.numpy as jnp
 
 from gluonjax import checks
 from gluonjax.init import InitializerLike
@@ -77,7 +76,7 @@ class GatedCell(RecurrentCell):
         checks.rank(inputs, 1 + len(self.state_info()[0]['shape']), 'a sequence')
         product, parameters = self.inputs_product(zero_invalid(inputs, valid_length)), self.step_parameters()
         i2h, *rest = checks.promoted(product, *parameters, *states)
-        wide = [array.astype(jnp.promote_types(array.dtype, jnp.float32)) for array in parameters]
+        wide = [array.astype(checks.at_least_float32(array.dtype)) for array in parameters]
 
         def step(i2h: jax.Array, states: Sequence[jax.Array]) -> list[jax.Array]:
             narrow = [array.astype(like.dtype) for array, like in zip(wide, parameters, strict=True)]

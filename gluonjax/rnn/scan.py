@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from gluonjax.checks import at_least_float32
 from gluonjax.nn.precision import broadcast
 from gluonjax.rnn.states import placed_like
 
@@ -77,7 +78,7 @@ def plain_recur(
         rest: more arrays for the equations.
         valid_length: as for `scan_body`.
     """
-    wide = [array.astype(jnp.promote_types(array.dtype, jnp.float32)) for array in rest]  # sums of gradients, too
+    wide = [array.astype(at_least_float32(array.dtype)) for array in rest]  # sums of gradients, too
 
     def step(inputs: Sequence[jax.Array], states: States) -> list[jax.Array]:
         *others, last = inputs if bias is None else (*inputs, bias[None])

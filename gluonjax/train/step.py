@@ -1,7 +1,6 @@
 """The pure training step: `step(state, batch) -> (state, metrics)` on pytrees. The Trainer runs this very function."""
 
 import dataclasses
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
@@ -98,15 +97,16 @@ class TrainStep:
         gradients, forward = jax.grad(scaled, has_aux=True)(trained)
         gradients = jax.tree.map(jnp.conj, gradients)  # what descends in complex parameters is the conjugate
         gradients = gradients if state.scale is None else jax.tree.map(lambda g: g / scale, gradients)
-        # what optax's transformations with extra arguments ask for, such as line searches; others are not handed it
-        updates, optimizer = tx.with_extra_args_support(self.optimizer).update(
-            gradients,
-            state.optimizer,
-            trained,
-            value=forward.value,
-            grad=gradients,
-            value_fn=lambda trained: self._forward(trained, rest, now, batch, mask).value,
-        )
+        with jax.numpy_dtype_promotion('standard'):  # optax mixes dtypes
+            # what its transformations with extra arguments ask for, such as line searches; others are not handed it
+            updates, optimizer = tx.with_extra_args_support(self.optimizer).update(
+                gradients,
+                state.optimizer,
+                trained,
+                value=forward.value,
+                grad=gradients,
+                value_fn=lambda trained: self._forward(trained, rest, now, batch, mask).value,
+            )
         updated: Any = tx.apply_updates(trained, updates)
         metrics = self._measured(state.metrics, batch, forward.output, mask)
         new = state._replace(
@@ -355,7 +355,7 @@ def per_sample(losses: Any, label: Any) -> jax.Array:
 
 def mean(losses: jax.Array, mask: jax.Array | None = None) -> jax.Array:
     """The mean of the losses of valid samples, in float32 at least."""
-    losses = losses.astype(jnp.promote_types(losses.dtype, jnp.float32))
+    losses = losses.astype(checks.at_least_float32(losses.dtype))
     return losses.mean() if mask is None else jnp.where(mask, losses, 0).sum() / mask.sum()
 
 
@@ -368,11 +368,10 @@ def _if_updated(optimizer: Any, new: Any, old: Any) -> Any:
 
 def _if_finite(watched: Any, new: TrainState, state: TrainState) -> TrainState:
     """The new state if all that is watched is finite; else the old one, with a smaller loss scale."""
-    finite = math.prod(jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(watched))
-    finite = jnp.asarray(finite, bool)
+    finite = jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(watched)]).all()
     kept = jax.tree.map(lambda new, old: new if new is old else jnp.where(finite, new, old), new, state)
     if state.skipped is not None:
-        kept = kept._replace(skipped=state.skipped + ~finite)
+        kept = kept._replace(skipped=state.skipped + (~finite).astype(jnp.int32))
     return kept if state.scale is None else kept._replace(scale=state.scale.after(finite))
 
 
