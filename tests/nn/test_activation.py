@@ -77,6 +77,7 @@ def value_and_slope(layer, x):
     return jax.jit(jax.vmap(jax.value_and_grad(lambda x: layer.apply({}, x))))(x)
 
 
+@pytest.mark.optimized
 @pytest.mark.parametrize(('layer', 'function', 'derivative'), CLOSED.values(), ids=CLOSED)
 def test_values_and_slopes(layer, function, derivative):
     value, slope = value_and_slope(layer, X.astype('float32'))

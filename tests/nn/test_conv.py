@@ -245,7 +245,7 @@ def test_an_empty_batch_has_gradients(rank):
             r'output_padding is too large\n  expected: less than the strides \(2, 2\)\n  got: \(1, 2\)\n  try: a',
         ),
         (lambda: nn.Conv1DTranspose(2, 3, output_padding=1), 'output_padding is too large'),
-        (lambda: nn.Conv2D(2, 3, layout='NCDHW'), r"one of \('NCHW', 'NHWC'\)\n  got: 'NCDHW'"),
+        (lambda: nn.Conv2D(2, 3, layout='NCDHW'), "layout must be one of 'NCHW', 'NHWC'; got 'NCDHW'"),
         (lambda: nn.Conv3D(4, 3, groups=3), r'groups do not divide channels\n  expected: a divisor of 4\n  got: 3'),
         (lambda: nn.Conv1DTranspose(4, 3, groups=2, in_channels=3), 'groups do not divide in_channels'),
         (lambda: nn.Conv3D(2, (3, 3)), r'kernel_size has the wrong length\n  expected: a number or 3 numbers'),
