@@ -1,0 +1,486 @@
+"""Stepper: a network, a loss and an optimizer, as one compiled step, and the state that steps change.
+
+The step is the pure one of `train.step`. The values are in the network's Parameters, always; what else a step changes
+(the optimizer's state, the random key, sums of metrics and losses) is in the `CompiledStep`.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
+
+import jax
+
+from gluonjax import checks
+from gluonjax import optimizer as optimizers
+from gluonjax.arrays import admit
+from gluonjax.block import Block, structure_of
+from gluonjax.errors import ArgumentError, FrozenError
+from gluonjax.hints import missing
+from gluonjax.layer import Layer, leaves_of
+from gluonjax.optimizer.state import parameter_of
+from gluonjax.parameter import LOCK, ParameterDict, commit, hand_out, key_or_next
+from gluonjax.ref import LATEST, Ref
+from gluonjax.structure import Structure
+from gluonjax.train import saving
+from gluonjax.train.batch import Batch
+from gluonjax.train.compiled import CompiledStep, Outcome, ShardedStep, refuse_transformation
+from gluonjax.train.evaluate import Inference
+from gluonjax.train.history import Progress
+from gluonjax.train.sharding import Placement, Rules, moved
+from gluonjax.train.state import Totals, TrainState
+from gluonjax.train.step import Precision, Remat, TrainStep, make_step
+from gluonjax.tree import flatten, matches, nest, no_match
+
+LastBatch = Literal['pad', 'keep', 'discard']
+
+
+_FIXED = ('net', 'loss', 'optimizer', 'last_batch')
+
+
+class Stepper:
+    """The steps of a `Trainer` and its state. `Trainer` says what the arguments are."""
+
+    def __init__(
+        self,
+        net: Block,
+        loss: Callable[..., Any],
+        optimizer: Any = 'sgd',
+        optimizer_params: Mapping[str, Any] | None = None,
+        *,
+        key: Any = None,
+        last_batch: LastBatch = 'pad',
+        mesh: jax.sharding.Mesh | None = None,
+        data_axis: str | tuple[str, ...] = 'data',
+        sharding: Rules | None = None,
+        metrics: Sequence[Any] = (),
+        clip_global_norm: float | None = None,
+        accumulate: int = 1,
+        precision: Precision | None = None,
+        average: float | None = None,
+        remat: Remat = False,
+        skip_nonfinite: bool = False,
+    ):
+        checks.one_of('last_batch', last_batch, ('pad', 'keep', 'discard'))
+        self.net, self.loss, self.last_batch = _network(net), loss, last_batch
+        self.optimizer = optimizers.create(optimizer, **(optimizer_params or {}))
+        self._options: dict[str, Any] = {
+            'metrics': metrics,
+            'clip_global_norm': clip_global_norm,
+            'accumulate': accumulate,
+            'precision': precision,
+            'average': average,
+            'remat': remat,
+            'skip_nonfinite': skip_nonfinite,
+        }
+        make_step(net, loss, self.optimizer, **self._options)  # refuses now what it would refuse at the first step
+        self._placement = _placement(net, mesh, data_axis, sharding)
+        with key_or_next(key) as key:
+            self._key = key
+        self._learning_rate: float | None = None  # what was set before there was a state
+        self._state: TrainState | None = None  # without params; what the next program goes on from
+        self._rows = 0  # of the largest batch before this Trainer was restored
+        self._dormant: dict[str, jax.Array] = {}  # what the optimizer keeps of parameters that are frozen
+        self._progress = Progress()
+        self._begin()
+
+    def _begin(self) -> None:
+        self._loss, self._steps, self._current = Ref(), Ref(0), Ref()
+        self._outcome = Outcome(self._loss, self._steps, self._current)
+        self._inferences: dict[Any, Inference] = {}  # by what they were made of; those of the last structure
+        # The compiled steps of one network, by what of it is trained, and how fast; and what tells that it is that one.
+        self._compiled: dict[Any, CompiledStep] = {}
+        self._network: Any = None
+
+    def __repr__(self) -> str:
+        return f'Trainer({type(self.net).__name__}, {self.loss!r}, {self.optimizer!r})'
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in _FIXED and name in vars(self):
+            raise FrozenError(
+                f'a Trainer keeps the {name} that it was made with',
+                remedy=f'other = Trainer(...) with another {name}; other.state = trainer.state goes on from here',
+            )
+        object.__setattr__(self, name, value)
+
+    def __getattr__(self, name: str) -> Any:
+        """Reached for attributes that are not there."""
+        if name.startswith('_'):
+            raise AttributeError(name)
+        raise missing(type(self).__name__, name, 'a Trainer', dir(type(self)))
+
+    def __getstate__(self) -> dict[str, Any]:
+        with LOCK:
+            kept = {name: value for name, value in vars(self).items() if name not in _MADE_AGAIN}
+            kept |= {'_state': saving.packed_key(self._copy_of_state()), '_key': saving.key_in_numbers(self._key)}
+            return kept | {'_rows': self._largest(), 'steps': self.steps}
+
+    def __setstate__(self, kept: dict[str, Any]) -> None:
+        steps, state, key = (kept.pop(name) for name in ('steps', '_state', '_key'))
+        vars(self).update(kept)
+        self._begin()
+        self._steps.current = steps
+        self._state, self._key = saving.unpacked_key(state), saving.key_of_numbers(key)
+
+    # Steps.
+
+    @property
+    def steps(self) -> int:
+        """How many steps were done."""
+        return self._steps.current
+
+    def step(self, *batch: Any) -> jax.Array:
+        """One step on a batch: `step(x, y)`, `step(x1, x2, y)`, or a dict of inputs by name with 'label' among them.
+
+        Returns:
+            The mean loss over the samples, before the update: a float32 scalar on the device. Nothing waits for it.
+            It is nan if a sample has a label that the loss does not take; that sample has no gradient.
+
+        Raises:
+            UninitializedError: if `net.initialize()` was not called.
+            ShapeError: if the loss is not one number for each sample, or shapes do not fit. Nothing is changed.
+        """
+        with LOCK:
+            compiled = self._current.current
+            if compiled is None or compiled.latest is not LATEST.current or not compiled.repeat(batch):
+                self._step(batch)
+            return self._loss.current
+
+    def _step(self, arguments: tuple[Any, ...]) -> None:
+        """A step after something was changed, or on another kind of batch."""
+        compiled = self._current.current
+        if compiled is None or compiled.structure is not structure_of(self.net):
+            return self._first_step(admit(as_batch(arguments), 'batch'))
+        compiled.gather()
+        if not compiled.repeat(arguments):
+            batch = admit(as_batch(arguments), 'batch')
+            Batch.of(batch)  # refuses what is no batch
+            compiled.step_of_any_size(batch, self._pads)
+
+    def _first_step(self, batch: Any) -> None:
+        """The first step after the network was made or its structure changed."""
+        structure, parts = structure_of(self.net), Batch.of(batch)
+        refuse_transformation(batch)
+        drawn = self._draw_missing(structure, parts)
+        params = nest(dict(zip(structure.names, structure.values(drawn), strict=True)))
+        before, old = self._current.current, self._copy_of_state()
+        self._make_compiled(structure, params, batch, old).step_of_any_size(batch, self._pads, drawn)
+        if old is not None:
+            frozen = [leaf.name for leaf in leaves_of(structure.definition) if not leaf.param.trainable]
+            self._dormant = saving.dormant(old, self._dormant, frozen, structure.names)
+        if before is not None:
+            before.release()
+
+    def prepare(self, *batch: Any) -> None:
+        """Makes the program for such batches, if there is none, without a step."""
+        with LOCK:
+            if self._current.current is None:
+                batch = as_batch(batch)
+                params = nest(self._values(Batch.of(batch)))
+                structure, old = structure_of(self.net), self._copy_of_state()
+                self._current.current = self._make_compiled(structure, params, batch, old)
+
+    @property
+    def _pads(self) -> bool:
+        return self.last_batch != 'keep'
+
+    def _draw_missing(self, structure: Structure, batch: Batch) -> dict[Any, jax.Array]:
+        place = None if self._placement is None else self._placement.params
+        return structure.draw_missing(batch.inputs, batch.named, place)
+
+    def _make_compiled(
+        self, structure: Structure, params: dict[str, Any], batch: Any, old: TrainState | None
+    ) -> CompiledStep:
+        """The compiled step of the network as it is now, with the state as it goes on."""
+        if self._network is not structure.programs:
+            self._network, self._compiled = structure.programs, {}
+        kind = tuple((leaf.param.trainable, p.lr_mult, p.wd_mult) for leaf, p in structure.entries)
+        known = self._compiled.get(kind)
+        if known is not None and old is not None:
+            state = saving.continued(known.initial_state(self._key, params, batch), old, self._dormant)
+            if known.replace_state(state):
+                known.structure = structure
+                known.check_labels(Batch.of(batch))
+                return known
+        step = self._make_step(structure)
+        if self._placement is None:
+            compiled = CompiledStep(structure, step, self._outcome)
+        else:
+            compiled = ShardedStep(structure, step, self._outcome, self._placement)
+        compiled.inspect_batch(params, Batch.of(batch))
+        compiled.rows = self._rows
+        state = compiled.initial_state(self._key, params, batch)
+        if old is not None:
+            state = saving.continued(state, old, self._dormant)
+        elif self._learning_rate is not None:
+            state = _with_rate(state, self._learning_rate)
+        compiled.begin(state, batch)
+        self._compiled[kind] = compiled
+        return compiled
+
+    def _make_step(self, structure: Structure) -> TrainStep:
+        if adding := [leaf.name for leaf, parameter in structure.entries if parameter.grad_req == 'add']:
+            raise ArgumentError(
+                f"grad_req='add' of {adding} asks for gradients that are added up over calls",
+                remedy='Trainer(..., accumulate=n) moves after n steps, by their mean gradient',
+            )
+        parameters = {leaf.name: parameter for leaf, parameter in structure.entries if leaf.param.trainable}
+        rates = {name: parameter.lr_mult for name, parameter in parameters.items() if parameter.lr_mult != 1}
+        decays = {name: parameter.wd_mult for name, parameter in parameters.items() if parameter.wd_mult != 1}
+        optimizer = optimizers.with_multipliers(self.optimizer, rates, decays) if rates or decays else self.optimizer
+        return make_step(structure.definition, self.loss, optimizer, **self._options)
+
+    def change_options(self, **options: Any) -> None:
+        """Changes options of the step (metrics, skip_nonfinite); it is compiled again if they differ from before."""
+        with LOCK:
+            changed = make_step(self.net, self.loss, self.optimizer, **{**self._options, **options})
+            before = make_step(self.net, self.loss, self.optimizer, **self._options)
+            self._options = {**self._options, **options}
+            if (changed.metrics, changed.guarded) != (before.metrics, before.guarded):
+                self._forget_compiled(self._copy_of_state())
+
+    def _forget_compiled(self, state: TrainState | None) -> None:
+        """The next step is compiled, and goes on from this state."""
+        self._rows = self._largest()
+        self._state, self._compiled = state, {}
+        self._current.current = None
+
+    # The state.
+
+    def _held(self) -> TrainState | None:
+        """The state without params, whose arrays the next step may donate; what is small waits."""
+        compiled = self._current.current
+        return self._state if compiled is None else compiled.state()
+
+    def _copy_of_state(self) -> TrainState | None:
+        compiled = self._current.current
+        return self._state if compiled is None else compiled.copy_of_state()
+
+    @property
+    def state(self) -> TrainState | None:
+        """Everything that steps change, as `make_step` has it; None before the first step. It may be assigned."""
+        with LOCK:
+            state = self._copy_of_state()
+            return None if state is None else state._replace(params=self.net.params)
+
+    @state.setter
+    def state(self, state: TrainState) -> None:
+        with LOCK:
+            self.net.params = state.params
+            self._go_on_from(state._replace(params={}, totals=Totals.zero() if state.totals is None else state.totals))
+
+    def _go_on_from(self, state: TrainState, dormant: dict[str, Any] | None = None) -> None:
+        self._dormant = dormant or {}
+        compiled = self._current.current
+        if compiled is None or not compiled.replace_state(state):
+            self._forget_compiled(state)
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """The values of the metrics since they were reset; `fit` resets them in each epoch. It waits for the device."""
+        with LOCK:
+            compiled = self._current.current
+            if compiled is None:
+                return {}
+            states = jax.device_get(compiled.state().metrics)
+            return {name: metric.result(states[name]) for name, metric in compiled.metrics.items()}
+
+    def update_metrics(self) -> None:
+        """Has the metric objects that it was given tell what they are now, as `metrics` does; `fit` calls it."""
+        given = self._options['metrics']
+        objects = {m.name: m for m in (given if isinstance(given, list | tuple) else [given]) if hasattr(m, 'take')}
+        with LOCK:
+            compiled = self._current.current
+            if objects and compiled is not None:
+                states = jax.device_get(compiled.state().metrics)
+                for name, metric in objects.items():
+                    metric.take(compiled.metrics[name], states[name])
+
+    @property
+    def totals(self) -> Totals:
+        """The sums of losses and samples since the metrics were reset. It waits for the device."""
+        with LOCK:
+            state = self._held()
+            return Totals() if state is None else Totals.of(state)
+
+    def reset_metrics(self) -> None:
+        """Lets the metrics begin again, and the sum of the losses that `fit` shows."""
+        with LOCK:
+            compiled = self._current.current
+            if compiled is not None:
+                compiled.reset_metrics()
+            elif self._state is not None:  # the next program makes them
+                self._state = self._state._replace(metrics={}, totals=Totals.zero())
+
+    @property
+    def skipped(self) -> int | None:
+        """How many steps changed nothing, as they were not finite; None unless such steps are skipped."""
+        with LOCK:
+            state = self._held()
+            return None if state is None or state.skipped is None else int(state.skipped)
+
+    @property
+    def scales_loss(self) -> bool:
+        """Whether the loss is scaled, as with float16, where steps that overflow change nothing."""
+        return self._options['precision'] == 'float16'
+
+    @property
+    def learning_rate(self) -> float:
+        """The learning rate of the next step; reading it waits for the device.
+
+        Raises:
+            ArgumentError: if the optimizer keeps none in its state.
+        """
+        with LOCK:
+            state = self._held()
+            if state is None and self._learning_rate is not None:
+                return self._learning_rate
+            return float(optimizers.find_learning_rate(state.optimizer if state else self.optimizer.init({})))
+
+    def set_learning_rate(self, value: float) -> None:
+        """Sets the learning rate from the next step on; nothing compiles again.
+
+        Raises:
+            ArgumentError: if a schedule sets it, the optimizer keeps none in its state, or it is no number from 0 on.
+        """
+        checks.number('the learning rate', value, least=0)
+        with LOCK:
+            compiled = self._current.current
+            if compiled is not None:
+                compiled.change_state(lambda state: _with_rate(state, value))
+            elif self._state is not None:
+                self._state = _with_rate(self._state, value)
+            else:
+                optimizers.with_learning_rate(self.optimizer.init({}), value)  # refuses what cannot be set
+                self._learning_rate = float(value)
+
+    def reset_optimizer(self, select: str | None = None) -> None:
+        """Begins again with the optimizer's state of chosen parameters, as for parameters that were drawn again.
+
+        What the optimizer keeps of no parameter, such as a count of steps, begins again without `select` only.
+
+        Args:
+            select: a pattern (`re.match` on names); all parameters without one.
+
+        Raises:
+            PatternError: if nothing matches `select`.
+        """
+        with LOCK:
+            state, compiled = self.state, self._current.current
+            if state is None or compiled is None:
+                return
+            leaves = leaves_of(compiled.structure.definition)
+            chosen = {leaf.name for leaf in leaves if select is None or matches(select, leaf.names)}
+            if not chosen:
+                raise no_match(str(select), leaves)
+            fresh = compiled.step.optimizer.init(compiled.step.layer.partition(state.params)[0])
+            names = list(flatten(state.params))
+
+            def begin_again(path: Any, new: Any, old: Any) -> Any:
+                return new if select is None or parameter_of(path, names) in chosen else old
+
+            optimizer = jax.tree_util.tree_map_with_path(begin_again, fresh, state.optimizer)
+            others = [name for name in names if select is not None and name not in chosen]
+            dormant = saving.of_parameters(self._dormant, others, names)
+            self._go_on_from(state._replace(params={}, optimizer=optimizer), dormant)
+
+    @property
+    def average(self) -> dict[str, Any]:
+        """The params with the moving average in place of the trainable ones, for `net.apply`.
+
+        Raises:
+            ArgumentError: if the Trainer keeps none.
+        """
+        state = self.state
+        if state is None or state.average is None:
+            raise ArgumentError(
+                'this Trainer keeps no average', remedy='Trainer(..., average=0.999); it begins with the first step'
+            )
+        values = {**flatten(state.params), **flatten(state.average)}
+        return nest({name: values[name] for name in structure_of(self.net).names})
+
+    @property
+    def skips_nonfinite(self) -> bool:
+        """Whether a step whose loss or gradient is not finite changes nothing."""
+        return self._options['skip_nonfinite']
+
+    def find_nonfinite(self, *batch: Any) -> str | None:
+        """Where a step on this batch would meet what is not finite; labels that the loss does not take are refused."""
+        compiled, state = self._current.current, self.state
+        if state is None or compiled is None:
+            return None
+        self.check_labels(*batch)
+        return compiled.step.find_nonfinite(state, Batch.of(as_batch(batch)))
+
+    def check_labels(self, *batch: Any) -> None:
+        """Refuses labels that the loss does not take; before the first step, which looks itself, it does nothing.
+
+        Raises:
+            DataError: naming one such label.
+        """
+        if self._current.current is not None:
+            self._current.current.check_labels(Batch.of(as_batch(batch)))
+
+    def _values(self, batch: Batch) -> dict[str, Any]:
+        """The network's values of one moment, by name; shapes that are unknown are inferred from the batch."""
+        with LOCK:
+            structure = structure_of(self.net)
+            commit(self._draw_missing(structure, batch), handed_out=False)
+            for parameter in structure.parameters:
+                parameter.check_not_donated()
+            hand_out(structure.parameters)
+            values = dict(zip(structure.names, structure.values(), strict=True))
+            if self._placement is None:
+                return values
+            placed = moved(values, self._placement.params(leaves_of(structure.definition)))
+            commit(structure.by_name({name: value for name, value in placed.items() if value is not values[name]}))
+            return placed
+
+    def _largest(self) -> int:
+        """The number of samples that smaller batches are filled up to."""
+        compiled = self._current.current
+        return self._rows if compiled is None else compiled.rows
+
+
+# What a copy of a Trainer makes for itself.
+_MADE_AGAIN = frozenset({'_outcome', '_loss', '_steps', '_current', '_inferences', '_compiled', '_network'})
+
+
+def _placement(
+    net: Block, mesh: jax.sharding.Mesh | None, data_axis: str | tuple[str, ...], rules: Rules | None
+) -> Placement | None:
+    """Where arrays belong; rules that do not fit what is known of the network are refused now."""
+    if mesh is None and rules is None:
+        return None
+    if mesh is None:
+        raise ArgumentError(
+            'rules of sharding need a mesh', remedy='Trainer(..., mesh=jax.make_mesh(...), sharding={...})'
+        )
+    placement = Placement(mesh, data_axis, rules)
+    if leaves := leaves_of(net.definition):
+        placement.params(leaves)
+    return placement
+
+
+def _network(net: Any) -> Block:
+    if isinstance(net, ParameterDict):
+        raise ArgumentError(
+            'a Trainer takes the network and the loss, not the parameters',
+            got='a ParameterDict',
+            remedy='Trainer(net, loss, optimizer, optimizer_params); trainer.step(x, y) computes the gradients too',
+        )
+    if not isinstance(net, Block):
+        raise ArgumentError(
+            'a Trainer trains a network',
+            expected='an nn.Block, such as nn.Sequential',
+            got=repr(net),
+            remedy='nn.Sequential(layer)' if isinstance(net, Layer) else None,
+        )
+    return net
+
+
+def _with_rate(state: TrainState, value: float) -> TrainState:
+    return state._replace(optimizer=optimizers.with_learning_rate(state.optimizer, value))
+
+
+def as_batch(arguments: tuple[Any, ...]) -> Any:
+    """A batch given whole, or in parts."""
+    return arguments[0] if len(arguments) == 1 else arguments
