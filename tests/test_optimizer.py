@@ -16,7 +16,7 @@ import optax
 import pytest
 from golden.optimizer_cases import CLASSES, HIDDEN, INPUTS, OPTIMIZERS, RECORDED, STEPS
 
-from gluonjax import Trainer, errors, init, loss, lr_scheduler, make_step, nn, optimizer
+from gluonjax import Trainer, errors, init, loss, lr_scheduler, make_step, metric, nn, optimizer
 from gluonjax.optimizer import transforms
 from gluonjax.tree import flatten, nest
 
@@ -890,7 +890,8 @@ def test_a_whole_training_under_strict_promotion(precision):
     layers = nn.Conv2D(4, 3), nn.BatchNorm(), nn.MaxPool2D(), nn.Dropout(0.5), nn.Dense(3)
     net, batch = nn.Sequential(*layers), (jnp.ones((4, 3, 8, 8)), jnp.arange(4) % 3)
     net.initialize(key=0)
-    options = dict(metrics=['acc', 'ce'], precision=precision, average=0.9, accumulate=2, clip_global_norm=1.0)
+    measured = ['acc', metric.CrossEntropy(from_logits=True)]
+    options = dict(metrics=measured, precision=precision, average=0.9, accumulate=2, clip_global_norm=1.0)
     with jax.numpy_dtype_promotion('strict'):
         trainer = Trainer(net, loss.SoftmaxCELoss(), 'adam', key=0, **options)
         for _ in range(2):
