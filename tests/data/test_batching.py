@@ -12,7 +12,7 @@ from gluonjax.data import batching
 class Tensor:
     """As much of a PyTorch tensor as is needed."""
 
-    shape = (2,)
+    shape, dtype = (2,), 'torch.int64'
 
     def __init__(self, values):
         self.values = np.asarray(values)

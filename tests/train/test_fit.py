@@ -184,7 +184,7 @@ def test_predict_leaves_labels_out():
     trainer.step(X, Y)
     np.testing.assert_allclose(trainer.predict(batches), trainer.net(X), rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(trainer.predict([(X,)]), trainer.net(X), rtol=1e-5, atol=1e-6)
-    assert number_of_inputs(nn.BatchNorm()) == 1
+    assert number_of_inputs(nn.BatchNorm()) == (1, 1)
     assert number_of_inputs(nn.Sequential().definition) is None
 
 
