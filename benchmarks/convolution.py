@@ -52,7 +52,7 @@ SHAPES = {
 def candidates(groups):
     dense = kernels.by_im2col, kernels.by_row_im2col
     found = (kernels.by_xla, *(dense if groups == 1 else [kernels.by_shift_and_add]))
-    return {algorithm.__algorithm_: algorithm for algorithm in found}
+    return {algorithm.__name__: algorithm for algorithm in found}
 
 
 def programs(algorithm, geometry, x, weight):
@@ -104,7 +104,7 @@ def compare(name):
     rows = []
     for algorithm in dict.fromkeys(algorithm for algorithm, _ in samples):
         values = [samples[algorithm, part] for part in PARTS]
-        stars = ['*' if getattr(choice, '__algorithm_', '') == algorithm else '' for choice in chosen]
+        stars = ['*' if getattr(choice, '__name__', '') == algorithm else '' for choice in chosen]
         middles = [f'{1e3 * float(np.median(value)):.3g}{star}' for value, star in zip(values, stars, strict=True)]
         rows.append([algorithm, *middles, *(f'{1e3 * min(value):.3g}' for value in values)])
     print_table(f'{name}: {SHAPES[name]}', ['', *(f'{p} ms' for p in PARTS), *(f'min {p}' for p in PARTS)], rows)
