@@ -1,12 +1,15 @@
-"""The house: imports point one way, start-up is light, and what is public is documented."""
+"""How the library is laid out: imports point one way, names stay private, functions are short, start-up is light."""
 
 import ast
 import importlib
 import inspect
+import io
 import pathlib
 import pkgutil
 import subprocess
 import sys
+import tokenize
+from collections import defaultdict
 
 import pytest
 
@@ -15,53 +18,42 @@ import gluonjax
 ROOT = pathlib.Path(gluonjax.__file__).parent
 # Each may import what stands before it. What shares a line knows nothing of its neighbours.
 ORDER = [
-    ['errors'],
-    ['autograd', 'describe'],
-    ['draw', 'frozen'],
+    ['errors', 'ref'],
+    ['arrays', 'autograd', 'checks', 'config', 'hints', 'keys', 'shapes', 'static', 'tables', 'tree'],
+    ['sampler'],
     ['init'],
-    ['tree'],
-    ['binding'],
+    ['param'],
+    ['run'],
     ['layer'],
     ['parameter'],
-    ['picture', 'ties'],
+    ['structure'],
     ['block'],
-    ['nn.checks'],
-    ['nn.activation', 'nn.kernels'],
-    ['nn.activation_layers'],
-    [
-        f'nn.{family}'
-        for family in ('conv', 'dense', 'dropout', 'embedding', 'norm', 'pool', 'position', 'repeat', 'reshape')
-    ],
-    ['nn.attention', 'nn.sequential'],
-    ['nn.containers'],
     ['nn'],
-    ['rnn.steps'],
-    ['rnn.cells'],
-    ['rnn.conv_cells', 'rnn.layers', 'rnn.modifiers'],
-    ['loss', 'lr_scheduler', 'metric.sums', 'optimizer.pieces', 'optimizer.state'],
-    ['metric.definition', 'optimizer.base'],
-    ['metric.eval_metric', 'optimizer.adaptive', 'optimizer.descent'],
-    ['metric.classification', 'metric.composite', 'metric.likelihood', 'metric.regression'],
-    ['rnn', 'metric', 'optimizer'],
-    ['feed', 'sharding'],
-    ['history', 'step'],
-    ['io', 'program'],
-    ['callback'],
-    ['fit'],
-    ['trainer'],
+    ['rnn'],
+    ['loss', 'lr_scheduler', 'metric'],
+    ['optimizer'],
+    ['data', 'io'],
+    ['train'],
     ['model_zoo'],
-    [''],
+    ['mx'],
+    ['__main__'],
 ]
 RANK = {name: rank for rank, names in enumerate(ORDER) for name in names}
 # Start-up is why these are imported where they are used.
 LAZY = {
-    ('callback', 'rich.progress'),
-    ('callback', 'tensorboardX'),
-    ('history', 'matplotlib.figure'),
-    ('binding', 'jax.extend.core'),
+    ('hints', 'tomllib'),
     ('io.checkpoint', 'orbax.checkpoint'),
-    ('loss', 'optax'),
+    ('optimizer.transforms', 'optax'),
+    ('param', 'jax.extend.core'),
+    ('train.callback', 'tensorboardX'),
+    ('train.history', 'matplotlib.figure'),
+    ('train.progress', 'rich.progress'),
 }
+CORE = ('nn.dense', 'nn.sequential')  # with all that they reach
+READ_FIRST = ('errors', 'init', 'param', 'run', 'layer', 'parameter', 'structure', 'block', *CORE)
+LONGEST_FUNCTION = 40
+LARGEST_CORE = 2000
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 def name_of(path):
@@ -70,15 +62,12 @@ def name_of(path):
 
 
 FILES = {name_of(path): path for path in sorted(ROOT.rglob('*.py'))}
+TREES = {name: ast.parse(path.read_text()) for name, path in FILES.items()}
 
 
 def imports(tree):
-    """(module imported, the node) for every import that a piece of code executes."""
-    nodes = set(ast.walk(tree))
-    for node in set(nodes):
-        if isinstance(node, ast.If) and ast.unparse(node.test) == 'TYPE_CHECKING':
-            nodes -= set(ast.walk(node))
-    for node in nodes:
+    """(module imported, the node) for every import in a piece of code, those for type checkers among them."""
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from ((alias.name, node) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -88,44 +77,144 @@ def imports(tree):
                 yield below if below.removeprefix('gluonjax.') in FILES else node.module, node
 
 
-def rank(name):
-    """The rank of a module, or of the package that it belongs to."""
-    return RANK[name] if name in RANK else RANK[name.partition('.')[0]]
+def imported(name):
+    """The modules of gluonjax that a module imports; a package that re-exports its own modules has none of them."""
+    own = f'{name}.' if FILES[name].name == '__init__.py' and name else ''
+    modules = {module.removeprefix('gluonjax.') for module, _ in imports(TREES[name]) if module.startswith('gluonjax.')}
+    return {module for module in modules & set(FILES) if not (own and module.startswith(own))}
+
+
+def package(name):
+    return name.partition('.')[0]
 
 
 @pytest.mark.parametrize('name', [name for name in FILES if name])
 def test_imports_point_one_way(name):
-    for module, node in imports(ast.parse(FILES[name].read_text())):
-        if module.partition('.')[0] == 'gluonjax' and module != 'gluonjax':
-            other = module.removeprefix('gluonjax.')
-            assert rank(other) < rank(name) or (
-                other.partition('.')[0] == name.partition('.')[0] and other not in RANK
-            ), f'{name} imports {other} in line {node.lineno}'
+    for module, node in imports(TREES[name]):
+        other = package(module.removeprefix('gluonjax.'))
+        if package(module) == 'gluonjax' and module != 'gluonjax' and other != package(name):
+            assert RANK[other] < RANK[package(name)], f'{name} imports {module} in line {node.lineno}'
 
 
 def test_no_file_stands_outside_the_order():
-    assert [
-        name for name in FILES if name not in RANK and name.partition('.')[0] not in ('rnn', 'io', 'model_zoo')
-    ] == []
+    assert {package(name) for name in FILES if name} <= set(RANK)
+
+
+def test_no_imports_run_in_a_circle():
+    edges = {name: imported(name) for name in FILES if name}
+    finished, circles = set(), []
+
+    def visit(name, way):
+        if name in way:
+            circles.append([*way[way.index(name) :], name])
+        elif name not in finished:
+            for other in sorted(edges[name]):
+                visit(other, [*way, name])
+            finished.add(name)
+
+    for name in edges:
+        visit(name, [])
+    assert circles == []
+
+
+def defined_names(tree):
+    """Names that a module defines: functions, classes, attributes that it sets, fields, slots and keywords."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            yield node.name
+        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+            yield node.attr
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            yield node.id
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
+        elif isinstance(node, ast.keyword) and node.arg:
+            yield node.arg
+
+
+def is_private(name):
+    return name.startswith('_') and not name.startswith('__')
+
+
+DEFINED = {name: {found for found in defined_names(tree) if is_private(found)} for name, tree in TREES.items()}
+
+
+@pytest.mark.parametrize('name', FILES)
+def test_private_names_stay_in_their_module(name):
+    elsewhere = set().union(*(names for module, names in DEFINED.items() if module != name)) - DEFINED[name]
+    used = [
+        f'{node.attr} in line {node.lineno}'
+        for node in ast.walk(TREES[name])
+        if isinstance(node, ast.Attribute) and node.attr in elsewhere
+    ]
+    for node in ast.walk(TREES[name]):
+        if isinstance(node, ast.ImportFrom) and package(node.module or '') == 'gluonjax':
+            used += [f'{alias.name} in line {node.lineno}' for alias in node.names if is_private(alias.name)]
+    assert used == []
+
+
+def lines_of_code(name):
+    """The numbers of a module's lines that are neither blank nor a comment nor a docstring."""
+    blank = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
+    lines = set()
+    for token in tokenize.generate_tokens(io.StringIO(FILES[name].read_text()).readline):
+        if token.type not in blank:
+            lines.update(range(token.start[0], token.end[0] + 1))
+    for node in ast.walk(TREES[name]):
+        if (
+            isinstance(node, (ast.Module, ast.ClassDef, *FUNCTIONS))
+            and ast.get_docstring(node, clean=False) is not None
+        ):
+            docstring = node.body[0]
+            lines -= set(range(docstring.lineno, docstring.end_lineno + 1))
+    return lines
+
+
+@pytest.mark.parametrize('name', FILES)
+def test_no_function_is_long(name):
+    lines = lines_of_code(name)
+    lengths = {
+        f'{node.name} in line {node.lineno}': len(lines & set(range(node.body[0].lineno, node.end_lineno + 1)))
+        for node in ast.walk(TREES[name])
+        if isinstance(node, FUNCTIONS)
+    }
+    assert {function: length for function, length in lengths.items() if length > LONGEST_FUNCTION} == {}
+
+
+def test_the_core_is_small():
+    reached, ahead = set(), list(CORE)
+    while ahead:
+        name = ahead.pop()
+        if name not in reached and FILES[name].name != '__init__.py':
+            reached.add(name)
+            ahead += imported(name)
+    sizes = {name: len(lines_of_code(name)) for name in reached}
+    assert {'sampler', 'init', 'layer', 'block'} <= set(sizes)
+    assert sum(sizes.values()) <= LARGEST_CORE, sizes
+
+
+def test_what_a_newcomer_reads_first_is_there_and_short():
+    for name in READ_FIRST:
+        assert len(FILES[name].read_text().splitlines()) < 700, name
 
 
 def test_no_drawers_for_odds_and_ends():
     assert not [name for name in FILES if {'utils', '_src', 'util', 'helpers', 'misc'} & set(name.split('.'))]
 
 
-@pytest.mark.parametrize('name', FILES)
-def test_no_import_inside_a_function_but_the_ones_that_keep_start_up_fast(name):
-    tree = ast.parse(FILES[name].read_text())
-    functions = [
-        node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
-    ]
-    inside = {(name, module) for function in functions for module, _ in imports(function)}
-    assert inside <= LAZY
+def test_no_import_inside_a_function_but_the_ones_that_keep_start_up_fast():
+    found = defaultdict(list)
+    for name, tree in TREES.items():
+        for function in ast.walk(tree):
+            if isinstance(function, (*FUNCTIONS, ast.Lambda)):
+                for module, node in imports(function):
+                    found[name, module].append(node.lineno)
+    assert set(found) == LAZY
 
 
 @pytest.mark.parametrize('name', FILES)
 def test_errors_are_never_raised_by_assert(name):
-    lines = [node.lineno for node in ast.walk(ast.parse(FILES[name].read_text())) if isinstance(node, ast.Assert)]
+    lines = [node.lineno for node in ast.walk(TREES[name]) if isinstance(node, ast.Assert)]
     assert lines == []
 
 
@@ -144,12 +233,6 @@ def test_start_up_is_light(code):
     loaded = run.stdout.split()
     assert 'gluonjax' in loaded
     assert [module for module in loaded if any(f'{module}.'.startswith(f'{name}.') for name in heavy)] == []
-
-
-def test_six_files_can_be_read_in_one_sitting():
-    for name in ('errors', 'init', 'layer', 'block', 'nn.dense', 'nn.sequential'):
-        assert name in FILES
-        assert len(FILES[name].read_text().splitlines()) < 900
 
 
 def modules():
