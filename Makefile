@@ -95,7 +95,7 @@ $(VENV)/.made:
 	printf '%b\n' "gluonjax needs Python 3.11 or newer. Tried:$$tried" \
 	    'Install one, or name it: make test PYTHON=/path/to/python3.12' >&2; exit 1
 
-# A .venv of another Python than the one asked for is made anew.
+# A .venv of another Python than the one asked for is made again.
 ifneq ($(PYTHON),)
 VERSION := -c 'import sys; print(sys.version)'
 ifneq ($(shell $(PYTHON) $(VERSION) 2>/dev/null),$(shell $(BIN)/python $(VERSION) 2>/dev/null))

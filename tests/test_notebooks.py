@@ -178,6 +178,12 @@ def test_demo(elsewhere):
     assert seconds < 60
 
 
+def test_make_demo_runs_it():
+    command = ['make', '--dry-run', 'demo']
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.rstrip().endswith('python notebooks/digits.py')
+
+
 @pytest.mark.parametrize('missing', ['sklearn', 'rich', 'matplotlib'])
 def test_demo_names_the_extra_that_is_missing(elsewhere, missing):
     code = f'import runpy, sys; sys.modules[{missing!r}] = None; runpy.run_path({str(ROOT / "notebooks/digits.py")!r})'
