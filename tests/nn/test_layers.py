@@ -133,9 +133,9 @@ def test_every_layer_takes_prefix(case):
     cls = getattr(nn, case.layer)
     first = definition_of(cls(*case.args, **case.kwargs))
     with pytest.warns(UserWarning, match='prefix= has no effect'):
-        twin = definition_of(cls(*case.args, **case.kwargs, prefix='old_'))
-    assert repr(twin) == repr(first)
-    assert twin.params != first.params
+        copied = definition_of(cls(*case.args, **case.kwargs, prefix='old_'))
+    assert repr(copied) == repr(first)
+    assert copied.params != first.params
     if isinstance(cls, type) and issubclass(cls, nn.Layer):
         assert cls(*case.args, **case.kwargs, params=first.params).params == first.params
 
@@ -495,10 +495,10 @@ def test_partition_and_merge(case):
 @by_case
 def test_pickle_and_deepcopy(case):
     layer, params, x = made(case.name)
-    for twin in (pickle.loads(pickle.dumps(layer)), copy.deepcopy(layer), copy.copy(layer)):
-        assert (type(twin), repr(twin)) == (type(layer), repr(layer))
-        assert_same(twin.init(KEY, x), layer.init(KEY, x))
-        assert_same(twin.apply(params, x), layer.apply(params, x))
+    for copied in (pickle.loads(pickle.dumps(layer)), copy.deepcopy(layer), copy.copy(layer)):
+        assert (type(copied), repr(copied)) == (type(layer), repr(layer))
+        assert_same(copied.init(KEY, x), layer.init(KEY, x))
+        assert_same(copied.apply(params, x), layer.apply(params, x))
 
 
 @pytest.mark.parametrize(

@@ -188,8 +188,8 @@ def test_in_a_network():
     after = net[1].copies[1].running_mean.data()
     assert after.shape == (3, 4)
     assert (abs(after - before).max(1) > 0).all()
-    for twin in (pickle.loads(pickle.dumps(net)), copy.deepcopy(net)):
-        np.testing.assert_array_equal(twin(X), net(X))
+    for copied in (pickle.loads(pickle.dumps(net)), copy.deepcopy(net)):
+        np.testing.assert_array_equal(copied(X), net(X))
     net[1].copies[0].weight.initialize('xavier', force_reinit=True)
     net.cast('bfloat16')
     assert net(X.astype('bfloat16')).dtype == 'bfloat16'

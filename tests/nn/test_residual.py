@@ -1,4 +1,4 @@
-"""Residual and Parallel: sums, tuples, windows, names, errors."""
+"""Residual and Parallel: sums, tuples, views, names, errors."""
 
 import jax
 import jax.numpy as jnp

@@ -1,4 +1,4 @@
-"""Layers in a row: the initialization tutorial word for word, windows, and outputs that are several inputs."""
+"""Layers in a row: the initialization tutorial word for word, views, and outputs that are several inputs."""
 
 import jax
 import jax.numpy as jnp
@@ -83,7 +83,7 @@ def test_the_tutorials_shared_layers():
     np.testing.assert_allclose(net(x), net.apply(net.params, x), rtol=1e-5)
 
 
-def test_windows_are_cached_and_are_the_layer_to_isinstance():
+def test_views_are_cached_and_are_the_layer_to_isinstance():
     net = ready(4, 2)
     assert net[0] is net[0]
     assert net[-1] is net[1]
@@ -93,12 +93,12 @@ def test_windows_are_cached_and_are_the_layer_to_isinstance():
     assert not isinstance(net[0], nn.BatchNorm)
     assert net[0].units == 4
     assert net[1:3] is net[1:3]
-    window = net[0]
+    view = net[0]
     net.add(nn.Dense(3))
-    assert net[0] is window
+    assert net[0] is view
 
 
-def test_windows_can_be_called_and_hold_the_networks_values():
+def test_views_can_be_called_and_hold_the_networks_values():
     net = ready(4, 2)
     np.testing.assert_allclose(net[1](net[0](X)), net(X), rtol=1e-5)
     net[0].bias[:] = 7
@@ -106,7 +106,7 @@ def test_windows_can_be_called_and_hold_the_networks_values():
     np.testing.assert_allclose(net[1](net[0](X)), net(X), rtol=1e-5)
 
 
-def test_a_call_of_a_window_initializes_the_network_in_part():
+def test_a_call_of_a_view_initializes_the_network_in_part():
     net = nn.Sequential(nn.Dense(4), nn.Dense(2))
     net.initialize(key=3)
     net[0](X)
@@ -120,7 +120,7 @@ def test_a_call_of_a_window_initializes_the_network_in_part():
 @pytest.mark.parametrize(
     'part', [slice(None), slice(1, 3), slice(None, -1), slice(None, None, 2), slice(2, 0, -1), slice(5, 9)]
 )
-def test_slices_are_windows(part):
+def test_slices_are_views(part):
     net = ready(4, 4, 4)
     piece, layers = net[part], list(net)[part]
     assert type(piece) is nn.Sequential
