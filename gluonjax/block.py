@@ -22,7 +22,7 @@ from gluonjax.layer import Layer, check_class, frozen_value, leaves_of, summary_
 from gluonjax.param import Param, SharedParameters, Token
 from gluonjax.parameter import LOCK, Node, Parameter, ParameterDict, Scope, nodes_of, owners_of
 from gluonjax.ref import LATEST, Values, read
-from gluonjax.run import Bindable
+from gluonjax.run import Bindable, taken_names
 from gluonjax.static import check_hashable, split, unpacked
 from gluonjax.structure import Structure, check_tie, composed, winner_of
 from gluonjax.tree import FrozenDict, Path, check_keys, map_items, matches, nest, no_match
@@ -539,7 +539,7 @@ def set_fields(block: Block, fields: Mapping[str, Any]) -> None:
     Raises:
         ArgumentError: for a name that Block itself has, or a value that cannot be kept.
     """
-    if hidden := sorted(name for name in fields if name in _RESERVED or name in block._taken):
+    if hidden := sorted(name for name in fields if name in _RESERVED or name in taken_names(block)):
         raise ArgumentError(
             f'fields of {block.__class__.__name__} would hide what Block itself has under {hidden}',
             remedy='choose other names',

@@ -19,7 +19,7 @@ from gluonjax.config import constructor_call, refuse_if_frozen
 from gluonjax.errors import ArgumentError, BareLayerError, NotANetworkError, ParamsError, ShapeError, TieError
 from gluonjax.keys import as_key
 from gluonjax.param import Declaration, Leaf, Param, SharedParameters, Token
-from gluonjax.run import Bindable, Run, forward_class
+from gluonjax.run import Bindable, Run, forward_class, taken_names
 from gluonjax.sampler import Request, draw
 from gluonjax.shapes import is_known, merge_shapes, shape_text, shapes_text
 from gluonjax.static import split
@@ -131,7 +131,7 @@ class Layer(Bindable, own=True):
         object.__setattr__(self, '_frozen', True)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name in _RESERVED or name in self._taken:
+        if name in _RESERVED or name in taken_names(self):
             refuse_if_frozen(self, name, 'set')
             raise ArgumentError(
                 f'{type(self).__name__}.{name} would hide what Layer itself has under this name',

@@ -163,6 +163,11 @@ def forward_class(definition: Bindable) -> type[Bindable]:
     return definition._class
 
 
+def taken_names(definition: Bindable) -> frozenset[str]:
+    """The private names that gluonjax itself uses in the class of a layer or network."""
+    return definition._taken
+
+
 def in_forward(layer: object) -> bool:
     """Whether this is what `forward` sees of a layer: its parameters are arrays, and its children can be called."""
     return isinstance(layer, _Bound)
