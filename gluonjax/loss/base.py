@@ -68,7 +68,7 @@ class Loss(Frozen):
         return self(*inputs, **named)
 
     def checked_call(self, forward: Callable[..., Array], inputs: tuple[Any, ...], named: dict[str, Any]) -> Array:
-        """`forward`, or a function like it, of wide floats; the result in the prediction's dtype, errors with our name."""
+        """What `forward`, or a function like it, gives on wide floats, in the dtype of the prediction."""
         call = inspect.signature(forward).bind(*inputs, **named)
         arrays, others = [_array(x) for x in call.args], {name: _array(x) for name, x in call.kwargs.items()}
         dtype = arrays[0].dtype
