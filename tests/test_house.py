@@ -166,7 +166,7 @@ def lines_of_code(name):
             and ast.get_docstring(node, clean=False) is not None
         ):
             docstring = node.body[0]
-            lines -= set(range(docstring.lineno, docstring.end_lineno + 1))
+            lines -= set(range(docstring.lineno, (docstring.end_lineno or docstring.lineno) + 1))
     return lines
 
 
@@ -174,7 +174,9 @@ def lines_of_code(name):
 def test_no_function_is_long(name):
     lines = lines_of_code(name)
     lengths = {
-        f'{node.name} in line {node.lineno}': len(lines & set(range(node.body[0].lineno, node.end_lineno + 1)))
+        f'{node.name} in line {node.lineno}': len(
+            lines & set(range(node.body[0].lineno, (node.end_lineno or node.lineno) + 1))
+        )
         for node in ast.walk(TREES[name])
         if isinstance(node, FUNCTIONS)
     }
