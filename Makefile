@@ -33,7 +33,8 @@ lint: $(VENV)/.test
 	$(BIN)/python -m pyright
 	@$(MAKE) --no-print-directory types
 
-# How much of the public interface has a type; build/types.txt says what has none.
+# How much of the public interface has a type; build/types.txt says what has none. From 100% on, it fails below that:
+# grep for 'Type completeness score: 100%' then.
 types: $(VENV)/.test
 	@mkdir -p build
 	@PYTHONPATH=.:$$($(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))") \

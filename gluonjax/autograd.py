@@ -1,9 +1,12 @@
 """What `mxnet.autograd` was for, named for those who look for it: here gradients are values of functions."""
 
+from collections.abc import Callable
+from typing import NoReturn
+
 from gluonjax.errors import GluonError
 
 
-def record(*args, **kwargs):
+def record(*args: object, **kwargs: object) -> NoReturn:
     """Raises an error that shows how gradients are taken here."""
     raise GluonError(
         'there is no tape to record on',
@@ -11,7 +14,7 @@ def record(*args, **kwargs):
     )
 
 
-def train_mode(*args, **kwargs):
+def train_mode(*args: object, **kwargs: object) -> NoReturn:
     """Raises an error that shows how training is switched on here."""
     raise GluonError(
         'training is an argument, not a mode',
@@ -19,4 +22,7 @@ def train_mode(*args, **kwargs):
     )
 
 
-pause = predict_mode = is_training = is_recording = train_mode
+pause: Callable[..., NoReturn] = train_mode
+predict_mode: Callable[..., NoReturn] = train_mode
+is_training: Callable[..., NoReturn] = train_mode
+is_recording: Callable[..., NoReturn] = train_mode
