@@ -573,15 +573,15 @@ def summary_of(
     if inputs or named:
         jax.eval_shape(forward, arrays)
     else:
-        calls += [(path, forward_class(layer).__name__, '', False) for path, layer in _layers(definition)]
+        calls += [(path, forward_class(layer).__name__, '', False) for path, layer in layers_of(definition)]
     return _summary(leaves_of(definition), calls, shapes)
 
 
-def _layers(definition: Layer, path: Path = ()) -> Iterator[tuple[Path, Layer]]:
+def layers_of(definition: Layer, path: Path = ()) -> Iterator[tuple[Path, Layer]]:
     """All layers, those inside before the one around."""
     for at, item in items_of(vars(definition), path):
         if isinstance(item, Layer):
-            yield from _layers(item, at)
+            yield from layers_of(item, at)
     yield path, definition
 
 

@@ -53,10 +53,10 @@ class BaseTrainer(Stepper):
         for given in opened(data, epoch, name):
             batch = Batch.of(as_batch(admit(as_arrays(given), name)))
             if state is None:
-                values = self._values(batch)
+                values = self.values_for(batch)
                 state = inference.begin(values, batch)
             rows, mask = rows_of(batch), None
-            if rows and self._pads:
+            if rows and self.pads:
                 most = max(most, self._dividing(rows))
                 batch, mask = padded(batch, most) if rows < most else (batch, np.ones(rows, bool))
             state = inference.measure(values, state, *self._placed((batch, mask)))
@@ -86,9 +86,9 @@ class BaseTrainer(Stepper):
         checks.size('batch_size', batch_size)
         inference, values, outputs, most = self._inference(None), None, [], 0
         for inputs, named in batches_of_inputs(data, batch_size, self._number_of_inputs()):
-            values = self._values(Batch(tuple(inputs), named, None)) if values is None else values
+            values = self.values_for(Batch(tuple(inputs), named, None)) if values is None else values
             rows = rows_of((inputs, named))
-            if rows and self._pads:
+            if rows and self.pads:
                 most = max(most, self._dividing(rows))
                 (inputs, named), _ = padded((inputs, named), most) if rows < most else ((inputs, named), None)
             output = self._local_rows(inference.output(values, *self._placed((inputs, named))))
@@ -102,35 +102,35 @@ class BaseTrainer(Stepper):
     def _inference(self, metrics: Any) -> Inference:
         """The compiled inference of the network as it is now."""
         structure = structure_of(self.net)
-        chosen = self._options['metrics'] if metrics is None else metrics
+        chosen = self.given_metrics if metrics is None else metrics
         key = structure.definition, tuple(pure_metrics(chosen).items())
         if key not in self._inferences:
             kept = {known: made for known, made in self._inferences.items() if known[0] is structure.definition}
-            self._inferences = {**kept, key: Inference(self._make_step(structure), chosen)}
+            self._inferences = {**kept, key: Inference(self.make_pure_step(structure), chosen)}
         return self._inferences[key]
 
     def _number_of_inputs(self) -> tuple[int, int] | None:
         """How many inputs by position the network takes at least and at most, as steps or its definition tell."""
-        compiled = self._current.current
+        compiled = self.compiled_step.current
         return number_of_inputs(self.net.definition) if compiled is None else (compiled.inputs, compiled.inputs)
 
     @property
     def places_batches(self) -> bool:
         """Whether a step takes batches from the host, and brings them where they belong itself."""
-        return self._placement is not None
+        return self.placement is not None
 
     # A batch in inference, over a mesh if there is one.
 
     def _placed(self, batch: Any) -> Any:
-        return batch if self._placement is None else self._placement.batch(batch)
+        return batch if self.placement is None else self.placement.batch(batch)
 
     def _dividing(self, rows: int) -> int:
         """How many rows a batch is filled up to, so that it divides."""
-        return rows if self._placement is None else -(-rows // self._placement.parts) * self._placement.parts
+        return rows if self.placement is None else -(-rows // self.placement.parts) * self.placement.parts
 
     def _local_rows(self, output: Any) -> Any:
         """The output for the rows that this process passed."""
-        return output if self._placement is None else self._placement.local_rows(output)
+        return output if self.placement is None else self.placement.local_rows(output)
 
     # Checkpoints.
 
@@ -165,7 +165,7 @@ class BaseTrainer(Stepper):
         (1, True)
         """
         with LOCK:
-            state, steps, remember = self.state, self.steps, {'rows': self._largest(), 'progress': self.progress}
+            state, steps, remember = self.state, self.steps, {'rows': self.largest_batch(), 'progress': self.progress}
         if state is None:
             raise CheckpointError('there is nothing to save before the first step', remedy='trainer.step(x, y)')
         checkpoint.save(path, state, steps, remember, keep)
@@ -186,24 +186,24 @@ class BaseTrainer(Stepper):
             MissingExtraError: without orbax.
         """
         with LOCK:
-            old, structure, compiled = self._copy_of_state(), structure_of(self.net), self._current.current
+            old, structure, compiled = self.copy_of_state(), structure_of(self.net), self.compiled_step.current
             declared = saving.declared(structure)
             goes_on = compiled if compiled is not None and compiled.structure is structure else None
-            pure = self._make_step(structure) if goes_on is None else goes_on.step
+            pure = self.make_pure_step(structure) if goes_on is None else goes_on.step
             needed = functools.partial(saving.needed, pure, declared)
             leaves, record = checkpoint.restore(path, step, needed, saving.CHECKED, self._placements())
             state = saving.state_of(pure, declared, leaves)
             commit(structure.by_name(flatten(state.params)), handed_out=False)
             self._key, self._learning_rate, self._rows = state.key, None, record['rows']
-            self._steps.current, self.progress = record['steps'], record['progress']
+            self.step_count.current, self.progress = record['steps'], record['progress']
             state = state._replace(params={})
-            self._go_on_from(state if old is None else state._replace(metrics=saving.continued(old, state).metrics))
+            self.go_on_from(state if old is None else state._replace(metrics=saving.continued(old, state).metrics))
             if compiled is not None:
                 compiled.rows = record['rows']
 
     def _placements(self) -> dict[str, jax.sharding.Sharding]:
         """Where the leaves of the state are now, by name, as far as somebody decided."""
-        structure, state = structure_of(self.net), self._copy_of_state()
+        structure, state = structure_of(self.net), self.copy_of_state()
         values = {f'params.{name}': p.current for name, p in zip(structure.names, structure.parameters, strict=True)}
         leaves = values | checkpoint.leaves_by_name(state)
         return {name: leaf.sharding for name, leaf in leaves.items() if getattr(leaf, 'committed', False)}
@@ -212,7 +212,7 @@ class BaseTrainer(Stepper):
 
     def begin_fit(self, resume: bool) -> Progress:
         """The progress of a fit that begins, or goes on."""
-        self._progress.begin(self._steps, resume)
+        self._progress.begin(self.step_count, resume)
         return self._progress
 
     @property

@@ -15,7 +15,7 @@ from gluonjax.arrays import admit
 from gluonjax.block import Block, structure_of
 from gluonjax.errors import ArgumentError, FrozenError
 from gluonjax.hints import missing
-from gluonjax.layer import Layer, leaves_of
+from gluonjax.layer import Layer, layers_of, leaves_of
 from gluonjax.optimizer.state import parameter_of
 from gluonjax.parameter import LOCK, ParameterDict, commit, hand_out, key_or_next
 from gluonjax.ref import LATEST, Ref
@@ -47,7 +47,7 @@ class Stepper:
         optimizer_params: Mapping[str, Any] | None = None,
         *,
         key: Any = None,
-        last_batch: LastBatch = 'pad',
+        last_batch: LastBatch = 'keep',
         mesh: jax.sharding.Mesh | None = None,
         data_axis: str | tuple[str, ...] = 'data',
         sharding: Rules | None = None,
@@ -72,7 +72,9 @@ class Stepper:
             'skip_nonfinite': skip_nonfinite,
         }
         make_step(net, loss, self.optimizer, **self._options)  # refuses now what it would refuse at the first step
-        self._placement = _placement(net, mesh, data_axis, sharding)
+        self.placement = _placement(net, mesh, data_axis, sharding)
+        if self.pads:
+            _check_padding(loss, self.net)
         with key_or_next(key) as key:
             self._key = key
         self._learning_rate: float | None = None  # what was set before there was a state
@@ -83,8 +85,8 @@ class Stepper:
         self._begin()
 
     def _begin(self) -> None:
-        self._loss, self._steps, self._current = Ref(), Ref(0), Ref()
-        self._outcome = Outcome(self._loss, self._steps, self._current)
+        self._loss, self.step_count, self.compiled_step = Ref(), Ref(0), Ref()
+        self._outcome = Outcome(self._loss, self.step_count, self.compiled_step)
         self._inferences: dict[Any, Inference] = {}  # by what they were made of; those of the last structure
         # The compiled steps of one network, by what of it is trained, and how fast; and what tells that it is that one.
         self._compiled: dict[Any, CompiledStep] = {}
@@ -110,14 +112,14 @@ class Stepper:
     def __getstate__(self) -> dict[str, Any]:
         with LOCK:
             kept = {name: value for name, value in vars(self).items() if name not in _MADE_AGAIN}
-            kept |= {'_state': saving.packed_key(self._copy_of_state()), '_key': saving.key_in_numbers(self._key)}
-            return kept | {'_rows': self._largest(), 'steps': self.steps}
+            kept |= {'_state': saving.packed_key(self.copy_of_state()), '_key': saving.key_in_numbers(self._key)}
+            return kept | {'_rows': self.largest_batch(), 'steps': self.steps}
 
     def __setstate__(self, kept: dict[str, Any]) -> None:
         steps, state, key = (kept.pop(name) for name in ('steps', '_state', '_key'))
         vars(self).update(kept)
         self._begin()
-        self._steps.current = steps
+        self.step_count.current = steps
         self._state, self._key = saving.unpacked_key(state), saving.key_of_numbers(key)
 
     # Steps.
@@ -125,7 +127,7 @@ class Stepper:
     @property
     def steps(self) -> int:
         """How many steps were done."""
-        return self._steps.current
+        return self.step_count.current
 
     def step(self, *batch: Any) -> jax.Array:
         """One step on a batch: `step(x, y)`, `step(x1, x2, y)`, or a dict of inputs by name with 'label' among them.
@@ -139,21 +141,21 @@ class Stepper:
             ShapeError: if the loss is not one number for each sample, or shapes do not fit. Nothing is changed.
         """
         with LOCK:
-            compiled = self._current.current
+            compiled = self.compiled_step.current
             if compiled is None or compiled.latest is not LATEST.current or not compiled.repeat(batch):
                 self._step(batch)
             return self._loss.current
 
     def _step(self, arguments: tuple[Any, ...]) -> None:
         """A step after something was changed, or on another kind of batch."""
-        compiled = self._current.current
+        compiled = self.compiled_step.current
         if compiled is None or compiled.structure is not structure_of(self.net):
             return self._first_step(admit(as_batch(arguments), 'batch'))
         compiled.gather()
         if not compiled.repeat(arguments):
             batch = admit(as_batch(arguments), 'batch')
             Batch.of(batch)  # refuses what is no batch
-            compiled.step_of_any_size(batch, self._pads)
+            compiled.step_of_any_size(batch, self.pads)
 
     def _first_step(self, batch: Any) -> None:
         """The first step after the network was made or its structure changed."""
@@ -161,8 +163,8 @@ class Stepper:
         refuse_transformation(batch)
         drawn = self._draw_missing(structure, parts)
         params = nest(dict(zip(structure.names, structure.values(drawn), strict=True)))
-        before, old = self._current.current, self._copy_of_state()
-        self._make_compiled(structure, params, batch, old).step_of_any_size(batch, self._pads, drawn)
+        before, old = self.compiled_step.current, self.copy_of_state()
+        self._make_compiled(structure, params, batch, old).step_of_any_size(batch, self.pads, drawn)
         if old is not None:
             frozen = [leaf.name for leaf in leaves_of(structure.definition) if not leaf.param.trainable]
             self._dormant = saving.dormant(old, self._dormant, frozen, structure.names)
@@ -172,18 +174,24 @@ class Stepper:
     def prepare(self, *batch: Any) -> None:
         """Makes the program for such batches, if there is none, without a step."""
         with LOCK:
-            if self._current.current is None:
+            if self.compiled_step.current is None:
                 batch = as_batch(batch)
-                params = nest(self._values(Batch.of(batch)))
-                structure, old = structure_of(self.net), self._copy_of_state()
-                self._current.current = self._make_compiled(structure, params, batch, old)
+                params = nest(self.values_for(Batch.of(batch)))
+                structure, old = structure_of(self.net), self.copy_of_state()
+                self.compiled_step.current = self._make_compiled(structure, params, batch, old)
 
     @property
-    def _pads(self) -> bool:
-        return self.last_batch != 'keep'
+    def pads(self) -> bool:
+        """Whether smaller batches are filled up."""
+        return self.last_batch == 'pad'
+
+    @property
+    def given_metrics(self) -> Any:
+        """The metrics as they were given."""
+        return self._options['metrics']
 
     def _draw_missing(self, structure: Structure, batch: Batch) -> dict[Any, jax.Array]:
-        place = None if self._placement is None else self._placement.params
+        place = None if self.placement is None else self.placement.params
         return structure.draw_missing(batch.inputs, batch.named, place)
 
     def _make_compiled(
@@ -200,11 +208,11 @@ class Stepper:
                 known.structure = structure
                 known.check_labels(Batch.of(batch))
                 return known
-        step = self._make_step(structure)
-        if self._placement is None:
+        step = self.make_pure_step(structure)
+        if self.placement is None:
             compiled = CompiledStep(structure, step, self._outcome)
         else:
-            compiled = ShardedStep(structure, step, self._outcome, self._placement)
+            compiled = ShardedStep(structure, step, self._outcome, self.placement)
         compiled.inspect_batch(params, Batch.of(batch))
         compiled.rows = self._rows
         state = compiled.initial_state(self._key, params, batch)
@@ -216,7 +224,8 @@ class Stepper:
         self._compiled[kind] = compiled
         return compiled
 
-    def _make_step(self, structure: Structure) -> TrainStep:
+    def make_pure_step(self, structure: Structure) -> TrainStep:
+        """The pure step of the network as it is now."""
         if adding := [leaf.name for leaf, parameter in structure.entries if parameter.grad_req == 'add']:
             raise ArgumentError(
                 f"grad_req='add' of {adding} asks for gradients that are added up over calls",
@@ -235,41 +244,43 @@ class Stepper:
             before = make_step(self.net, self.loss, self.optimizer, **self._options)
             self._options = {**self._options, **options}
             if (changed.metrics, changed.guarded) != (before.metrics, before.guarded):
-                self._forget_compiled(self._copy_of_state())
+                self._forget_compiled(self.copy_of_state())
 
     def _forget_compiled(self, state: TrainState | None) -> None:
         """The next step is compiled, and goes on from this state."""
-        self._rows = self._largest()
+        self._rows = self.largest_batch()
         self._state, self._compiled = state, {}
-        self._current.current = None
+        self.compiled_step.current = None
 
     # The state.
 
     def _held(self) -> TrainState | None:
         """The state without params, whose arrays the next step may donate; what is small waits."""
-        compiled = self._current.current
+        compiled = self.compiled_step.current
         return self._state if compiled is None else compiled.state()
 
-    def _copy_of_state(self) -> TrainState | None:
-        compiled = self._current.current
+    def copy_of_state(self) -> TrainState | None:
+        """The state in arrays that no step donates; None before the first."""
+        compiled = self.compiled_step.current
         return self._state if compiled is None else compiled.copy_of_state()
 
     @property
     def state(self) -> TrainState | None:
         """Everything that steps change, as `make_step` has it; None before the first step. It may be assigned."""
         with LOCK:
-            state = self._copy_of_state()
+            state = self.copy_of_state()
             return None if state is None else state._replace(params=self.net.params)
 
     @state.setter
     def state(self, state: TrainState) -> None:
         with LOCK:
             self.net.params = state.params
-            self._go_on_from(state._replace(params={}, totals=Totals.zero() if state.totals is None else state.totals))
+            self.go_on_from(state._replace(params={}, totals=Totals.zero() if state.totals is None else state.totals))
 
-    def _go_on_from(self, state: TrainState, dormant: dict[str, Any] | None = None) -> None:
+    def go_on_from(self, state: TrainState, dormant: dict[str, Any] | None = None) -> None:
+        """Has the next step go on from a state, and from what the optimizer keeps of frozen parameters."""
         self._dormant = dormant or {}
-        compiled = self._current.current
+        compiled = self.compiled_step.current
         if compiled is None or not compiled.replace_state(state):
             self._forget_compiled(state)
 
@@ -277,7 +288,7 @@ class Stepper:
     def metrics(self) -> dict[str, Any]:
         """The values of the metrics since they were reset; `fit` resets them in each epoch. It waits for the device."""
         with LOCK:
-            compiled = self._current.current
+            compiled = self.compiled_step.current
             if compiled is None:
                 return {}
             states = jax.device_get(compiled.state().metrics)
@@ -288,7 +299,7 @@ class Stepper:
         given = self._options['metrics']
         objects = {m.name: m for m in (given if isinstance(given, list | tuple) else [given]) if hasattr(m, 'take')}
         with LOCK:
-            compiled = self._current.current
+            compiled = self.compiled_step.current
             if objects and compiled is not None:
                 states = jax.device_get(compiled.state().metrics)
                 for name, metric in objects.items():
@@ -304,7 +315,7 @@ class Stepper:
     def reset_metrics(self) -> None:
         """Lets the metrics begin again, and the sum of the losses that `fit` shows."""
         with LOCK:
-            compiled = self._current.current
+            compiled = self.compiled_step.current
             if compiled is not None:
                 compiled.reset_metrics()
             elif self._state is not None:  # the next program makes them
@@ -343,7 +354,7 @@ class Stepper:
         """
         checks.number('the learning rate', value, least=0)
         with LOCK:
-            compiled = self._current.current
+            compiled = self.compiled_step.current
             if compiled is not None:
                 compiled.change_state(lambda state: _with_rate(state, value))
             elif self._state is not None:
@@ -364,7 +375,7 @@ class Stepper:
             PatternError: if nothing matches `select`.
         """
         with LOCK:
-            state, compiled = self.state, self._current.current
+            state, compiled = self.state, self.compiled_step.current
             if state is None or compiled is None:
                 return
             leaves = leaves_of(compiled.structure.definition)
@@ -380,7 +391,7 @@ class Stepper:
             optimizer = jax.tree_util.tree_map_with_path(begin_again, fresh, state.optimizer)
             others = [name for name in names if select is not None and name not in chosen]
             dormant = saving.of_parameters(self._dormant, others, names)
-            self._go_on_from(state._replace(params={}, optimizer=optimizer), dormant)
+            self.go_on_from(state._replace(params={}, optimizer=optimizer), dormant)
 
     @property
     def average(self) -> dict[str, Any]:
@@ -404,7 +415,7 @@ class Stepper:
 
     def find_nonfinite(self, *batch: Any) -> str | None:
         """Where a step on this batch would meet what is not finite; labels that the loss does not take are refused."""
-        compiled, state = self._current.current, self.state
+        compiled, state = self.compiled_step.current, self.state
         if state is None or compiled is None:
             return None
         self.check_labels(*batch)
@@ -416,10 +427,10 @@ class Stepper:
         Raises:
             DataError: naming one such label.
         """
-        if self._current.current is not None:
-            self._current.current.check_labels(Batch.of(as_batch(batch)))
+        if self.compiled_step.current is not None:
+            self.compiled_step.current.check_labels(Batch.of(as_batch(batch)))
 
-    def _values(self, batch: Batch) -> dict[str, Any]:
+    def values_for(self, batch: Batch) -> dict[str, Any]:
         """The network's values of one moment, by name; shapes that are unknown are inferred from the batch."""
         with LOCK:
             structure = structure_of(self.net)
@@ -428,20 +439,20 @@ class Stepper:
                 parameter.check_not_donated()
             hand_out(structure.parameters)
             values = dict(zip(structure.names, structure.values(), strict=True))
-            if self._placement is None:
+            if self.placement is None:
                 return values
-            placed = moved(values, self._placement.params(leaves_of(structure.definition)))
+            placed = moved(values, self.placement.params(leaves_of(structure.definition)))
             commit(structure.by_name({name: value for name, value in placed.items() if value is not values[name]}))
             return placed
 
-    def _largest(self) -> int:
+    def largest_batch(self) -> int:
         """The number of samples that smaller batches are filled up to."""
-        compiled = self._current.current
+        compiled = self.compiled_step.current
         return self._rows if compiled is None else compiled.rows
 
 
 # What a copy of a Trainer makes for itself.
-_MADE_AGAIN = frozenset({'_outcome', '_loss', '_steps', '_current', '_inferences', '_compiled', '_network'})
+_MADE_AGAIN = frozenset({'_outcome', '_loss', 'step_count', 'compiled_step', '_inferences', '_compiled', '_network'})
 
 
 def _placement(
@@ -458,6 +469,17 @@ def _placement(
     if leaves := leaves_of(net.definition):
         placement.params(leaves)
     return placement
+
+
+def _check_padding(loss: Any, net: Block) -> None:
+    """Refuses to fill batches up where a sample is known to see the others."""
+    mixing = [loss] if getattr(loss, 'mixes_samples', False) else []
+    mixing += [layer for _, layer in layers_of(net.definition) if getattr(layer, 'layout', None) == 'TNC']
+    if mixing:
+        raise ArgumentError(
+            f"last_batch='pad' would let samples see the padding: of {mixing[0]!r} the first axis is not independent",
+            remedy="last_batch='keep', the default, compiles for each size of batch",
+        )
 
 
 def _network(net: Any) -> Block:

@@ -16,9 +16,10 @@ class Trainer(BaseTrainer):
         optimizer: a name of MXNet's, one of `gluonjax.optimizer`, or any `optax.GradientTransformation`.
         optimizer_params: arguments of an optimizer given by name.
         key: a JAX key or an int for dropout and the like; by default the next of the library's stream.
-        last_batch: what becomes of a batch smaller than the one before: 'pad' fills it up with samples that are
-            left out, so that nothing compiles again for its size; 'keep' compiles for it; 'discard' makes
-            `fit` drop it.
+        last_batch: what becomes of a batch smaller than the one before. 'keep' compiles for its size, once. 'discard'
+            makes `fit` drop it. 'pad' fills it up with copies of a sample that count nowhere, so that nothing compiles
+            again; with it you vouch that no layer and no loss of your own lets samples see each other (a mean over the
+            batch, a softmax over it), but for those of the library that take `batch_mask`, such as BatchNorm.
         mesh: a `jax.sharding.Mesh` (`jax.make_mesh`) of several devices to train on. Loss, gradients, BatchNorm's
             statistics and metrics are those of the whole batch: what one device computes, to rounding.
         data_axis: the axis of the mesh over which batches are cut, or a tuple of axes.

@@ -18,7 +18,14 @@ def make_trainer(key=0, **options):
     net = nn.Sequential(nn.Dense(5, activation='tanh'), nn.BatchNorm(), nn.Dropout(0.3), nn.Dense(3))
     net.initialize(init.Xavier(), key=key)
     schedule = lr_scheduler.FactorScheduler(step=2, factor=0.9, base_lr=0.05)
-    options = {'accumulate': 2, 'average': 0.9, 'precision': 'float16', 'clip_global_norm': 1.0, **options}
+    options = {
+        'accumulate': 2,
+        'average': 0.9,
+        'precision': 'float16',
+        'clip_global_norm': 1.0,
+        'last_batch': 'pad',
+        **options,
+    }
     return Trainer(
         net,
         loss.SoftmaxCELoss(),

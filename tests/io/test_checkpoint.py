@@ -71,13 +71,13 @@ def test_a_restored_run_is_the_uninterrupted_one_bit_for_bit(uninterrupted, tmp_
 
     run.train(first, STEPS)
     assert_same(run.numbers_of(first), numbers)  # saving changes nothing
-    compiled = first._current.current.run._cache_size()
+    compiled = first.compiled_step.current.run._cache_size()
     first.restore(tmp_path)  # back, under way
     assert first.steps == at
     np.testing.assert_array_equal(run.train(first, STEPS), losses[at:])
     assert_same(run.numbers_of(first), numbers)
     assert (
-        first._current.current.run._cache_size() == second._current.current.run._cache_size() == compiled
+        first.compiled_step.current.run._cache_size() == second.compiled_step.current.run._cache_size() == compiled
     )  # smaller ones filled up
 
 

@@ -113,15 +113,15 @@ def test_metrics_read_and_begin_anew():
 
 
 def test_one_program_steps_and_one_evaluates():
-    trainer, validation = trainer_of(nn.BatchNorm()), data.batches(X, Y, batch_size=9)
+    trainer, validation = trainer_of(nn.BatchNorm(), last_batch='pad'), data.batches(X, Y, batch_size=9)
     trainer.fit(BATCHES, validation, epochs=2, metrics=[metric.Accuracy()], progress=False)
-    program, (inference,) = trainer._current.current, trainer._inferences.values()
+    program, (inference,) = trainer.compiled_step.current, trainer._inferences.values()
     infer: Any = inference.output
     measure: Any = inference.measure
     assert program.run._cache_size() == 2  # with a mask, and without
     assert measure._cache_size() == 1
     trainer.fit(BATCHES, validation, epochs=2, metrics=[metric.Accuracy()], progress=False)
-    assert trainer._current.current is program
+    assert trainer.compiled_step.current is program
     assert program.run._cache_size() == 2
     assert measure._cache_size() == 1
     assert list(trainer._inferences.values()) == [inference]

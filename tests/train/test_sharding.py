@@ -76,7 +76,7 @@ def test_losses_statistics_and_metrics_are_those_of_one_device():
     assert_close(spread.net.params, alone.net.params, rtol=1e-3, atol=2e-5)
     assert_close(spread.average, alone.average, rtol=1e-3, atol=2e-5)
     assert_close(spread.metrics, alone.metrics, rtol=1e-5)
-    assert spread._current.current.run._cache_size() == 1
+    assert spread.compiled_step.current.run._cache_size() == 1
     x = batch_of(seed=11)[0]
     np.testing.assert_allclose(spread.net(x), alone.net(x), rtol=1e-3, atol=1e-4)
 
@@ -211,23 +211,28 @@ def test_what_is_done_between_steps_moves_nothing_and_compiles_nothing():
 
     spread, alone = on_mesh(), trainer_of()
     np.testing.assert_allclose(act(spread), act(alone), rtol=1e-4)
-    assert spread._current.current.run._cache_size() == 1
+    assert spread.compiled_step.current.run._cache_size() == 1
     assert specs_of(spread.state.params)['0.weight'] == P('model', None)
 
 
 def test_smaller_batches_are_filled_up_and_divide():
-    spread, alone = on_mesh(), trainer_of()
+    spread, alone = on_mesh(last_batch='pad'), trainer_of(last_batch='pad')
     for rows in (16, 10, 5, 16, 1):
         batch = batch_of(rows, seed=rows)
         np.testing.assert_allclose(spread.step(*batch), alone.step(*batch), rtol=1e-4)
-    assert spread._current.current.run._cache_size() == 2
+    assert spread.compiled_step.current.run._cache_size() == 2
+
+
+RULE = {'0.weight': P('model')}
 
 
 def test_fit_evaluate_and_predict():
     x, y = batch_of(52)
     batches = [(x[i : i + 16], y[i : i + 16]) for i in range(0, 52, 16)]
     alone, spread, fresh = (
-        Trainer(plain(), CE, optax.sgd(0.1), mesh=mesh, sharding=mesh and {'0.weight': P('model')}, key=1)
+        Trainer(
+            plain(), CE, optax.sgd(0.1), mesh=mesh, key=1, last_batch='pad', sharding=mesh and {'0.weight': P('model')}
+        )
         for mesh in (None, mesh_of(), mesh_of())
     )
     assert fresh.evaluate([(x[:3], y[:3])])['loss'] == pytest.approx(alone.evaluate([(x[:3], y[:3])])['loss'], rel=1e-5)
@@ -258,7 +263,7 @@ def test_batches_over_all_axes():
     )
     for _ in range(2):
         np.testing.assert_allclose(spread.step(*batch_of()), alone.step(*batch_of()), rtol=1e-5)
-    assert spread._placement.batch(batch_of())[0].addressable_shards[0].data.shape == (2, 12)
+    assert spread.placement.batch(batch_of())[0].addressable_shards[0].data.shape == (2, 12)
 
 
 class Residual(Layer):
