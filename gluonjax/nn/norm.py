@@ -113,7 +113,7 @@ def standardize(
     shift = _mean(x, mask, over, axis_name)
     deviations = x - shift
     correction = _mean(deviations, mask, over, axis_name)
-    var = lax.max(_mean(jnp.square(deviations), mask, over, axis_name) - jnp.square(correction), 0.0)
+    var = jnp.maximum(_mean(jnp.square(deviations), mask, over, axis_name) - jnp.square(correction), 0)
     mean = shift + correction
     return (x - mean) * lax.rsqrt(var + epsilon), mean, var
 

@@ -138,6 +138,7 @@ class RNNCell(DenseCell):
     Raises:
         ShapeError: when called, if inputs or states have wrong shapes.
 
+    >>> import jax.numpy as jnp
     >>> cell = RNNCell(3, input_size=2)
     >>> output, states = cell.apply(cell.init(0), jnp.ones((4, 2)), cell.begin_state(4))
     >>> output.shape

@@ -104,6 +104,7 @@ def _is_dict(node):
 # Initialization.
 
 
+@pytest.mark.optimized
 def test_what_is_drawn_in_parts_is_what_is_drawn_whole(monkeypatch):
     def network():
         net = nn.Sequential(
@@ -128,6 +129,7 @@ def test_what_is_drawn_in_parts_is_what_is_drawn_whole(monkeypatch):
         assert {shard.data.shape[0] for shard in value.addressable_shards} == {value.shape[0] // 2}
 
 
+@pytest.mark.optimized
 def test_no_device_holds_the_whole_of_what_is_drawn():
     where = NamedSharding(mesh_of(), P('model', 'data'))
     whole = sampler.Request(
