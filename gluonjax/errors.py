@@ -90,7 +90,7 @@ class MissingNameError(GluonError, AttributeError):
 
     def __init__(self, what: str, *, remedy: str | None = None, name: str = ''):
         super().__init__(what, remedy=remedy)
-        self.name = name
+        self.name: str | None = name
 
 
 class TransformationError(GluonError, RuntimeError):

@@ -487,7 +487,9 @@ def token_of(shared: SharedParameters | Bindable | None) -> Token:
     return shared.token
 
 
-def walk(value: Any, path: Path = (), above: tuple[tuple[Token, int], ...] = ()) -> Iterator[tuple[Path, Param, list]]:
+def walk(
+    value: Any, path: Path = (), above: tuple[tuple[Token, int], ...] = ()
+) -> Iterator[tuple[Path, Param, list[Any]]]:
     """Every Param below `value` in definition order, with its path and the identities by which it can be tied."""
     for at, item in items_of(value, path):
         if isinstance(item, Param):

@@ -8,7 +8,7 @@ import warnings
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.core
@@ -95,16 +95,14 @@ def full_path(node: Node) -> Path:
 _Operator = Callable[['Parameter', Any], jax.Array]
 
 
-def _both_ways(operation: Callable[[Any, Any], Any]) -> tuple[_Operator, _Operator]:
-    """An operation on the value, from the left and from the right."""
+def _on_left(operation: Callable[[Any, Any], Any]) -> _Operator:
+    """An operation on the value, which is its left operand."""
+    return lambda parameter, other: operation(parameter.data(), other)
 
-    def from_left(parameter: 'Parameter', other: Any) -> jax.Array:
-        return operation(parameter.data(), other)
 
-    def from_right(parameter: 'Parameter', other: Any) -> jax.Array:
-        return operation(other, parameter.data())
-
-    return from_left, from_right
+def _on_right(operation: Callable[[Any, Any], Any]) -> _Operator:
+    """An operation on the value, which is its right operand."""
+    return lambda parameter, other: operation(other, parameter.data())
 
 
 class Parameter(Ref, Node):
@@ -126,7 +124,8 @@ class Parameter(Ref, Node):
     def __init__(self, declared: Param):
         super().__init__()
         declared.token.take()
-        self.declared, self._shape = declared, declared.shape
+        self.declared: Param = declared
+        self._shape = declared.shape
         self.handed_out = False
         self.deferred: Deferred | None = None
         self._trainable = declared.trainable
@@ -140,7 +139,7 @@ class Parameter(Ref, Node):
             return {**vars(self), 'current': self.current, '_owners': []}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.current = state.pop('current')
+        self.current: Any = state.pop('current')
         vars(self).update(state)
 
     @property
@@ -290,11 +289,16 @@ class Parameter(Ref, Node):
     def __jax_array__(self) -> jax.Array:
         return self.data()
 
-    __add__, __radd__ = _both_ways(operator.add)
-    __sub__, __rsub__ = _both_ways(operator.sub)
-    __mul__, __rmul__ = _both_ways(operator.mul)
-    __truediv__, __rtruediv__ = _both_ways(operator.truediv)
-    __matmul__, __rmatmul__ = _both_ways(operator.matmul)
+    __add__: ClassVar[_Operator] = _on_left(operator.add)
+    __radd__: ClassVar[_Operator] = _on_right(operator.add)
+    __sub__: ClassVar[_Operator] = _on_left(operator.sub)
+    __rsub__: ClassVar[_Operator] = _on_right(operator.sub)
+    __mul__: ClassVar[_Operator] = _on_left(operator.mul)
+    __rmul__: ClassVar[_Operator] = _on_right(operator.mul)
+    __truediv__: ClassVar[_Operator] = _on_left(operator.truediv)
+    __rtruediv__: ClassVar[_Operator] = _on_right(operator.truediv)
+    __matmul__: ClassVar[_Operator] = _on_left(operator.matmul)
+    __rmatmul__: ClassVar[_Operator] = _on_right(operator.matmul)
 
     def __neg__(self) -> jax.Array:
         return -self.data()
@@ -407,7 +411,7 @@ def make_private(parameters: Iterable[Parameter]) -> None:
             parameter.handed_out = False
 
 
-copied = jax.jit(jnp.copy)
+copied: Callable[[Any], jax.Array] = jax.jit(jnp.copy)
 
 
 class ParameterDict(Mapping[str, Parameter]):

@@ -19,7 +19,7 @@ class Ref:
     __slots__ = ('current',)
 
     def __init__(self, current: Any = None):
-        self.current = current
+        self.current: Any = current
 
 
 _get = operator.attrgetter('current')

@@ -68,7 +68,8 @@ class Packed:
     """An output of a program that holds more than arrays: its arrays, and the rest beside them."""
 
     def __init__(self, arrays: Any, static: Static):
-        self.arrays, self.static = arrays, static
+        self.arrays: Any = arrays
+        self.static: Static = static
 
     def tree_flatten(self) -> tuple[Any, Static]:
         """For JAX."""

@@ -5,7 +5,7 @@ import copy
 import functools
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, cast
+from typing import Any
 
 from gluonjax.errors import ArgumentError, FrozenError, ParamsError, PatternError
 
@@ -19,9 +19,16 @@ def _refuse(*args, **kwargs) -> Any:
 class FrozenDict(dict[Any, Any]):
     """A read-only dict."""
 
-    __setitem__ = __delitem__ = update = pop = popitem = clear = setdefault = __ior__ = cast(Any, _refuse)
+    __setitem__: Any = _refuse
+    __delitem__: Any = _refuse
+    update: Any = _refuse
+    pop: Any = _refuse
+    popitem: Any = _refuse
+    clear: Any = _refuse
+    setdefault: Any = _refuse
+    __ior__: Any = _refuse
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         return FrozenDict, (dict(self),)
 
 
@@ -124,7 +131,7 @@ def matches(pattern: str, names: Iterable[str]) -> bool:
     return any(re.match(pattern, name) for name in names)
 
 
-def no_match(pattern: str, leaves) -> PatternError:
+def no_match(pattern: str, leaves: Iterable[Any]) -> PatternError:
     """The error for a pattern that matches none of these leaves."""
     return PatternError(
         f'no parameter matches {pattern!r}',

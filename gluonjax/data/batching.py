@@ -38,8 +38,9 @@ class Batches:
     """
 
     def __init__(self, *arrays: ArrayLike, batch_size: int, shuffle: Any = None):
-        self.arrays = tuple(map(np.asarray, arrays))
-        self.batch_size, self.shuffle = checks.size('batch_size', batch_size), shuffle
+        self.arrays: tuple[np.ndarray, ...] = tuple(map(np.asarray, arrays))
+        self.batch_size: int = checks.size('batch_size', batch_size)
+        self.shuffle: Any = shuffle
         shapes = [array.shape for array in self.arrays]
         if not rows_of(self.arrays):
             raise DataError('there are no rows to cut into batches', expected='as many in each array', got=shapes)

@@ -57,7 +57,7 @@ class LeakyReLU(Layer):
     """
 
     def __init__(self, alpha: float):
-        self.alpha = number('alpha', alpha, least=0)
+        self.alpha: float = number('alpha', alpha, least=0)
 
     def forward(self, x: jax.Array) -> jax.Array:
         floating(x)
@@ -87,8 +87,8 @@ class PReLU(Layer):
         alpha_initializer: InitializerLike = Constant(0.25),  # noqa: B008  (it never changes)
         in_channels: int | None = 1,
     ):
-        self.in_channels = optional_size('in_channels', in_channels)
-        self.alpha = Param((self.in_channels,), init=alpha_initializer)
+        self.in_channels: int | None = optional_size('in_channels', in_channels)
+        self.alpha: jax.Array = Param((self.in_channels,), init=alpha_initializer)
 
     def infer_shape(self, x: jax.Array) -> dict[str, Shape]:
         if self.in_channels == 1:
@@ -117,7 +117,7 @@ class ELU(Layer):
     """
 
     def __init__(self, alpha: float = 1.0):
-        self.alpha = number('alpha', alpha)
+        self.alpha: float = number('alpha', alpha)
 
     def forward(self, x: jax.Array) -> jax.Array:
         floating(x)
@@ -151,7 +151,7 @@ class GELU(Layer):
     """
 
     def __init__(self, approximation: Literal['erf', 'tanh'] = 'erf'):
-        self.approximation = one_of('approximation', approximation, ('erf', 'tanh'))
+        self.approximation: Literal['erf', 'tanh'] = one_of('approximation', approximation, ('erf', 'tanh'))
 
     def forward(self, x: jax.Array) -> jax.Array:
         floating(x)
@@ -169,7 +169,7 @@ class Swish(Layer):
     """
 
     def __init__(self, beta: float = 1.0):
-        self.beta = number('beta', beta)
+        self.beta: float = number('beta', beta)
 
     def forward(self, x: jax.Array) -> jax.Array:
         floating(x)

@@ -31,11 +31,11 @@ class _Conv(Layer):
         layout: str,
     ) -> None:
         rank = len(self.spatial)
-        self.kernel_size = checks.per_axis('kernel_size', kernel_size, rank)
-        self.strides = checks.per_axis('strides', strides, rank)
-        self.padding = checks.per_axis('padding', padding, rank, least=0)
-        self.dilation = checks.per_axis('dilation', dilation, rank)
-        self.layout = checks.layout(layout, self.spatial)
+        self.kernel_size: tuple[int, ...] = checks.per_axis('kernel_size', kernel_size, rank)
+        self.strides: tuple[int, ...] = checks.per_axis('strides', strides, rank)
+        self.padding: tuple[int, ...] = checks.per_axis('padding', padding, rank, least=0)
+        self.dilation: tuple[int, ...] = checks.per_axis('dilation', dilation, rank)
+        self.layout: str = checks.layout(layout, self.spatial)
 
     def _set_channels(
         self,
@@ -48,13 +48,14 @@ class _Conv(Layer):
         bias_initializer: InitializerLike | None,
     ) -> None:
         activations.function(activation)
-        self.channels, self.groups = checks.size('channels', channels), checks.size('groups', groups)
-        self.in_channels = checks.optional_size('in_channels', in_channels)
+        self.channels: int = checks.size('channels', channels)
+        self.groups: int = checks.size('groups', groups)
+        self.in_channels: int | None = checks.optional_size('in_channels', in_channels)
         self.activation: ActivationLike | None = activation
-        self.use_bias = checks.flag('use_bias', use_bias)
-        self.weight = Param(self._weight_shape(self.in_channels), init=weight_initializer)
+        self.use_bias: bool = checks.flag('use_bias', use_bias)
+        self.weight: jax.Array = Param(self._weight_shape(self.in_channels), init=weight_initializer)
         if self.use_bias:
-            self.bias = Param((self.channels,), init=bias_initializer)
+            self.bias: jax.Array = Param((self.channels,), init=bias_initializer)
 
     def infer_shape(self, x: jax.Array) -> dict[str, Shape]:
         checks.rank(x, len(self.layout), self.layout)
@@ -109,7 +110,9 @@ class _Conv(Layer):
 
 class _ConvTranspose(_Conv):
     def _set_output_padding(self, output_padding: int | Sequence[int]) -> None:
-        self.output_padding = checks.per_axis('output_padding', output_padding, len(self.spatial), least=0)
+        self.output_padding: tuple[int, ...] = checks.per_axis(
+            'output_padding', output_padding, len(self.spatial), least=0
+        )
         if any(pad >= stride for pad, stride in zip(self.output_padding, self.strides, strict=True)):
             raise ArgumentError(
                 'output_padding is too large',

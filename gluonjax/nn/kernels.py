@@ -282,8 +282,8 @@ class Options(NamedTuple):
     geometry: Geometry
 
 
-Primitive = type(lax.conv_general_dilated_p)  # jax.extend.core, which has it too, is slow to load
-convolution_p = Primitive('convolution')
+Primitive: type[Any] = type(lax.conv_general_dilated_p)  # jax.extend.core, which has it too, is slow to load
+convolution_p: Any = Primitive('convolution')
 
 
 def _apply(left, right, options):
@@ -427,7 +427,11 @@ def _whole_tiles(x, lowest, sizes, padding):
     return lax.pad(x, lowest, [(before, after, 0) for (before, _), after in zip(padding, behind, strict=True)])
 
 
-@functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
+def _with_own_jvp(function: Callable[..., jax.Array]) -> jax.custom_jvp[jax.Array]:
+    return jax.custom_jvp(function, nondiff_argnums=(1,))
+
+
+@_with_own_jvp
 def max_of_tiles(x: jax.Array, sizes: tuple[int, ...]) -> jax.Array:
     """The largest value of each window, of windows side by side that fill x; the first of equals gets the gradient."""
     return functools.reduce(lax.max, _in_windows(x, sizes, sizes, [1] * x.ndim))

@@ -6,6 +6,7 @@ arguments.
 
 import functools
 import math
+from collections.abc import Callable
 from typing import Self
 
 import jax
@@ -101,7 +102,13 @@ def normalize_batch(
     return y, (mean, var)
 
 
-@functools.partial(jax.custom_jvp, nondiff_argnums=(2, 3, 4))
+def _with_own_jvp(
+    function: Callable[..., tuple[jax.Array, jax.Array, jax.Array]],
+) -> jax.custom_jvp[tuple[jax.Array, jax.Array, jax.Array]]:
+    return jax.custom_jvp(function, nondiff_argnums=(2, 3, 4))
+
+
+@_with_own_jvp
 def standardize(
     x: jax.Array, mask: jax.Array | None, over: tuple[int, ...], epsilon: float, axis_name: AxisName = None
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
@@ -167,9 +174,10 @@ class _Norm(Layer):
     def __init__(
         self, axis: int, epsilon: float, scale: bool, gamma_initializer: InitializerLike | None, channels: int | None
     ):
-        self.axis, self.epsilon = checks.size('axis', axis, least=None), checks.number('epsilon', epsilon, least=0)
-        self.scale = checks.flag('scale', scale)
-        self.gamma = Param((channels,), init=gamma_initializer, trainable=self.scale)
+        self.axis: int = checks.size('axis', axis, least=None)
+        self.epsilon: float = checks.number('epsilon', epsilon, least=0)
+        self.scale: bool = checks.flag('scale', scale)
+        self.gamma: jax.Array = Param((channels,), init=gamma_initializer, trainable=self.scale)
 
     def _axis(self, x: jax.Array) -> int:
         """The axis of channels, counted from the first."""
@@ -193,8 +201,8 @@ class _CenteredNorm(_Norm):
         channels: int | None,
     ):
         super().__init__(axis, epsilon, scale, gamma_initializer, channels)
-        self.center = checks.flag('center', center)
-        self.beta = Param((channels,), init=beta_initializer, trainable=self.center)
+        self.center: bool = checks.flag('center', center)
+        self.beta: jax.Array = Param((channels,), init=beta_initializer, trainable=self.center)
 
     def infer_shape(self, x: jax.Array) -> dict[str, Shape]:
         return super().infer_shape(x) | {'beta': (x.shape[self._axis(x)],)}
@@ -251,14 +259,12 @@ class BatchNorm(_CenteredNorm):
         running_variance_initializer: InitializerLike | None = 'ones',
         in_channels: int | None = None,
     ):
-        self.in_channels = checks.optional_size('in_channels', in_channels)
+        self.in_channels: int | None = checks.optional_size('in_channels', in_channels)
         super().__init__(axis, epsilon, center, scale, beta_initializer, gamma_initializer, self.in_channels)
-        self.momentum, self.use_global_stats = (
-            checks.number('momentum', momentum, least=0, most=1),
-            checks.flag('use_global_stats', use_global_stats),
-        )
-        self.running_mean = Param((self.in_channels,), init=running_mean_initializer, trainable=False)
-        self.running_var = Param((self.in_channels,), init=running_variance_initializer, trainable=False)
+        self.momentum: float = checks.number('momentum', momentum, least=0, most=1)
+        self.use_global_stats: bool = checks.flag('use_global_stats', use_global_stats)
+        self.running_mean: jax.Array = Param((self.in_channels,), init=running_mean_initializer, trainable=False)
+        self.running_var: jax.Array = Param((self.in_channels,), init=running_variance_initializer, trainable=False)
 
     def cast(self, dtype: DTypeLike) -> Self:
         """Half precision is not enough for statistics: as in MXNet, float16 leaves the parameters in float32."""
@@ -366,7 +372,8 @@ class SyncBatchNorm(BatchNorm):
             running_variance_initializer,
             in_channels,
         )
-        self.num_devices, self.axis_name = num_devices, axis_name
+        self.num_devices: int | None = num_devices
+        self.axis_name: AxisName = axis_name
 
 
 class LayerNorm(_CenteredNorm):
@@ -401,7 +408,7 @@ class LayerNorm(_CenteredNorm):
         gamma_initializer: InitializerLike | None = 'ones',
         in_channels: int | None = None,
     ):
-        self.in_channels = checks.optional_size('in_channels', in_channels)
+        self.in_channels: int | None = checks.optional_size('in_channels', in_channels)
         super().__init__(axis, epsilon, center, scale, beta_initializer, gamma_initializer, self.in_channels)
 
     def forward(self, x: jax.Array) -> jax.Array:
@@ -442,7 +449,7 @@ class InstanceNorm(_CenteredNorm):
         gamma_initializer: InitializerLike | None = 'ones',
         in_channels: int | None = None,
     ):
-        self.in_channels = checks.optional_size('in_channels', in_channels)
+        self.in_channels: int | None = checks.optional_size('in_channels', in_channels)
         super().__init__(axis, epsilon, center, scale, beta_initializer, gamma_initializer, self.in_channels)
 
     def infer_shape(self, x: jax.Array) -> dict[str, Shape]:
@@ -489,7 +496,7 @@ class GroupNorm(_CenteredNorm):
         beta_initializer: InitializerLike | None = 'zeros',
         gamma_initializer: InitializerLike | None = 'ones',
     ):
-        self.num_groups = checks.size('num_groups', num_groups)
+        self.num_groups: int = checks.size('num_groups', num_groups)
         super().__init__(1, epsilon, center, scale, beta_initializer, gamma_initializer, self.num_groups)
 
     def infer_shape(self, x: jax.Array) -> dict[str, Shape]:
@@ -530,7 +537,7 @@ class RMSNorm(_Norm):
         gamma_initializer: InitializerLike | None = 'ones',
         in_channels: int | None = None,
     ):
-        self.in_channels = checks.optional_size('in_channels', in_channels)
+        self.in_channels: int | None = checks.optional_size('in_channels', in_channels)
         super().__init__(axis, epsilon, scale, gamma_initializer, self.in_channels)
 
     def forward(self, x: jax.Array) -> jax.Array:

@@ -2,7 +2,7 @@
 
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import ClassVar, Literal
 
 import jax
@@ -43,7 +43,11 @@ def _counts(shape: Sequence[int], windows: Windows, counted: tuple[int, ...]):
     return counts
 
 
-@functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
+def _with_own_jvp(function: Callable[..., jax.Array]) -> jax.custom_jvp[jax.Array]:
+    return jax.custom_jvp(function, nondiff_argnums=(1,))
+
+
+@_with_own_jvp
 def max_along(x: jax.Array, axes: tuple[int, ...]) -> jax.Array:
     """The largest value along `axes`, which keep size 1; the first of equals gets the gradient."""
     return x.max(axes, keepdims=True)
@@ -76,10 +80,11 @@ class _Pool(Layer):
         ceil_mode: bool,
     ):
         rank = len(self.spatial)
-        self.pool_size = checks.per_axis('pool_size', pool_size, rank)
-        self.strides = self.pool_size if strides is None else checks.per_axis('strides', strides, rank)
-        self.padding = checks.per_axis('padding', padding, rank, least=0)
-        self.layout, self.ceil_mode = checks.layout(layout, self.spatial), checks.flag('ceil_mode', ceil_mode)
+        self.pool_size: tuple[int, ...] = checks.per_axis('pool_size', pool_size, rank)
+        self.strides: tuple[int, ...] = self.pool_size if strides is None else checks.per_axis('strides', strides, rank)
+        self.padding: tuple[int, ...] = checks.per_axis('padding', padding, rank, least=0)
+        self.layout: str = checks.layout(layout, self.spatial)
+        self.ceil_mode: bool = checks.flag('ceil_mode', ceil_mode)
 
     def _windows(self, x: jax.Array) -> Windows:
         checks.rank(x, len(self.layout), self.layout)
@@ -131,7 +136,7 @@ class _AvgPool(_Pool):
         count_include_pad: bool,
     ):
         super().__init__(pool_size, strides, padding, layout, ceil_mode)
-        self.count_include_pad = checks.flag('count_include_pad', count_include_pad)
+        self.count_include_pad: bool = checks.flag('count_include_pad', count_include_pad)
 
     def forward(self, x: jax.Array) -> jax.Array:
         checks.floating(x)
@@ -143,7 +148,7 @@ class _GlobalPool(Layer):
     spatial: ClassVar[str]
 
     def __init__(self, layout: str):
-        self.layout = checks.layout(layout, self.spatial)
+        self.layout: str = checks.layout(layout, self.spatial)
 
     def _axes(self, x: jax.Array) -> tuple[int, ...]:
         checks.rank(x, len(self.layout), self.layout)

@@ -82,9 +82,11 @@ class EarlyStopping(Callback):
         mode: Mode | None = None,
         restore_best: bool = True,
     ):
-        self.monitor, self.mode, self.restore_best = monitor, _mode(monitor, mode), restore_best
-        self.patience = checks.size('patience', patience)
-        self.min_delta = checks.number('min_delta', min_delta, least=0)
+        self.monitor: str = monitor
+        self.mode: str = _mode(monitor, mode)
+        self.restore_best: bool = restore_best
+        self.patience: int = checks.size('patience', patience)
+        self.min_delta: float = checks.number('min_delta', min_delta, least=0)
 
     def on_fit_begin(self, trainer: BaseTrainer, progress: Progress) -> None:
         self._best, self._waited = _Best(self.monitor, self.mode, self.min_delta), 0
@@ -136,9 +138,11 @@ class Checkpoint(Callback):
         every_steps: int | None = None,
         keep: int | None = 1,
     ):
-        self.path, self.monitor, self.keep = path, monitor, keep
-        self.mode = None if monitor is None else _mode(monitor, mode)
-        self.every_steps = None if every_steps is None else checks.size('every_steps', every_steps)
+        self.path: Path = path
+        self.monitor: str | None = monitor
+        self.keep: int | None = keep
+        self.mode: str | None = None if monitor is None else _mode(monitor, mode)
+        self.every_steps: int | None = None if every_steps is None else checks.size('every_steps', every_steps)
         if monitor is not None and every_steps is not None:
             raise ArgumentError(
                 'a Checkpoint saves the best epochs or every so many steps',
@@ -173,7 +177,7 @@ class CSVLogger(Callback):
     """
 
     def __init__(self, path: Path):
-        self.path = pathlib.Path(path)
+        self.path: pathlib.Path = pathlib.Path(path)
 
     def on_epoch_end(self, trainer: BaseTrainer, progress: Progress, record: Record) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -194,7 +198,8 @@ class TensorBoard(Callback):
     """
 
     def __init__(self, logdir: Path):
-        self.logdir, self._writer = str(logdir), None
+        self.logdir: str = str(logdir)
+        self._writer = None
 
     def on_fit_begin(self, trainer: BaseTrainer, progress: Progress) -> None:
         try:
@@ -229,7 +234,7 @@ class LearningRateSchedule(Callback):
     """
 
     def __init__(self, schedule: Callable[..., float]):
-        self.schedule = schedule
+        self.schedule: Callable[..., float] = schedule
 
     def on_epoch_begin(self, trainer: BaseTrainer, progress: Progress) -> None:
         required = [
@@ -321,7 +326,8 @@ class ProgressBar(Callback):
     """
 
     def __init__(self, interval: float = 0.25):
-        self.interval, self._next = interval, 0.0
+        self.interval: float = interval
+        self._next = 0.0
         self._bars: EpochBars | None = None
 
     def on_fit_begin(self, trainer: BaseTrainer, progress: Progress) -> None:

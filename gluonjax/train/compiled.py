@@ -67,11 +67,14 @@ class CompiledStep:
     """
 
     def __init__(self, structure: Structure, step: TrainStep, outcome: Outcome):
-        self.structure, self.step, self.outcome = structure, step, outcome
+        self.structure: Structure = structure
+        self.step: TrainStep = step
+        self.outcome: Outcome = outcome
         self.metrics: dict[str, PureMetric] = {}
         self.output: Any = None  # the shapes of the network's output, if somebody asks for them
-        self.inputs = 0  # how many, by position
-        self.rows, self.maskable = 0, True  # of the largest batch; whether smaller ones can be filled up
+        self.inputs: int = 0  # how many, by position
+        self.rows: int = 0  # of the largest batch
+        self.maskable: bool = True  # whether smaller ones can be filled up
         self.shapes: Values | None = None  # of the largest batch, if it was a tuple of arrays
         self.own: tuple[Ref, ...] = ()  # leaves of the state that a step replaces
         self.fixed: Values = ()  # and leaves that it only reads
@@ -99,20 +102,31 @@ class CompiledStep:
 
     def begin(self, state: TrainState, batch: Any) -> None:
         """Finds out which arrays a step replaces, and holds what of this state is not in the network."""
-        self.impl, params = jax.random.key_impl(state.key), flatten(state.params)
+        self.impl: Any = jax.random.key_impl(state.key)
+        params = flatten(state.params)
+        self.tree: Any  # how they lie in the state
         leaves, self.tree = jax.tree.flatten(_in_numbers(state))
         values, names = [params[name] for name in self.structure.names], self.structure.names
         moves = self._find_moving(values, leaves, batch)
-        self.moves = moves[: len(names)]
-        self.moving = tuple(p for p, moves in zip(self.structure.parameters, self.moves, strict=True) if moves)
-        self.frozen = tuple(p for p, moves in zip(self.structure.parameters, self.moves, strict=True) if not moves)
-        self.layout = Layout(leaves, moves[len(names) :])
+        self.moves: list[bool] = moves[: len(names)]
+        self.moving: tuple[Parameter, ...] = tuple(
+            p for p, moves in zip(self.structure.parameters, self.moves, strict=True) if moves
+        )
+        self.frozen: tuple[Parameter, ...] = tuple(
+            p for p, moves in zip(self.structure.parameters, self.moves, strict=True) if not moves
+        )
+        self.layout: Layout = Layout(leaves, moves[len(names) :])
         self.own = tuple(Ref() for _ in self.layout.split(leaves)[0])
         self._hold(leaves)
-        self.groups = self.moving, self.own, self.frozen, self.fixed
-        self.donated = *self.moving, *self.own
-        self.refs = *self.donated, self.outcome.loss, self.outcome.steps, LATEST
-        self.run = self._compiled()
+        self.groups: tuple[tuple[Parameter, ...], tuple[Ref, ...], tuple[Parameter, ...], Values] = (
+            self.moving,
+            self.own,
+            self.frozen,
+            self.fixed,
+        )
+        self.donated: tuple[Ref, ...] = *self.moving, *self.own
+        self.refs: tuple[Ref, ...] = *self.donated, self.outcome.loss, self.outcome.steps, LATEST
+        self.run: Callable[..., Values] = self._compiled()
 
     def _compiled(self) -> Callable[..., Values]:
         return jax.jit(self._program, donate_argnums=tuple(range(len(self.donated))))
@@ -210,7 +224,7 @@ class CompiledStep:
     def gather(self) -> None:
         """Makes what is to be donated private, and reads what is only read; it holds until something is changed."""
         make_private(self.moving)
-        self.rest = (*read(self.frozen), *self.fixed)
+        self.rest: Values = (*read(self.frozen), *self.fixed)
         self.latest = LATEST.current
 
     def _donate(self, batch: Any, *mask: np.ndarray) -> bool:
@@ -301,7 +315,7 @@ class ShardedStep(CompiledStep):
 
     def __init__(self, structure: Structure, step: TrainStep, outcome: Outcome, placement: Placement):
         super().__init__(structure, step, outcome)
-        self.placement = placement
+        self.placement: Placement = placement
 
     def initial_state(self, key: jax.Array, params: Mapping[str, Any], batch: Any) -> TrainState:
         """The first state, made where it belongs; its params are moved there."""
@@ -319,13 +333,19 @@ class ShardedStep(CompiledStep):
         """As a CompiledStep does, with all that it holds where it belongs, and stays."""
         where = self._places(state)
         places = flatten(where.params)
-        self.places = {p: places[name] for name, p in zip(self.structure.names, self.structure.parameters, strict=True)}
-        self.own_places = jax.tree.leaves(where._replace(params={}))
+        self.places: dict[Parameter, Any] = {
+            p: places[name] for name, p in zip(self.structure.names, self.structure.parameters, strict=True)
+        }
+        self.own_places: list[Any] = jax.tree.leaves(where._replace(params={}))
         super().begin(moved(state, where), batch)
 
     def _compiled(self) -> Callable[..., Values]:
         everywhere = self.placement.everywhere
-        self.donated_places = (*map(self.places.get, self.moving), everywhere, *self.layout.select(self.own_places)[0])
+        self.donated_places: Values = (
+            *map(self.places.get, self.moving),
+            everywhere,
+            *self.layout.select(self.own_places)[0],
+        )
         donated = tuple(range(len(self.donated)))
         return jax.jit(self._program, donate_argnums=donated, out_shardings=(*self.donated_places, everywhere))
 

@@ -27,7 +27,8 @@ class Inference:
     """
 
     def __init__(self, step: TrainStep, metrics: Any):
-        self.step, self.definitions = step, pure_metrics(metrics)
+        self.step: TrainStep = step
+        self.definitions: dict[str, PureMetric] = pure_metrics(metrics)
         self.metrics: dict[str, PureMetric] = {}  # the definitions, completed by the first batch
         self.output: Callable[..., Any] = jax.jit(step.infer)
         self.measure: Callable[..., dict[str, Any]] = jax.jit(self._measured, donate_argnums=1)

@@ -5,7 +5,7 @@ import functools
 import io
 import math
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from gluonjax.errors import ArgumentError, MissingExtraError
 from gluonjax.ref import Ref
@@ -51,7 +51,7 @@ class History:
     def __eq__(self, other: object) -> bool:
         return isinstance(other, History) and self.records == other.records
 
-    __hash__ = None  # pyright: ignore[reportAssignmentType]  (it grows)
+    __hash__: ClassVar[None] = None  # pyright: ignore[reportAssignmentType]  (it grows)
 
     def __repr__(self) -> str:
         if not self.records:

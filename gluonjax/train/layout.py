@@ -35,8 +35,10 @@ class Layout:
     """
 
     def __init__(self, leaves: Sequence[Any], moving: Sequence[bool]):
-        self.kinds = [(leaf.shape, np.dtype(leaf.dtype)) if _is_packed(leaf) else None for leaf in leaves]
-        self.moving = list(moving)
+        self.kinds: list[Kind | None] = [
+            (leaf.shape, np.dtype(leaf.dtype)) if _is_packed(leaf) else None for leaf in leaves
+        ]
+        self.moving: list[bool] = list(moving)
 
     def split(self, leaves: Sequence[Any]) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
         """The packed vector and the leaves that move, and the leaves that stay."""

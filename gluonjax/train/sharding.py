@@ -145,7 +145,8 @@ class Placement:
     """
 
     def __init__(self, mesh: Mesh, data_axis: str | tuple[str, ...] = 'data', rules: Rules | None = None):
-        self.mesh, self.rules = auto_mesh(mesh), dict(rules or {})
+        self.mesh: Mesh = auto_mesh(mesh)
+        self.rules: dict[str, PartitionSpec] = dict(rules or {})
         axes = (data_axis,) if isinstance(data_axis, str) else tuple(data_axis)
         for axis in axes:
             if axis not in self.mesh.shape:
@@ -155,10 +156,10 @@ class Placement:
                     got=f'data_axis={data_axis!r}',
                     remedy=f'Trainer(..., data_axis={self.mesh.axis_names[0]!r})',
                 )
-        self.everywhere = NamedSharding(self.mesh, PartitionSpec())
-        self.cut = NamedSharding(self.mesh, PartitionSpec(axes))
+        self.everywhere: NamedSharding = NamedSharding(self.mesh, PartitionSpec())
+        self.cut: NamedSharding = NamedSharding(self.mesh, PartitionSpec(axes))
         local = self.mesh.local_mesh.shape
-        self.parts = math.prod(local[axis] for axis in axes)  # that this process passes of a batch
+        self.parts: int = math.prod(local[axis] for axis in axes)  # that this process passes of a batch
 
     def params(self, leaves: Sequence[Leaf]) -> dict[str, NamedSharding]:
         """Where the leaves of a definition belong, by name; what is known of their shapes is checked."""

@@ -60,8 +60,10 @@ class Stepper:
         skip_nonfinite: bool = False,
     ):
         checks.one_of('last_batch', last_batch, ('pad', 'keep', 'discard'))
-        self.net, self.loss, self.last_batch = _network(net), loss, last_batch
-        self.optimizer = optimizers.create(optimizer, **(optimizer_params or {}))
+        self.net: Block = _network(net)
+        self.loss: Callable[..., Any] = loss
+        self.last_batch: LastBatch = last_batch
+        self.optimizer: Any = optimizers.create(optimizer, **(optimizer_params or {}))
         self._options: dict[str, Any] = {
             'metrics': metrics,
             'clip_global_norm': clip_global_norm,
@@ -72,7 +74,7 @@ class Stepper:
             'skip_nonfinite': skip_nonfinite,
         }
         make_step(net, loss, self.optimizer, **self._options)  # refuses now what it would refuse at the first step
-        self.placement = _placement(net, mesh, data_axis, sharding)
+        self.placement: Placement | None = _placement(net, mesh, data_axis, sharding)
         if self.pads:
             _check_padding(loss, self.net)
         with key_or_next(key) as key:
@@ -85,7 +87,9 @@ class Stepper:
         self._begin()
 
     def _begin(self) -> None:
-        self._loss, self.step_count, self.compiled_step = Ref(), Ref(0), Ref()
+        self._loss = Ref()
+        self.step_count: Ref = Ref(0)
+        self.compiled_step: Ref = Ref()
         self._outcome = Outcome(self._loss, self.step_count, self.compiled_step)
         self._inferences: dict[Any, Inference] = {}  # by what they were made of; those of the last structure
         # The compiled steps of one network, by what of it is trained, and how fast; and what tells that it is that one.
