@@ -336,21 +336,24 @@ class Block(Bindable, Node, own=True):
                 needs none.
         """
         ready = self._ready
-        if named or ready is None or ready.latest is not LATEST.current:
+        if named or ready is None:
             return self._call(inputs, **named)
-        if len(inputs) != 1 or inputs[0].__class__ is not ready.array:
+        latest, program, values, array = ready
+        if latest is not LATEST.current:
+            return self._call(inputs)
+        if len(inputs) != 1 or inputs[0].__class__ is not array:
             inputs = admit(inputs)
         try:
-            output = ready.program(*inputs)
+            output = program(*inputs)
         except Exception:
-            if not split(inputs)[1].has_values() and not _were_donated(ready.values, structure_of(self).parameters):
+            if not split(inputs)[1].has_values() and not _were_donated(values, structure_of(self).parameters):
                 raise
             return self._call(inputs)
-        if output.__class__ is not ready.array:
-            if parameters.is_traced(output):
-                parameters.hand_out(structure_of(self).parameters)  # to somebody's trace
-            return unpacked(output)
-        return output
+        if output.__class__ is array:
+            return output
+        if parameters.is_traced(output):
+            parameters.hand_out(structure_of(self).parameters)  # to somebody's trace
+        return unpacked(output)
 
     def _call(self, inputs: tuple[Any, ...], /, *, training: bool = False, key: Any = None, **named: Any) -> Any:
         structure = structure_of(self)
