@@ -45,7 +45,7 @@ def our_draw(network: str, what: str, general):
         return layer.specs(x, init=general).draw
     if what == 'init':
         return lambda key: layer.init(key, x, init=general)
-    return jax.jit(lambda key: layer.init(key, x, init=general, together=what == 'together'))
+    return jax.jit(lambda key: layer.init(key, x, init=general, fused=what == 'together'))
 
 
 def peer_draw(name: str):
