@@ -100,6 +100,8 @@ class Stop(BaseException):  # JAX turns an Exception in its cache of compiled pr
     pass
 
 
+# where such an exception arrives in a destructor or a callback of the garbage collector, Python swallows it
+@pytest.mark.filterwarnings('ignore::pytest.PytestUnraisableExceptionWarning')
 def test_an_exception_from_another_thread_at_any_moment():
     trainer, caught = counting(), []
     for _ in range(2):
