@@ -185,20 +185,20 @@ class _Decay(LRScheduler):
         self.max_update: int = checks.size('max_update', max_update, least=self.warmup_steps + 1)
         self.final_lr: float = checks.number('final_lr', final_lr)
 
-    def remaining(self, progress: Any, xp: Any) -> Any:
+    def remaining(self, fraction: Any, xp: Any) -> Any:
         """The fraction of the decay that is still to come, after this fraction of the updates."""
         raise NotImplementedError
 
     def after_warmup(self, num_update: Any, xp: Any) -> Any:
-        progress = xp.clip((num_update - self.warmup_steps) / (self.max_update - self.warmup_steps), 0, 1)
-        return self.final_lr + (self.base_lr - self.final_lr) * self.remaining(progress, xp)
+        fraction = xp.clip((num_update - self.warmup_steps) / (self.max_update - self.warmup_steps), 0, 1)
+        return self.final_lr + (self.base_lr - self.final_lr) * self.remaining(fraction, xp)
 
     def with_base_lr(self, base_lr: float) -> Self:
         return self
 
 
 class PolyScheduler(_Decay):
-    """From `base_lr` to `final_lr` as `(1 - progress)^pwr`, `progress` being the fraction of updates after the warm-up.
+    """From `base_lr` to `final_lr` as `(1 - fraction)^pwr`, `fraction` of the updates after the warm-up being done.
 
     After update `max_update` the rate stays `final_lr`.
 
@@ -223,8 +223,8 @@ class PolyScheduler(_Decay):
         super().__init__(max_update, base_lr, final_lr, warmup_steps, warmup_begin_lr, warmup_mode)
         self.pwr: float = checks.number('pwr', pwr, 0)
 
-    def remaining(self, progress: Any, xp: Any) -> Any:
-        return (1 - progress) ** self.pwr
+    def remaining(self, fraction: Any, xp: Any) -> Any:
+        return (1 - fraction) ** self.pwr
 
 
 class CosineScheduler(_Decay):
@@ -250,5 +250,5 @@ class CosineScheduler(_Decay):
     ) -> None:
         super().__init__(max_update, base_lr, final_lr, warmup_steps, warmup_begin_lr, warmup_mode)
 
-    def remaining(self, progress: Any, xp: Any) -> Any:
-        return (1 + xp.cos(math.pi * progress)) / 2
+    def remaining(self, fraction: Any, xp: Any) -> Any:
+        return (1 + xp.cos(math.pi * fraction)) / 2

@@ -327,7 +327,7 @@ def _as_json(remember: Mapping[str, Any]) -> Any:
         return json.loads(json.dumps(remember))
     except (TypeError, ValueError) as error:
         raise ArgumentError(
-            'trainer.progress cannot be written', expected='what JSON can say', got=repr(remember)
+            'trainer.fit_state cannot be written', expected='what JSON can say', got=repr(remember)
         ) from error
 
 

@@ -18,7 +18,7 @@ from gluonjax.parameter import LOCK, commit
 from gluonjax.train import saving
 from gluonjax.train.batch import Batch
 from gluonjax.train.evaluate import Inference, batches_of_inputs, number_of_inputs, rows_on_host
-from gluonjax.train.history import History, Progress
+from gluonjax.train.history import FitState, History
 from gluonjax.train.step import pure_metrics
 from gluonjax.train.stepper import Stepper, as_batch
 from gluonjax.tree import flatten
@@ -137,7 +137,7 @@ class BaseTrainer(Stepper):
     def save(self, path: str | os.PathLike[str], *, keep: int | None = 1) -> None:
         """Saves everything that training goes on from; returns when it is on disk.
 
-        That is `state`, `steps` and `progress`. At no moment, whatever is killed, is there no whole checkpoint once
+        That is `state`, `steps` and `fit_state`. At no moment, whatever is killed, is there no whole checkpoint once
         there was one.
 
         Args:
@@ -146,7 +146,7 @@ class BaseTrainer(Stepper):
 
         Raises:
             CheckpointError: before the first step.
-            ArgumentError: if `keep` is less than 1, or JSON cannot say what is in `progress`.
+            ArgumentError: if `keep` is less than 1, or JSON cannot say what is in `fit_state`.
             MissingExtraError: without orbax.
 
         >>> import tempfile
@@ -165,7 +165,7 @@ class BaseTrainer(Stepper):
         (1, True)
         """
         with LOCK:
-            state, steps, remember = self.state, self.steps, {'rows': self.largest_batch(), 'progress': self.progress}
+            state, steps, remember = self.state, self.steps, {'rows': self.largest_batch(), 'fit_state': self.fit_state}
         if state is None:
             raise CheckpointError('there is nothing to save before the first step', remedy='trainer.step(x, y)')
         checkpoint.save(path, state, steps, remember, keep)
@@ -195,7 +195,7 @@ class BaseTrainer(Stepper):
             state = saving.state_of(pure, declared, leaves)
             commit(structure.by_name(flatten(state.params)), handed_out=False)
             self._key, self._learning_rate, self._rows = state.key, None, record['rows']
-            self.step_count.current, self.progress = record['steps'], record['progress']
+            self.step_count.current, self.fit_state = record['steps'], record['fit_state']
             state = state._replace(params={})
             self.go_on_from(state if old is None else state._replace(metrics=saving.continued(old, state).metrics))
             if compiled is not None:
@@ -210,21 +210,21 @@ class BaseTrainer(Stepper):
 
     # What `fit` has done.
 
-    def begin_fit(self, resume: bool) -> Progress:
-        """The progress of a fit that begins, or goes on."""
-        self._progress.begin(self.step_count, resume)
-        return self._progress
+    def begin_fit(self, resume: bool) -> FitState:
+        """The state of a fit that begins, or goes on."""
+        self._fit_state.begin(self.step_count, resume)
+        return self._fit_state
 
     @property
     def history(self) -> History:
         """The records of the epochs that `fit` has completed."""
-        return self._progress.history
+        return self._fit_state.history
 
     @property
-    def progress(self) -> dict[str, Any]:
+    def fit_state(self) -> dict[str, Any]:
         """How far `fit` is, as JSON can say it; `restore` sets it. Reading it waits for the device."""
-        return self._progress.to_dict()
+        return self._fit_state.to_dict()
 
-    @progress.setter
-    def progress(self, saved: Mapping[str, Any]) -> None:
-        self._progress = Progress.from_dict(saved) if saved else Progress()
+    @fit_state.setter
+    def fit_state(self, saved: Mapping[str, Any]) -> None:
+        self._fit_state = FitState.from_dict(saved) if saved else FitState()

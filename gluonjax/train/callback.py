@@ -15,7 +15,7 @@ import jax
 from gluonjax import checks
 from gluonjax.errors import ArgumentError, MissingExtraError, NonFiniteError
 from gluonjax.train.base import BaseTrainer
-from gluonjax.train.history import Progress, Record
+from gluonjax.train.history import FitState, Record
 from gluonjax.train.progress import EpochBars, as_text, has_bars, numbers_of
 
 Mode = Literal['min', 'max']
@@ -23,16 +23,16 @@ Path = str | os.PathLike[str]
 
 
 class Callback:
-    """The base of callbacks. Override what you need; each gets the Trainer, and the Progress of the fit.
+    """The base of callbacks. Override what you need; each gets the Trainer, and the FitState of the fit.
 
-    Epochs and batches are counted from 0. `progress.stop()` lets the fit end after the epoch; an exception ends it at
+    Epochs and batches are counted from 0. `fit_state.stop()` lets the fit end after the epoch; an exception ends it at
     once, and leaves the network after the last completed step.
 
     A callback keeps nothing that a run killed and resumed would miss: what it needs to know of earlier epochs stands in
-    `progress.records`.
+    `fit_state.records`.
 
     >>> class Tell(Callback):
-    ...     def on_epoch_end(self, trainer, progress, record):
+    ...     def on_epoch_end(self, trainer, fit_state, record):
     ...         print(f'epoch {record["epoch"]}: {record["steps"]} steps')
     >>> from gluonjax import Trainer, loss, nn
     >>> net = nn.Sequential(nn.Dense(1))
@@ -43,19 +43,19 @@ class Callback:
     epoch 1: 3 steps
     """
 
-    def on_fit_begin(self, trainer: BaseTrainer, progress: Progress) -> None:
-        """Before the first epoch; `progress.records` has epochs if the fit goes on after an interruption."""
+    def on_fit_begin(self, trainer: BaseTrainer, fit_state: FitState) -> None:
+        """Before the first epoch; `fit_state.records` has epochs if the fit goes on after an interruption."""
 
-    def on_epoch_begin(self, trainer: BaseTrainer, progress: Progress) -> None:
+    def on_epoch_begin(self, trainer: BaseTrainer, fit_state: FitState) -> None:
         """Before the first step of an epoch; not again if the fit goes on in the middle of it."""
 
-    def on_step(self, trainer: BaseTrainer, progress: Progress, batch: tuple[Any, ...], loss: jax.Array) -> None:
+    def on_step(self, trainer: BaseTrainer, fit_state: FitState, batch: tuple[Any, ...], loss: jax.Array) -> None:
         """After a step. The batch is as the step took it; whoever reads the loss waits for the device."""
 
-    def on_epoch_end(self, trainer: BaseTrainer, progress: Progress, record: Record) -> None:
+    def on_epoch_end(self, trainer: BaseTrainer, fit_state: FitState, record: Record) -> None:
         """After an epoch and its validation, when the record is in the history."""
 
-    def on_fit_end(self, trainer: BaseTrainer, progress: Progress) -> None:
+    def on_fit_end(self, trainer: BaseTrainer, fit_state: FitState) -> None:
         """At the end, also if an exception is the end."""
 
 
@@ -88,26 +88,26 @@ class EarlyStopping(Callback):
         self.patience: int = checks.size('patience', patience)
         self.min_delta: float = checks.number('min_delta', min_delta, least=0)
 
-    def on_fit_begin(self, trainer: BaseTrainer, progress: Progress) -> None:
+    def on_fit_begin(self, trainer: BaseTrainer, fit_state: FitState) -> None:
         self._best, self._waited = _Best(self.monitor, self.mode, self.min_delta), 0
         self._params: dict[str, Any] | None = None
-        for record in progress.records:
-            self._take(progress, record)
+        for record in fit_state.records:
+            self._take(fit_state, record)
 
-    def on_epoch_end(self, trainer: BaseTrainer, progress: Progress, record: Record) -> None:
-        if self._take(progress, record) and self.restore_best:
+    def on_epoch_end(self, trainer: BaseTrainer, fit_state: FitState, record: Record) -> None:
+        if self._take(fit_state, record) and self.restore_best:
             self._params = trainer.net.params
 
-    def on_fit_end(self, trainer: BaseTrainer, progress: Progress) -> None:
-        if progress.finished and self._waited and self._params is not None:
+    def on_fit_end(self, trainer: BaseTrainer, fit_state: FitState) -> None:
+        if fit_state.finished and self._waited and self._params is not None:
             trainer.net.params = self._params
         self._params = None
 
-    def _take(self, progress: Progress, record: Record) -> bool:
+    def _take(self, fit_state: FitState, record: Record) -> bool:
         better = self._best.take(record)
         self._waited = 0 if better else self._waited + 1
         if self._waited >= self.patience:
-            progress.stop()
+            fit_state.stop()
         return better
 
 
@@ -150,19 +150,19 @@ class Checkpoint(Callback):
                 remedy='two Checkpoints, in two folders',
             )
 
-    def on_fit_begin(self, trainer: BaseTrainer, progress: Progress) -> None:
+    def on_fit_begin(self, trainer: BaseTrainer, fit_state: FitState) -> None:
         self._best = None
         if self.monitor is not None:
             self._best = _Best(self.monitor, self.mode)
-            for record in progress.history:  # of earlier calls of `fit` too, whose best one is in the folder
+            for record in fit_state.history:  # of earlier calls of `fit` too, whose best one is in the folder
                 if self.monitor in record:
                     self._best.take(record)
 
-    def on_step(self, trainer: BaseTrainer, progress: Progress, batch: tuple[Any, ...], loss: jax.Array) -> None:
+    def on_step(self, trainer: BaseTrainer, fit_state: FitState, batch: tuple[Any, ...], loss: jax.Array) -> None:
         if self.every_steps is not None and trainer.steps % self.every_steps == 0:
             trainer.save(self.path, keep=self.keep)
 
-    def on_epoch_end(self, trainer: BaseTrainer, progress: Progress, record: Record) -> None:
+    def on_epoch_end(self, trainer: BaseTrainer, fit_state: FitState, record: Record) -> None:
         if self.every_steps is not None or not math.isfinite(record['loss']):
             return
         if self._best is None or self._best.take(record):
@@ -179,12 +179,12 @@ class CSVLogger(Callback):
     def __init__(self, path: Path):
         self.path: pathlib.Path = pathlib.Path(path)
 
-    def on_epoch_end(self, trainer: BaseTrainer, progress: Progress, record: Record) -> None:
+    def on_epoch_end(self, trainer: BaseTrainer, fit_state: FitState, record: Record) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.path.open('w', newline='') as file:
-            writer = csv.DictWriter(file, progress.history.names)
+            writer = csv.DictWriter(file, fit_state.history.names)
             writer.writeheader()
-            writer.writerows(progress.history)
+            writer.writerows(fit_state.history)
 
 
 class TensorBoard(Callback):
@@ -201,7 +201,7 @@ class TensorBoard(Callback):
         self.logdir: str = str(logdir)
         self._writer = None
 
-    def on_fit_begin(self, trainer: BaseTrainer, progress: Progress) -> None:
+    def on_fit_begin(self, trainer: BaseTrainer, fit_state: FitState) -> None:
         try:
             from tensorboardX import SummaryWriter
         except ImportError:
@@ -210,14 +210,14 @@ class TensorBoard(Callback):
             ) from None
         self._writer = SummaryWriter(self.logdir)
 
-    def on_epoch_end(self, trainer: BaseTrainer, progress: Progress, record: Record) -> None:
+    def on_epoch_end(self, trainer: BaseTrainer, fit_state: FitState, record: Record) -> None:
         writer: Any = self._writer
         for name, value in record.items():
             if name != 'epoch' and isinstance(value, int | float):
                 writer.add_scalar(name, value, record['epoch'])
         writer.flush()
 
-    def on_fit_end(self, trainer: BaseTrainer, progress: Progress) -> None:
+    def on_fit_end(self, trainer: BaseTrainer, fit_state: FitState) -> None:
         if self._writer is not None:
             self._writer.close()
             self._writer = None
@@ -236,13 +236,13 @@ class LearningRateSchedule(Callback):
     def __init__(self, schedule: Callable[..., float]):
         self.schedule: Callable[..., float] = schedule
 
-    def on_epoch_begin(self, trainer: BaseTrainer, progress: Progress) -> None:
+    def on_epoch_begin(self, trainer: BaseTrainer, fit_state: FitState) -> None:
         required = [
             parameter
             for parameter in inspect.signature(self.schedule).parameters.values()
             if parameter.default is parameter.empty and parameter.kind is not parameter.VAR_KEYWORD
         ]
-        arguments = (progress.epoch, trainer.learning_rate) if len(required) == 2 else (progress.epoch,)
+        arguments = (fit_state.epoch, trainer.learning_rate) if len(required) == 2 else (fit_state.epoch,)
         trainer.set_learning_rate(self.schedule(*arguments))
 
 
@@ -256,17 +256,17 @@ class NaNGuard(Callback):
         NonFiniteError: in `fit`, naming the step, and the input, parameter, layer or gradient.
     """
 
-    def on_fit_begin(self, trainer: BaseTrainer, progress: Progress) -> None:
+    def on_fit_begin(self, trainer: BaseTrainer, fit_state: FitState) -> None:
         trainer.change_options(skip_nonfinite=True)
         self._skipped = _skipped(trainer)
 
-    def on_step(self, trainer: BaseTrainer, progress: Progress, batch: tuple[Any, ...], loss: jax.Array) -> None:
+    def on_step(self, trainer: BaseTrainer, fit_state: FitState, batch: tuple[Any, ...], loss: jax.Array) -> None:
         value = float(loss)
         if math.isfinite(value) and _skipped(trainer) == self._skipped:
             return
-        place = trainer.find_nonfinite(*batch)
+        place = trainer.find_nonfinite(*batch) or 'its update'
         raise NonFiniteError(
-            f'step {progress.batch - 1} of epoch {progress.epoch} is not finite, first of all {place or "its update"}',
+            f'step {fit_state.batch - 1} of epoch {fit_state.epoch} is not finite, first of all {place}',
             got=f'loss {value}',
             remedy='the network is as it was before this step; look at the batch, lower the learning rate, or clip the '
             'gradient with clip_global_norm=',
@@ -310,7 +310,7 @@ def _mode(monitor: str, mode: str | None) -> str:
 class ProgressLines(Callback):
     """Prints a line for each epoch: steps, seconds, loss, metrics and samples per second."""
 
-    def on_epoch_end(self, trainer: BaseTrainer, progress: Progress, record: Record) -> None:
+    def on_epoch_end(self, trainer: BaseTrainer, fit_state: FitState, record: Record) -> None:
         numbers = as_text(numbers_of(record))
         print(f'epoch {record["epoch"]}: {record["steps"]} steps, {record["seconds"]:.1f} s, {numbers}')
 
@@ -330,7 +330,7 @@ class ProgressBar(Callback):
         self._next = 0.0
         self._bars: EpochBars | None = None
 
-    def on_fit_begin(self, trainer: BaseTrainer, progress: Progress) -> None:
+    def on_fit_begin(self, trainer: BaseTrainer, fit_state: FitState) -> None:
         try:
             self._bars = EpochBars()
         except ImportError:
@@ -339,20 +339,20 @@ class ProgressBar(Callback):
             ) from None
         self._bars.start()
 
-    def on_epoch_begin(self, trainer: BaseTrainer, progress: Progress) -> None:
+    def on_epoch_begin(self, trainer: BaseTrainer, fit_state: FitState) -> None:
         self._next = time.perf_counter() + self.interval
 
-    def on_step(self, trainer: BaseTrainer, progress: Progress, batch: tuple[Any, ...], loss: jax.Array) -> None:
+    def on_step(self, trainer: BaseTrainer, fit_state: FitState, batch: tuple[Any, ...], loss: jax.Array) -> None:
         if time.perf_counter() >= self._next:
             totals = trainer.totals
-            values = {'loss': totals.mean, **trainer.metrics, 'samples/s': totals.samples / progress.seconds}
-            self._draw(progress.epoch, progress.batch, progress.total, values)
+            values = {'loss': totals.mean, **trainer.metrics, 'samples/s': totals.samples / fit_state.seconds}
+            self._draw(fit_state.epoch, fit_state.batch, fit_state.total, values)
             self._next = time.perf_counter() + self.interval
 
-    def on_epoch_end(self, trainer: BaseTrainer, progress: Progress, record: Record) -> None:
+    def on_epoch_end(self, trainer: BaseTrainer, fit_state: FitState, record: Record) -> None:
         self._draw(record['epoch'], record['steps'], record['steps'], numbers_of(record))
 
-    def on_fit_end(self, trainer: BaseTrainer, progress: Progress) -> None:
+    def on_fit_end(self, trainer: BaseTrainer, fit_state: FitState) -> None:
         if self._bars is not None:
             self._bars.stop()
             self._bars = None

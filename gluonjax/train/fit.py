@@ -1,8 +1,8 @@
 """fit: what a Trainer does with many batches, epoch by epoch.
 
-What `fit` must know to go on in the middle of an epoch, beside the Trainer's `state`, is its `Progress`: the number of
+What `fit` must know to go on in the middle of an epoch, beside the Trainer's `state`, is its `FitState`: the number of
 the epoch, the batches of it that were trained on, its seconds, the epoch at which this call began, and the history.
-`Progress.to_dict` is JSON. `fit(resume=True)` draws those batches once more, does not train on them, and goes on.
+`FitState.to_dict` is JSON. `fit(resume=True)` draws those batches once more, does not train on them, and goes on.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ from gluonjax.errors import ArgumentError, DataError, NonFiniteError
 from gluonjax.train.base import BaseTrainer
 from gluonjax.train.callback import Callback, progress_display
 from gluonjax.train.evaluate import plain
-from gluonjax.train.history import History, Progress, Record
+from gluonjax.train.history import FitState, History, Record
 
 Callbacks = Sequence[Callback] | Callback
 
@@ -81,7 +81,7 @@ def _callbacks(given: Callbacks) -> list[Callback]:
     return callbacks
 
 
-def _epoch(trainer: BaseTrainer, data: '_TrainingData', now: Progress, watchers: list[Callback]) -> None:
+def _epoch(trainer: BaseTrainer, data: '_TrainingData', now: FitState, watchers: list[Callback]) -> None:
     """The steps of one epoch, or the rest of them."""
     on_step = [watcher.on_step for watcher in watchers if type(watcher).on_step is not Callback.on_step]
     if not now.batch:
@@ -101,7 +101,7 @@ def _epoch(trainer: BaseTrainer, data: '_TrainingData', now: Progress, watchers:
         now.seconds = before + time.perf_counter() - began
 
 
-def _record(trainer: BaseTrainer, now: Progress) -> Record:
+def _record(trainer: BaseTrainer, now: FitState) -> Record:
     totals = trainer.totals
     record = {'epoch': now.epoch, 'steps': now.batch, 'loss': totals.mean}
     record |= {name: plain(value) for name, value in trainer.metrics.items()}
@@ -129,7 +129,7 @@ def _nonfinite(trainer: BaseTrainer, train: Any, record: Record) -> NonFiniteErr
 class _TrainingData:
     """The batches of a fit, epoch by epoch, in arrays."""
 
-    def __init__(self, trainer: BaseTrainer, train: Any, steps: int | None, prefetch: int, now: Progress):
+    def __init__(self, trainer: BaseTrainer, train: Any, steps: int | None, prefetch: int, now: FitState):
         self.trainer, self.train, self.steps, self.now = trainer, train, steps, now
         # On CPU a step takes NumPy's arrays as fast as JAX's; over a mesh it is the step that knows where they belong.
         self.prefetch = 0 if jax.default_backend() == 'cpu' or trainer.places_batches else prefetch

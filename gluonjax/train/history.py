@@ -1,4 +1,4 @@
-"""What a Trainer has been through: History, a record of each epoch, and Progress, how far it is."""
+"""What a Trainer has been through: History, a record of each epoch, and FitState, how far it is."""
 
 import dataclasses
 import functools
@@ -117,7 +117,7 @@ def shown(value: Any) -> Any:
 
 
 @dataclasses.dataclass
-class Progress:
+class FitState:
     """How far the training is: what is needed, beside the Trainer's state, to go on in the middle of an epoch.
 
     Attributes:
@@ -180,7 +180,7 @@ class Progress:
         return {**now, 'history': self.history.to_dict()}
 
     @classmethod
-    def from_dict(cls, saved: Mapping[str, Any]) -> 'Progress':
-        """The progress that `to_dict` saved."""
+    def from_dict(cls, saved: Mapping[str, Any]) -> 'FitState':
+        """The state that `to_dict` saved."""
         epoch, batch, began, seconds = (saved[name] for name in ('epoch', 'batch', 'began', 'seconds'))
         return cls(epoch, began, seconds, History.from_dict(saved['history']), done=batch)

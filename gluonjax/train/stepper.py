@@ -24,7 +24,7 @@ from gluonjax.train import saving
 from gluonjax.train.batch import Batch
 from gluonjax.train.compiled import CompiledStep, Outcome, ShardedStep, refuse_transformation
 from gluonjax.train.evaluate import Inference
-from gluonjax.train.history import Progress
+from gluonjax.train.history import FitState
 from gluonjax.train.sharding import Placement, Rules, moved
 from gluonjax.train.state import Totals, TrainState
 from gluonjax.train.step import Precision, Remat, TrainStep, make_step
@@ -83,7 +83,7 @@ class Stepper:
         self._state: TrainState | None = None  # without params; what the next program goes on from
         self._rows = 0  # of the largest batch before this Trainer was restored
         self._dormant: dict[str, jax.Array] = {}  # what the optimizer keeps of parameters that are frozen
-        self._progress = Progress()
+        self._fit_state = FitState()
         self._begin()
 
     def _begin(self) -> None:

@@ -133,14 +133,14 @@ def test_values_set_after_the_last_step_are_the_ones_that_are_saved(tmp_path):
     np.testing.assert_array_equal(second.net[1].bias.data(), [1, 2, 3])
 
 
-def test_progress_is_saved_too(tmp_path):
+def test_fit_state_is_saved_too(tmp_path):
     first, second = simple(), simple()
     first.step(*run.batch_of(0))
-    first.progress = {**first.progress, 'epoch': 2, 'batch': 1, 'seconds': 0.1, 'loss': 0.7, 'samples': 8}
+    first.fit_state = {**first.fit_state, 'epoch': 2, 'batch': 1, 'seconds': 0.1, 'loss': 0.7, 'samples': 8}
     first.save(tmp_path)
     second.restore(tmp_path)
-    assert second.progress == first.progress
-    assert second.progress['batch'] == 1
+    assert second.fit_state == first.fit_state
+    assert second.fit_state['batch'] == 1
 
 
 def test_the_learning_rate_is_the_saved_one(tmp_path):
@@ -484,8 +484,8 @@ def test_arguments(tmp_path):
     trainer = saved(tmp_path, simple())
     with pytest.raises(errors.ArgumentError, match='how many checkpoints stay'):
         trainer.save(tmp_path, keep=0)
-    with pytest.raises(errors.ArgumentError, match=r'(?s)progress cannot be written.*\{1, 2\}'):
-        checkpoint.save(tmp_path, trainer.state, 1, {'progress': {'epoch': {1, 2}}}, 1)
+    with pytest.raises(errors.ArgumentError, match=r'(?s)fit_state cannot be written.*\{1, 2\}'):
+        checkpoint.save(tmp_path, trainer.state, 1, {'fit_state': {'epoch': {1, 2}}}, 1)
     assert saves(tmp_path) == ['000001-step-1']
 
 

@@ -34,7 +34,7 @@ class Values(callback.Callback):
     def __init__(self, values, name='val_loss'):
         self.values, self.name = values, name
 
-    def on_epoch_end(self, trainer, progress, record):
+    def on_epoch_end(self, trainer, fit_state, record):
         record[self.name] = self.values[record['epoch']]
 
 
@@ -42,20 +42,20 @@ class Recorder(callback.Callback):
     def __init__(self):
         self.calls = []
 
-    def on_fit_begin(self, trainer, progress):
+    def on_fit_begin(self, trainer, fit_state):
         self.calls.append('fit')
 
-    def on_epoch_begin(self, trainer, progress):
-        self.calls.append(('epoch', progress.epoch, progress.batch))
+    def on_epoch_begin(self, trainer, fit_state):
+        self.calls.append(('epoch', fit_state.epoch, fit_state.batch))
 
-    def on_step(self, trainer, progress, batch, loss):
-        self.calls.append((progress.epoch, progress.batch, batch[1].tolist(), round(float(loss), 5)))
+    def on_step(self, trainer, fit_state, batch, loss):
+        self.calls.append((fit_state.epoch, fit_state.batch, batch[1].tolist(), round(float(loss), 5)))
 
-    def on_epoch_end(self, trainer, progress, record):
-        self.calls.append(('end', record['epoch'], len(progress.history)))
+    def on_epoch_end(self, trainer, fit_state, record):
+        self.calls.append(('end', record['epoch'], len(fit_state.history)))
 
-    def on_fit_end(self, trainer, progress):
-        self.calls.append(('done', progress.finished))
+    def on_fit_end(self, trainer, fit_state):
+        self.calls.append(('done', fit_state.finished))
 
 
 def test_when_they_are_called():
@@ -79,21 +79,21 @@ def test_when_they_are_called():
 
 def test_the_end_is_told_also_after_an_exception():
     class Failing(callback.Callback):
-        def on_step(self, trainer, progress, batch, loss):
+        def on_step(self, trainer, fit_state, batch, loss):
             raise RuntimeError('mine')
 
     recorder, trainer = Recorder(), trainer_of()
     with pytest.raises(RuntimeError, match='mine'):
         fit(trainer, Failing(), recorder)
     assert recorder.calls[-1] == ('done', False)
-    assert (trainer.steps, trainer.progress['batch']) == (1, 1)
+    assert (trainer.steps, trainer.fit_state['batch']) == (1, 1)
 
 
 class Weights(callback.Callback):
     def __init__(self):
         self.seen = []
 
-    def on_epoch_end(self, trainer, progress, record):
+    def on_epoch_end(self, trainer, fit_state, record):
         self.seen.append(np.asarray(trainer.net[0].weight.data()))
 
 
@@ -129,8 +129,8 @@ def test_an_interruption_does_not_make_early_stopping_patient(tmp_path):
     values, stopping = Values([1, 2, 3, 4, 5]), callback.EarlyStopping(patience=3)
 
     class Breaking(callback.Callback):
-        def on_epoch_begin(self, trainer, progress):
-            if progress.epoch == 2:
+        def on_epoch_begin(self, trainer, fit_state):
+            if fit_state.epoch == 2:
                 raise KeyboardInterrupt
 
     trainer = trainer_of()
@@ -158,10 +158,10 @@ def test_the_best_checkpoint_and_those_of_steps(tmp_path):
     other = trainer_of()
     for path, step, epoch, batch in (('best', 4, 2, 0), ('steps', 6, 2, 2), ('last', 6, 3, 0)):
         other.restore(tmp_path / path)
-        progress = other.progress
-        assert (other.steps, progress['epoch'], progress['batch']) == (step, epoch, batch)
+        fit_state = other.fit_state
+        assert (other.steps, fit_state['epoch'], fit_state['batch']) == (step, epoch, batch)
     other.restore(tmp_path / 'steps', step=3)
-    assert (other.progress['epoch'], other.progress['batch']) == (1, 1)
+    assert (other.fit_state['epoch'], other.fit_state['batch']) == (1, 1)
     other.restore(tmp_path / 'best')
     np.testing.assert_array_equal(other.net[0].weight.data(), weights.seen[1])
     with pytest.raises(errors.ArgumentError, match='the best epochs or every so many steps'):
@@ -173,14 +173,14 @@ def test_a_run_goes_on_from_the_last_batch_of_an_epoch(tmp_path):
     expected = fit(whole, validation=DATA)
 
     class Breaking(callback.Callback):
-        def on_epoch_end(self, trainer, progress, record):
+        def on_epoch_end(self, trainer, fit_state, record):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         fit(broken, callback.Checkpoint(tmp_path, every_steps=2), Breaking())
     resumed = trainer_of(metrics=[metric.Accuracy()])
     resumed.restore(tmp_path)
-    assert resumed.progress['batch'] == 2
+    assert resumed.fit_state['batch'] == 2
     history = fit(resumed, validation=DATA, resume=True)
     for name in ('loss', 'accuracy', 'val_loss', 'val_accuracy', 'steps'):
         assert history[name] == expected[name]
@@ -379,7 +379,7 @@ def test_shuffles_and_callbacks_go_on_after_a_restore(tmp_path):
     expected = fit(whole, schedule, data=batches)
 
     class Breaking(callback.Callback):
-        def on_step(self, trainer, progress, batch, loss):
+        def on_step(self, trainer, fit_state, batch, loss):
             if trainer.steps == 10:
                 raise KeyboardInterrupt
 

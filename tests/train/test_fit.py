@@ -19,7 +19,7 @@ import pytest
 from gluonjax import Trainer, callback, data, errors, loss, make_step, metric, nn
 from gluonjax.train.batch import Batch
 from gluonjax.train.evaluate import Inference, number_of_inputs
-from gluonjax.train.history import History, Progress
+from gluonjax.train.history import FitState, History
 from gluonjax.train.state import Totals
 
 CE = loss.SoftmaxCELoss()
@@ -312,7 +312,7 @@ def test_one_iterator_goes_on_over_epochs_and_over_an_interruption():
 
     with pytest.raises(errors.DataError, match=r'(?s)ended in epoch 2, after 1 steps.*2 steps, as steps_per_epoch'):
         broken.fit(short(), **options)
-    assert broken.progress['batch'] == 1
+    assert broken.fit_state['batch'] == 1
     history = broken.fit(endless(), resume=True, **options)
     assert measured(history) == measured(expected)
     np.testing.assert_array_equal(flat(broken.net), flat(whole.net))
@@ -445,7 +445,7 @@ def test_ctrl_c_right_after_a_step_counts_it():
         trainer.fit(BATCHES, epochs=2, progress=False)
     assert not seen
     assert signal.getsignal(signal.SIGINT) is before
-    assert (trainer.steps, trainer.progress['batch'], Totals.of(trainer.state).samples) == (2, 2, 16)
+    assert (trainer.steps, trainer.fit_state['batch'], Totals.of(trainer.state).samples) == (2, 2, 16)
     del trainer.step
     trainer.fit(BATCHES, epochs=2, progress=False, resume=True)
     whole = trainer_of()
@@ -481,8 +481,8 @@ def batches():
 try:
     trainer.fit(batches(), progress=False)
 except KeyboardInterrupt:
-    done, progress = trainer.steps, trainer.progress
-    assert progress['batch'] == done >= 50, (progress, done)
+    done, fit_state = trainer.steps, trainer.fit_state
+    assert fit_state['batch'] == done >= 50, (fit_state, done)
     assert np.isfinite(net(batch[0])).all()
     twin = nn.Sequential(nn.Dense(64), nn.Dense(1))
     twin.initialize(key=0)
@@ -552,12 +552,12 @@ def test_a_plot_without_matplotlib_names_the_extra(monkeypatch):
         History().plot()
 
 
-def test_progress_is_json():
+def test_fit_state_is_json():
     trainer = trainer_of()
     with pytest.raises(Stop):
         trainer.fit(failing(BATCHES, (1, 2)), epochs=2, progress=False)
-    saved = json.loads(json.dumps(trainer.progress))
-    assert Progress.from_dict(saved).to_dict() == saved
+    saved = json.loads(json.dumps(trainer.fit_state))
+    assert FitState.from_dict(saved).to_dict() == saved
     assert (saved['epoch'], saved['batch'], saved['began']) == (1, 2, 0)
     assert saved['seconds'] > 0
 
