@@ -18,7 +18,8 @@ from gluonjax.arrays import admit
 from gluonjax.config import refuse_if_frozen
 from gluonjax.errors import ArgumentError, TieError
 from gluonjax.hints import missing
-from gluonjax.layer import Layer, check_class, frozen_value, leaves_of, summary_of, token_of, with_fields
+from gluonjax.layer import Layer, check_class, frozen_value, leaves_of, token_of, with_fields
+from gluonjax.lazy import LazyMethod
 from gluonjax.param import Param, SharedParameters, Token
 from gluonjax.parameter import LOCK, Node, Parameter, ParameterDict, Scope, nodes_of, owners_of
 from gluonjax.ref import LATEST, Values, read
@@ -324,6 +325,9 @@ class Block(Bindable, Node, own=True):
                 owner._put(path, parameter)
                 self._check()
 
+    save_parameters: LazyMethod = LazyMethod('gluonjax.io.parameters', 'save_parameters')
+    load_parameters: LazyMethod = LazyMethod('gluonjax.io.parameters', 'load_parameters')
+
     # Running.
 
     def __call__(self, *inputs: Any, **named: Any) -> Any:
@@ -448,13 +452,7 @@ class Block(Bindable, Node, own=True):
                 if isinstance(node, Block):
                     node.hybridize(active, static_params=static_params)
 
-    def summary(self, *inputs: Any, **named: Any) -> None:
-        """Prints a table of the layers, their output shapes and parameter counts; tied parameters count once.
-
-        Without inputs, on an initialized network, it has the layers that hold parameters.
-        """
-        known = {leaf.name: parameter.shape for leaf, parameter in structure_of(self).entries}
-        print(summary_of(self.definition, inputs, named, known))
+    summary: LazyMethod = LazyMethod('gluonjax.summary', 'of_network')
 
     def setattr(self, name: str, value: Any) -> None:
         """Sets an attribute of every parameter, as in `net.setattr('grad_req', 'null')`."""

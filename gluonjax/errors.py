@@ -109,6 +109,10 @@ class CheckpointError(GluonError, ValueError):
     """A checkpoint that is not there, or does not fit; every difference is named."""
 
 
+class FileError(GluonError, ValueError):
+    """A file that is not of the format that it should be, or is damaged; the error names the byte."""
+
+
 class DataError(GluonError, ValueError):
     """Batches that cannot be trained on, or that end too early."""
 

@@ -18,10 +18,11 @@ from gluonjax.arrays import admit
 from gluonjax.config import constructor_call, refuse_if_frozen
 from gluonjax.errors import ArgumentError, BareLayerError, NotANetworkError, ParamsError, ShapeError, TieError
 from gluonjax.keys import as_key
+from gluonjax.lazy import LazyMethod
 from gluonjax.param import Declaration, Leaf, Param, SharedParameters, Token
 from gluonjax.run import Bindable, Run, forward_class, taken_names
 from gluonjax.sampler import Request, draw
-from gluonjax.shapes import is_known, merge_shapes, shape_text, shapes_text
+from gluonjax.shapes import is_known, merge_shapes, shape_text
 from gluonjax.static import split
 from gluonjax.tables import table
 from gluonjax.tree import FrozenDict, Path, check_keys, flatten, items_of, map_items, matches, nest, no_match
@@ -286,12 +287,7 @@ class Layer(Bindable, own=True):
         )
         return nest({**values, **flatten(plan.draw(key))})
 
-    def summary(self, *inputs: Any, **named: Any) -> str:
-        """A table of the layers that ran, their output shapes, and how many numbers each holds; tied ones once.
-
-        Without inputs it has the layers that hold parameters, whose shapes must be known.
-        """
-        return summary_of(self, inputs, named)
+    summary: LazyMethod = LazyMethod('gluonjax.summary', 'of_layer')
 
     def _checked(self, params: Mapping[str, Any], shapes: bool = True) -> dict[str, Any]:
         """The leaves by name, if they are those of this definition. An ensemble's leaves have other shapes."""
@@ -560,46 +556,9 @@ def choose(leaves: Sequence[Leaf], init: Any = None) -> dict[str, initializers.I
     return {leaf.name: winner(leaf) for leaf in leaves}
 
 
-def summary_of(
-    definition: Layer, inputs: Sequence[Any], named: Mapping[str, Any], known: Mapping[str, Any] | None = None
-) -> str:
-    """What `Layer.summary` documents, where some shapes are `known`."""
-    shapes, calls = infer_shapes(definition, inputs, named, known), []
-    arrays, static = split((tuple(inputs), dict(named)))
-
-    def forward(arrays: Any) -> None:
-        run = Run(declarations_of(definition), None, dict(shapes))
-        run(definition, *static.join(arrays))
-        calls.extend((call.path, call.kind, shapes_text(call.output), call.leaf) for call in run.history)
-
-    if inputs or named:
-        jax.eval_shape(forward, arrays)
-    else:
-        calls += [(path, forward_class(layer).__name__, '', False) for path, layer in layers_of(definition)]
-    return _summary(leaves_of(definition), calls, shapes)
-
-
 def layers_of(definition: Layer, path: Path = ()) -> Iterator[tuple[Path, Layer]]:
     """All layers, those inside before the one around."""
     for at, item in items_of(vars(definition), path):
         if isinstance(item, Layer):
             yield from layers_of(item, at)
     yield path, definition
-
-
-def _summary(leaves: Sequence[Leaf], calls: Iterable[tuple[Path, str, str, bool]], shapes: Mapping[str, Any]) -> str:
-    rows, seen = [], set()
-    for path, kind, output, is_leaf in calls:
-        names = ((leaf, name.split('.')[:-1]) for leaf in leaves for name in leaf.names)
-        held = [leaf for leaf, layer in names if tuple(layer) == path]
-        count = sum(math.prod(shapes[leaf.name]) for leaf in held if leaf.name not in seen)
-        seen |= {leaf.name for leaf in held}
-        if is_leaf or held:
-            rows.append([f'{".".join(path)} ({kind})'.strip(), output, count])
-    counts = [(math.prod(shapes[leaf.name]), leaf.param.trainable) for leaf in leaves]
-    total, trained = sum(c for c, _ in counts), sum(c for c, t in counts if t)
-    return table(
-        ['layer', 'output shape', 'parameters'],
-        rows,
-        f'parameters: {total:,}; trainable: {trained:,}; other: {total - trained:,}',
-    )

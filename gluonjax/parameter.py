@@ -23,6 +23,7 @@ from gluonjax.hints import missing
 from gluonjax.init import Initializer
 from gluonjax.keys import as_key, next_key
 from gluonjax.layer import choose, request
+from gluonjax.lazy import LazyMethod
 from gluonjax.param import Leaf, Param, Token
 from gluonjax.ref import Ref, note_change, write
 from gluonjax.sampler import Distribution, draw
@@ -459,6 +460,9 @@ class ParameterDict(Mapping[str, Parameter]):
         for parameter, deferred in how.items():
             parameter.deferred = deferred
         commit(drawn, handed_out=False)
+
+    save: LazyMethod = LazyMethod('gluonjax.io.parameters', 'save')
+    load: LazyMethod = LazyMethod('gluonjax.io.parameters', 'load')
 
     def setattr(self, name: str, value: Any) -> None:
         """Sets an attribute of every parameter, as in `setattr('grad_req', 'null')`."""

@@ -19,7 +19,7 @@ ROOT = pathlib.Path(gluonjax.__file__).parent
 # Each may import what stands before it. What shares a line knows nothing of its neighbours.
 ORDER = [
     ['errors', 'ref'],
-    ['arrays', 'autograd', 'checks', 'config', 'hints', 'keys', 'shapes', 'static', 'tables', 'tree'],
+    ['arrays', 'autograd', 'checks', 'config', 'hints', 'keys', 'lazy', 'shapes', 'static', 'tables', 'tree'],
     ['sampler'],
     ['init'],
     ['param'],
@@ -28,6 +28,7 @@ ORDER = [
     ['parameter'],
     ['structure'],
     ['block'],
+    ['summary'],
     ['nn'],
     ['rnn'],
     ['loss', 'lr_scheduler', 'metric'],

@@ -1,0 +1,36 @@
+"""Writing files: each is there when it is whole, and not before."""
+
+import contextlib
+import os
+import pathlib
+import uuid
+from collections.abc import Iterable, Iterator
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from gluonjax.io.reading import Path
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """A file to write to, which takes its place at the end; if anything fails, what was there before stays."""
+    path = pathlib.Path(path).resolve()
+    unfinished = path.with_name(f'.{path.name[:200]}.unfinished-{uuid.uuid4().hex}')
+    try:
+        with open(unfinished, 'xb') as file:
+            yield file
+        os.replace(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def write_all(file: BinaryIO, chunks: Iterable[Any]) -> None:
+    """Writes bytes and the numbers of arrays, in little-endian order; one after the other is on the host."""
+    for chunk in chunks:
+        file.write(chunk if isinstance(chunk, bytes) else _bytes_of(np.asarray(chunk)))
+
+
+def _bytes_of(array: np.ndarray) -> memoryview:
+    array = np.ascontiguousarray(array, array.dtype.newbyteorder('<'))
+    return array.reshape(-1).view('uint8').data
