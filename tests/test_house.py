@@ -14,6 +14,7 @@ from collections import defaultdict
 import pytest
 
 import gluonjax
+from gluonjax.lazy import LazyMethod
 
 ROOT = pathlib.Path(gluonjax.__file__).parent
 # Each may import what stands before it. What shares a line knows nothing of its neighbours.
@@ -194,6 +195,27 @@ def test_the_core_is_small():
     sizes = {name: len(lines_of_code(name)) for name in reached}
     assert {'sampler', 'init', 'layer', 'block'} <= set(sizes)
     assert sum(sizes.values()) <= LARGEST_CORE, sizes
+
+
+# Methods whose code is in a module above, which is loaded when they are first used: (class, method) -> function there.
+LAZY_METHODS = {
+    ('Block', 'load_parameters'): 'io.parameters.load_parameters',
+    ('Block', 'save_parameters'): 'io.parameters.save_parameters',
+    ('Block', 'summary'): 'summary.of_network',
+    ('Layer', 'summary'): 'summary.of_layer',
+    ('ParameterDict', 'load'): 'io.parameters.load',
+    ('ParameterDict', 'save'): 'io.parameters.save',
+}
+
+
+def test_lazy_methods_are_those_that_are_known_and_are_documented():
+    found = {}
+    for name in ('Block', 'Layer', 'ParameterDict', 'Parameter', 'Trainer'):
+        for method, value in vars(getattr(gluonjax, name)).items():
+            if isinstance(value, LazyMethod):
+                found[name, method] = f'{value.module}.{value.function}'.removeprefix('gluonjax.')
+                assert getattr(getattr(gluonjax, name), method).__doc__
+    assert found == LAZY_METHODS
 
 
 def test_what_a_newcomer_reads_first_is_there_and_short():

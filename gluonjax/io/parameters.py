@@ -143,12 +143,12 @@ class _Options(NamedTuple):
     dtype_source: str
 
 
-def _load(known: ParameterDict, loaded: Mapping[str, Any], filename: Path, ctx: Any, options: _Options) -> None:
+def _load(known: ParameterDict, loaded: dict[str, Any], filename: Path, ctx: Any, options: _Options) -> None:
     """Sets Parameters to what was loaded; all, or none if something does not fit."""
     checks.one_of('dtype_source', options.dtype_source, ('current', 'saved'))
     if loaded and not any('.' in name or name in known for name in loaded):
         loaded = _matched(known, loaded, filename)
-    chosen = {known[name]: value for name, value in loaded.items() if name in known}
+    chosen = {known[name]: value for name, value in reversed(loaded.items()) if name in known}  # the first of each
     if differences := list(_differences(known, loaded, chosen, options)):
         remedies = [
             remedy for start, remedy in _REMEDIES.items() if any(line.startswith(start) for line in differences)
