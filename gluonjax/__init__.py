@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from gluonjax.hints import missing
 
 if TYPE_CHECKING:
-    from gluonjax import autograd, data, errors, init, loss, lr_scheduler, metric, nn, optimizer, rnn
+    from gluonjax import autograd, data, errors, init, io, loss, lr_scheduler, metric, nn, optimizer, rnn
     from gluonjax.block import Block, HybridBlock
     from gluonjax.keys import seed
     from gluonjax.layer import Layer
@@ -32,6 +32,7 @@ __all__ = [
     'data',
     'errors',
     'init',
+    'io',
     'loss',
     'lr_scheduler',
     'make_step',

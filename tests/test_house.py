@@ -275,6 +275,7 @@ def test_what_is_public_is_documented(module):
 
 PACKAGES = (
     gluonjax,
+    gluonjax.io,
     gluonjax.loss,
     gluonjax.lr_scheduler,
     gluonjax.metric,

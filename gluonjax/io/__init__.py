@@ -1,1 +1,5 @@
-"""Files: one module a format."""
+"""Files: one module a format. `load` and `save` take any of the formats of arrays by name."""
+
+from gluonjax.io.formats import load, save
+
+__all__ = ['load', 'save']
