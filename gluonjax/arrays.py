@@ -14,12 +14,13 @@ import numpy as np
 from gluonjax.errors import DTypeError
 
 
-def admit(tree: Any, what: str = 'input') -> Any:
+def admit(tree: Any, what: str = 'input', copy: bool = True) -> Any:
     """The arrays of a tree as JAX can keep them; whatever is no array stays.
 
     Args:
         tree: a pytree.
         what: how an error calls its leaves.
+        copy: whether arrays of NumPy are copied; False where the caller copies what it takes out of them.
 
     Returns:
         The tree. Arrays of NumPy (any byte order) are copies in the byte order of the machine; those of PyTorch,
@@ -32,7 +33,7 @@ def admit(tree: Any, what: str = 'input') -> Any:
     (array([0, 1, 2], dtype=int32), 'text')
     """
     try:
-        return jax.tree.map(_admitted, tree)
+        return jax.tree.map(lambda leaf: _admitted(leaf, np.array if copy else np.asarray), tree)
     except _NoNumbersError:
         for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
             _check(leaf, f'{what}{jax.tree_util.keystr(path)}')
@@ -50,21 +51,21 @@ def _check(leaf: Any, name: str) -> None:
         raise DTypeError(f'{name} is no array of numbers', got=str(error), remedy="x.astype('float32')") from None
 
 
-def _admitted(leaf: Any) -> Any:
+def _admitted(leaf: Any, copied: Callable[..., np.ndarray] = np.array) -> Any:
     if isinstance(leaf, np.ndarray):
-        return _copied(leaf)
+        return _in_order(leaf, copied)
     if isinstance(leaf, jax.Array):
         return leaf
     for attribute, convert in _OTHERS.items():
         if hasattr(leaf, attribute):
-            return _copied(convert(leaf))
+            return _in_order(convert(leaf), copied)
     return leaf
 
 
-def _copied(array: np.ndarray) -> np.ndarray:
+def _in_order(array: np.ndarray, copied: Callable[..., np.ndarray]) -> np.ndarray:
     if not (array.dtype == np.bool_ or jnp.issubdtype(array.dtype, np.number)):
         raise _NoNumbersError(f'{array.dtype} of shape {array.shape}')
-    return np.array(array, array.dtype.newbyteorder('='))
+    return copied(array, array.dtype.newbyteorder('='))
 
 
 def _from_torch(tensor: Any) -> np.ndarray:

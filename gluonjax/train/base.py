@@ -1,6 +1,7 @@
 """BaseTrainer: what can be asked of a Trainer between steps: evaluation, predictions, checkpoints."""
 
 import functools
+import itertools
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -11,14 +12,15 @@ import numpy as np
 from gluonjax import checks
 from gluonjax.arrays import admit
 from gluonjax.block import structure_of
-from gluonjax.data.batching import as_arrays, is_used_up, opened, padded, rows_of
+from gluonjax.data.batching import as_arrays, is_used_up, opened, padded, rows_of, seed_of
 from gluonjax.errors import CheckpointError, DataError
 from gluonjax.io import checkpoint
 from gluonjax.parameter import LOCK, commit
 from gluonjax.train import saving
 from gluonjax.train.batch import Batch
-from gluonjax.train.evaluate import Inference, batches_of_inputs, number_of_inputs, rows_on_host
+from gluonjax.train.evaluate import Inference, batches_of_inputs, rows_on_host
 from gluonjax.train.history import FitState, History
+from gluonjax.train.samples import evaluation_data, number_of_inputs
 from gluonjax.train.step import pure_metrics
 from gluonjax.train.stepper import Stepper, as_batch
 from gluonjax.tree import flatten
@@ -29,28 +31,33 @@ class BaseTrainer(Stepper):
 
     # Inference.
 
-    def evaluate(self, data: Any, metrics: Any = None) -> dict[str, Any]:
-        """The mean loss and the metrics over all samples of some batches, in inference; nothing is changed.
+    def evaluate(self, x: Any, y: Any = None, *, batch_size: int | None = None, metrics: Any = None) -> dict[str, Any]:
+        """The mean loss and the metrics over all samples, in inference; nothing is changed.
 
-        The values are those of the beginning, whatever steps are done in the meantime. Batches smaller than those
-        before are filled up with samples that are left out, so one program does it.
+        The values are those of the beginning, whatever steps are done in the meantime.
 
         Args:
-            data: batches, as for `fit`.
+            x: inputs, as for `fit`; or batches, as for `fit`.
+            y: labels; None where `x` has them, as batches do.
+            batch_size: the number of rows of a batch that arrays are cut into; 256 by default.
             metrics: those of `gluonjax.metric`; None for the Trainer's.
 
         Returns:
             'loss', and a value for each metric.
 
         Raises:
+            ArgumentError: if these are neither inputs and labels nor batches.
             DataError: if there are no batches, or labels that the loss does not take.
         """
+        data = evaluation_data(self.net.definition, x, y, batch_size)
         return self.evaluate_epoch(data, metrics)
 
-    def evaluate_epoch(self, data: Any, metrics: Any = None, epoch: int = 0, name: str = 'data') -> dict[str, Any]:
-        """As `evaluate`, for data that is a function of the epoch's number, and under a name for errors."""
+    def evaluate_epoch(
+        self, data: Any, metrics: Any = None, epoch: int = 0, name: str = 'data', steps: int | None = None
+    ) -> dict[str, Any]:
+        """As `evaluate`, of batches: also of a function of the epoch's number, of some of them, under another name."""
         inference, values, state, most = self._inference(metrics), {}, None, 0
-        for given in opened(data, epoch, name):
+        for given in itertools.islice(opened(data, epoch, name), steps):
             batch = Batch.of(as_batch(admit(as_arrays(given), name)))
             if state is None:
                 values = self.values_for(batch)
@@ -69,13 +76,13 @@ class BaseTrainer(Stepper):
             )
         return inference.results(state)
 
-    def predict(self, data: Any, batch_size: int = 256) -> Any:
+    def predict(self, x: Any, batch_size: int = 256) -> Any:
         """The outputs for many inputs, in inference; the values are those of the beginning.
 
         Args:
-            data: an array, which is cut into batches; or an iterable of batches of inputs: arrays, tuples of them, or
-                dicts by name. Batches as for `fit` will do: their labels are left out.
-            batch_size: the number of rows of a batch that an array is cut into.
+            x: inputs, as for `fit`; or an iterable of batches of inputs: arrays, tuples of them, or dicts by name.
+                What `fit` takes will do: labels are left out.
+            batch_size: the number of rows of a batch that arrays are cut into.
 
         Returns:
             What the network returns, in NumPy arrays, all batches one after the other.
@@ -85,7 +92,7 @@ class BaseTrainer(Stepper):
         """
         checks.size('batch_size', batch_size)
         inference, values, outputs, most = self._inference(None), None, [], 0
-        for inputs, named in batches_of_inputs(data, batch_size, self._number_of_inputs()):
+        for inputs, named in batches_of_inputs(self.net.definition, x, batch_size, self._number_of_inputs()):
             values = self.values_for(Batch(tuple(inputs), named, None)) if values is None else values
             rows = rows_of((inputs, named))
             if rows and self.pads:
@@ -96,7 +103,7 @@ class BaseTrainer(Stepper):
             if len(outputs) > 2:  # those before are computed by now, and leave the device
                 outputs[-3] = rows_on_host(*outputs[-3]), None
         if not outputs:
-            raise DataError('there is nothing to predict from', got=type(data).__name__)
+            raise DataError('there is nothing to predict from', got=type(x).__name__)
         return jax.tree.map(lambda *leaves: np.concatenate(leaves), *(rows_on_host(*output) for output in outputs))
 
     def _inference(self, metrics: Any) -> Inference:
@@ -165,7 +172,8 @@ class BaseTrainer(Stepper):
         (1, True)
         """
         with LOCK:
-            state, steps, remember = self.state, self.steps, {'rows': self.largest_batch(), 'fit_state': self.fit_state}
+            state, steps = self.state, self.steps
+            remember = {'rows': self.largest_batch(), 'fit_state': self.fit_state, 'seed': self.shuffle_seed}
         if state is None:
             raise CheckpointError('there is nothing to save before the first step', remedy='trainer.step(x, y)')
         checkpoint.save(path, state, steps, remember, keep)
@@ -194,6 +202,7 @@ class BaseTrainer(Stepper):
             leaves, record = checkpoint.restore(path, step, needed, saving.CHECKED, self._placements())
             state = saving.state_of(pure, declared, leaves)
             commit(structure.by_name(flatten(state.params)), handed_out=False)
+            self._seed = record.get('seed', self.shuffle_seed)
             self._key, self._learning_rate, self._rows = state.key, None, record['rows']
             self.step_count.current, self.fit_state = record['steps'], record['fit_state']
             state = state._replace(params={})
@@ -209,6 +218,13 @@ class BaseTrainer(Stepper):
         return {name: leaf.sharding for name, leaf in leaves.items() if getattr(leaf, 'committed', False)}
 
     # What `fit` has done.
+
+    @property
+    def shuffle_seed(self) -> list[int]:
+        """The numbers of the key that this Trainer was made with: orders of samples are drawn from them."""
+        if self._seed is None:
+            self._seed = seed_of(self._key)
+        return self._seed
 
     def begin_fit(self, resume: bool) -> FitState:
         """The state of a fit that begins, or goes on."""

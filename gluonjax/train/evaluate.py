@@ -1,6 +1,5 @@
 """What a network says of many batches: its outputs, and the loss and metrics over them."""
 
-import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -9,12 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from gluonjax.arrays import admit
-from gluonjax.data.batching import as_arrays, opened
+from gluonjax.data.batching import Batches, as_arrays, opened, rows_of, whole
+from gluonjax.errors import DataError
 from gluonjax.layer import Layer
 from gluonjax.metric import double_float
 from gluonjax.metric.pure import PureMetric
-from gluonjax.run import forward_class
 from gluonjax.train.batch import Batch
+from gluonjax.train.samples import inputs_of, is_whole
 from gluonjax.train.step import TrainStep, pure_metrics
 
 
@@ -70,26 +70,48 @@ def plain(value: Any) -> Any:
 
 
 def batches_of_inputs(
-    data: Any, batch_size: int, count: tuple[int, int] | None
+    definition: Layer, data: Any, batch_size: int, count: tuple[int, int] | None
 ) -> Iterator[tuple[Sequence[Any], dict[str, Any]]]:
     """Inputs by position and by name, batch by batch; labels are left out.
 
     Args:
+        definition: of the network.
         data: as for `Trainer.predict`.
-        batch_size: the number of rows of a batch that an array is cut into.
+        batch_size: the number of rows of a batch that arrays are cut into.
         count: how many inputs by position the network takes at least and at most, if that is known; where an optional
             one may be meant or the label, it is the label.
     """
-    if hasattr(data, 'shape'):
-        (data,) = as_arrays((data,))
-        data = [data[start : start + batch_size] for start in range(0, len(data), batch_size)]
+    if is_whole(data):
+        yield from _cut_inputs(definition, data, batch_size, count)
+        return
     for given in _opened(data):
         batch = admit(as_arrays(given), 'data')
         if isinstance(batch[0], dict):
-            yield (), {name: value for name, value in batch[0].items() if name != 'label'}
+            yield (), _without_label(batch[0])
         else:
-            labelled = count is not None and count[0] < len(batch) <= count[1] + 1
-            yield batch[:-1] if labelled else batch, {}
+            yield batch[:-1] if _has_label(batch, count) else batch, {}
+
+
+def _cut_inputs(
+    definition: Layer, data: Any, batch_size: int, count: tuple[int, int] | None
+) -> Iterator[tuple[Sequence[Any], dict[str, Any]]]:
+    data = whole(_without_label(data) if isinstance(data, Mapping) else data, 'data')
+    if isinstance(data, tuple) and _has_label(data, count):
+        data = data[:-1]
+    rows = rows_of(data)
+    if rows is None:
+        raise DataError('inputs must have as many rows each', got=jax.tree.map(np.shape, data))
+    if rows:
+        for (batch,) in Batches(inputs_of(definition, data), batch_size=batch_size)(0):
+            yield batch
+
+
+def _without_label(batch: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in batch.items() if name != 'label'}
+
+
+def _has_label(batch: tuple[Any, ...], count: tuple[int, int] | None) -> bool:
+    return count is not None and count[0] < len(batch) <= count[1] + 1
 
 
 def _opened(data: Any) -> Iterator[Any]:
@@ -97,16 +119,6 @@ def _opened(data: Any) -> Iterator[Any]:
     if isinstance(data, list) and data and all(hasattr(part, 'shape') for part in data):
         return iter(data)
     return opened(data, 0)
-
-
-def number_of_inputs(definition: Layer) -> tuple[int, int] | None:
-    """How many inputs `forward` takes at least and at most, if that is known; containers as their first layer."""
-    arguments = list(inspect.signature(forward_class(definition).forward).parameters.values())[1:]
-    if any(argument.kind is argument.VAR_POSITIONAL for argument in arguments):
-        first = next((value for value in vars(definition).values() if isinstance(value, Layer)), None)
-        return None if first is None else number_of_inputs(first)
-    needed = sum(argument.default is argument.empty for argument in arguments)
-    return max(needed, 1), len(arguments)
 
 
 def rows_on_host(output: Any, rows: int | None) -> Any:

@@ -17,7 +17,7 @@ import numpy as np
 
 from gluonjax import checks
 from gluonjax.arrays import admit
-from gluonjax.data.batching import ahead, as_arrays, is_function, is_used_up, length_of, opened
+from gluonjax.data.batching import ahead, as_arrays, is_function, is_sequence, is_used_up, length_of, opened
 from gluonjax.errors import ArgumentError, DataError, NonFiniteError
 from gluonjax.train.base import BaseTrainer
 from gluonjax.train.callback import Callback, progress_display
@@ -35,15 +35,17 @@ def fit(
     *,
     callbacks: Callbacks,
     steps_per_epoch: int | None,
+    validation_steps: int | None,
     progress: bool,
     prefetch: int,
     resume: bool,
 ) -> History:
-    """What `Trainer.fit` documents."""
+    """What `Trainer.fit` documents, of batches."""
     checks.size('epochs', epochs, least=0)
     checks.size('prefetch', prefetch, least=0)
-    if steps_per_epoch is not None:
-        checks.size('steps_per_epoch', steps_per_epoch)
+    for name, steps in (('steps_per_epoch', steps_per_epoch), ('validation_steps', validation_steps)):
+        if steps is not None:
+            checks.size(name, steps)
     watchers = [*_callbacks(callbacks), *([progress_display()] if progress else [])]
     now = trainer.begin_fit(resume)
     with contextlib.ExitStack() as stack:
@@ -59,7 +61,7 @@ def fit(
             record = _record(trainer, now)
             trainer.update_metrics()
             if validation is not None:
-                values = trainer.evaluate_epoch(validation, None, now.epoch, 'validation')
+                values = trainer.evaluate_epoch(validation, None, now.epoch, 'validation', validation_steps)
                 record |= {f'val_{name}': value for name, value in values.items()}
             now.history.records.append(record)
             now.end_epoch()
@@ -149,6 +151,8 @@ class _TrainingData:
             raise self._ended_early(f'{self.steps} steps, as steps_per_epoch asks')
         if not self.now.batch:
             raise self._ended_early('batches in each epoch')
+        if is_sequence(self.train) and callable(tell := getattr(self.train, 'on_epoch_end', None)):
+            tell()
 
     def _kept(self, batches: Iterator[Any]) -> Iterator[tuple[Any, ...]]:
         """Batches as the step takes them, less those that last_batch discards."""

@@ -79,6 +79,7 @@ class Stepper:
             _check_padding(loss, self.net)
         with key_or_next(key) as key:
             self._key = key
+        self._seed: list[int] | None = None  # what orders of samples are drawn from: the first key, once asked for
         self._learning_rate: float | None = None  # what was set before there was a state
         self._state: TrainState | None = None  # without params; what the next program goes on from
         self._rows = 0  # of the largest batch before this Trainer was restored

@@ -5,6 +5,7 @@ from typing import Any
 from gluonjax.train.base import BaseTrainer
 from gluonjax.train.fit import Callbacks, fit
 from gluonjax.train.history import History
+from gluonjax.train.samples import training_and_validation
 
 
 class Trainer(BaseTrainer):
@@ -52,44 +53,61 @@ class Trainer(BaseTrainer):
 
     def fit(
         self,
-        train: Any,
-        validation: Any = None,
+        x: Any,
+        y: Any = None,
         epochs: int = 1,
         *,
+        batch_size: int | None = None,
+        validation: Any = None,
+        shuffle: bool | None = None,
         metrics: Any = None,
         callbacks: Callbacks = (),
         steps_per_epoch: int | None = None,
+        validation_steps: int | None = None,
         progress: bool = True,
         prefetch: int = 2,
         resume: bool = False,
     ) -> History:
-        """Trains on all batches of `train`, `epochs` times; nothing waits for the device between two steps.
+        """Trains on arrays, `fit(x, y, batch_size=32, epochs=10, validation=0.1)`, or on batches, `fit(batches)`.
 
-        A batch is `(*inputs, label)` or a dict with 'label', in arrays of NumPy, JAX or PyTorch.
+        A batch is `(*inputs, label)` or a dict of inputs by name with 'label' among them, in arrays of NumPy, JAX or
+        PyTorch. Nothing waits for the device between two steps.
 
         Args:
-            train: an iterable of batches, such as a list or a loader; or a function of the epoch's number (from 0)
-                that returns one, so that an order can be repeated. `gluonjax.data.batches(x, y, batch_size=32)` is one.
-            validation: batches to evaluate after each epoch; the same kinds.
+            x: inputs: arrays of NumPy, JAX or PyTorch, or data frames, a sample in each row; a tuple of them where
+                `forward` takes several inputs, or a dict by the names of its arguments. Or batches: an iterable of
+                them, such as a list or a loader; a sequence with `__len__` and `__getitem__`, whose `on_epoch_end` is
+                called; or a function of the epoch's number (from 0) that returns an iterable, so that an order can be
+                repeated. `gluonjax.data.batches(x, y, batch_size=32)` is one.
+            y: labels, or a dict or tuple of them, with as many rows. Where `x` is batches: those of the validation.
             epochs: how many epochs more.
+            batch_size: the number of rows of a batch that arrays are cut into; 32 by default.
+            validation: what to evaluate after each epoch: `(x, y)`; batches, as for `x`; or a share of the arrays,
+                such as 0.1, that is not trained on. These samples are drawn from the Trainer's key, the same in every
+                fit; with `shuffle=False` they are the last.
+            shuffle: whether the rows of arrays are trained on in a new order in each epoch, as by default. It depends
+                on the key that the Trainer was made with and the number of the epoch, also after `restore`.
             metrics: those of `gluonjax.metric`, from now on; None leaves those that the Trainer has.
             callbacks: those of `gluonjax.callback`, in a list; or one.
-            steps_per_epoch: how many steps an epoch has. One iterator then goes on over the epochs; a function is asked
-                for each epoch.
+            steps_per_epoch: how many steps an epoch has. One iterator then goes on over the epochs; arrays and a
+                function of the epoch begin anew in each.
+            validation_steps: how many batches of the validation are evaluated at most; None for all. An iterator goes
+                on in the next epoch.
             progress: whether to show a bar (with rich, in a terminal) or a line for each epoch.
             prefetch: how many batches are put on the device before their turn; on CPU there is no need.
             resume: goes on after an interruption, or with what `restore` brought, and ends where that call of `fit`,
                 with as many epochs, would have ended. Batches that were trained on in the epoch are drawn and left out,
-                so `train` begins again. If nothing was interrupted, it is a first call.
+                so the data begins again. If nothing was interrupted, it is a first call.
 
         Returns:
             The history of all epochs of this Trainer: `history['loss']` is the mean over the samples of each epoch.
 
         Raises:
-            DataError: for batches that cannot be trained on or end too early, or labels that the loss does not take.
+            DataError: for arrays with unequal numbers of rows, batches that cannot be trained on or end too early, or
+                labels that the loss does not take.
             NonFiniteError: after an epoch whose mean loss is not finite; not with skip_nonfinite, where the mean is
                 that of the finite ones.
-            ArgumentError: if `train` is not a set of batches, or an argument has no such value.
+            ArgumentError: if these are neither inputs and labels nor batches, or an argument has no such value.
 
         The network has the values after the last completed step, also if an exception or Ctrl-C is the end.
 
@@ -98,11 +116,17 @@ class Trainer(BaseTrainer):
         >>> net = nn.Sequential(nn.Dense(3))
         >>> net.initialize(key=0)
         >>> trainer = Trainer(net, loss.SoftmaxCrossEntropyLoss(), 'sgd', {'learning_rate': 1.0}, key=0)
-        >>> batches = data.batches(jnp.eye(3), jnp.arange(3), batch_size=2, shuffle=0)
-        >>> history = trainer.fit(batches, epochs=20, metrics=[metric.Accuracy()], progress=False)
+        >>> x, y = jnp.eye(3), jnp.arange(3)
+        >>> history = trainer.fit(x, y, batch_size=2, epochs=20, metrics=[metric.Accuracy()], progress=False)
         >>> history['accuracy'][-1]
         1.0
+        >>> batches = data.batches(x, y, batch_size=2, shuffle=0)
+        >>> trainer.fit(batches, progress=False)['accuracy'][-1]
+        1.0
         """
+        train, validation = training_and_validation(
+            self.net.definition, x, y, validation, batch_size, shuffle, self.shuffle_seed
+        )
         if metrics is not None:
             self.change_options(metrics=metrics)
         return fit(
@@ -112,6 +136,7 @@ class Trainer(BaseTrainer):
             epochs,
             callbacks=callbacks,
             steps_per_epoch=steps_per_epoch,
+            validation_steps=validation_steps,
             progress=progress,
             prefetch=prefetch,
             resume=resume,

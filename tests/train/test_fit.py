@@ -18,8 +18,9 @@ import pytest
 
 from gluonjax import Trainer, callback, data, errors, loss, make_step, metric, nn
 from gluonjax.train.batch import Batch
-from gluonjax.train.evaluate import Inference, number_of_inputs
+from gluonjax.train.evaluate import Inference
 from gluonjax.train.history import FitState, History
+from gluonjax.train.samples import number_of_inputs
 from gluonjax.train.state import Totals
 
 CE = loss.SoftmaxCELoss()
@@ -197,7 +198,7 @@ def test_what_there_is_nothing_to_evaluate_or_predict_of():
     with pytest.raises(errors.DataError, match='nothing to predict'):
         trainer.predict(X[:0])
     with pytest.raises(errors.ArgumentError, match='data is arrays, not batches'):
-        trainer.evaluate((X, Y))
+        trainer.evaluate([X, Y])
 
 
 def test_evaluation_in_the_precision_of_the_trainer():
@@ -342,9 +343,7 @@ def test_an_iterator_that_is_used_up():
 def test_mistakes_are_named_and_change_nothing():
     trainer = trainer_of()
     with pytest.raises(errors.ArgumentError, match=r'train is arrays, not batches'):
-        trainer.fit((X, Y), progress=False)
-    with pytest.raises(errors.ArgumentError, match=r'train is arrays, not batches'):
-        trainer.fit(X, Y, progress=False)
+        trainer.fit([X, Y], progress=False)
     with pytest.raises(errors.ArgumentError, match='this is no batch'):
         trainer.fit(iter([X]), progress=False)
     for wrong in ([print], print):
