@@ -53,7 +53,7 @@ def training_and_validation(
         if isinstance(validation, numbers.Real):
             return _split(train, validation, None if shuffle is False else seed)
         if isinstance(validation, tuple) and jax.tree.structure(validation) == jax.tree.structure((x, y)):
-            return train, cut(definition, *validation, size, 'validation')
+            return train, cut(definition, validation[0], validation[1], size, 'validation')
     else:
         train, validation = x, _validation_of_batches(y, validation)
         if shuffle is not None or (batch_size is not None and not is_whole(validation)):
