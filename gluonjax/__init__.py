@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 from gluonjax.hints import missing
 
 if TYPE_CHECKING:
-    from gluonjax import autograd, data, errors, init, io, loss, lr_scheduler, metric, nn, optimizer, rnn
+    from gluonjax import autograd, data, decoding, errors, init, io, loss, lr_scheduler, metric, nn, optimizer, rnn
     from gluonjax.block import Block, HybridBlock
+    from gluonjax.decoding import generate
     from gluonjax.keys import seed
     from gluonjax.layer import Layer
     from gluonjax.param import Param
@@ -30,7 +31,9 @@ __all__ = [
     'autograd',
     'callback',
     'data',
+    'decoding',
     'errors',
+    'generate',
     'init',
     'io',
     'loss',
@@ -54,6 +57,7 @@ _HOMES = {
     'ParameterDict': 'parameter',
     'Trainer': 'train.trainer',
     'callback': 'train.callback',
+    'generate': 'decoding',
     'make_step': 'train.step',
     'merge': 'tree',
     'seed': 'keys',

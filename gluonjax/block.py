@@ -239,6 +239,7 @@ class Block(Bindable, Node, own=True):
         return structure_of(self).definition
 
     init: Any = _Pure()
+    init_cache: Any = _Pure()
     apply: Any = _Pure()
     apply_train: Any = _Pure()
     specs: Any = _Pure()
@@ -541,10 +542,8 @@ def set_fields(block: Block, fields: Mapping[str, Any]) -> None:
         ArgumentError: for a name that Block itself has, or a value that cannot be kept.
     """
     if hidden := sorted(name for name in fields if name in _RESERVED or name in taken_names(block)):
-        raise ArgumentError(
-            f'fields of {block.__class__.__name__} would hide what Block itself has under {hidden}',
-            remedy='choose other names',
-        )
+        what = f'fields of {block.__class__.__name__} would hide what Block itself has under {hidden}'
+        raise ArgumentError(what, remedy='choose other names')
     if block._token is None:  # still under construction: children are taken in at its end
         vars(block).update(fields)
     else:

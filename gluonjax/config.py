@@ -34,8 +34,7 @@ class Constructed(abc.ABCMeta):
         hidden = (*cls._shared_arguments, *cls._ignored_arguments)
         shown = [parameter for parameter in declared if parameter.name not in hidden]
         rest = [parameter for parameter in shown if parameter.kind is parameter.VAR_KEYWORD]
-        keyword = inspect.Parameter.KEYWORD_ONLY
-        shared = [inspect.Parameter(name, keyword, default=None) for name in cls._shared_arguments]
+        shared = [inspect.Parameter(n, inspect.Parameter.KEYWORD_ONLY, default=None) for n in cls._shared_arguments]
         return inspect.Signature([*(parameter for parameter in shown if parameter not in rest), *shared, *rest])
 
     # A type checker accepts `params=` and `prefix=` by these two, and checks every other call against `__init__`.

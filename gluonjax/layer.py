@@ -20,7 +20,7 @@ from gluonjax.errors import ArgumentError, BareLayerError, NotANetworkError, Par
 from gluonjax.keys import as_key
 from gluonjax.lazy import LazyMethod
 from gluonjax.param import Declaration, Leaf, Param, SharedParameters, Token
-from gluonjax.run import Bindable, Run, forward_class, taken_names
+from gluonjax.run import Bindable, Cache, Run, forward_class, taken_names
 from gluonjax.sampler import Request, draw
 from gluonjax.shapes import is_known, merge_shapes, shape_text
 from gluonjax.static import split
@@ -237,6 +237,34 @@ class Layer(Bindable, own=True):
         output, recorded = run_layer(self, values, inputs, named, training=True, key=key, method=method)
         return output, nest({**values, **recorded})
 
+    def init_cache(self, batch_size: int, length: int, dtype: DTypeLike | None = None) -> Any:
+        """An empty cache, for decoding: `output, cache = layer.apply(params, tokens, cache=cache)`, also by `net(...)`.
+
+        The layers that remember a sequence (causal `MultiHeadAttention`, recurrent layers), and those that count
+        positions, go on from there: the output for the next tokens, one or several, is that of the whole sequence so
+        far. The new cache has the shapes and dtypes of the old one. Where such a layer is given a state by the layer
+        around it, nothing changes for it. Each runs once in a pass. A convolution over time has no cache.
+
+        Layers of your own join in by overriding this: what it returns is handed to `forward` as `cache=`, which then
+        returns `(output, next cache)`.
+
+        Args:
+            batch_size: the number of sequences.
+            length: the largest number of tokens.
+            dtype: of keys and values; by default that of the parameters.
+
+        >>> from gluonjax import nn
+        >>> layer = nn.Sequential(nn.MultiHeadAttention(4, 2, causal=True)).definition
+        >>> layer.init_cache(batch_size=1, length=8).entries['0'].key.shape
+        (1, 8, 2, 2)
+        """
+        entries: dict[str, Any] = {}
+        for path, child in items_of(vars(self)):
+            cache = child.init_cache(batch_size, length, dtype) if isinstance(child, Layer) else Cache({})
+            below = cache.entries if isinstance(cache, Cache) else {'': cache}
+            entries |= {'.'.join((*path, at)).rstrip('.'): entry for at, entry in below.items()}
+        return Cache(entries)
+
     def specs(self, *inputs: Any, init: Any = None, **named: Any) -> Specs:
         """The plan of every parameter, as `init` would draw it; allocates nothing. Prints as a table."""
         shapes = infer_shapes(self, inputs, named)
@@ -295,10 +323,8 @@ class Layer(Bindable, own=True):
         leaves = leaves_of(self) if shapes else [leaf._replace(shape=None) for leaf in leaves_of(self)]
         differences = compare(leaves, {name: np.shape(value) if shapes else () for name, value in values.items()})
         if differences:
-            raise ParamsError(
-                f'these params are not those of {forward_class(self).__name__}:\n  ' + '\n  '.join(differences),
-                remedy='params come from init, apply_train or net.params of this very definition',
-            )
+            what = f'these params are not those of {forward_class(self).__name__}:\n  ' + '\n  '.join(differences)
+            raise ParamsError(what, remedy='params come from init, apply_train or net.params of this very definition')
         return values
 
 

@@ -207,6 +207,12 @@ class Call(NamedTuple):
     leaf: bool  # called no other layer
 
 
+class Cache(NamedTuple):
+    """What the layers of a network remember of a sequence so far, by path; made by `init_cache`, a pytree of arrays."""
+
+    entries: dict[str, Any]
+
+
 @dataclasses.dataclass(eq=False)
 class Run:
     """One pass through a definition: values are read, shapes are inferred or checked, running statistics recorded."""
@@ -234,6 +240,8 @@ class Run:
             raise errors.ArgumentError(f'an input cannot be named {reserved[0]!r}', remedy='rename the argument')
         given = admit((inputs, named))
         inputs, named = jax.tree.map(lambda x: jnp.asarray(x) if isinstance(x, np.ndarray) else x, given)
+        if isinstance(named.get('cache'), Cache):
+            return self._decode(definition, inputs, named, method)
         bound, cls = bind(definition, self, ()), forward_class(definition)
         if method == 'forward':
             return bound(*inputs, **named)
@@ -242,14 +250,21 @@ class Run:
             raise errors.ArgumentError(f'{cls.__name__} has no method {method!r}', remedy=next(iter(near), None))
         return getattr(bound, method)(*inputs, **named)
 
+    def _decode(self, definition: Bindable, inputs: Any, named: Any, method: str) -> Any:
+        """The output, and the cache after these inputs; what layers remember is recorded as running statistics are."""
+        entries = {f'{path} cache': entry for path, entry in named.pop('cache').entries.items()}
+        if self.values is not None:
+            self.values, self.trace = {**self.values, **entries}, trace_state()
+            self.recordable |= entries.keys()
+        output = self(definition, inputs, named, method)
+        return output, Cache({name[:-6]: self.recorded.pop(name, entry) for name, entry in entries.items()})
+
     def read(self, path: Path, param: Param) -> Any:
         """The array that `forward` reads."""
         leaf = self.declarations['.'.join(path)].leaf
         if self.values is not None and self.sliced.get(leaf.name, 0) != len(param.copies):
-            raise errors.BareLayerError(
-                f'{".".join(path)!r} stacks {shape_text(param.copies)} copies, and forward takes one at a time',
-                remedy='call the layer that repeats it, or use self.scan(..., over=...)',
-            )
+            what = f'{".".join(path)!r} stacks {shape_text(param.copies)} copies, and forward takes one at a time'
+            raise errors.BareLayerError(what, remedy='call the layer that repeats it, or use self.scan(..., over=...)')
         value = self.current(leaf.name)
         if self.precision is not None and (param.trainable or param.frozen):
             value = in_precision(value, self.precision)
@@ -281,15 +296,9 @@ class Run:
         """Takes a new value of a parameter that is not trainable."""
         name = '.'.join(path)
         if param.trainable:
-            raise errors.FrozenError(
-                f'{name!r} is trainable, so forward cannot set it',
-                remedy='declare it with Param(trainable=False), or let the optimizer change it',
-            )
-        if trace_state() != self.trace:
-            raise errors.TransformationError(
-                f'{name!r} was recorded inside a transformation of your own (scan, vmap, grad, jit or checkpoint)',
-                remedy='return the value from the transformed function, and assign it outside',
-            )
+            what = f'{name!r} is trainable, so forward cannot set it'
+            raise errors.FrozenError(what, remedy='declare it with Param(trainable=False); or let the optimizer do it')
+        self._refuse_other_trace(repr(name))
         leaf = self.declarations[name].leaf
         shape, new = self._shape(leaf), np.shape(value)
         if merge_shapes(shape, new) is None:
@@ -298,6 +307,11 @@ class Run:
         value_now = (self.values or {}).get(leaf.name)
         dtype = param.dtype if value_now is None else value_now.dtype
         self.recorded[leaf.name] = jnp.asarray(value, jax.dtypes.canonicalize_dtype(dtype))
+
+    def _refuse_other_trace(self, what: str) -> None:
+        if trace_state() != self.trace:
+            what = f'{what} was recorded inside a transformation of your own (scan, vmap, grad, jit or checkpoint)'
+            raise errors.TransformationError(what, remedy='return the value from it, and assign it outside')
 
     def next_key(self, path: Path) -> jax.Array:
         """What `Layer.next_key` documents."""
@@ -319,6 +333,7 @@ class Run:
             return carry, jax.tree.map(lambda y: jnp.broadcast_to(y, (sizes[0], *jnp.shape(y))), y)
         below, values = '.'.join((*path, over or '', '')), self.values
         stacked = {leaf.name for name, (leaf, _) in self.declarations.items() if over and name.startswith(below)}
+        stacked |= {name for name in self.recordable if over and name.startswith(below)}
         keys = None if self.key is None else jax.random.split(self.next_key(path), sizes[0])
         slices = {name: self.current(name) for name in stacked}
         updates = {name: self.current(name) for name in self.recordable - stacked}
@@ -370,7 +385,7 @@ class Run:
         try:
             for attribute, needed in layer.infer_shape(*inputs, **named).items():
                 self.infer((*path, attribute), tuple(needed), inputs)
-            output = forward(*inputs, **named)
+            output = self._call_forward(path, forward, inputs, named)
             if self.observe is not None:
                 self.observe(path, layer, output)
         except Exception as error:
@@ -390,6 +405,15 @@ class Run:
             raise
         leaf = len(self.history) == before
         self.history.append(Call(path, type(layer).__name__, _shapes(inputs), _shapes(output), leaf))
+        return output
+
+    def _call_forward(self, path: Path, forward: Callable[..., Any], inputs: Any, named: Any) -> Any:
+        """What `forward` returns; a layer that remembers is given its cache, and the next one is recorded."""
+        entry = f'{".".join(path)} cache'
+        if entry not in self.recordable:
+            return forward(*inputs, **named)
+        self._refuse_other_trace(f'the cache of {_where(path)}')
+        output, self.recorded[entry] = forward(*inputs, **named, cache=self.current(entry))
         return output
 
     def infer(self, path: Path, needed: Shape, inputs: Any) -> None:

@@ -1,5 +1,6 @@
 """What arguments and outputs hold beside arrays: it is static, a part of the program and not of its data."""
 
+import dataclasses
 from typing import Any, NamedTuple
 
 import jax
@@ -63,22 +64,13 @@ def check_hashable(tree: Any) -> None:
             ) from None
 
 
-@jax.tree_util.register_pytree_node_class
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
 class Packed:
     """An output of a program that holds more than arrays: its arrays, and the rest beside them."""
 
-    def __init__(self, arrays: Any, static: Static):
-        self.arrays: Any = arrays
-        self.static: Static = static
-
-    def tree_flatten(self) -> tuple[Any, Static]:
-        """For JAX."""
-        return tuple(self.arrays), self.static
-
-    @classmethod
-    def tree_unflatten(cls, static: Static, arrays: Any) -> 'Packed':
-        """For JAX."""
-        return cls(arrays, static)
+    arrays: list[Any]
+    static: Static = dataclasses.field(metadata={'static': True})
 
 
 def packed(output: Any) -> Any:

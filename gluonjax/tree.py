@@ -12,21 +12,14 @@ from gluonjax.errors import ArgumentError, FrozenError, ParamsError, PatternErro
 Path = tuple[str, ...]
 
 
-def _refuse(*args, **kwargs) -> Any:
+def _refuse(*args: Any, **kwargs: Any) -> Any:
     raise FrozenError('this dict belongs to a definition and is read-only', remedy='make a new layer')
 
 
 class FrozenDict(dict[Any, Any]):
     """A read-only dict."""
 
-    __setitem__: Any = _refuse
-    __delitem__: Any = _refuse
-    update: Any = _refuse
-    pop: Any = _refuse
-    popitem: Any = _refuse
-    clear: Any = _refuse
-    setdefault: Any = _refuse
-    __ior__: Any = _refuse
+    __setitem__ = __delitem__ = update = pop = popitem = clear = setdefault = __ior__ = _refuse
 
     def __reduce__(self) -> tuple[Any, ...]:
         return FrozenDict, (dict(self),)
@@ -87,9 +80,8 @@ def check_keys(owner: str, items: Mapping[Any, Any]) -> None:
 def flatten(params: Mapping[str, Any], path: str = '') -> dict[str, Any]:
     """Name -> leaf of a nested dict."""
     if not isinstance(params, Mapping):
-        raise ParamsError(
-            'params are a nested dict of arrays', got=type(params).__name__, remedy='params = layer.init(key, x)'
-        )
+        what, remedy = 'params are a nested dict of arrays', 'params = layer.init(key, x)'
+        raise ParamsError(what, got=type(params).__name__, remedy=remedy)
     flat: dict[str, Any] = {}
     for name, value in params.items():
         flat.update(flatten(value, f'{path}{name}.') if isinstance(value, Mapping) else {f'{path}{name}': value})

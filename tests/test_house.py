@@ -32,7 +32,7 @@ ORDER = [
     ['summary'],
     ['nn'],
     ['rnn'],
-    ['loss', 'lr_scheduler', 'metric'],
+    ['decoding', 'loss', 'lr_scheduler', 'metric'],
     ['optimizer'],
     ['data', 'io'],
     ['train'],

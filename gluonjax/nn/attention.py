@@ -57,7 +57,8 @@ class MultiHeadAttention(Layer):
         bias: added before the softmax; of a shape like that of a mask.
         valid_length: how many elements of the memory are valid in each example, integers of shape (N,). NaN and
             infinity in elements beyond it, or that the mask hides from all of `x`, are read as 0.
-        cache: an `AttentionCache`; see `init_cache`. The result is then `(output, new cache)`.
+        cache: an `AttentionCache`; see `init_cache`. The result is then `(output, new cache)`. A network that is given
+            its own cache hands each layer's on.
 
     Raises:
         ArgumentError: if an argument has no such value, or heads do not divide evenly; when called, if a cache is given
@@ -144,7 +145,8 @@ class MultiHeadAttention(Layer):
         """An empty cache, for decoding: a causal layer takes a sequence in parts, and the cache holds what came before.
 
         `y, cache = layer.apply(params, x, cache=cache)` takes the next elements, one or several, and returns for them
-        what the whole sequence so far would give. The new cache has the shapes and dtypes of the old one, so it can be
+        what the whole sequence so far would give. A layer that is not causal, and attends to a memory, keeps nothing.
+        The new cache has the shapes and dtypes of the old one, so it can be
         carried through `lax.scan`, or donated. `mask` and `bias` are then over all `length` elements. A sequence longer
         than the cache is a ShapeError where the position is known, and NaN where it is traced.
 
@@ -153,7 +155,8 @@ class MultiHeadAttention(Layer):
             length: the largest number of elements.
             dtype: of the cached keys and values; by default that of the parameters.
         """
-        shape = (size('batch_size', batch_size, 0), size('length', length), self.num_kv_heads, self.head_size)
+        length = size('length', length) if self.causal else 0
+        shape = (size('batch_size', batch_size, 0), length, self.num_kv_heads, self.head_size)
         empty = jnp.zeros(shape, self.key.weight.dtype if dtype is None else dtype)
         return AttentionCache(empty, empty, jnp.zeros((), jnp.int32))
 
@@ -167,6 +170,8 @@ class MultiHeadAttention(Layer):
         valid_length: jax.Array | None = None,
         cache: AttentionCache | None = None,
     ) -> Any:
+        if cache is not None and memory is not None and not self.causal:
+            return self.forward(x, memory, values, mask, bias, valid_length), cache
         arrays = _checked_inputs(x, memory, values)
         if cache is not None:
             self._check_cache(cache, x, memory is not None or values is not None)

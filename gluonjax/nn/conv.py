@@ -10,6 +10,7 @@ from gluonjax.errors import ArgumentError, ShapeError
 from gluonjax.init import InitializerLike
 from gluonjax.layer import Layer
 from gluonjax.nn import activation as activations
+from gluonjax.nn import arguments
 from gluonjax.nn.activation import ActivationLike
 from gluonjax.nn.kernels import convolve, convolve_transposed
 from gluonjax.nn.precision import add_bias
@@ -31,11 +32,11 @@ class _Conv(Layer):
         layout: str,
     ) -> None:
         rank = len(self.spatial)
-        self.kernel_size: tuple[int, ...] = checks.per_axis('kernel_size', kernel_size, rank)
-        self.strides: tuple[int, ...] = checks.per_axis('strides', strides, rank)
-        self.padding: tuple[int, ...] = checks.per_axis('padding', padding, rank, least=0)
-        self.dilation: tuple[int, ...] = checks.per_axis('dilation', dilation, rank)
-        self.layout: str = checks.layout(layout, self.spatial)
+        self.kernel_size: tuple[int, ...] = arguments.per_axis('kernel_size', kernel_size, rank)
+        self.strides: tuple[int, ...] = arguments.per_axis('strides', strides, rank)
+        self.padding: tuple[int, ...] = arguments.per_axis('padding', padding, rank, least=0)
+        self.dilation: tuple[int, ...] = arguments.per_axis('dilation', dilation, rank)
+        self.layout: str = arguments.layout(layout, self.spatial)
 
     def _set_channels(
         self,
@@ -110,7 +111,7 @@ class _Conv(Layer):
 
 class _ConvTranspose(_Conv):
     def _set_output_padding(self, output_padding: int | Sequence[int]) -> None:
-        self.output_padding: tuple[int, ...] = checks.per_axis(
+        self.output_padding: tuple[int, ...] = arguments.per_axis(
             'output_padding', output_padding, len(self.spatial), least=0
         )
         if any(pad >= stride for pad, stride in zip(self.output_padding, self.strides, strict=True)):

@@ -13,6 +13,7 @@ from jax import lax
 from gluonjax import checks
 from gluonjax.errors import ShapeError
 from gluonjax.layer import Layer
+from gluonjax.nn import arguments
 from gluonjax.nn.kernels import Windows, max_in_windows
 from gluonjax.shapes import is_static
 
@@ -80,10 +81,12 @@ class _Pool(Layer):
         ceil_mode: bool,
     ):
         rank = len(self.spatial)
-        self.pool_size: tuple[int, ...] = checks.per_axis('pool_size', pool_size, rank)
-        self.strides: tuple[int, ...] = self.pool_size if strides is None else checks.per_axis('strides', strides, rank)
-        self.padding: tuple[int, ...] = checks.per_axis('padding', padding, rank, least=0)
-        self.layout: str = checks.layout(layout, self.spatial)
+        self.pool_size: tuple[int, ...] = arguments.per_axis('pool_size', pool_size, rank)
+        self.strides: tuple[int, ...] = (
+            self.pool_size if strides is None else arguments.per_axis('strides', strides, rank)
+        )
+        self.padding: tuple[int, ...] = arguments.per_axis('padding', padding, rank, least=0)
+        self.layout: str = arguments.layout(layout, self.spatial)
         self.ceil_mode: bool = checks.flag('ceil_mode', ceil_mode)
 
     def _windows(self, x: jax.Array) -> Windows:
@@ -148,7 +151,7 @@ class _GlobalPool(Layer):
     spatial: ClassVar[str]
 
     def __init__(self, layout: str):
-        self.layout: str = checks.layout(layout, self.spatial)
+        self.layout: str = arguments.layout(layout, self.spatial)
 
     def _axes(self, x: jax.Array) -> tuple[int, ...]:
         checks.rank(x, len(self.layout), self.layout)

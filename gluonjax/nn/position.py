@@ -1,5 +1,7 @@
 """Positions in a sequence: added to its elements, or turning its queries and keys."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -15,7 +17,28 @@ from gluonjax.param import Param
 from gluonjax.shapes import Shape
 
 
-class SinusoidalPositions(Layer):
+class AddedPositions(Layer):
+    """The base of layers that add something to each element by its position, and count on when decoding."""
+
+    def init_cache(self, batch_size: int, length: int, dtype: DTypeLike | None = None) -> Any:
+        """The position of the next element, 0."""
+        return jnp.zeros((), jnp.int32)
+
+    def forward(self, x: jax.Array, positions: ArrayLike | None = None, cache: jax.Array | None = None) -> Any:
+        """X with what is added at these positions, and the next cache if one is given."""
+        floating(x)
+        rank(x, 3, 'N, T, C')
+        if positions is None:
+            positions = 0 if cache is None else cache
+        y = self.added(x, _positions(positions, x))
+        return y if cache is None else (y, cache + x.shape[1])
+
+    def added(self, x: jax.Array, positions: jax.Array) -> jax.Array:
+        """X with what is added at each position, (1 or N, T)."""
+        raise NotImplementedError
+
+
+class SinusoidalPositions(AddedPositions):
     """Adds sines and cosines of the position: (N, T, C) -> (N, T, C), for any T.
 
     Vaswani et al. (2017): a pair of features for each frequency `base ** (-2 i / C)`, i from 0 to C / 2. Added in
@@ -26,7 +49,8 @@ class SinusoidalPositions(Layer):
         interleaved: True alternates sines and cosines, as the paper does; False has all sines, then all cosines.
 
     When called, `positions` gives the positions of the elements, as integers: that of the first one (when decoding step
-    by step, the number of elements before it), or one for each, of shape (T,) or (N, T).
+    by step, the number of elements before it), or one for each, of shape (T,) or (N, T). By default the first one is 0,
+    and when decoding with a cache (`init_cache`) the one that follows.
 
     Raises:
         ArgumentError: if an argument has no such value.
@@ -46,17 +70,15 @@ class SinusoidalPositions(Layer):
     def __init__(self, base: float = 10000.0, interleaved: bool = True):
         self.base, self.interleaved = number('base', base, least=1, finite=True), flag('interleaved', interleaved)
 
-    def forward(self, x: jax.Array, positions: ArrayLike = 0) -> jax.Array:
-        floating(x)
-        rank(x, 3, 'N, T, C')
+    def added(self, x: jax.Array, positions: jax.Array) -> jax.Array:
         wide = at_least_float32(x.dtype)
-        angles = _angles(_positions(positions, x), _even('C', x.shape[-1], x), self.base, wide)
+        angles = _angles(positions, _even('C', x.shape[-1], x), self.base, wide)
         cos, sin = _table(angles)
         waves = jnp.stack([sin, cos], -1 if self.interleaved else -2)
         return (x.astype(wide) + waves.reshape(*angles.shape[:2], x.shape[-1])).astype(x.dtype)
 
 
-class LearnedPositions(Layer):
+class LearnedPositions(AddedPositions):
     """Adds a learned vector for each position: (N, T, C) -> (N, T, C), as BERT and GPT-2 do.
 
     A position outside the table is an error where it is known; where it is traced, the sum is NaN.
@@ -93,13 +115,25 @@ class LearnedPositions(Layer):
         self.length, self.in_units = size('length', length), optional_size('in_units', in_units)
         self.weight = Param((self.length, self.in_units), dtype, weight_initializer)
 
-    def infer_shape(self, x: jax.Array, positions: ArrayLike = 0) -> dict[str, Shape]:
+    def init_cache(self, batch_size: int, length: int, dtype: DTypeLike | None = None) -> Any:
+        """The position of the next element, 0.
+
+        Raises:
+            ShapeError: if the table has no position for so many elements.
+        """
+        if length > self.length:
+            raise ShapeError(
+                'there are fewer positions than the cache is long',
+                expected=f'{self.length} at most, as LearnedPositions(length={self.length}) has',
+                got=length,
+            )
+        return super().init_cache(batch_size, length, dtype)
+
+    def infer_shape(self, x: jax.Array, positions: ArrayLike | None = None) -> dict[str, Shape]:
         rank(x, 3, 'N, T, C')
         return {'weight': (self.length, x.shape[-1])}
 
-    def forward(self, x: jax.Array, positions: ArrayLike = 0) -> jax.Array:
-        floating(x)
-        positions = _positions(positions, x)
+    def added(self, x: jax.Array, positions: jax.Array) -> jax.Array:
         found = known(positions)
         if found is None:
             outside = isinstance(x.shape[1], int) and x.shape[1] > self.length  # jax.export has symbolic lengths

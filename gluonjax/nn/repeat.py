@@ -5,6 +5,8 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 from gluonjax.checks import flag, size
 from gluonjax.errors import ArgumentError, ShapeError
@@ -43,6 +45,11 @@ class Repeat(Layer):
     def __init__(self, layer: Bindable, n: int, remat: bool | Callable[..., Any] = False):
         self.n, self.remat = size('n', n), remat if callable(remat) else flag('remat', remat)
         self.copies = _stacked(_definition(self, 'layer', layer), self.n)
+
+    def init_cache(self, batch_size: int, length: int, dtype: DTypeLike | None = None) -> Any:
+        """As of any layer; what the copies remember is stacked."""
+        cache = super().init_cache(batch_size, length, dtype)
+        return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (self.n, *leaf.shape)), cache)
 
     def forward(self, x: Any, *others: Any, **named: Any) -> Any:
         """Each copy takes the output of the one before it; all of them take the other inputs."""

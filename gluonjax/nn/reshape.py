@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from gluonjax import checks
 from gluonjax.errors import ArgumentError, ShapeError
 from gluonjax.layer import Layer
+from gluonjax.nn import arguments
 
 
 class Flatten(Layer):
@@ -81,7 +82,7 @@ class _PixelShuffle(Layer):
     factor: tuple[int, ...]
 
     def __init__(self, factor: int | Sequence[int]):
-        self.factor = checks.per_axis('factor', factor, len(self.spatial))
+        self.factor = arguments.per_axis('factor', factor, len(self.spatial))
 
     def forward(self, x: jax.Array) -> jax.Array:
         rank, block = len(self.factor), math.prod(self.factor)
@@ -168,7 +169,7 @@ class ReflectionPad2D(Layer):
 
     def __init__(self, padding: int | Sequence[int] = 0):
         widths = padding if isinstance(padding, Iterable) else (0, 0, 0, 0, padding, padding, padding, padding)
-        self.padding = checks.per_axis('padding', widths, 8, least=0)
+        self.padding = arguments.per_axis('padding', widths, 8, least=0)
         if any(self.padding[:4]):
             raise ArgumentError(
                 'ReflectionPad2D pads height and width only', expected='0 as the first four', got=self.padding

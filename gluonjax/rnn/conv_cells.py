@@ -10,6 +10,7 @@ from gluonjax import checks
 from gluonjax.errors import ArgumentError, ShapeError
 from gluonjax.init import InitializerLike
 from gluonjax.nn import activation as activations
+from gluonjax.nn import arguments
 from gluonjax.nn.activation import ActivationLike
 from gluonjax.nn.kernels import convolve
 from gluonjax.nn.precision import add_bias
@@ -38,21 +39,21 @@ class _ConvCell(GatedCell):
         self, input_shape: Sequence[int], hidden_channels: int, conv_layout: str, activation: ActivationLike
     ) -> None:
         activations.function(activation)
-        self.conv_layout, self.activation = checks.layout(conv_layout, self.spatial), activation
+        self.conv_layout, self.activation = arguments.layout(conv_layout, self.spatial), activation
         if not isinstance(input_shape, Iterable):
             raise ArgumentError(f'input_shape must be a tuple of ints, got {input_shape!r}')
-        self.input_shape = checks.per_axis('input_shape', input_shape, len(self.spatial) + 1)
+        self.input_shape = arguments.per_axis('input_shape', input_shape, len(self.spatial) + 1)
         self.hidden_channels = checks.size('hidden_channels', hidden_channels)
 
     def _set_kernels(
         self, i2h_kernel: Sizes, h2h_kernel: Sizes, i2h_pad: Sizes, i2h_dilate: Sizes, h2h_dilate: Sizes
     ) -> None:
         rank = len(self.spatial)
-        self.i2h_kernel = checks.per_axis('i2h_kernel', i2h_kernel, rank)
-        self.h2h_kernel = checks.per_axis('h2h_kernel', h2h_kernel, rank)
-        self.i2h_pad = checks.per_axis('i2h_pad', i2h_pad, rank, least=0)
-        self.i2h_dilate = checks.per_axis('i2h_dilate', i2h_dilate, rank)
-        self.h2h_dilate = checks.per_axis('h2h_dilate', h2h_dilate, rank)
+        self.i2h_kernel = arguments.per_axis('i2h_kernel', i2h_kernel, rank)
+        self.h2h_kernel = arguments.per_axis('h2h_kernel', h2h_kernel, rank)
+        self.i2h_pad = arguments.per_axis('i2h_pad', i2h_pad, rank, least=0)
+        self.i2h_dilate = arguments.per_axis('i2h_dilate', i2h_dilate, rank)
+        self.h2h_dilate = arguments.per_axis('h2h_dilate', h2h_dilate, rank)
         if any(kernel % 2 == 0 for kernel in self.h2h_kernel):
             raise ArgumentError(
                 'h2h_kernel must be odd, as states keep their size', expected='odd numbers', got=self.h2h_kernel

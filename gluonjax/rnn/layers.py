@@ -92,6 +92,10 @@ class RecurrentLayer(Stateful, Layer):
             {'shape': (rows, batch_size, size), '__layout__': 'LNC', 'dtype': dtype} for size in sizes[: self.count]
         ]
 
+    def init_cache(self, batch_size: int, length: int, dtype: DTypeLike | None = None) -> list[jax.Array]:
+        """The states before the first step; a call without states then goes on from those of the call before."""
+        return self.begin_state(batch_size)
+
     def infer_shape(self, inputs: jax.Array, states: Any = None, sequence_length: Any = None) -> dict[str, Shape]:
         checks.rank(inputs, 3, self.layout)
         return {f'{side}0_i2h_weight': (self.gates * self.hidden_size, inputs.shape[2]) for side in self.sides}
@@ -109,7 +113,11 @@ class RecurrentLayer(Stateful, Layer):
         inputs: jax.Array,
         states: Sequence[jax.Array] | jax.Array | None = None,
         sequence_length: jax.Array | None = None,
+        *,
+        cache: list[jax.Array] | None = None,
     ) -> Any:
+        if cache is not None:
+            return self._decode(inputs, states, sequence_length, cache)
         checks.floating(inputs)
         batch, time = inputs.shape[self.layout.index('N')], self.layout.index('T')
         self._check_lengths(sequence_length)
@@ -124,6 +132,18 @@ class RecurrentLayer(Stateful, Layer):
             xs = jnp.concatenate(outputs, 2) if self.bidirectional else outputs[0]
         result = jnp.moveaxis(xs, 0, time)
         return result if states is None else (result, per_kind(last))
+
+    def _decode(self, inputs: jax.Array, states: Any, sequence_length: Any, cache: list[jax.Array]) -> Any:
+        """The output and the next cache, where a network decodes; states that are given are not ours to keep."""
+        if states is not None:
+            return self.forward(inputs, states, sequence_length), cache
+        if self.bidirectional:
+            raise ArgumentError(
+                'a second direction begins at the end, which is not known while decoding',
+                got='bidirectional=True',
+                remedy='give states, for a layer that reads whole sequences',
+            )
+        return self.forward(inputs, cache, sequence_length)
 
     def _one_scan(
         self,

@@ -1,0 +1,34 @@
+"""Checks of arguments of layers that have a number for each axis, or name the axes."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from gluonjax.checks import one_of, size
+from gluonjax.errors import ArgumentError
+
+
+def axes(name: str, value: Any) -> tuple[int, ...]:
+    """Axes as a tuple; a single int is one axis.
+
+    >>> axes('axes', 1)
+    (1,)
+    """
+    values = tuple(value) if isinstance(value, Iterable) and not isinstance(value, str) else (value,)
+    return tuple(size(name, axis, least=None) for axis in values)
+
+
+def per_axis(name: str, value: Any, rank: int, least: int = 1) -> tuple[int, ...]:
+    """One int for each spatial axis; a single one stands for all.
+
+    >>> per_axis('strides', 2, 2)
+    (2, 2)
+    """
+    values = tuple(value) if isinstance(value, Iterable) else (value,) * rank
+    if len(values) != rank:
+        raise ArgumentError(f'{name} has the wrong length', expected=f'a number or {rank} numbers', got=repr(value))
+    return tuple(size(name, item, least) for item in values)
+
+
+def layout(value: str, spatial: str) -> str:
+    """A layout with the batch axis, the channel axis and these spatial axes, channels first or last."""
+    return one_of('layout', value, (f'NC{spatial}', f'N{spatial}C'))
