@@ -6,7 +6,21 @@ from typing import TYPE_CHECKING, Any
 from gluonjax.hints import missing
 
 if TYPE_CHECKING:
-    from gluonjax import autograd, data, decoding, errors, init, io, loss, lr_scheduler, metric, nn, optimizer, rnn
+    from gluonjax import (
+        autograd,
+        data,
+        decoding,
+        errors,
+        init,
+        io,
+        loss,
+        lr_scheduler,
+        metric,
+        model_zoo,
+        nn,
+        optimizer,
+        rnn,
+    )
     from gluonjax.block import Block, HybridBlock
     from gluonjax.decoding import generate
     from gluonjax.keys import seed
@@ -41,6 +55,7 @@ __all__ = [
     'make_step',
     'merge',
     'metric',
+    'model_zoo',
     'nn',
     'optimizer',
     'rnn',

@@ -110,7 +110,7 @@ class CheckpointError(GluonError, ValueError):
 
 
 class FileError(GluonError, ValueError):
-    """A file that is not of the format that it should be, or is damaged; the error names the byte."""
+    """A file that is not there, not of the format that it should be, or damaged; then the error names the byte."""
 
 
 class DataError(GluonError, ValueError):

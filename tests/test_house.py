@@ -279,6 +279,8 @@ PACKAGES = (
     gluonjax.loss,
     gluonjax.lr_scheduler,
     gluonjax.metric,
+    gluonjax.model_zoo,
+    gluonjax.model_zoo.vision,
     gluonjax.nn,
     gluonjax.optimizer,
     gluonjax.rnn,
