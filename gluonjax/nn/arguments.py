@@ -1,20 +1,10 @@
-"""Checks of arguments of layers that have a number for each axis, or name the axes."""
+"""Checks of arguments of layers that work along the spatial axes."""
 
 from collections.abc import Iterable
 from typing import Any
 
 from gluonjax.checks import one_of, size
 from gluonjax.errors import ArgumentError
-
-
-def axes(name: str, value: Any) -> tuple[int, ...]:
-    """Axes as a tuple; a single int is one axis.
-
-    >>> axes('axes', 1)
-    (1,)
-    """
-    values = tuple(value) if isinstance(value, Iterable) and not isinstance(value, str) else (value,)
-    return tuple(size(name, axis, least=None) for axis in values)
 
 
 def per_axis(name: str, value: Any, rank: int, least: int = 1) -> tuple[int, ...]:

@@ -8,7 +8,6 @@ import jax.numpy as jnp
 from gluonjax import checks
 from gluonjax.errors import ArgumentError
 from gluonjax.layer import Layer
-from gluonjax.nn import arguments
 
 
 class Dropout(Layer):
@@ -31,7 +30,7 @@ class Dropout(Layer):
     axes: tuple[int, ...]
 
     def __init__(self, rate: float, axes: int | Sequence[int] = ()):
-        self.rate, self.axes = checks.number('rate', rate, least=0, most=1), arguments.axes('axes', axes)
+        self.rate, self.axes = checks.number('rate', rate, least=0, most=1), checks.axes('axes', axes)
 
     def forward(self, x: jax.Array) -> jax.Array:
         checks.floating(x)
