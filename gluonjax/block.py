@@ -18,7 +18,8 @@ from gluonjax.arrays import admit
 from gluonjax.config import refuse_if_frozen
 from gluonjax.errors import ArgumentError, TieError
 from gluonjax.hints import missing
-from gluonjax.layer import Layer, check_class, frozen_value, leaves_of, token_of, with_fields
+from gluonjax.hooks import Observable
+from gluonjax.layer import Layer, check_class, frozen_value, layers_of, leaves_of, token_of, with_fields
 from gluonjax.lazy import LazyMethod
 from gluonjax.param import Param, SharedParameters, Token
 from gluonjax.parameter import LOCK, Node, Parameter, ParameterDict, Scope, nodes_of, owners_of
@@ -59,7 +60,7 @@ class _Held(NamedTuple):
     parameter: Parameter
 
 
-class Block(Bindable, Node, own=True):
+class Block(Observable, own=True):
     """A network: a definition plus its Parameters. Subclasses assign children in `__init__` and compute in `forward`.
 
     >>> import jax.numpy as jnp
@@ -94,7 +95,7 @@ class Block(Bindable, Node, own=True):
         block = super().__new__(cls)
         # here, so that a subclass need not call super().__init__()
         _keep(block, _token=None, _declared={}, _owners=[], _compiled=True, _static=False)
-        _keep(block, _structure=None, _ready=None, _programs={})
+        _keep(block, _structure=None, _ready=None, _programs={}, _hooks=((), ()))
         return block
 
     def _constructed(self, params: SharedParameters | None = None) -> None:
@@ -194,7 +195,8 @@ class Block(Bindable, Node, own=True):
                 place.owner._put(place.path, winner)
             if moves:
                 definition = self._build_definition()
-            structure = Structure(definition, tuple(winners), tuple(leaf.name for leaf in leaves), {}, self._programs)
+            programs = {} if any(any(layer._hooks) for _, layer in layers_of(definition)) else self._programs
+            structure = Structure(definition, tuple(winners), tuple(leaf.name for leaf in leaves), {}, programs)
             _keep(self, _structure=structure)
             return structure
 
@@ -217,7 +219,9 @@ class Block(Bindable, Node, own=True):
                 return dataclasses.replace(declared, **changes, frozen=frozen) if changes else declared
             return item
 
-        return self._define({name: map_items(define, value, (name,)) for name, value in vars(self).items()})
+        definition = self._define({name: map_items(define, value, (name,)) for name, value in vars(self).items()})
+        _keep(definition, _hooks=self._hooks)
+        return definition
 
     def _define(self, fields: dict[str, Any]) -> Layer:
         return Definition.of(type(self), fields, self._token)
@@ -448,10 +452,8 @@ class Block(Bindable, Node, own=True):
             static_shape: MXNet's; accepted, XLA always does so.
         """
         with LOCK:
-            _keep(self, _compiled=active, _static=static_params, _ready=None)
-            for _, node in nodes_of(vars(self)):
-                if isinstance(node, Block):
-                    node.hybridize(active, static_params=static_params)
+            for _, block in self.named_blocks():
+                _keep(block, _compiled=active, _static=static_params, _ready=None)
 
     summary: LazyMethod = LazyMethod('gluonjax.summary', 'of_network')
 

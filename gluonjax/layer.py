@@ -13,14 +13,14 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import DTypeLike
 
-from gluonjax import init as initializers
 from gluonjax.arrays import admit
 from gluonjax.config import constructor_call, refuse_if_frozen
 from gluonjax.errors import ArgumentError, BareLayerError, NotANetworkError, ParamsError, ShapeError, TieError
+from gluonjax.init import initializer as initializers
 from gluonjax.keys import as_key
 from gluonjax.lazy import LazyMethod
 from gluonjax.param import Declaration, Leaf, Param, SharedParameters, Token
-from gluonjax.run import Bindable, Cache, Run, forward_class, taken_names
+from gluonjax.run import Bindable, Cache, Outputs, Run, Select, forward_class, taken_names
 from gluonjax.sampler import Request, draw
 from gluonjax.shapes import is_known, merge_shapes, shape_text
 from gluonjax.static import split
@@ -115,6 +115,7 @@ class Layer(Bindable, own=True):
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         layer = super().__new__(cls)
         object.__setattr__(layer, '_declarations', None)
+        object.__setattr__(layer, '_hooks', ((), ()))
         return layer
 
     def _constructed(self, params: SharedParameters | None = None) -> None:
@@ -217,7 +218,7 @@ class Layer(Bindable, own=True):
             ParamsError: if params are not those of this definition; every difference is named.
             ShapeError: if the inputs ask for other shapes; names the layer, and the shapes up to it.
         """
-        return run_layer(self, self._checked(params), inputs, named, method=method)[0]
+        return run_layer(self, self._checked(params), inputs, {**named, 'method': method})[0]
 
     def apply_train(
         self, params: Mapping[str, Any], /, *inputs: Any, key: Any = None, method: str = 'forward', **named: Any
@@ -234,8 +235,12 @@ class Layer(Bindable, own=True):
             The output, and params with the recorded running statistics.
         """
         values = self._checked(params)
-        output, recorded = run_layer(self, values, inputs, named, training=True, key=key, method=method)
+        output, recorded = run_layer(self, values, inputs, {**named, 'method': method}, training=True, key=key)
         return output, nest({**values, **recorded})
+
+    def intermediates(self, params: Mapping[str, Any], /, *inputs: Any, select: Select = None, **named: Any) -> Outputs:
+        """As `Block.intermediates`, of these params: a pure function."""
+        return self.apply(params, *inputs, method='intermediates', select=select, **named)
 
     def init_cache(self, batch_size: int, length: int, dtype: DTypeLike | None = None) -> Any:
         """An empty cache, for decoding: `output, cache = layer.apply(params, tokens, cache=cache)`, also by `net(...)`.
@@ -389,11 +394,10 @@ def run_layer(
     named: Any,
     training: bool = False,
     key: Any = None,
-    method: str = 'forward',
 ) -> tuple[Any, dict[str, Any]]:
     """One pass on flat values: the output, and what was recorded."""
     run = begin_run(definition, values, training, key)
-    return run(definition, inputs, named, method), run.recorded
+    return run(definition, inputs, named), run.recorded
 
 
 def begin_run(

@@ -9,9 +9,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gluonjax import init as initializers
 from gluonjax.config import constructor_call
 from gluonjax.errors import ArgumentError
+from gluonjax.init import initializer as initializers
 from gluonjax.shapes import Shape
 
 

@@ -20,7 +20,7 @@ from gluonjax import errors
 from gluonjax.arrays import admit
 from gluonjax.checks import number, one_of
 from gluonjax.hints import missing
-from gluonjax.init import Initializer
+from gluonjax.init.initializer import Initializer
 from gluonjax.keys import as_key, next_key
 from gluonjax.layer import choose, request
 from gluonjax.lazy import LazyMethod
@@ -66,6 +66,11 @@ class Node:
         note_change()
         for owner, _ in owners_of(self):
             owner._changed(redeclared)
+
+
+def structure_changed(node: Node) -> None:
+    """Has the networks around a node forget their structures, but not the programs for calls."""
+    node._changed(redeclared=True)
 
 
 def nodes_of(fields: Mapping[str, Any]) -> Iterator[tuple[Path, Node]]:

@@ -9,6 +9,8 @@ import dataclasses
 import difflib
 import functools
 import inspect
+import re
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
@@ -37,6 +39,12 @@ def _without_naming(construct: Callable[..., None]) -> Callable[..., None]:
     return constructor
 
 
+Hook = Callable[..., Any]
+Hooks = tuple[tuple[Hook, ...], tuple[Hook, ...]]  # those called with the inputs, and those called with the output too
+Select = str | int | Sequence[str | int] | None  # layers: by a pattern for paths, by paths or indices, or all
+Outputs = OrderedDict[str, Any]  # path of a layer -> its output; pytrees keep the order of such dicts alone
+
+
 class Bindable(Frozen):
     """The base of Layer and Block: what is declared in a constructor and computes in `forward`.
 
@@ -44,7 +52,7 @@ class Bindable(Frozen):
     of the library say `own=True`.
     """
 
-    __slots__ = ('_path', '_run', '_token')
+    __slots__ = ('_hooks', '_path', '_run', '_token')
 
     _shared_arguments = ('params',)
     _ignored_arguments = ('prefix',)
@@ -53,6 +61,7 @@ class Bindable(Frozen):
     _path: Path  # these two on bound copies only
     _run: 'Run'
     _token: Token
+    _hooks: Hooks
     _class: 'type[Bindable]'  # whose `forward` runs: the class itself, but for the definition of a Block
     _taken: ClassVar[frozenset[str]] = frozenset()
 
@@ -235,28 +244,28 @@ class Run:
         self.recordable: set[str] = {leaf.name for leaf, _ in self.declarations.values() if not leaf.param.trainable}
         self.trace = trace_state() if self.recordable else None
 
-    def __call__(self, definition: Bindable, inputs: Any, named: Any, method: str = 'forward') -> Any:
-        if reserved := sorted({'key', 'init', 'method', 'training'} & named.keys()):
+    def __call__(self, definition: Bindable, inputs: Any, named: Any) -> Any:
+        if reserved := sorted({'key', 'init', 'training'} & named.keys()):
             raise errors.ArgumentError(f'an input cannot be named {reserved[0]!r}', remedy='rename the argument')
         given = admit((inputs, named))
         inputs, named = jax.tree.map(lambda x: jnp.asarray(x) if isinstance(x, np.ndarray) else x, given)
         if isinstance(named.get('cache'), Cache):
-            return self._decode(definition, inputs, named, method)
-        bound, cls = bind(definition, self, ()), forward_class(definition)
+            return self._decode(definition, inputs, named)
+        bound, cls, method = bind(definition, self, ()), forward_class(definition), named.pop('method', 'forward')
         if method == 'forward':
             return bound(*inputs, **named)
-        if not callable(getattr(cls, method, None)):
-            near = difflib.get_close_matches(method, dir(cls), 1)
+        if not (isinstance(method, str) and callable(getattr(cls, method, None))):
+            near = difflib.get_close_matches(str(method), dir(cls), 1)
             raise errors.ArgumentError(f'{cls.__name__} has no method {method!r}', remedy=next(iter(near), None))
         return getattr(bound, method)(*inputs, **named)
 
-    def _decode(self, definition: Bindable, inputs: Any, named: Any, method: str) -> Any:
+    def _decode(self, definition: Bindable, inputs: Any, named: Any) -> Any:
         """The output, and the cache after these inputs; what layers remember is recorded as running statistics are."""
         entries = {f'{path} cache': entry for path, entry in named.pop('cache').entries.items()}
         if self.values is not None:
             self.values, self.trace = {**self.values, **entries}, trace_state()
             self.recordable |= entries.keys()
-        output = self(definition, inputs, named, method)
+        output = self(definition, inputs, named)
         return output, Cache({name[:-6]: self.recorded.pop(name, entry) for name, entry in entries.items()})
 
     def read(self, path: Path, param: Param) -> Any:
@@ -344,7 +353,7 @@ class Run:
             with self._inside(key, {**values, **slices}, updates, stacked):
                 carry, y = body(carry, x)
                 changed.update(name for name in updates if self.recorded[name] is not updates[name])
-                recorded = {name: value for name, value in self.recorded.items() if name in stacked}
+                recorded = {name: value for name, value in self.recorded.items() if name not in updates}
                 return (carry, {name: self.recorded[name] for name in updates}), (y, recorded)
 
         (carry, updates), (ys, recorded) = jax.lax.scan(step, (carry, updates), (xs, keys, slices), length, reverse)
@@ -371,25 +380,58 @@ class Run:
         outside = {name: getattr(self, name) for name in ('key', 'values', 'recorded', 'keys_drawn', 'sliced', 'trace')}
         self.key, self.values, self.recorded, self.keys_drawn = key, values, dict(recorded), {}
         self.sliced = {**self.sliced, **{name: self.sliced.get(name, 0) + 1 for name in stacked}}
-        self.trace = trace_state() if self.recordable else None
+        self.trace = trace_state() if self.recordable or self.observe else None
         try:
             yield
         finally:
             vars(self).update(outside)
 
+    def intermediates(self, layer: Bindable, inputs: Any, named: Any, select: Select) -> Outputs:
+        """What `Block.intermediates` documents."""
+        above, trace, here, start = self.observe, self.trace, trace_state(), len(layer._path)
+        wanted = [str(path) for path in ([select] if isinstance(select, int) else select or [])]
+        is_wanted = functools.partial(re.match, select or '') if isinstance(select, str | None) else wanted.__contains__
+        key, names = f'output of a layer in {_where(layer._path)}: '.__add__, []
+
+        def observe(path: Path, seen: Bindable, output: Any) -> None:
+            if above is not None:
+                above(path, seen, output)
+            names.append('.'.join(path[start:]))
+            if is_wanted(names[-1]):
+                if trace_state() != (here if self.trace is trace else self.trace):
+                    what = f'{_where(path)} ran inside a transformation of your own (scan, vmap, grad, jit, checkpoint)'
+                    raise errors.TransformationError(what, remedy='a select= without it, or self.scan, self.checkpoint')
+                self.recorded[key(names[-1])] = output
+
+        self.observe = observe
+        try:
+            self.call(layer, layer.forward, inputs, named)
+        finally:
+            self.observe = above
+        if isinstance(select, str | None):
+            wanted = [name for name in dict.fromkeys(names) if is_wanted(name)]
+        if not wanted or not {*wanted} <= {*names}:
+            raise errors.PatternError(f'select={select!r} names what no layer that ran is called', expected=names)
+        return OrderedDict((name, self.recorded.pop(key(name))) for name in wanted)
+
     def call(self, layer: Bindable, forward: Callable[..., Any], inputs: Any, named: Any) -> Any:
         """Calls a layer: infers or checks the shapes of its parameters, and says where errors arose."""
-        path, before = layer._path, len(self.history)
+        path, called = layer._path, len(self.history)
         if self.precision is not None:
             inputs, named = in_precision((inputs, named), self.precision)
         try:
             for attribute, needed in layer.infer_shape(*inputs, **named).items():
                 self.infer((*path, attribute), tuple(needed), inputs)
+            before, after = ((), ()) if self.values is None else layer._hooks
+            for hook in before:
+                hook((*inputs, *named.values()))
             output = self._call_forward(path, forward, inputs, named)
+            for hook in after:
+                hook((*inputs, *named.values()), output)
             if self.observe is not None:
                 self.observe(path, layer, output)
         except Exception as error:
-            if isinstance(error, TypeError) and not _takes(forward, inputs, named):
+            if isinstance(error, TypeError) and not takes(forward, inputs, named):
                 refusal = _refusal(layer, forward, inputs, named)
                 self._locate(refusal, layer, inputs)
                 raise refusal from None
@@ -403,7 +445,7 @@ class Run:
                 raise refusal from error
             self._locate(error, layer, inputs)
             raise
-        leaf = len(self.history) == before
+        leaf = len(self.history) == called
         self.history.append(Call(path, type(layer).__name__, _shapes(inputs), _shapes(output), leaf))
         return output
 
@@ -492,6 +534,9 @@ class _Bound(Bindable, own=True):
     def __call__(self, *inputs: Any, **named: Any) -> Any:
         return self._run.call(self, self.forward, inputs, named)
 
+    def intermediates(self, *inputs: Any, select: Select = None, **named: Any) -> Outputs:
+        return self._run.intermediates(self, inputs, named, select)
+
     def __repr__(self) -> str:
         return f'<{type(self).__name__} at {".".join(self._path)!r} when called>'
 
@@ -504,7 +549,8 @@ def bind(definition: Bindable, run: Run, path: Path) -> Any:
         make: Any = type(cls)
         type.__setattr__(cls, '_bound_class', make(cls.__name__, (_Bound, cls), contents))
     bound: Any = object.__new__(vars(cls)['_bound_class'])
-    for name, value in (('__dict__', dict(vars(definition))), ('_run', run), ('_path', path)):
+    slots = {'__dict__': dict(vars(definition)), '_run': run, '_path': path, '_hooks': definition._hooks}
+    for name, value in slots.items():
         object.__setattr__(bound, name, value)
     return bound
 
@@ -546,7 +592,7 @@ def _kind(value: Any) -> str:
     return f'an array of shape {shape_text(value.shape)}' if hasattr(value, 'dtype') else type(value).__name__
 
 
-def _takes(forward: Callable[..., Any], inputs: Any, named: Any) -> bool:
+def takes(forward: Callable[..., Any], inputs: Any, named: Any) -> bool:
     """Whether a function can be called with such arguments."""
     try:
         inspect.signature(forward).bind(*inputs, **named)

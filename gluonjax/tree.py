@@ -80,8 +80,8 @@ def check_keys(owner: str, items: Mapping[Any, Any]) -> None:
 def flatten(params: Mapping[str, Any], path: str = '') -> dict[str, Any]:
     """Name -> leaf of a nested dict."""
     if not isinstance(params, Mapping):
-        what, remedy = 'params are a nested dict of arrays', 'params = layer.init(key, x)'
-        raise ParamsError(what, got=type(params).__name__, remedy=remedy)
+        remedy = 'net.visit(function) calls it for every block' if callable(params) else 'params = layer.init(key, x)'
+        raise ParamsError('params are a nested dict of arrays', got=type(params).__name__, remedy=remedy)
     flat: dict[str, Any] = {}
     for name, value in params.items():
         flat.update(flatten(value, f'{path}{name}.') if isinstance(value, Mapping) else {f'{path}{name}': value})

@@ -9,7 +9,7 @@ from jax.typing import DTypeLike
 
 from gluonjax.checks import at_least_float32, flag, floating, known, number, one_of, optional_size, promoted, rank, size
 from gluonjax.errors import ArgumentError, DTypeError, ShapeError
-from gluonjax.init import InitializerLike
+from gluonjax.init.initializer import InitializerLike
 from gluonjax.layer import Layer
 from gluonjax.nn.dense import Dense
 from gluonjax.nn.dropout import Dropout

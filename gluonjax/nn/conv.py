@@ -7,7 +7,7 @@ import jax
 
 from gluonjax import checks
 from gluonjax.errors import ArgumentError, ShapeError
-from gluonjax.init import InitializerLike
+from gluonjax.init.initializer import InitializerLike
 from gluonjax.layer import Layer
 from gluonjax.nn import activation as activations
 from gluonjax.nn import arguments

@@ -8,7 +8,7 @@ from jax.typing import DTypeLike
 
 from gluonjax.checks import flag, floating, optional_size, promoted, size
 from gluonjax.errors import ShapeError
-from gluonjax.init import InitializerLike
+from gluonjax.init.initializer import InitializerLike
 from gluonjax.layer import Layer
 from gluonjax.nn import activation as activations
 from gluonjax.nn.activation import ActivationLike

@@ -6,7 +6,7 @@ from jax.typing import DTypeLike
 
 from gluonjax.checks import size
 from gluonjax.errors import DTypeError
-from gluonjax.init import InitializerLike
+from gluonjax.init.initializer import InitializerLike
 from gluonjax.layer import Layer
 from gluonjax.nn.precision import rows
 from gluonjax.param import Param

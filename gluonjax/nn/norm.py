@@ -16,7 +16,7 @@ from jax.typing import DTypeLike
 
 from gluonjax import checks
 from gluonjax.errors import ArgumentError, BatchMaskError, ShapeError, TransformationError
-from gluonjax.init import InitializerLike
+from gluonjax.init.initializer import InitializerLike
 from gluonjax.layer import Layer
 from gluonjax.param import Param
 from gluonjax.shapes import Shape

@@ -10,7 +10,7 @@ from jax.typing import ArrayLike, DTypeLike
 
 from gluonjax.checks import at_least_float32, flag, floating, known, number, optional_size, rank, size
 from gluonjax.errors import DTypeError, ShapeError
-from gluonjax.init import InitializerLike
+from gluonjax.init.initializer import InitializerLike
 from gluonjax.layer import Layer
 from gluonjax.nn.precision import broadcast, rows
 from gluonjax.param import Param

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import jax
 
 from gluonjax import checks
-from gluonjax.init import InitializerLike
+from gluonjax.init.initializer import InitializerLike
 from gluonjax.nn import activation as activations
 from gluonjax.nn.activation import ActivationLike
 from gluonjax.nn.precision import add_bias

@@ -9,7 +9,7 @@ from jax.typing import DTypeLike
 
 from gluonjax import checks
 from gluonjax.errors import ArgumentError
-from gluonjax.init import InitializerLike
+from gluonjax.init.initializer import InitializerLike
 from gluonjax.layer import Layer
 from gluonjax.nn import activation as activations
 from gluonjax.nn.dropout import Dropout

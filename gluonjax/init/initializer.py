@@ -1,11 +1,7 @@
-"""Initializers: Gluon's set. Each states a distribution, and each is also a function `f(key, shape, dtype)`.
-
-Shapes follow MXNet: the first axis counts outputs, the second inputs, the rest is the kernel.
-"""
+"""Initializer, what every initializer is, `create`, and the common ones."""
 
 import math
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import jax
@@ -15,32 +11,15 @@ from jax.typing import ArrayLike, DTypeLike
 
 from gluonjax import checks
 from gluonjax.config import Frozen, Registry
-from gluonjax.errors import ArgumentError, DTypeError, ParamsError, PatternError, ShapeError
+from gluonjax.errors import ArgumentError, DTypeError, ShapeError
 from gluonjax.keys import as_key
 from gluonjax.sampler import Distribution
 
-__all__ = [
-    'Bilinear', 'Constant', 'Distribution', 'Initializer', 'InitializerLike', 'LSTMBias', 'Load', 'MSRAPrelu', 'Mixed',
-    'Normal', 'One', 'Orthogonal', 'Uniform', 'Xavier', 'Zero', 'alias', 'create', 'register',
-]  # fmt: skip
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
-
-
 _Class = TypeVar('_Class', bound=type)
 Shape = tuple[int, ...]
-# What the general initializer does with a parameter whose last name ends so; every other name goes to `init_weight`.
-_BY_LAST_NAME = {
-    'bias': 'zeros',
-    'gamma': 'ones',
-    'beta': 'zeros',
-    'running_mean': 'zeros',
-    'running_var': 'ones',
-    'moving_mean': 'zeros',
-    'moving_var': 'ones',
-}
+# Last names that end so the general initializer of a network fills with zeros or ones, others by `init_weight`.
+_ZEROS = ('bias', 'beta', 'running_mean', 'moving_mean')
+_ONES = ('gamma', 'running_var', 'moving_var')
 
 
 class Initializer(Frozen):
@@ -95,7 +74,9 @@ class Initializer(Frozen):
     def for_name(self, name: str) -> 'Initializer':
         """The initializer that this one, as the general initializer of a network, uses for the parameter `name`."""
         last = name.rpartition('.')[2]
-        return next((create(known) for suffix, known in _BY_LAST_NAME.items() if last.endswith(suffix)), self)
+        if last.endswith(_ZEROS):
+            return Zero()
+        return One() if last.endswith(_ONES) else self
 
     def source(self, name: str, shape: Shape, copies: Shape = ()) -> Distribution | Callable[..., jax.Array]:
         """Where the values of a parameter come from: its distribution, or a function `f(key, shape, dtype)`.
@@ -129,20 +110,21 @@ class Initializer(Frozen):
 def _checked(initializer: Initializer, name: str, value: Any, shape: Shape, dtype: DTypeLike) -> jax.Array:
     """What an initializer's code returned, as an array of this shape and dtype."""
     try:
-        array = jnp.asarray(_private(value))
+        array = jnp.asarray(private_copy(value))
     except (TypeError, ValueError):
         raise DTypeError(f'{initializer!r} gave {name!r} no array of numbers', got=repr(value)) from None
     if array.shape != tuple(shape):
         raise ShapeError(f'{initializer!r} gave {name!r} another shape', expected=tuple(shape), got=array.shape)
-    return _as_dtype(array, dtype, f'{initializer!r} gave {name!r}')
+    return as_dtype(array, dtype, f'{initializer!r} gave {name!r}')
 
 
-def _private(value: Any) -> Any:
+def private_copy(value: Any) -> Any:
     """An array of NumPy copied, in the byte order of this machine: the caller may overwrite it."""
     return np.array(value, value.dtype.newbyteorder('=')) if isinstance(value, np.ndarray) else value
 
 
-def _as_dtype(array: jax.Array, dtype: DTypeLike, whose: str) -> jax.Array:
+def as_dtype(array: jax.Array, dtype: DTypeLike, whose: str) -> jax.Array:
+    """The array in this dtype, if that loses no imaginary part."""
     if jnp.iscomplexobj(array) and not jnp.issubdtype(dtype, jnp.complexfloating):
         raise DTypeError(f'{whose} complex values', expected=np.dtype(dtype).name, got=array.dtype)
     return array.astype(dtype)
@@ -228,14 +210,14 @@ class Constant(Initializer):
     """
 
     def __init__(self, value: ArrayLike | Sequence[Any] = 0.0) -> None:
-        self.value: Any = _private(value)
+        self.value: Any = private_copy(value)
 
     def distribution(self, shape: Shape) -> Distribution | None:
         real = isinstance(self.value, int | float | np.integer | np.floating)
         return Distribution('constant', float(self.value)) if real else None
 
     def init_weight(self, key: jax.Array, shape: Shape, dtype: DTypeLike, name: str) -> jax.Array:
-        value = _as_dtype(jnp.array(self.value), dtype, f'the constant of {name!r} has')  # a copy, which may be donated
+        value = as_dtype(jnp.array(self.value), dtype, f'the constant of {name!r} has')  # a copy, which may be donated
         try:
             return jnp.broadcast_to(value, shape)
         except ValueError:
@@ -287,7 +269,7 @@ class Xavier(Initializer):
         self.magnitude: float = magnitude
 
     def distribution(self, shape: Shape) -> Distribution | None:
-        _check_axes(self, shape, 2)
+        check_axes(self, shape, 2)
         kernel = float(np.prod(shape[2:]))
         fan_in, fan_out = shape[1] * kernel, shape[0] * kernel
         factor = {'avg': (fan_in + fan_out) / 2, 'in': fan_in, 'out': fan_out}[self.factor_type]
@@ -295,137 +277,8 @@ class Xavier(Initializer):
         return Distribution(base, float(np.sqrt(self.magnitude / factor)) if factor else 0.0)
 
 
-@register
-class MSRAPrelu(Xavier):
-    """He et al. (2015), for networks with PReLU of this slope: gaussian Xavier of magnitude `2 / (1 + slope^2)`."""
-
-    def __init__(self, factor_type: str = 'avg', slope: float = 0.25) -> None:
-        self.slope: float = checks.number('slope', slope, finite=True)
-        super().__init__('gaussian', factor_type, 2.0 / (1 + slope**2))
-
-
-@register
-class Orthogonal(Initializer):
-    """`scale` times a matrix with orthonormal rows or columns (Saxe et al., 2014), from the SVD of a random matrix.
-
-    Axes after the first count as one.
-
-    Args:
-        scale: the factor; 1.414 suits relu.
-        rand_type: the random matrix is 'uniform' on [-1, 1) or 'normal'.
-    """
-
-    def __init__(self, scale: float = 1.414, rand_type: str = 'uniform') -> None:
-        self.scale: float = checks.number('scale', scale, finite=True)
-        self.rand_type: str = checks.one_of('rand_type', rand_type, ('uniform', 'normal'))
-
-    def init_weight(self, key: jax.Array, shape: Shape, dtype: DTypeLike, name: str) -> jax.Array:
-        _check_axes(self, shape, 2)
-        matrix = Distribution(self.rand_type).sample(key, (shape[0], int(np.prod(shape[1:]))), jnp.float32)
-        left, _, right = jnp.linalg.svd(matrix, full_matrices=False)
-        chosen = left if left.shape == matrix.shape else right
-        return (self.scale * chosen).reshape(shape).astype(dtype)
-
-
-@register
-class Bilinear(Initializer):
-    """The kernel of bilinear upsampling, for transposed convolutions; repeated over the first two axes."""
-
-    def init_weight(self, key: jax.Array, shape: Shape, dtype: DTypeLike, name: str) -> jax.Array:
-        if len(shape) != 4:
-            raise ShapeError(f'Bilinear cannot fill {name!r}', expected='a shape of four axes', got=shape)
-        factor = np.ceil(shape[3] / 2.0)
-        center = (2 * factor - 1 - factor % 2) / (2.0 * factor)
-        rows, columns = (1 - np.abs(np.arange(shape[axis]) / factor - center) for axis in (2, 3))
-        return jnp.broadcast_to(jnp.asarray(np.outer(rows, columns), dtype), shape)
-
-
-@register
-class LSTMBias(Initializer):
-    """Zero, but `forget_bias` in the second quarter, where an LSTM's forget gate has its bias."""
-
-    def __init__(self, forget_bias: float = 1.0) -> None:
-        self.forget_bias: float = checks.number('forget_bias', forget_bias, finite=True)
-
-    def init_weight(self, key: jax.Array, shape: Shape, dtype: DTypeLike, name: str) -> jax.Array:
-        _check_axes(self, shape, 1)
-        value, hidden = np.zeros(shape), shape[0] // 4
-        value[hidden : 2 * hidden] = self.forget_bias
-        return jnp.asarray(value, dtype)
-
-
-@register
-class Mixed(Initializer):
-    """Several initializers by pattern: the first pattern that matches a name (`re.match`) decides.
-
-    As a network's general initializer it leaves alone what layers declare, as biases are; a dict of patterns, as in
-    `net.initialize({'.*bias': init.One()})`, does not.
-
-    >>> Mixed(['.*bias', '.*'], [Zero(), Xavier()]).for_name('0.weight')
-    Xavier()
-    """
-
-    def __init__(self, patterns: Sequence[str], initializers: Sequence[InitializerLike]) -> None:
-        if len(patterns) != len(initializers):
-            raise ArgumentError('Mixed takes one initializer a pattern', expected=len(patterns), got=len(initializers))
-        self.patterns: tuple[str, ...] = tuple(patterns)
-        self.initializers: tuple[Initializer, ...] = tuple(map(create, initializers))
-
-    def for_name(self, name: str) -> Initializer:
-        for pattern, initializer in zip(self.patterns, self.initializers, strict=True):
-            if re.match(pattern, name):
-                return initializer.for_name(name)
-        raise PatternError(
-            f'no pattern of Mixed matches {name!r}',
-            expected=f'a match by one of {list(self.patterns)}',
-            remedy="add ('.*', an initializer) at the end",
-        )
-
-    def init_weight(self, key: jax.Array, shape: Shape, dtype: DTypeLike, name: str) -> jax.Array:
-        return self.for_name(name).init_weight(key, shape, dtype, name)
-
-
-@register
-class Load(Initializer):
-    """Values from a dict of arrays by name (less MXNet's 'arg:' and 'aux:'); `default_init` for names it lacks.
-
-    A value that is given by name wins over the initializer that a layer declares.
-    """
-
-    def __init__(
-        self, param: Mapping[str, ArrayLike], default_init: InitializerLike | None = None, verbose: bool = False
-    ) -> None:
-        if not isinstance(param, Mapping):
-            raise ArgumentError('Load takes a dict of arrays by name', got=repr(param))
-        self.param: dict[str, Any] = {re.sub('^(arg|aux):', '', name): _private(value) for name, value in param.items()}
-        self.default_init: Initializer | None = None if default_init is None else create(default_init)
-        self.verbose: bool = verbose
-
-    def has_value_for(self, name: str) -> bool:
-        return name in self.param
-
-    def for_name(self, name: str) -> Initializer:
-        if name in self.param:
-            return self
-        if self.default_init is None:
-            raise ParamsError(f'Load has no value for {name!r}', got=sorted(self.param), remedy='pass a default_init')
-        return self.default_init.for_name(name)
-
-    def init_weight(self, key: jax.Array, shape: Shape, dtype: DTypeLike, name: str) -> jax.Array:
-        if name not in self.param:
-            return self.for_name(name).init_weight(key, shape, dtype, name)
-        value = jnp.array(self.param[name])  # a copy, which may be donated
-        if self.verbose:
-            print(f'Loaded {name} {value.shape}')
-        if value.shape != tuple(shape):
-            raise ShapeError(f'Load has another shape for {name!r}', expected=tuple(shape), got=value.shape)
-        return _as_dtype(value, dtype, f'Load has for {name!r}')
-
-    def __repr__(self) -> str:
-        return f'Load({len(self.param)} arrays, default_init={self.default_init!r})'
-
-
-def _check_axes(initializer: Initializer, shape: tuple[int, ...], least: int) -> None:
+def check_axes(initializer: Initializer, shape: tuple[int, ...], least: int) -> None:
+    """Refuses a shape of too few axes."""
     if len(shape) < least:
         raise ShapeError(
             f'{type(initializer).__name__} needs a shape of at least {least} axes',

@@ -1,0 +1,141 @@
+"""What can be seen of a network from outside: its blocks, when each of them is called, and what each gives."""
+
+import functools
+from collections.abc import Callable, Iterator
+from typing import Any, Self
+
+from gluonjax.errors import ArgumentError
+from gluonjax.parameter import LOCK, Node, nodes_of, structure_changed
+from gluonjax.run import Bindable, Hooks, Outputs, Select, takes
+from gluonjax.tree import Path
+
+
+class Observable(Bindable, Node, own=True):
+    """The part of `Block` that looks at networks: a walk over the blocks in it, hooks, intermediate outputs."""
+
+    __slots__ = ('_hooks',)
+
+    _hooks: Hooks
+
+    def named_blocks(self, path: Path = ()) -> Iterator[tuple[str, Any]]:
+        """Every network in this one with its name, those inside before the one around; last, as '', this one itself.
+
+        What is in two places comes twice.
+
+        >>> from gluonjax import nn
+        >>> net = nn.Sequential(nn.Dense(2), nn.Sequential(nn.Dense(3)))
+        >>> [name for name, block in net.named_blocks()]
+        ['0', '1.0', '1', '']
+        """
+        for below, node in nodes_of(vars(self)):
+            if isinstance(node, Observable):
+                yield from node.named_blocks((*path, *below))
+        yield '.'.join(path), self
+
+    def visit(self, function: Callable[[Any], Any]) -> Self:
+        """Calls a function of every network in this one, and of this one last: Gluon's `net.apply(function)`.
+
+        Here `net.apply` is the pure function of the params and the inputs.
+
+        >>> from gluonjax import nn
+        >>> net = nn.Sequential(nn.Dense(2), nn.Dropout(0.5)).visit(lambda block: block.hybridize(active=False))
+        """
+        for _, block in list(self.named_blocks()):
+            function(block)
+        return self
+
+    def register_forward_pre_hook(self, hook: Callable[..., Any]) -> 'HookHandle':
+        """Has `hook(block, inputs)` called before each `forward` of this network; see `register_forward_hook`."""
+        return HookHandle(self, 0, hook)
+
+    def register_forward_hook(self, hook: Callable[..., Any]) -> 'HookHandle':
+        """Has `hook(block, inputs, output)` called after each `forward` of this network, wherever it is called from.
+
+        That is in a network around it, in a Trainer's step, in `net.apply`, but not while shapes are inferred. What a
+        hook returns is ignored, as in Gluon. In a compiled network it is called while JAX traces, once a program: it
+        sees tracers, which have a shape and a dtype but no values, and which it may not keep; `jax.debug.print` and
+        `jax.debug.callback` in it run at each call. `net.hybridize(active=False)` runs op by op, and hooks then see
+        arrays at each call. Whoever wants the arrays of layers takes `net.intermediates`.
+
+        With the first call after a hook came, the network is traced anew; when all are gone, it has the program from
+        before. Copies and pickles have no hooks.
+
+        Args:
+            hook: a function of this network, the tuple of its inputs (those by name last), and its output.
+
+        Returns:
+            A handle, whose `detach()` removes the hook; in a `with` statement its end does.
+
+        Raises:
+            ArgumentError: for what cannot be called with these arguments.
+
+        >>> import jax.numpy as jnp
+        >>> from gluonjax import nn
+        >>> net = nn.Sequential(nn.Dense(2), nn.Dense(3))
+        >>> net.initialize()
+        >>> with net[0].register_forward_hook(lambda block, inputs, output: print(inputs[0].shape, output.shape)):
+        ...     y = net(jnp.ones((1, 4)))
+        (1, 4) (1, 2)
+        """
+        return HookHandle(self, 1, hook)
+
+    def intermediates(
+        self, *inputs: Any, select: Select = None, training: bool = False, key: Any = None, **named: Any
+    ) -> Outputs:
+        """Runs the network as `net(*inputs)` does, compiled, and returns the outputs of the layers in it.
+
+        In `forward` a child has it too: `self.backbone.intermediates(x, select=['3', '5'])`. The pure function is
+        `layer.intermediates(params, x)`.
+
+        Args:
+            *inputs: the inputs, also by name.
+            select: the paths of layers, or indices of a Sequential's, in a list; or a pattern for paths (`re.match`);
+                None for all. What nothing needs is not computed.
+            training: as when the network is called.
+            key: as when the network is called.
+
+        Returns:
+            Path -> output, in the order of the list, else in that in which the layers ran; '' is the network's own. Of
+            a layer that ran several times it is the last output; of one in a `Repeat`, those of all copies, stacked.
+
+        Raises:
+            PatternError: if a path or pattern is that of no layer that ran.
+            TransformationError: for a selected layer that `forward` called in a `jax.vmap` or the like of its own.
+
+        >>> import jax.numpy as jnp
+        >>> from gluonjax import nn
+        >>> net = nn.Sequential(nn.Dense(2), nn.Dense(3), nn.Dense(4))
+        >>> net.initialize()
+        >>> {path: y.shape for path, y in net.intermediates(jnp.ones((1, 5)), select=[0, 2]).items()}
+        {'0': (1, 2), '2': (1, 4)}
+        """
+        call: Any = self
+        return call(*inputs, method='intermediates', select=select, training=training, key=key, **named)
+
+
+class HookHandle:
+    """What a hook can be removed with, as Gluon's."""
+
+    def __init__(self, block: Observable, kind: int, hook: Callable[..., Any]):
+        arguments = ['block', 'inputs', 'output'][: 2 + kind]
+        if not (callable(hook) and takes(hook, arguments, {})):
+            raise ArgumentError('this cannot be a hook', expected=f'hook({", ".join(arguments)})', got=repr(hook))
+        self._block, self._kind, self._hook = block, kind, functools.partial(hook, block)
+        self._change(self._hook)
+
+    def _change(self, *added: Callable[..., Any]) -> None:
+        with LOCK:
+            hooks = list(self._block._hooks)
+            hooks[self._kind] = (*(hook for hook in hooks[self._kind] if hook is not self._hook), *added)
+            object.__setattr__(self._block, '_hooks', tuple(hooks))
+            structure_changed(self._block)
+
+    def detach(self) -> None:
+        """Removes the hook. Once is enough, and twice does no harm."""
+        self._change()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.detach()

@@ -1,0 +1,29 @@
+"""Initializers: Gluon's set. Each states a distribution, and each is also a function `f(key, shape, dtype)`.
+
+Shapes follow MXNet: the first axis counts outputs, the second inputs, the rest is the kernel.
+"""
+
+from gluonjax.init.initializer import (
+    Constant,
+    Initializer,
+    InitializerLike,
+    Normal,
+    One,
+    Uniform,
+    Xavier,
+    Zero,
+    alias,
+    create,
+    register,
+)  # fmt: skip
+from gluonjax.init.special import Bilinear, Load, LSTMBias, Mixed, MSRAPrelu, Orthogonal
+from gluonjax.sampler import Distribution
+
+__all__ = [
+    'Bilinear', 'Constant', 'Distribution', 'Initializer', 'InitializerLike', 'LSTMBias', 'Load', 'MSRAPrelu', 'Mixed',
+    'Normal', 'One', 'Orthogonal', 'Uniform', 'Xavier', 'Zero', 'alias', 'create', 'register',
+]  # fmt: skip
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
