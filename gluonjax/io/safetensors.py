@@ -121,11 +121,13 @@ def _header(reader: Reader, data: memoryview) -> tuple[dict[str, dict[str, Any]]
 
     try:
         header = json.loads(str(data, 'utf-8'), object_pairs_hook=unique)
-        metadata = header.pop(_METADATA, {})
     except FileError:
         raise
-    except (ValueError, AttributeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise reader.error('the header is not JSON', 8, None, error) from None
+    if not isinstance(header, dict):
+        raise reader.error('the header is no JSON object', 8)
+    metadata = header.pop(_METADATA, {})
     if not all(map(_is_entry, header.values())) or not isinstance(metadata, dict):
         wrong = next((entry for entry in header.values() if not _is_entry(entry)), metadata)
         raise reader.error('the header says what cannot be', 8, 'dtype, shape and data_offsets of each array', wrong)

@@ -54,6 +54,9 @@ def _check_index(index: np.ndarray, size: int) -> None:
 
 
 def _zeros(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-    if math.prod(shape) * dtype.itemsize > _MOST_BYTES:
-        raise ValueError(f'{shape} of {dtype} is too large to be made dense')
-    return np.zeros(shape, dtype)
+    try:
+        if math.prod(shape) * dtype.itemsize <= _MOST_BYTES:
+            return np.zeros(shape, dtype)
+    except (MemoryError, ValueError):  # there is not so much, or an empty one has enormous sizes
+        pass
+    raise ValueError(f'{shape} of {dtype} is too large to be made dense')
