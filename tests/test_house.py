@@ -44,7 +44,7 @@ RANK = {name: rank for rank, names in enumerate(ORDER) for name in names}
 # Start-up is why these are imported where they are used.
 LAZY = {
     ('hints', 'tomllib'),
-    ('io.checkpoint', 'orbax.checkpoint'),
+    ('io.folders', 'orbax.checkpoint'),
     ('optimizer.transforms', 'optax'),
     ('param', 'jax.extend.core'),
     ('train.callback', 'tensorboardX'),

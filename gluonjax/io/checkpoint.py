@@ -19,7 +19,6 @@ import pathlib
 import re
 import shutil
 import socket
-import threading
 import uuid
 import warnings
 import zlib
@@ -30,7 +29,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gluonjax.errors import ArgumentError, CheckpointError, MissingExtraError
+from gluonjax.errors import ArgumentError, CheckpointError
+from gluonjax.io.folders import ONE_AT_A_TIME, orbax
 from gluonjax.shapes import Shape, merge_shapes, shape_text
 
 Folder = str | os.PathLike[str]
@@ -38,7 +38,6 @@ Folder = str | os.PathLike[str]
 _NAME = re.compile(r'(\d{6,})-step-(\d+)(\..*)?')  # with a dot: written by orbax itself, or about to be removed
 _UNFINISHED = re.compile(r'\.unfinished-(.+)-(\d+)-[0-9a-f]+(\..*)?')  # the machine and the process that writes it
 _FILES = 'files.json'
-_ONE_AT_A_TIME = threading.Lock()  # orbax does not write for two threads at once
 
 
 class Entry(NamedTuple):
@@ -77,7 +76,7 @@ def save(folder: Folder, state: Any, steps: int, remember: Mapping[str, Any], ke
         ArgumentError: if `keep` is less than 1, or JSON cannot say what is to be remembered.
         MissingExtraError: without orbax.
     """
-    orbax, folder = _orbax(), pathlib.Path(folder).expanduser().absolute()
+    module, folder = orbax(), pathlib.Path(folder).expanduser().absolute()
     if keep is not None and keep < 1:
         raise ArgumentError('keep is how many checkpoints stay', expected='1 or more, or None for all', got=keep)
     leaves = {name: jnp.asarray(leaf) for name, leaf in leaves_by_name(state).items()}
@@ -85,12 +84,12 @@ def save(folder: Folder, state: Any, steps: int, remember: Mapping[str, Any], ke
     record = {'steps': steps, **_as_json(remember), 'leaves': entries}
     arrays = {name: _plain(leaf) for name, leaf in leaves.items() if leaf.size}  # orbax writes no empty ones
     with (
-        _ONE_AT_A_TIME,
+        ONE_AT_A_TIME,
         _writing(folder, steps) as place,
-        orbax.Checkpointer(orbax.CompositeCheckpointHandler()) as writer,
+        module.Checkpointer(module.CompositeCheckpointHandler()) as writer,
     ):
         writer.save(
-            place, orbax.args.Composite(state=orbax.args.PyTreeSave(arrays), record=orbax.args.JsonSave(record))
+            place, module.args.Composite(state=module.args.PyTreeSave(arrays), record=module.args.JsonSave(record))
         )
     for saved in [] if keep is None else _all(folder)[:-keep]:
         _remove(saved.place)
@@ -200,24 +199,24 @@ def restore(
         CheckpointError: if there is no such checkpoint, or it does not fit; every difference is named.
         MissingExtraError: without orbax.
     """
-    orbax, place = _orbax(), _find(pathlib.Path(folder).expanduser().absolute(), steps)
-    with orbax.Checkpointer(orbax.CompositeCheckpointHandler()) as reader:
+    module, place = orbax(), _find(pathlib.Path(folder).expanduser().absolute(), steps)
+    with module.Checkpointer(module.CompositeCheckpointHandler()) as reader:
         try:
-            record = reader.restore(place, orbax.args.Composite(record=orbax.args.JsonRestore()))['record']
+            record = reader.restore(place, module.args.Composite(record=module.args.JsonRestore()))['record']
             entries = {name: Entry(tuple(shape), *rest) for name, (shape, *rest) in record.pop('leaves').items()}
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise _broken(place / 'record', f'{type(error).__name__}: {error}') from error
         _check(place, needed(entries), entries, checked)
         how = {
-            name: orbax.ArrayRestoreArgs(sharding=placements[name])
+            name: module.ArrayRestoreArgs(sharding=placements[name])
             if name in placements and entry.key is None
-            else orbax.RestoreArgs(restore_type=np.ndarray)
+            else module.RestoreArgs(restore_type=np.ndarray)
             for name, entry in entries.items()
             if 0 not in (entry.shape or ())
         }
-        state = orbax.args.PyTreeRestore(restore_args=how)
+        state = module.args.PyTreeRestore(restore_args=how)
         try:
-            arrays = reader.restore(place, orbax.args.Composite(state=state))['state']
+            arrays = reader.restore(place, module.args.Composite(state=state))['state']
         except (OSError, ValueError, KeyError) as error:
             raise _broken(place / 'state', f'{type(error).__name__}: {error}') from error
     return {name: _leaf(entry, arrays.get(name)) for name, entry in entries.items()}, record
@@ -360,13 +359,3 @@ def _differences(needed: Entries, saved: Entries) -> list[str]:
             if ours.dtype != theirs.dtype
         ),
     ]
-
-
-def _orbax() -> Any:
-    try:
-        import orbax.checkpoint
-    except ImportError as error:
-        raise MissingExtraError(
-            'checkpoints are written by orbax, which is not installed', remedy="pip install 'gluonjax[train]'"
-        ) from error
-    return orbax.checkpoint

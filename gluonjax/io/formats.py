@@ -4,18 +4,19 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from gluonjax.io import mxnet_params, npz, safetensors
+from gluonjax.io import folders, mxnet_params, npz, safetensors
 from gluonjax.io.reading import Path
 
-_OTHERS: dict[str, Any] = {'.safetensors': safetensors, '.npz': npz}
+_OTHERS: dict[str, Any] = {'.safetensors': safetensors, '.npz': npz, folders.EXTENSION: folders}
 _START = 8  # bytes that tell what a file is
 
 
 def save(path: Path, arrays: Mapping[str, Any]) -> None:
     """Writes arrays by name, in the format of the extension.
 
-    `.safetensors` and `.npz` are those formats, and every other file is one of MXNet's, as Gluon's are. The file is
-    there when it is whole, and not before. One array under several names is written once where the format can say so.
+    `.safetensors` and `.npz` are those formats; `.orbax`, or a folder that is there, is one of orbax's; and every other
+    file is one of MXNet's, as Gluon's are. It is there when it is whole, and not before. One array under several names
+    is written once where the format can say so.
 
     Raises:
         DTypeError: for a dtype that the format does not have.
@@ -26,15 +27,21 @@ def save(path: Path, arrays: Mapping[str, Any]) -> None:
     >>> load(path)
     {'0.weight': array([1., 1.], dtype=float32)}
     """
-    _OTHERS.get(_extension(path), mxnet_params).save(path, arrays)
+    (folders if os.path.isdir(path) else _OTHERS.get(_extension(path), mxnet_params)).save(path, arrays)
 
 
-def load(path: Path) -> dict[str, Any]:
+def load(path: Path, shardings: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """The arrays of a file by name, whichever of the formats it has and whatever it is called.
+
+    Args:
+        path: a file, or a folder of orbax.
+        shardings: by name, how arrays of a folder are to be sharded; others are arrays of NumPy, like those of files.
 
     Raises:
         FileError: if it has none of them, or is damaged; it names the byte.
     """
+    if os.path.isdir(path):
+        return folders.load(path, shardings)
     with open(path, 'rb') as file:
         start = file.read(_START)
     if start[:4] in npz.MAGICS:
@@ -45,7 +52,7 @@ def load(path: Path) -> dict[str, Any]:
 
 def is_mxnet(path: Path) -> bool:
     """Whether a file that is written has MXNet's format."""
-    return _extension(path) not in _OTHERS
+    return _extension(path) not in _OTHERS and not os.path.isdir(path)
 
 
 def _extension(path: Path) -> str:

@@ -31,8 +31,9 @@ _PREFIX = re.compile('^(arg:|aux:)')
 def save_parameters(net: Block, filename: Path, deduplicate: bool = False) -> None:
     """Writes the parameters to a file, in the format of its extension.
 
-    `.safetensors` and `.npz` are those formats; every other file is one of MXNet's, with the bytes that Gluon writes.
-    The file is there when it is whole, and not before.
+    `.safetensors` and `.npz` are those formats; `.orbax`, or a folder that is there, is one of orbax's, which takes
+    sharded parameters; every other file is one of MXNet's, with the bytes that Gluon writes. It is there when it is
+    whole, and not before.
 
     Args:
         net: the network.
@@ -64,10 +65,10 @@ def load_parameters(
 ) -> None:
     """Sets the parameters to the values of a file. A network whose shapes are not known yet takes them from there.
 
-    The file may be of MXNet (any version, also one exported with prefixes such as `arg:`), `.safetensors` or `.npz`;
-    what it is is seen in the file. A tied parameter may be there under one of its names or under each. Files of before
-    Gluon had structural names (`dense0_weight`) are matched by order and shape, with a warning that says how. Nothing
-    is changed unless all is well.
+    The file may be of MXNet (any version, also one exported with prefixes such as `arg:`), `.safetensors` or `.npz`, or
+    a folder of orbax; which one is seen in the file. A tied parameter may be there under one of its names or under
+    each. Files of before Gluon had structural names (`dense0_weight`) are matched by order and shape, with a warning
+    that says how. Nothing is changed unless all is well.
 
     Args:
         net: the network; it need not be initialized.
@@ -86,7 +87,9 @@ def load_parameters(
         definition, parameters = net.definition, net.collect_params()
         transformed = {name for name, said in declarations_of(definition).items() if said.param.transform is not None}
         loaded = {
-            name: value for name, value in _gluon_names(formats.load(filename)).items() if name not in transformed
+            name: value
+            for name, value in _gluon_names(_read(filename, parameters, ctx)).items()
+            if name not in transformed
         }
         _load(parameters, loaded, filename, ctx, _Options(allow_missing, ignore_extra, cast_dtype, dtype_source))
 
@@ -132,7 +135,9 @@ def load(
         dtype_source: 'current' or 'saved'.
     """
     with LOCK:
-        loaded = {restore_prefix + name: value for name, value in _gluon_names(formats.load(filename)).items()}
+        loaded = {
+            restore_prefix + name: value for name, value in _gluon_names(_read(filename, parameters, ctx)).items()
+        }
         _load(parameters, loaded, filename, ctx, _Options(allow_missing, ignore_extra, cast_dtype, dtype_source))
 
 
@@ -161,7 +166,7 @@ def _load(known: ParameterDict, loaded: dict[str, Any], filename: Path, ctx: Any
         for value in chosen.values():
             check_dtype(value.dtype)
     dtypes = {p: value.dtype if options.dtype_source == 'saved' else p.dtype for p, value in chosen.items()}
-    arrays = {p: _placed(value, dtypes[p], ctx or _placement(p)) for p, value in chosen.items()}
+    arrays = {p: _placed(value, dtypes[p], _placement(p) if ctx is None else ctx) for p, value in chosen.items()}
     for parameter, dtype in dtypes.items():
         if parameter.dtype != dtype:
             parameter.cast(dtype)
@@ -260,6 +265,13 @@ def _gluon_names(loaded: Mapping[str, Any]) -> dict[str, Any]:
 
 
 # Values.
+
+
+def _read(filename: Path, known: ParameterDict, ctx: Any) -> dict[str, Any]:
+    """The arrays of a file; those of a folder are read into the shards that they go to."""
+    placements = {name: _placement(parameter) if ctx is None else ctx for name, parameter in known.items()}
+    shardings = {name: place for name, place in placements.items() if isinstance(place, jax.sharding.Sharding)}
+    return formats.load(filename, shardings)
 
 
 def _placement(parameter: Parameter) -> Any:

@@ -2,6 +2,7 @@
 
 import itertools
 import pathlib
+import sys
 import warnings
 
 import jax
@@ -412,3 +413,63 @@ def test_published_files_are_read():
         warnings.simplefilter('ignore')
         net.load_parameters(SHARED / 'weberlo_lenet' / 'model.params')
     assert net[5].weight.shape == (32, 80)
+
+
+# Folders of orbax.
+
+
+@pytest.mark.filterwarnings('ignore:Sharding info not provided')  # orbax's, when it is asked alone
+def test_a_folder_has_the_nested_dict_and_takes_the_place_of_one_that_was_there(tmp_path):
+    orbax = pytest.importorskip('orbax.checkpoint')
+    net, folder = NETWORKS['tied'](nn, rnn), tmp_path / 'net.orbax'
+    net.initialize(key=0)
+    net.save_parameters(folder)
+    net.initialize(key=1, force_reinit=True)
+    net.save_parameters(folder)
+    assert [path.name for path in tmp_path.iterdir()] == ['net.orbax']
+    with orbax.PyTreeCheckpointer() as reader:
+        tree = reader.restore(folder)
+    assert jax.tree.structure(tree) == jax.tree.structure(net.params)
+    other = NETWORKS['tied'](nn, rnn)
+    other.load_parameters(folder)
+    for name, parameter in net.collect_params().items():
+        np.testing.assert_array_equal(other.collect_params()[name].data(), parameter.data(), strict=True)
+
+
+def test_sharded_parameters_are_read_into_their_shards(tmp_path):
+    mesh = jax.make_mesh((2,), ('model',), devices=jax.devices()[:2])
+    sharding = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec('model'))
+    net = nn.Sequential(nn.Dense(4, in_units=3))
+    net.initialize(key=0)
+    net.save_parameters(tmp_path / 'whole.params')
+    expected = np.asarray(net[0].weight.data())
+    net.load_parameters(tmp_path / 'whole.params', ctx=sharding)
+    net.save_parameters(tmp_path / 'net.orbax')
+    net[0].weight.set_data(0 * expected)
+    net.load_parameters(tmp_path / 'net.orbax', ctx=sharding)
+    weight = net[0].weight.data()
+    assert weight.sharding == sharding
+    assert {shard.data.shape for shard in weight.addressable_shards} == {(2, 3)}
+    np.testing.assert_array_equal(weight, expected)
+    net.load_parameters(tmp_path / 'whole.params')
+    assert net[0].weight.data().sharding == sharding
+
+
+def test_a_folder_with_something_else_in_it_is_left_alone(tmp_path):
+    (tmp_path / 'mine').mkdir()
+    (tmp_path / 'mine' / 'thesis.txt').write_text('all of it')
+    net = nn.Sequential(nn.Dense(1, in_units=1))
+    net.initialize(key=0)
+    with pytest.raises(errors.ArgumentError, match=r"mine' is there, and it is no folder of arrays"):
+        net.save_parameters(tmp_path / 'mine')
+    with pytest.raises(errors.FileError, match=r"mine' is no folder of arrays that orbax wrote"):
+        net.load_parameters(tmp_path / 'mine')
+    assert (tmp_path / 'mine' / 'thesis.txt').read_text() == 'all of it'
+    with pytest.raises(errors.ShapeError, match=r"orbax writes no arrays without numbers: \['a'\]"):
+        formats.save(tmp_path / 'a.orbax', {'a': np.zeros((0, 3))})
+
+
+def test_the_extra_that_folders_need_is_named(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, 'orbax.checkpoint', None)
+    with pytest.raises(errors.MissingExtraError, match=r"pip install 'gluonjax\[train\]'"):
+        formats.save(tmp_path / 'a.orbax', {'a': np.zeros(3)})
