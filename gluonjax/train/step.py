@@ -1,6 +1,7 @@
 """The pure training step: `step(state, batch) -> (state, metrics)` on pytrees. The Trainer runs this very function."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
@@ -14,7 +15,6 @@ from gluonjax.block import Block
 from gluonjax.errors import ArgumentError, ShapeError
 from gluonjax.keys import as_key
 from gluonjax.layer import Layer, begin_run, leaves_of
-from gluonjax.loss import Loss
 from gluonjax.metric import create as create_metric
 from gluonjax.metric import double_float
 from gluonjax.metric.eval_metric import EvalMetric
@@ -22,6 +22,8 @@ from gluonjax.metric.pure import PureMetric
 from gluonjax.optimizer import transforms as tx
 from gluonjax.run import in_precision
 from gluonjax.train.batch import Batch
+from gluonjax.train.losses import LossLike, check_loss, checkable, checks_labels, losses_of
+from gluonjax.train.selection import training_only
 from gluonjax.train.state import LossScale, Totals, TrainState
 from gluonjax.tree import flatten, nest
 
@@ -35,7 +37,7 @@ class TrainStep:
     """What `make_step` returns: call it, or jit it, as `step(state, batch, mask=None) -> (state, metrics)`."""
 
     layer: Layer
-    loss: Callable[..., Any]
+    loss: LossLike
     optimizer: Any
     metrics: Mapping[str, PureMetric]
     precision: Precision | None
@@ -138,18 +140,19 @@ class TrainStep:
         return {name: metric.for_batch(label, output) for name, metric in self.metrics.items()}
 
     def losses(self, output: Any, label: Any) -> jax.Array:
-        """The loss of each sample.
+        """The loss of each sample; of several losses, their sum.
 
         Raises:
-            ShapeError: if the loss is not one number for each.
+            ArgumentError: if the loss takes other outputs or labels.
+            ShapeError: if a loss is not one number for each.
         """
-        loss = self.loss.per_sample if isinstance(self.loss, Loss) else self.loss
-        return per_sample(loss(output, label), label)
+        parts = [per_sample(losses, target, name) for name, losses, target in losses_of(self.loss, output, label)]
+        return functools.reduce(jnp.add, parts)
 
     @property
     def checks_labels(self) -> bool:
         """Whether the loss can say which labels it takes."""
-        return isinstance(self.loss, Loss) and type(self.loss).allowed_labels is not Loss.allowed_labels
+        return checks_labels(self.loss)
 
     def check_labels(self, output: Any, label: Any) -> None:
         """Refuses labels that the loss does not take.
@@ -161,8 +164,8 @@ class TrainStep:
         Raises:
             DataError: naming one such label.
         """
-        if self.checks_labels and hasattr(output, 'shape') and hasattr(label, 'shape'):
-            self.loss.check_labels(output.shape, label)  # pyright: ignore[reportFunctionMemberAccess]
+        for loss, pred, target in checkable(self.loss, output, label):
+            loss.check_labels(pred.shape, target)
 
     def find_nonfinite(self, state: TrainState, batch: Any) -> str | None:
         """Where the step from this state meets the first number that is not finite; None if it meets none.
@@ -218,10 +221,12 @@ class TrainStep:
 
     def _allowed(self, output: Any, label: Any) -> jax.Array | None:
         """Which samples have labels that the loss takes; None if it takes all, or cannot tell."""
-        if not (isinstance(self.loss, Loss) and hasattr(output, 'shape') and hasattr(label, 'shape')):
-            return None
-        allowed = self.loss.allowed_labels(output.shape, label)
-        return None if allowed is None else allowed[0].all(tuple(range(1, label.ndim)))
+        allowed = [
+            found[0].all(tuple(range(1, target.ndim)))
+            for loss, pred, target in checkable(self.loss, output, label)
+            if (found := loss.allowed_labels(pred.shape, target)) is not None
+        ]
+        return functools.reduce(jnp.logical_and, allowed) if allowed else None
 
     def _for_output(self, batch: Batch, output: Any) -> dict[str, PureMetric]:
         return {name: metric.for_batch(batch.label, output) for name, metric in self.metrics.items()}
@@ -247,7 +252,7 @@ class _Forward:
 
 def make_step(
     layer: Layer | Block,
-    loss: Callable[..., Any],
+    loss: LossLike,
     optimizer: Any = 'sgd',
     optimizer_params: Mapping[str, Any] | None = None,
     *,
@@ -258,12 +263,16 @@ def make_step(
     average: float | None = None,
     remat: Remat = False,
     skip_nonfinite: bool = False,
+    train: str | None = None,
 ) -> TrainStep:
     """The pure training step of a layer, a loss and an optimizer.
 
     Args:
         layer: a layer, or a network, whose definition is taken.
-        loss: `loss(output, label)` gives one number for each sample: one of `gluonjax.loss`, or any function.
+        loss: one number for each sample. A function `loss(outputs, labels)` takes all that the network returns, and
+            all labels of the batch, `(x, (y1, y2))`, or a dict. One of `gluonjax.loss` takes each of them by position:
+            `(x, (y, sample_weight))` is weighted. A dict has a loss for each output that `forward` returns in a dict,
+            with the label of the same name; their sum is minimized.
         optimizer: a name of MXNet's, one of `gluonjax.optimizer`, or any `optax.GradientTransformation`.
         optimizer_params: arguments of an optimizer given by name.
         metrics: metrics with a pure form, or their names in MXNet; the state adds them up.
@@ -275,9 +284,15 @@ def make_step(
         remat: True computes the forward pass again in the backward pass instead of keeping it (`jax.checkpoint`); or
             one of `jax.checkpoint_policies`.
         skip_nonfinite: a step whose loss or gradient is not finite changes nothing.
+        train: a pattern (`re.match` on names, any of a tied parameter's); None trains all. Parameters that it does not
+            match are read, and neither they nor running statistics change: no gradient is computed for them, and the
+            optimizer keeps nothing of them. A BatchNorm of which it matches no name normalizes by its running
+            statistics, as in inference: `train='head|.*running_'` lets all of them take those of the batch, and record
+            them. What has `grad_req='null'` stays untrained; dropout stays on.
 
     Raises:
         ArgumentError: if an argument has no such value.
+        PatternError: if `train` matches nothing.
 
     >>> from gluonjax import loss, nn
     >>> step = make_step(nn.Dense(1), loss.L2Loss(), 'sgd', {'learning_rate': 0.1})
@@ -290,12 +305,7 @@ def make_step(
     definition = layer.definition if isinstance(layer, Block) else layer
     if not isinstance(definition, Layer):
         raise ArgumentError('a step trains a layer or a network', got=type(layer).__name__)
-    if not callable(loss):
-        raise ArgumentError('the loss cannot be called', expected='loss(output, label)', got=repr(loss))
-    if isinstance(loss, type):
-        raise ArgumentError(
-            'this is the class of a loss', got=loss.__name__, remedy=f'an object of it: {loss.__name__}()'
-        )
+    check_loss(loss)
     checks.one_of('precision', precision, (None, *PRECISIONS))
     transformation = optimizers.create(optimizer, **(optimizer_params or {}))
     if clip_global_norm is not None:
@@ -305,7 +315,7 @@ def make_step(
         steps: Any = tx.MultiSteps(transformation, accumulate)
         transformation = tx.GradientTransformationExtraArgs(steps.init, steps.update)
     return TrainStep(
-        layer=definition,
+        layer=training_only(definition, train),
         loss=loss,
         optimizer=transformation,
         metrics=pure_metrics(metrics),
@@ -336,16 +346,17 @@ def pure_metrics(metrics: Sequence[Any]) -> dict[str, PureMetric]:
     return found
 
 
-def per_sample(losses: Any, label: Any) -> jax.Array:
+def per_sample(losses: Any, label: Any, name: str = '') -> jax.Array:
     """The losses, if they are one number for each sample.
 
     Raises:
         ShapeError: if they are not.
     """
     losses, labels = jnp.asarray(losses), jax.tree.leaves(label)
-    if losses.ndim != 1 or (len(labels) == 1 and jnp.ndim(labels[0]) and len(losses) != len(labels[0])):
+    rows = {jnp.shape(leaf)[:1] for leaf in labels}
+    if losses.ndim != 1 or (len(rows) == 1 and rows not in ({()}, {losses.shape})):
         raise ShapeError(
-            'a loss gives one number for each sample',
+            f'{f"loss {name!r}" if name else "a loss"} gives one number for each sample',
             expected='shape (batch,)',
             got=losses.shape,
             remedy='a loss of your own averages over all axes but the first; the Trainer averages over the batch',

@@ -4,7 +4,7 @@ The step is the pure one of `train.step`. The values are in the network's Parame
 (the optimizer's state, the random key, sums of metrics and losses) is in the `CompiledStep`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import jax
@@ -25,6 +25,8 @@ from gluonjax.train.batch import Batch
 from gluonjax.train.compiled import CompiledStep, Outcome, ShardedStep, refuse_transformation
 from gluonjax.train.evaluate import Inference
 from gluonjax.train.history import FitState
+from gluonjax.train.losses import LossLike
+from gluonjax.train.selection import training_only
 from gluonjax.train.sharding import Placement, Rules, moved
 from gluonjax.train.state import Totals, TrainState
 from gluonjax.train.step import Precision, Remat, TrainStep, make_step
@@ -42,7 +44,7 @@ class Stepper:
     def __init__(
         self,
         net: Block,
-        loss: Callable[..., Any],
+        loss: LossLike,
         optimizer: Any = 'sgd',
         optimizer_params: Mapping[str, Any] | None = None,
         *,
@@ -58,10 +60,11 @@ class Stepper:
         average: float | None = None,
         remat: Remat = False,
         skip_nonfinite: bool = False,
+        train: str | None = None,
     ):
         checks.one_of('last_batch', last_batch, ('pad', 'keep', 'discard'))
         self.net: Block = _network(net)
-        self.loss: Callable[..., Any] = loss
+        self.loss: LossLike = loss
         self.last_batch: LastBatch = last_batch
         self.optimizer: Any = optimizers.create(optimizer, **(optimizer_params or {}))
         self._options: dict[str, Any] = {
@@ -72,6 +75,7 @@ class Stepper:
             'average': average,
             'remat': remat,
             'skip_nonfinite': skip_nonfinite,
+            'train': train,
         }
         make_step(net, loss, self.optimizer, **self._options)  # refuses now what it would refuse at the first step
         self.placement: Placement | None = _placement(net, mesh, data_axis, sharding)
@@ -98,7 +102,15 @@ class Stepper:
         self._network: Any = None
 
     def __repr__(self) -> str:
-        return f'Trainer({type(self.net).__name__}, {self.loss!r}, {self.optimizer!r})'
+        return f'Trainer({type(self.net).__name__}, {self.loss!r}, {self.optimizer!r}{self._repr_of_trained()})'
+
+    def _repr_of_trained(self) -> str:
+        pattern = self._options['train']
+        if pattern is None:
+            return ''
+        leaves = leaves_of(training_only(self.net.definition, pattern))
+        count = sum(leaf.param.trainable for leaf in leaves)
+        return f', train={pattern!r}: {count} of {len(leaves)} parameters'
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name in _FIXED and name in vars(self):
@@ -169,9 +181,10 @@ class Stepper:
         drawn = self._draw_missing(structure, parts)
         params = nest(dict(zip(structure.names, structure.values(drawn), strict=True)))
         before, old = self.compiled_step.current, self.copy_of_state()
-        self._make_compiled(structure, params, batch, old).step_of_any_size(batch, self.pads, drawn)
+        compiled = self._make_compiled(structure, params, batch, old)
+        compiled.step_of_any_size(batch, self.pads, drawn)
         if old is not None:
-            frozen = [leaf.name for leaf in leaves_of(structure.definition) if not leaf.param.trainable]
+            frozen = [leaf.name for leaf in leaves_of(compiled.step.layer) if not leaf.param.trainable]
             self._dormant = saving.dormant(old, self._dormant, frozen, structure.names)
         if before is not None:
             before.release()
@@ -236,7 +249,9 @@ class Stepper:
                 f"grad_req='add' of {adding} asks for gradients that are added up over calls",
                 remedy='Trainer(..., accumulate=n) moves after n steps, by their mean gradient',
             )
-        parameters = {leaf.name: parameter for leaf, parameter in structure.entries if leaf.param.trainable}
+        definition = training_only(structure.definition, self._options['train'])
+        by_name = structure.parameters_by_name()
+        parameters = {leaf.name: by_name[leaf.name] for leaf in leaves_of(definition) if leaf.param.trainable}
         rates = {name: parameter.lr_mult for name, parameter in parameters.items() if parameter.lr_mult != 1}
         decays = {name: parameter.wd_mult for name, parameter in parameters.items() if parameter.wd_mult != 1}
         optimizer = optimizers.with_multipliers(self.optimizer, rates, decays) if rates or decays else self.optimizer
@@ -478,7 +493,8 @@ def _placement(
 
 def _check_padding(loss: Any, net: Block) -> None:
     """Refuses to fill batches up where a sample is known to see the others."""
-    mixing = [loss] if getattr(loss, 'mixes_samples', False) else []
+    losses = loss.values() if isinstance(loss, Mapping) else [loss]
+    mixing = [one for one in losses if getattr(one, 'mixes_samples', False)]
     mixing += [layer for _, layer in layers_of(net.definition) if getattr(layer, 'layout', None) == 'TNC']
     if mixing:
         raise ArgumentError(

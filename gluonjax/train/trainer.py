@@ -13,7 +13,8 @@ class Trainer(BaseTrainer):
 
     Args:
         net: a network. Its shapes may be unknown yet; the first batch decides them.
-        loss: `loss(output, label)` gives one number for each sample: one of `gluonjax.loss`, or any function.
+        loss: one number for each sample: one of `gluonjax.loss`, a function `loss(outputs, labels)`, or a dict of them
+            by the names of outputs. See `make_step`, also for several labels and for weights of samples.
         optimizer: a name of MXNet's, one of `gluonjax.optimizer`, or any `optax.GradientTransformation`.
         optimizer_params: arguments of an optimizer given by name.
         key: a JAX key or an int for dropout and the like; by default the next of the library's stream.
@@ -34,10 +35,13 @@ class Trainer(BaseTrainer):
         average: the decay of a moving average of the parameters; None for none.
         remat: whether the forward pass is computed again in the backward pass, or a policy of `jax.checkpoint`.
         skip_nonfinite: a step whose loss or gradient is not finite changes nothing.
+        train: a pattern (`re.match` on names) for the parameters that this Trainer trains: a new head, or a generator
+            through a discriminator that is not changed. None trains all. See `make_step` for what becomes of others and
+            of running statistics.
 
     Raises:
         ArgumentError: if an argument has no such value.
-        PatternError: for a rule that matches no parameter.
+        PatternError: for a rule, or `train`, that matches no parameter.
         ShapeError: for a rule that does not fit a shape; where that is unknown yet, the first step says so.
 
     >>> import jax.numpy as jnp

@@ -41,7 +41,7 @@ def test_only_what_matches_is_trained():
     features = net.body.apply(net.body.params, X)  # of inference: running statistics are used, and stay
 
     def mean_loss(weight, bias):
-        return (0.5 * (features @ weight.T + bias - Y) ** 2).mean()
+        return (0.5 * (features @ weight.T + bias[None] - Y) ** 2).mean()
 
     expected, gradients = jax.value_and_grad(mean_loss, (0, 1))(before['head.weight'], before['head.bias'])
     np.testing.assert_allclose(value, expected, rtol=1e-5)
