@@ -76,7 +76,10 @@ def _without_needless_padding(x, weight, geometry):
         geometry.spatial, geometry.strides, geometry.padding, geometry.dilation, strict=True
     ):
         size, kernel = x.shape[axis], weight.shape[axis]
-        if pad and is_static((size,)) and 0 <= size + 2 * pad - (kernel - 1) * step - 1 < stride:
+        free = size + 2 * pad - (kernel - 1) * step - 1
+        if not is_static((free % stride,)):
+            x, pad = _without_rest(x, axis, pad, size + 2 * pad - free + free // stride * stride), 0
+        elif pad and is_static((size,)) and 0 <= free < stride:
             first, last = -(-pad // step), min(kernel - 1, (size - 1 + pad) // step)
             if first <= last:
                 weight = lax.slice_in_dim(weight, first, last + 1, axis=axis)
@@ -84,6 +87,12 @@ def _without_needless_padding(x, weight, geometry):
                 pad = 0
         pads.append((pad, pad))
     return x, weight, pads
+
+
+def _without_rest(x, axis, pad, limit):
+    """The padded input as far as the last window reaches, a symbolic size: JAX's gradient takes no such padding."""
+    x = lax.pad(x, np.zeros((), x.dtype), [(pad, pad, 0) if i == axis else (0, 0, 0) for i in range(x.ndim)])
+    return lax.slice_in_dim(x, 0, limit, axis=axis)
 
 
 def by_im2col(x: jax.Array, weight: jax.Array, geometry: Geometry) -> jax.Array:

@@ -1,5 +1,6 @@
 """Convolution against sums written out in float64; what holds for all arguments; half precision."""
 
+import functools
 import itertools
 
 import jax
@@ -193,23 +194,31 @@ def test_half_precision_sums_gradients_in_single(layer, dtype, random):
 
 SYMBOLIC = {
     'convolution': nn.Conv2D(3, 3, padding=1, in_channels=2, activation='relu'),
-    'strides': nn.Conv2D(3, 3, 2, 1, in_channels=2),
-    'depthwise': nn.Conv2D(2, 3, groups=2, in_channels=2),
+    'strides': nn.Conv2D(3, 3, (2, 3), 1, in_channels=2),
+    'depthwise': nn.Conv2D(2, 3, 2, groups=2, in_channels=2),
     'transposed': nn.Conv2DTranspose(3, 4, 2, 1, in_channels=2),
+    'time': nn.Conv1D(3, 3, 2, 2, 2, in_channels=2),
 }
 
 
-@pytest.mark.parametrize('name', SYMBOLIC)
-def test_export_with_symbolic_sizes(name, random):
-    layer = SYMBOLIC[name]
-    params = layer.init(0)
-    shape = jax.export.symbolic_shape('n, 2, h, w')
-    exported = jax.export.export(jax.jit(layer.apply), platforms=['cpu', 'tpu'])(
+def test_export_with_symbolic_sizes(random):
+    params = {name: layer.init(0) for name, layer in SYMBOLIC.items()}
+    shape = jax.export.symbolic_shape('n, 2, h, w', constraints=['h >= 3', 'w >= 3'])
+
+    @jax.jit
+    def outputs_and_gradients(params, x):
+        def transposed(name, x):
+            y, transpose = jax.vjp(SYMBOLIC[name].apply, params[name], x)
+            return y, transpose(y)
+
+        return {name: transposed(name, x[..., 0] if name == 'time' else x) for name in SYMBOLIC}
+
+    exported = jax.export.export(outputs_and_gradients, platforms=['cpu', 'tpu'])(
         params, jax.ShapeDtypeStruct(shape, 'float32')
     )
-    for sizes in ((3, 2, 8, 9), (1, 2, 5, 4)):
-        x = random.standard_normal(sizes).astype('float32')
-        np.testing.assert_allclose(exported.call(params, x), layer.apply(params, x), rtol=1e-5, atol=1e-6)
+    x = random.standard_normal((3, 2, 8, 9)).astype('float32')
+    got, expected = exported.call(params, x), outputs_and_gradients(params, x)
+    jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-5), got, expected)
 
 
 @pytest.mark.parametrize('layer', [nn.Conv2D(3, 3, padding=1), nn.Conv2D(3, 1), nn.Conv2D(3, 1, groups=3)])
