@@ -5,11 +5,14 @@ loaded when the first optimizer is used: importing it takes a quarter as long as
 """
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
+
+from gluonjax.errors import ArgumentError
 
 if TYPE_CHECKING:
     import optax
@@ -23,6 +26,42 @@ def __getattr__(name: str) -> Any:
     import optax
 
     return getattr(optax, name)
+
+
+def with_known_extra_args(transformation: Transformation) -> Transformation:
+    """The transformation, handed those extra arguments alone that it takes.
+
+    optax's line searches ask for `value`, `grad` and `value_fn`, its SAM for `grad_fn`.
+    """
+
+    def update(updates: Any, state: Any, params: Any = None, **extra: Any) -> Any:
+        while True:
+            try:
+                return accepting.update(updates, state, params, **extra)
+            except TypeError as error:  # also from within a chain, which hands all of them on to each
+                unknown = re.search(r"got an unexpected keyword argument '(\w+)'", str(error))
+                if unknown is None or unknown[1] not in extra:
+                    raise
+                extra = {name: value for name, value in extra.items() if name != unknown[1]}
+
+    accepting: Any = __getattr__('with_extra_args_support')(transformation)
+    return __getattr__('GradientTransformationExtraArgs')(transformation.init, update)
+
+
+def without_functions(transformation: Any) -> Transformation:
+    """The transformation under accumulation, where what a last batch alone would answer is refused."""
+
+    def refuse(*_: Any, grad_fn: Any = None) -> Any:
+        raise ArgumentError(
+            'this optimizer evaluates the loss or its gradient at other parameters, and knows the last batch only',
+            remedy='accumulate=1, with larger batches',
+        )
+
+    def update(updates: Any, state: Any, params: Any = None, **extra: Any) -> Any:
+        extra |= {name: refuse for name in ('value_fn', 'grad_fn') if name in extra}
+        return transformation.update(updates, state, params, **extra)
+
+    return __getattr__('GradientTransformationExtraArgs')(transformation.init, update)
 
 
 class ParamInfo(NamedTuple):

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import jax
 import jax.core
 import jax.numpy as jnp
+import numpy as np
 
 from gluonjax import checks
 from gluonjax import optimizer as optimizers
@@ -92,22 +93,28 @@ class TrainStep:
         scale = 1.0 if state.scale is None else state.scale.value
         following, now = jax.random.split(state.key)
 
-        def scaled(trained):
-            forward = self._forward(trained, rest, now, batch, mask)
-            return forward.value * scale, forward
+        def gradients_at(trained):
+            def scaled(trained):
+                forward = self._forward(trained, rest, now, batch, mask)
+                return forward.value * scale, forward
 
-        gradients, forward = jax.grad(scaled, has_aux=True)(trained)
-        gradients = jax.tree.map(jnp.conj, gradients)  # what descends in complex parameters is the conjugate
-        gradients = gradients if state.scale is None else jax.tree.map(lambda g: g / scale, gradients)
+            gradients, forward = jax.grad(scaled, has_aux=True)(trained)
+            # what descends in complex parameters is the conjugate
+            return jax.tree.map(lambda g: jnp.conj(g if state.scale is None else g / scale), gradients), forward
+
+        def value_at(trained, grad_fn=None):  # line searches refuse what is handed to them and not taken by it
+            return self._forward(trained, rest, now, batch, mask).value
+
+        gradients, forward = gradients_at(trained)
         with jax.numpy_dtype_promotion('standard'):  # optax mixes dtypes
-            # what its transformations with extra arguments ask for, such as line searches; others are not handed it
-            updates, optimizer = tx.with_extra_args_support(self.optimizer).update(
+            updates, optimizer = self.optimizer.update(
                 gradients,
                 state.optimizer,
                 trained,
                 value=forward.value,
                 grad=gradients,
-                value_fn=lambda trained: self._forward(trained, rest, now, batch, mask).value,
+                value_fn=value_at,
+                grad_fn=lambda trained, *_: gradients_at(trained)[0],
             )
         updated: Any = tx.apply_updates(trained, updates)
         metrics = self._measured(state.metrics, batch, forward.output, mask)
@@ -307,12 +314,12 @@ def make_step(
         raise ArgumentError('a step trains a layer or a network', got=type(layer).__name__)
     check_loss(loss)
     checks.one_of('precision', precision, (None, *PRECISIONS))
-    transformation = optimizers.create(optimizer, **(optimizer_params or {}))
+    transformation = tx.with_known_extra_args(optimizers.create(optimizer, **(optimizer_params or {})))
     if clip_global_norm is not None:
         limit = checks.number('clip_global_norm', clip_global_norm, least=0)
         transformation = tx.chain(tx.clip_by_global_norm(limit), transformation)
     if checks.size('accumulate', accumulate) > 1:
-        steps: Any = tx.MultiSteps(transformation, accumulate)
+        steps: Any = tx.MultiSteps(tx.without_functions(transformation), accumulate)
         transformation = tx.GradientTransformationExtraArgs(steps.init, steps.update)
     return TrainStep(
         layer=training_only(definition, train),
@@ -350,8 +357,16 @@ def per_sample(losses: Any, label: Any, name: str = '') -> jax.Array:
     """The losses, if they are one number for each sample.
 
     Raises:
-        ShapeError: if they are not.
+        ArgumentError: if they are no array, such as losses with something beside them.
+        ShapeError: if they are not one number for each sample.
     """
+    if not (hasattr(losses, 'dtype') or isinstance(losses, float | int)):
+        raise ArgumentError(
+            'a loss gives one array',
+            expected='loss(output, label) -> one number for each sample',
+            got=f'{type(losses).__name__}: {jax.tree.map(np.shape, losses)}',
+            remedy='return the losses alone; what else a batch is to tell is a metric: Trainer(..., metrics=[...])',
+        )
     losses, labels = jnp.asarray(losses), jax.tree.leaves(label)
     rows = {jnp.shape(leaf)[:1] for leaf in labels}
     if losses.ndim != 1 or (len(rows) == 1 and rows not in ({()}, {losses.shape})):

@@ -210,6 +210,50 @@ def test_optimizers_that_ask_for_the_loss_get_it_through_options(options):
     np.testing.assert_allclose(best, metrics['loss'], rtol=1e-6)
 
 
+@pytest.mark.parametrize('chained', [False, True])
+def test_sam_descends_by_the_gradient_at_the_worst_parameters_nearby(chained):
+    layer, (x, y) = nn.Dense(3, in_units=4, use_bias=False), batch_of()
+    adversary = optax.chain(optax.contrib.normalize(), optax.sgd(0.05))
+    sam = optax.contrib.sam(optax.sgd(0.1), adversary, opaque_mode=True)
+    step = make_step(layer, CE, optax.chain(sam, optax.scale(0.5)) if chained else sam, clip_global_norm=1e6)
+    state = step.init(0, (x, y), init='xavier')
+
+    def gradient(weight):
+        probabilities = jax.nn.softmax(x @ weight.T)
+        return (probabilities - jax.nn.one_hot(y, 3)).T @ x / len(x)
+
+    weight = state.params['weight']
+    at_first = gradient(weight)
+    expected = weight - (0.05 if chained else 0.1) * gradient(weight + 0.05 * at_first / jnp.linalg.norm(at_first))
+    state, _ = step(state, (x, y))
+    np.testing.assert_allclose(state.params['weight'], expected, rtol=1e-5, atol=1e-7)
+
+
+def test_sam_in_two_steps():
+    layer, batch = nn.Dense(3, in_units=4), batch_of()
+    inner, adversary = optax.sgd(0.1), optax.chain(optax.contrib.normalize(), optax.sgd(0.05))
+    opaque, transparent = (
+        make_step(layer, CE, optax.contrib.sam(inner, adversary, opaque_mode=mode)) for mode in (True, False)
+    )
+    once, _ = opaque(opaque.init(0, batch), batch)
+    twice, _ = transparent(transparent.init(0, batch), batch)
+    twice, _ = transparent(twice, batch)
+    assert_close(once.params, twice.params, rtol=1e-5, atol=1e-7)
+
+
+def test_what_is_evaluated_elsewhere_is_not_accumulated():
+    step = make_step(nn.Dense(3, in_units=4), CE, optax.lbfgs(), accumulate=2)
+    with pytest.raises(errors.ArgumentError, match=r'(?s)at other parameters.*try: accumulate=1'):
+        jax.eval_shape(step, step.init(0, batch_of()), batch_of())
+
+
+@pytest.mark.parametrize('beside', [lambda losses: (losses, losses), lambda losses: {'loss': losses}, lambda _: None])
+def test_a_loss_gives_one_array(beside):
+    step = make_step(nn.Dense(3, in_units=4), lambda output, label: beside(output.mean(1)))
+    with pytest.raises(errors.ArgumentError, match=r'(?s)gives one array.*got: (tuple|dict|NoneType).*metrics='):
+        jax.eval_shape(step, step.init(0, batch_of()), batch_of())
+
+
 def test_the_moving_average():
     layer, batch = mlp(nn.BatchNorm()), batch_of()
     step = make_step(layer, CE, optax.sgd(0.1), average=0.75)
