@@ -5,6 +5,7 @@ structure: an immutable definition with the Parameter of each leaf. Everything i
 definition, on the values of the Parameters.
 """
 
+import collections
 import contextlib
 import dataclasses
 import functools
@@ -22,7 +23,7 @@ from gluonjax.hooks import Observable
 from gluonjax.layer import Layer, check_class, frozen_value, layers_of, leaves_of, token_of, with_fields
 from gluonjax.lazy import LazyMethod
 from gluonjax.param import Param, SharedParameters, Token
-from gluonjax.parameter import LOCK, Node, Parameter, ParameterDict, Scope, nodes_of, owners_of
+from gluonjax.parameter import LOCK, Node, Parameter, ParameterDict, Scope, full_path, nodes_of, owners_of
 from gluonjax.ref import LATEST, Values, read
 from gluonjax.run import Bindable, taken_names
 from gluonjax.static import check_hashable, split, unpacked
@@ -94,14 +95,14 @@ class Block(Observable, own=True):
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         block = super().__new__(cls)
         # here, so that a subclass need not call super().__init__()
-        _keep(block, _token=None, _declared={}, _owners=[], _compiled=True, _static=False)
+        _keep(block, _token=None, _tied=False, _declared={}, _owners=[], _compiled=True, _static=False)
         _keep(block, _structure=None, _ready=None, _programs={}, _hooks=((), ()))
         return block
 
     def _constructed(self, params: SharedParameters | None = None) -> None:
         check_class(type(self))
         with LOCK:
-            _keep(self, _token=token_of(params).take())
+            _keep(self, _token=token_of(params).take(), _tied=params is not None)
             self._change(dict(vars(self)))
 
     # Structure.
@@ -138,7 +139,7 @@ class Block(Observable, own=True):
             vars(self).update(adopted)
             self._own(adopted)
             self._changed()
-            if any(token.taken > 1 for _, node in nodes_of(adopted) for token in _identities(node)):
+            if any(_identity(below).taken > 1 for _, node in nodes_of(adopted) for below in _below(node)):
                 self._check()  # ties newcomers at once
 
     def _own(self, fields: Mapping[str, Any]) -> None:
@@ -181,7 +182,7 @@ class Block(Observable, own=True):
                 yield '.'.join((*path, *below)), _Held(self, below, node)
 
     def _scope(self) -> Scope:
-        return Scope(self._token, frozenset(_identities(self)) - {self._token})
+        return Scope(self._token, frozenset(map(_identity, _below(self))) - {self._token})
 
     def _build_structure(self) -> Structure:
         """Builds the definition, and gives every name of a tied parameter the same Parameter."""
@@ -295,8 +296,21 @@ class Block(Observable, own=True):
 
         Raises:
             PatternError: if a pattern matches nothing.
+            TieError: if `params=` ties a layer to one of another network.
         """
+        self._check_ties()
         self.collect_params().initialize(init, force_reinit=force_reinit, key=key, verbose=verbose)
+
+    def _check_ties(self) -> None:
+        """Refuses a network with a layer that `params=` ties to one that is in other networks alone."""
+        nodes = [] if any(owners_of(self)) else list(_below(self))
+        counts = collections.Counter(map(_identity, nodes))
+        for node in nodes:
+            if isinstance(node, Block) and node._tied and counts[node._token] < min(2, node._token.taken):
+                raise TieError(
+                    f'params= ties layer {".".join(full_path(node))!r} to one that is not in this network',
+                    remedy='share the layer of the other network: put other[0], as it is there, into this one',
+                )
 
     def cast(self, dtype: DTypeLike) -> None:
         """Changes the dtype of the floating-point parameters and their values."""
@@ -572,7 +586,12 @@ def _materialize(layer: Layer) -> Block:
     """A network made of a definition: new Parameters, the same identity."""
     cls: Any = layer._class if isinstance(layer, Definition) else View
     block = cls.__new__(cls)
-    _keep(block, _token=token_of(layer).take(), **({'_base': layer, '_frozen': True} if cls is View else {}))
+    _keep(
+        block,
+        _token=token_of(layer).take(),
+        _tied=layer._tied,
+        **({'_base': layer, '_frozen': True} if cls is View else {}),
+    )
     set_fields(block, vars(layer))
     return block
 
@@ -602,14 +621,17 @@ def _is_within(block: Block, outer: Block) -> bool:
     return block is outer or any(_is_within(owner, outer) for owner, _ in owners_of(block))
 
 
-def _identities(node: Node) -> Iterator[Token]:
-    """What a Block or Parameter, and all below it, can be tied by."""
-    if isinstance(node, Parameter):
-        yield node.token
-    elif isinstance(node, Block):
-        yield node._token
-        for _, below in nodes_of(vars(node)):
-            yield from _identities(below)
+def _below(node: Node) -> Iterator[Node]:
+    """A Block or Parameter, and all below it."""
+    yield node
+    if isinstance(node, Block):
+        for _, item in nodes_of(vars(node)):
+            yield from _below(item)
+
+
+def _identity(node: Any) -> Token:
+    """What a Block or Parameter can be tied by."""
+    return node.token if isinstance(node, Parameter) else node._token
 
 
 def _check_not_donated(parameters: tuple[Parameter, ...]) -> None:

@@ -116,12 +116,14 @@ class Layer(Bindable, own=True):
         layer = super().__new__(cls)
         object.__setattr__(layer, '_declarations', None)
         object.__setattr__(layer, '_hooks', ((), ()))
+        object.__setattr__(layer, '_tied', False)
         return layer
 
     def _constructed(self, params: SharedParameters | None = None) -> None:
         check_class(type(self))
         fields = {name: frozen_value(self, name, value) for name, value in vars(self).items()}
         self.__setstate__((fields, token_of(params)))
+        object.__setattr__(self, '_tied', params is not None)
 
     def __getstate__(self) -> tuple[Any, ...]:
         return vars(self), self._token
@@ -174,6 +176,7 @@ class Layer(Bindable, own=True):
         """A copy of this layer that is tied to the layer that `shared` is or comes from; by default to this one."""
         tied = copy.deepcopy(self)
         object.__setattr__(tied, '_token', token_of(self if shared is None else shared))
+        object.__setattr__(tied, '_tied', True)
         return tied
 
     def cast(self, dtype: DTypeLike) -> Self:

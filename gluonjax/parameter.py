@@ -111,6 +111,16 @@ def _on_right(operation: Callable[[Any, Any], Any]) -> _Operator:
     return lambda parameter, other: operation(other, parameter.data())
 
 
+def _multiplier(name: str, doc: str) -> Any:
+    """A property of a Parameter: a number from 0 on."""
+
+    def change(parameter: 'Parameter', value: float) -> None:
+        setattr(parameter, f'_{name}', number(name, value, least=0))
+        parameter._declare()
+
+    return property(operator.attrgetter(f'_{name}'), change, doc=doc)
+
+
 class Parameter(Ref, Node):
     """One mutable value of a network. Arrays are immutable; the Parameter is what changes.
 
@@ -174,25 +184,8 @@ class Parameter(Ref, Node):
         self._grad_req = value if self._trainable else 'null'
         self._declare(trainable=self._grad_req != 'null')
 
-    @property
-    def lr_mult(self) -> float:
-        """What a Trainer multiplies the learning rate with for this parameter."""
-        return self._lr_mult
-
-    @lr_mult.setter
-    def lr_mult(self, value: float) -> None:
-        self._lr_mult = number('lr_mult', value, least=0)
-        self._declare()
-
-    @property
-    def wd_mult(self) -> float:
-        """What a Trainer multiplies the weight decay with for this parameter."""
-        return self._wd_mult
-
-    @wd_mult.setter
-    def wd_mult(self, value: float) -> None:
-        self._wd_mult = number('wd_mult', value, least=0)
-        self._declare()
+    lr_mult: float = _multiplier('lr_mult', 'What a Trainer multiplies the learning rate with for this parameter.')
+    wd_mult: float = _multiplier('wd_mult', 'What a Trainer multiplies the weight decay with for this parameter.')
 
     def data(self) -> jax.Array:
         """The value, a plain `jax.Array`.
@@ -305,9 +298,18 @@ class Parameter(Ref, Node):
     __rtruediv__: ClassVar[_Operator] = _on_right(operator.truediv)
     __matmul__: ClassVar[_Operator] = _on_left(operator.matmul)
     __rmatmul__: ClassVar[_Operator] = _on_right(operator.matmul)
+    __pow__: ClassVar[_Operator] = _on_left(operator.pow)
+    __rpow__: ClassVar[_Operator] = _on_right(operator.pow)
+    __lt__: ClassVar[_Operator] = _on_left(operator.lt)
+    __le__: ClassVar[_Operator] = _on_left(operator.le)
+    __gt__: ClassVar[_Operator] = _on_left(operator.gt)
+    __ge__: ClassVar[_Operator] = _on_left(operator.ge)
 
     def __neg__(self) -> jax.Array:
         return -self.data()
+
+    def __abs__(self) -> jax.Array:
+        return abs(self.data())
 
     def __getitem__(self, index: Any) -> jax.Array:
         self._check_index(index)
@@ -353,6 +355,12 @@ class Parameter(Ref, Node):
     def token(self) -> Token:
         """Its identity, by which it can be tied."""
         return self.declared.token
+
+
+# JAX flattens what its functions are given: they see the value, and `jax.tree.leaves` does.
+jax.tree_util.register_pytree_node(
+    Parameter, lambda parameter: ((parameter.data(),), None), lambda _, values: values[0]
+)
 
 
 def _fits(value: ArrayLike, shape: tuple[int, ...]) -> bool:

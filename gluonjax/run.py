@@ -52,7 +52,7 @@ class Bindable(Frozen):
     of the library say `own=True`.
     """
 
-    __slots__ = ('_hooks', '_path', '_run', '_token')
+    __slots__ = ('_hooks', '_path', '_run', '_tied', '_token')
 
     _shared_arguments = ('params',)
     _ignored_arguments = ('prefix',)
@@ -62,6 +62,7 @@ class Bindable(Frozen):
     _run: 'Run'
     _token: Token
     _hooks: Hooks
+    _tied: bool  # whether it was asked for, by `params=`
     _class: 'type[Bindable]'  # whose `forward` runs: the class itself, but for the definition of a Block
     _taken: ClassVar[frozenset[str]] = frozenset()
 

@@ -12,7 +12,7 @@ from networks import X, mlp, ready
 
 import gluonjax
 from gluonjax import init, nn
-from gluonjax.errors import ArgumentError, DonatedError, GluonError, ShapeError
+from gluonjax.errors import ArgumentError, DonatedError, GluonError, ShapeError, UninitializedError
 
 
 def test_a_parameter_says_its_name_shape_and_dtype():
@@ -164,6 +164,30 @@ def test_a_parameter_reads_as_an_array():
     net = ready(3)
     np.testing.assert_array_equal(np.asarray(net[0].weight), net[0].weight.data())
     np.testing.assert_array_equal(jnp.asarray(net[0].weight), net[0].weight.data())
+
+
+def test_jax_takes_a_parameter_for_its_value():
+    net = ready(3)
+    weight, value = net[0].weight, np.asarray(net[0].weight.data())
+    np.testing.assert_allclose(jnp.sum(weight), value.sum(), rtol=1e-5)
+    np.testing.assert_array_equal(jnp.add(weight, 1), value + 1)
+    np.testing.assert_array_equal(jax.jit(lambda w, v: w.T + v)(weight, 2), value.T + 2)
+    np.testing.assert_array_equal(jax.grad(lambda w: (3 * w).sum())(weight), np.full(value.shape, 3))
+    np.testing.assert_array_equal(jax.tree.leaves({'w': weight})[0], value)
+    np.testing.assert_array_equal(weight.data(), value)  # nobody donated it
+    with pytest.raises(UninitializedError, match='has not been initialized'):
+        jnp.sum(nn.Sequential(nn.Dense(2))[0].weight)
+
+
+def test_operators_compute_on_the_value():
+    net = ready(3)
+    weight, value = net[0].weight, np.asarray(net[0].weight.data())
+    for operate in (
+        lambda w: w + 1, lambda w: 1 + w, lambda w: w - 1, lambda w: 1 - w, lambda w: w * 2, lambda w: 2 * w,
+        lambda w: w / 2, lambda w: 2 / w, lambda w: w**2, lambda w: 2**w, lambda w: w @ value.T, lambda w: value.T @ w,
+        lambda w: w < 0, lambda w: w <= 0, lambda w: w > 0, lambda w: w >= 0, lambda w: -w, abs,
+    ):  # fmt: skip
+        np.testing.assert_allclose(operate(weight), operate(value), rtol=1e-5)
 
 
 def test_setattr_reaches_every_parameter():

@@ -248,3 +248,21 @@ def test_a_tie_of_a_parameter_to_itself_is_refused():
     with pytest.raises(TieError, match='one name'):
         net.tie('0.weight', '0.weight', transform=jnp.transpose)
     same_bits(net(X), before)
+
+
+def test_a_tie_to_a_layer_of_another_network_alone_is_refused():
+    layer = nn.Dense(3, in_units=2)
+    net = nn.Sequential(layer)
+    for other in (
+        nn.Sequential(nn.Dense(4), nn.Dense(3, params=layer.params)),
+        nn.Sequential(nn.Dense(4), nn.Dense(3, params=net[0])),
+        nn.Sequential(nn.Dense(4), nn.Dense(3).share_parameters(net[0])),
+        nn.Sequential(nn.Dense(4), nn.Sequential(nn.Dense(3, in_units=2), params=net)),
+    ):
+        with pytest.raises(TieError, match=r"(?s)ties layer '1' to one that is not in this network.*put other\[0\]"):
+            other.initialize()
+    net.initialize()
+    assert nn.Sequential(net[0])[0].weight is net[0].weight
+    net.add(nn.Dense(3, params=net[0]))
+    net[1].initialize(force_reinit=True)
+    assert net[1].weight is net[0].weight

@@ -41,7 +41,7 @@ def private(net):
         lambda net: net[0].weight.data(),
         lambda net: net.params,
         lambda net: np.asarray(net[0].weight),
-        lambda net: jnp.sum(net[0].weight.data()),
+        lambda net: jnp.sum(net[0].weight),
         lambda net: copy.deepcopy(net),
         lambda net: pickle.dumps(net),
         lambda net: jax.jit(net)(X),
