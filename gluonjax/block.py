@@ -589,7 +589,7 @@ def _materialize(layer: Layer) -> Block:
     _keep(
         block,
         _token=token_of(layer).take(),
-        _tied=layer._tied,
+        _tied=getattr(layer, '_tied', False),
         **({'_base': layer, '_frozen': True} if cls is View else {}),
     )
     set_fields(block, vars(layer))

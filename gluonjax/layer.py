@@ -116,7 +116,6 @@ class Layer(Bindable, own=True):
         layer = super().__new__(cls)
         object.__setattr__(layer, '_declarations', None)
         object.__setattr__(layer, '_hooks', ((), ()))
-        object.__setattr__(layer, '_tied', False)
         return layer
 
     def _constructed(self, params: SharedParameters | None = None) -> None:

@@ -270,12 +270,6 @@ class Parameter(Ref, Node):
             if array is not None:
                 commit({self: array})
 
-    def grad(self) -> jax.Array:
-        """Not here: gradients are values that `jax.grad` returns."""
-        raise errors.GluonError(
-            'a Parameter holds no gradient', remedy='jax.grad(lambda params: loss(net.apply(params, x)))(net.params)'
-        )
-
     def __getattr__(self, name: str) -> Any:
         """Reached for attributes that are not there."""
         if name.startswith('_'):

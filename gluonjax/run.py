@@ -62,7 +62,7 @@ class Bindable(Frozen):
     _run: 'Run'
     _token: Token
     _hooks: Hooks
-    _tied: bool  # whether it was asked for, by `params=`
+    _tied: bool  # whether `params=` asked for it; missing in copies
     _class: 'type[Bindable]'  # whose `forward` runs: the class itself, but for the definition of a Block
     _taken: ClassVar[frozenset[str]] = frozenset()
 
