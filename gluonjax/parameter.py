@@ -351,10 +351,8 @@ class Parameter(Ref, Node):
         return self.declared.token
 
 
-# JAX flattens what its functions are given: they see the value, and `jax.tree.leaves` does.
-jax.tree_util.register_pytree_node(
-    Parameter, lambda parameter: ((parameter.data(),), None), lambda _, values: values[0]
-)
+# JAX flattens what its functions are given: they see the value, and so does `jax.tree.leaves`.
+jax.tree_util.register_pytree_node(Parameter, lambda p: ((p.data(),), None), lambda _, v: v[0])  # pyright: ignore
 
 
 def _fits(value: ArrayLike, shape: tuple[int, ...]) -> bool:

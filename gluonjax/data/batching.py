@@ -15,7 +15,6 @@ from gluonjax import checks
 from gluonjax.arrays import admit
 from gluonjax.errors import ArgumentError, DataError, DTypeError
 from gluonjax.keys import as_key, next_key
-from gluonjax.nn import arguments
 
 
 class Batches:
@@ -48,7 +47,7 @@ class Batches:
         self.arrays: tuple[Any, ...] = tuple(whole(part, 'array') for part in arrays)
         self.batch_size: int = checks.size('batch_size', batch_size)
         self.shuffle: list[int] | None = _seed(shuffle)
-        axes = arguments.axes('axis', axis)
+        axes = checks.axes('axis', axis)
         self.axes: tuple[int, ...] = axes * len(arrays) if len(axes) == 1 else axes
         self.rows: np.ndarray = np.arange(self._number_of_rows())
         self._epoch = 0  # that the next iteration goes through
