@@ -1,0 +1,43 @@
+"""MXNet's operators: one table. Imported graphs, `mx.sym` and whatever else speaks MXNet use it.
+
+An entry is a pure function under MXNet's name, one file a family. Its signature says most of it:
+
+    @operator('FullyConnected', '_npx_fully_connected', only_if=..., infer=...)
+    def fully_connected(data, weight, bias=None, *, num_hidden: int, no_bias: bool = False, flatten: bool = True):
+
+- the names are MXNet's, aliases after the first;
+- positional parameters are the inputs, in MXNet's order, auxiliary states and labels among them; one with the default
+  None may be missing when the operator runs, as a label; `*data` is any number of them;
+- keyword-only parameters are the attributes, with MXNet's defaults; the annotation (`int`, `float`, `bool`, `str`,
+  `Shape`, `Floats`, `DType`, `Literal[...]`, or one of them `| None`) says how MXNet's string is parsed;
+- the keyword `pass_: Pass` is there for those that ask whether it is training, for a random key, or for subgraphs;
+- it returns one array or a tuple of them; with `auxiliary=` the outputs and a tuple of the new auxiliary states.
+
+`only_if` says which inputs depend on attributes, `outputs` and `visible` how many outputs there are, and `infer` what
+the shapes of parameters, labels and states must be. Shapes and dtypes of outputs follow from `jax.eval_shape`.
+
+To add one: write the entry, add its cases to `tests/golden/operator_cases.py`, and make the golden file again.
+
+>>> import jax.numpy as jnp
+>>> OPERATORS['Activation'](jnp.array([-1.0, 2.0]), act_type='relu')
+Array([0., 2.], dtype=float32)
+"""
+
+from gluonjax.mx.op import elementwise, index, loss, nn, reduce, resize, shape
+from gluonjax.mx.op.table import INFERENCE, OPERATORS, Operator, Pass, find, operator
+
+__all__ = [
+    'INFERENCE',
+    'OPERATORS',
+    'Operator',
+    'Pass',
+    'elementwise',
+    'find',
+    'index',
+    'loss',
+    'nn',
+    'operator',
+    'reduce',
+    'resize',
+    'shape',
+]

@@ -1,0 +1,81 @@
+"""Each operator against MXNet's own numbers, over the table of cases: outputs, gradients and auxiliary states."""
+
+import importlib.util
+import pathlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from gluonjax.mx.op import INFERENCE, Pass, find
+
+GOLDEN = pathlib.Path(__file__).parents[1] / 'golden'
+spec = importlib.util.spec_from_file_location('operator_cases', GOLDEN / 'operator_cases.py')
+table = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(table)
+FAMILIES = sorted(table.FAMILIES)
+
+
+def cotangent(shape, number, dtype):
+    return jnp.cos(jnp.arange(int(np.prod(shape)), dtype='float32') + number).reshape(shape).astype(dtype)
+
+
+def answers(case, inputs):
+    """What the golden file has of a case: a dict of arrays."""
+    operator = find(case.operator)
+    attributes = operator.parse(case.attributes)
+    names = operator.inputs_for(attributes, len(inputs))
+    wanted = [i for i, x in enumerate(inputs) if x.dtype.kind == 'f' and (case.grad is None or i < case.grad)]
+
+    def run(*chosen):
+        arrays = list(inputs)
+        for i, x in zip(wanted, chosen, strict=True):
+            arrays[i] = x
+        outputs, updates = operator.run(arrays, attributes, Pass(training=True) if case.training else INFERENCE)
+        return outputs[: operator.visible_for(attributes)], updates
+
+    outputs, pull, updates = jax.vjp(run, *[inputs[i] for i in wanted], has_aux=True)
+    found = {f'out{i}': y for i, y in enumerate(outputs)}
+    if wanted:
+        gradients = pull([cotangent(y.shape, i, y.dtype) for i, y in enumerate(outputs)])
+        found.update({f'grad{i}': y for i, y in zip(wanted, gradients, strict=True)})
+    for name, value in zip(operator.auxiliary, updates, strict=True):
+        found[f'aux{names.index(name)}'] = value
+    return found
+
+
+@pytest.fixture(scope='module')
+def golden():
+    return dict(np.load(GOLDEN / 'operators.npz'))
+
+
+def differences(expected, found):
+    """What differs of one case, as text; None if nothing does."""
+    for what, array in expected.items():
+        ours = np.asarray(found.get(what))
+        if ours.shape != array.shape:
+            return f'{what}: shape {ours.shape}, MXNet has {array.shape}'
+        if ours.dtype.kind != array.dtype.kind:
+            return f'{what}: dtype {ours.dtype}, MXNet has {array.dtype}'
+        if not np.allclose(ours.astype(float), array.astype(float), 2e-5, 2e-5, equal_nan=True):
+            return f'{what}: {ours.tolist()}, MXNet has {array.tolist()}'
+    return None
+
+
+@pytest.mark.parametrize('family', FAMILIES)
+def test_numbers_are_mxnets(family, golden):
+    cases = table.FAMILIES[family]
+    inputs = [case.inputs(index) for index, case in enumerate(cases)]
+    found = jax.jit(lambda inputs: [answers(case, x) for case, x in zip(cases, inputs, strict=True)])(inputs)
+    wrong = {}
+    for index in range(len(cases)):
+        label = table.key(family, index)
+        expected = {key.rpartition(' ')[2]: golden[key] for key in golden if key.startswith(f'{label} ')}
+        assert expected, label
+        found[index] = {k: v for k, v in found[index].items() if not k.startswith('aux') or k in expected}
+        if found[index].keys() != expected.keys():
+            wrong[label] = f'{sorted(found[index])}, MXNet has {sorted(expected)}'
+        elif text := differences(expected, found[index]):
+            wrong[label] = text
+    assert wrong == {}
