@@ -59,6 +59,23 @@ def in_new_process(*arguments: str) -> Any:
     return json.loads(done.stdout.splitlines()[-1])
 
 
+def in_mxnet(script: str, *arguments: str) -> Callable[[], float] | None:
+    """A measurement by a script in the interpreter that MXNET_PYTHON names; it answers each line with seconds."""
+    python = os.environ.get('MXNET_PYTHON')
+    if not python:
+        print('skipped MXNet: MXNET_PYTHON names no interpreter')
+        return None
+    path = os.path.join(os.path.dirname(__file__), script)
+    child = subprocess.Popen([python, path, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def measure() -> float:
+        print(file=child.stdin, flush=True)
+        return float(child.stdout.readline())
+
+    measure()
+    return measure
+
+
 def available(peers: Mapping[str, Callable[[], Any]]) -> dict[str, Any]:
     """What each peer's function makes; a peer that is not installed is skipped, with a line."""
     made = {}

@@ -10,8 +10,6 @@ XLA asks for the memory of its intermediate values anew at every step, 93 MB for
 page with zeros. With GLIBC_TUNABLES=glibc.malloc.hugetlb=1 in the environment these are pages of 2 MB, not of 4 kB.
 """
 
-import os
-import subprocess
 import sys
 import time
 
@@ -20,7 +18,7 @@ import jax
 jax.config.update('jax_cpu_enable_async_dispatch', False)
 
 import _training as models  # noqa: E402
-from _timing import available, report, time_each  # noqa: E402
+from _timing import available, in_mxnet, report, time_each  # noqa: E402
 
 RATE = 0.01
 ROUNDS = {'LeNet': 40, 'ResNet-18': 12}
@@ -58,23 +56,6 @@ def jax_step(loss, params, trainable, x, labels):
     return run
 
 
-def mxnet(name):
-    """A measurement in MXNet's interpreter, which answers each line with seconds."""
-    python = os.environ.get('MXNET_PYTHON')
-    if not python:
-        return None
-    script = os.path.join(os.path.dirname(__file__), '_mxnet_training.py')
-    child = subprocess.Popen([python, script, name, str(STEPS[name])], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-
-    def measure():
-        child.stdin.write(b'\n')
-        child.stdin.flush()
-        return float(child.stdout.readline())
-
-    measure()
-    return measure
-
-
 def compare(name):
     layer, by_hand, shape = models.NETWORKS[name]
     x = jax.random.normal(jax.random.key(1), shape)
@@ -90,10 +71,8 @@ def compare(name):
         'torch': lambda: models.torch_step(name, shape, RATE),
     }
     measurements = {key: timed(step, STEPS[name]) for key, step in available(steps).items()}
-    if peer := mxnet(name):
+    if peer := in_mxnet('_mxnet_training.py', name, str(STEPS[name])):
         measurements['MXNet'] = peer
-    else:
-        print('skipped MXNet: MXNET_PYTHON names no interpreter')
     report(f'{name}, {shape}', time_each(measurements, ROUNDS[name]), base='hand-written JAX', unit='ms')
 
 
