@@ -92,14 +92,15 @@ class BaseTrainer(Stepper):
         """
         checks.size('batch_size', batch_size)
         inference, values, outputs, most = self._inference(None), None, [], 0
+        carry = inference.step.carry
         for inputs, named in batches_of_inputs(self.net.definition, x, batch_size, self._number_of_inputs()):
             values = self.values_for(Batch(tuple(inputs), named, None)) if values is None else values
             rows = rows_of((inputs, named))
             if rows and self.pads:
                 most = max(most, self._dividing(rows))
                 (inputs, named), _ = padded((inputs, named), most) if rows < most else ((inputs, named), None)
-            output = self._local_rows(inference.output(values, *self._placed((inputs, named))))
-            outputs.append((output, rows))
+            output, carry = inference.output(values, *self._placed((inputs, named)), carry)
+            outputs.append((self._local_rows(output), rows))
             if len(outputs) > 2:  # those before are computed by now, and leave the device
                 outputs[-3] = rows_on_host(*outputs[-3]), None
         if not outputs:
@@ -119,7 +120,10 @@ class BaseTrainer(Stepper):
     def _number_of_inputs(self) -> tuple[int, int] | None:
         """How many inputs by position the network takes at least and at most, as steps or its definition tell."""
         compiled = self.compiled_step.current
-        return number_of_inputs(self.net.definition) if compiled is None else (compiled.inputs, compiled.inputs)
+        if compiled is not None:
+            return compiled.inputs, compiled.inputs
+        count, carried = number_of_inputs(self.net.definition), self.first_carry is not None
+        return None if count is None else (max(count[0] - carried, 1), count[1] - carried)
 
     @property
     def places_batches(self) -> bool:

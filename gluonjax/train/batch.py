@@ -44,6 +44,10 @@ class Batch(NamedTuple):
             )
         return cls(tuple(batch[:-1]), {}, batch[-1])
 
+    def with_carry(self, carry: Any) -> 'Batch':
+        """With what is carried from the batch before as the last input by position; None is nothing."""
+        return self if carry is None else self._replace(inputs=(*self.inputs, carry))
+
 
 def _described(batch: Any) -> str:
     if isinstance(batch, tuple | list):

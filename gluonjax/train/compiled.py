@@ -6,6 +6,7 @@ network and the Trainer after a whole step. The first call for a kind of batch t
 computation: it is handed copies, and the old values stay whole until all is done.
 """
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from operator import attrgetter
@@ -44,11 +45,13 @@ class Outcome(NamedTuple):
         loss: the mean loss of the last step.
         steps: how many steps were done.
         compiled: the CompiledStep that did the last one.
+        output: what the network returned in the last step, if that was to be kept.
     """
 
     loss: Ref
     steps: Ref
     compiled: Ref
+    output: Ref
 
 
 class _Untraced(Exception):
@@ -125,11 +128,22 @@ class CompiledStep:
             self.fixed,
         )
         self.donated: tuple[Ref, ...] = *self.moving, *self.own
-        self.refs: tuple[Ref, ...] = *self.donated, self.outcome.loss, self.outcome.steps, LATEST
-        self.run: Callable[..., Values] = self._compiled()
+        self.kinds: dict[bool, tuple[tuple[Ref, ...], Callable[..., Values]]] = {}
+        self.keep_output(False)
 
-    def _compiled(self) -> Callable[..., Values]:
-        return jax.jit(self._program, donate_argnums=tuple(range(len(self.donated))))
+    def keep_output(self, keep: bool) -> None:
+        """Whether the steps that follow leave what the network returned in the outcome."""
+        if keep not in self.kinds:
+            outputs = (self.outcome.output,) if keep else ()
+            refs = *self.donated, self.outcome.loss, *outputs, self.outcome.steps, LATEST
+            self.kinds[keep] = refs, self._compiled(keep)
+        self.refs: tuple[Ref, ...]
+        self.run: Callable[..., Values]
+        self.refs, self.run = self.kinds[keep]
+
+    def _compiled(self, keep: bool) -> Callable[..., Values]:
+        program = functools.partial(self._program, keep)
+        return jax.jit(program, donate_argnums=tuple(range(len(self.donated))))
 
     def _hold(self, leaves: Sequence[Any]) -> None:
         (words, *moving), self.fixed = self.layout.split(leaves)
@@ -238,7 +252,7 @@ class CompiledStep:
         finally:
             traced = isinstance(self.outcome.loss.current, jax.core.Tracer)
             if traced:
-                write(self.refs, (*donated, loss, steps, object()))
+                write(self.kinds[False][0], (*donated, loss, steps, object()))
         if traced:
             raise _inside_transformation()
         return True
@@ -265,8 +279,11 @@ class CompiledStep:
 
     # The program.
 
-    def _program(self, *arguments: Any) -> Values:
-        """From what is donated, what is only read, a batch and its mask: what replaces the donated, and the loss."""
+    def _program(self, keep: bool, *arguments: Any) -> Values:
+        """From what is donated, what is only read, a batch and its mask: what replaces the donated, and the loss.
+
+        The network's output comes last, if it is to be kept.
+        """
         if not self._may_trace:
             raise _Untraced
         given = {id(leaf) for leaf in jax.tree.leaves(arguments)}
@@ -281,27 +298,28 @@ class CompiledStep:
         movers, stayers = iter(moving), iter(frozen)
         values = [next(movers if moves else stayers) for moves in self.moves]
         leaves = self.layout.join(own, fixed)
-        new_values, new_leaves, loss = self._next(values, leaves, *rest)
+        new_values, new_leaves, loss, output = self._next(values, leaves, *rest)
         results = [settled(new, old) for new, old, moves in zip(new_values, values, self.moves, strict=True) if moves]
         new_leaves = [settled(new, old) for new, old in zip(new_leaves, leaves, strict=True)]
-        return (*results, *self.layout.split(new_leaves)[0], settled(loss, loss))
+        kept = [jax.tree.map(lambda leaf: settled(leaf, leaf), output)] if keep else []
+        return (*results, *self.layout.split(new_leaves)[0], settled(loss, loss), *kept)
 
     def _next(self, values: Sequence[Any], leaves: Sequence[Any], batch: Any, mask: Any = None):
-        """The values, the other leaves of the state and the loss after a step."""
+        """The values and the other leaves of the state after a step, its loss and the network's output."""
         old = self.tree.unflatten(leaves)
         key = jax.random.wrap_key_data(old.key, impl=self.impl)
         params = nest(dict(zip(self.structure.names, values, strict=True)))
-        new, metrics = self.step(old._replace(params=params, key=key), batch, mask)
+        new, metrics, output = self.step.with_output(old._replace(params=params, key=key), batch, mask)
         params = flatten(new.params)
         new = new._replace(params={}, key=old.key if new.key is key else jax.random.key_data(new.key))
-        return [params[name] for name in self.structure.names], jax.tree.leaves(new), metrics['loss']
+        return [params[name] for name in self.structure.names], jax.tree.leaves(new), metrics['loss'], output
 
     def _find_moving(self, values: Sequence[Any], leaves: Sequence[Any], batch: Any) -> list[bool]:
         """Which values, and which other leaves of the state, a step replaces."""
         moves: list[bool] = []
 
         def probe(values, leaves, batch):
-            new_values, new_leaves, loss = self._next(values, leaves, batch)
+            new_values, new_leaves, loss, _ = self._next(values, leaves, batch)
             pairs = zip([*new_values, *new_leaves], [*values, *leaves], strict=True)
             moves.extend(new is not old for new, old in pairs)
             return loss
@@ -339,7 +357,7 @@ class ShardedStep(CompiledStep):
         self.own_places: list[Any] = jax.tree.leaves(where._replace(params={}))
         super().begin(moved(state, where), batch)
 
-    def _compiled(self) -> Callable[..., Values]:
+    def _compiled(self, keep: bool) -> Callable[..., Values]:
         everywhere = self.placement.everywhere
         self.donated_places: Values = (
             *map(self.places.get, self.moving),
@@ -347,7 +365,8 @@ class ShardedStep(CompiledStep):
             *self.layout.select(self.own_places)[0],
         )
         donated = tuple(range(len(self.donated)))
-        return jax.jit(self._program, donate_argnums=donated, out_shardings=(*self.donated_places, everywhere))
+        places = *self.donated_places, everywhere, *([None] if keep else [])
+        return jax.jit(functools.partial(self._program, keep), donate_argnums=donated, out_shardings=places)
 
     def _hold(self, leaves: Sequence[Any]) -> None:
         super()._hold(moved(list(leaves), self.own_places))

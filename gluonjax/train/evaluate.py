@@ -30,7 +30,7 @@ class Inference:
         self.step: TrainStep = step
         self.definitions: dict[str, PureMetric] = pure_metrics(metrics)
         self.metrics: dict[str, PureMetric] = {}  # the definitions, completed by the first batch
-        self.output: Callable[..., Any] = jax.jit(step.infer)
+        self.output: Callable[..., tuple[Any, Any]] = jax.jit(step.infer_carrying)
         self.measure: Callable[..., dict[str, Any]] = jax.jit(self._measured, donate_argnums=1)
 
     def begin(self, values: Mapping[str, Any], batch: Batch) -> dict[str, Any]:
@@ -38,14 +38,14 @@ class Inference:
         output = jax.eval_shape(self.step.infer, values, batch.inputs, batch.named)
         self.step.check_labels(output, batch.label)
         self.metrics = {name: metric.for_batch(batch.label, output) for name, metric in self.definitions.items()}
-        metrics = {name: metric.init() for name, metric in self.metrics.items()}
-        return {'loss': double_float.zero(), 'samples': double_float.zero(), 'metrics': metrics}
+        metrics, carry = {name: m.init() for name, m in self.metrics.items()}, jax.tree.map(jnp.copy, self.step.carry)
+        return {'loss': double_float.zero(), 'samples': double_float.zero(), 'metrics': metrics, 'carry': carry}
 
     def _measured(
         self, values: Mapping[str, Any], state: dict[str, Any], batch: Batch, mask: jax.Array | None
     ) -> dict[str, Any]:
         """The state after a batch."""
-        output = self.step.infer(values, batch.inputs, batch.named)
+        output, carry = self.step.infer_carrying(values, batch.inputs, batch.named, state['carry'])
         losses = self.step.losses(output, batch.label)
         valid = jnp.ones(losses.shape, bool) if mask is None else mask
         metrics = {
@@ -55,6 +55,7 @@ class Inference:
             'loss': double_float.add(state['loss'], double_float.total(losses, valid)),
             'samples': double_float.add(state['samples'], double_float.total(valid, valid)),
             'metrics': metrics,
+            'carry': carry,
         }
 
     def results(self, state: dict[str, Any]) -> dict[str, Any]:

@@ -88,6 +88,7 @@ def _epoch(trainer: BaseTrainer, data: '_TrainingData', now: FitState, watchers:
     on_step = [watcher.on_step for watcher in watchers if type(watcher).on_step is not Callback.on_step]
     if not now.batch:
         trainer.reset_metrics()
+        trainer.reset_carry()
         for watcher in watchers:
             watcher.on_epoch_begin(trainer, now)
     began, before = time.perf_counter(), now.seconds

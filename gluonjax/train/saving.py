@@ -18,7 +18,7 @@ from gluonjax.tree import nest
 
 # The key may be of another implementation, and metrics are the business of whoever looks at them.
 NOTHING: Mapping[str, Any] = MappingProxyType({})
-CHECKED = ('params', 'optimizer', 'average', 'scale')
+CHECKED = ('params', 'optimizer', 'average', 'scale', 'carry')
 
 
 def declared(structure: Structure) -> dict[str, Entry]:

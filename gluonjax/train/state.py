@@ -50,6 +50,7 @@ class TrainState(NamedTuple):
         skipped: how many steps changed nothing, as they were not finite; None without skip_nonfinite.
         totals: the sum of the losses and the number of the samples since the metrics were reset, as `Totals` reads
             them; of steps that changed something.
+        carry: what the network carries to the next batch; None if nothing.
     """
 
     params: dict[str, Any]
@@ -60,6 +61,7 @@ class TrainState(NamedTuple):
     scale: LossScale | None = None
     skipped: jax.Array | None = None
     totals: jax.Array | None = None
+    carry: Any = None
 
 
 class Totals(NamedTuple):

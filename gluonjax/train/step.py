@@ -12,6 +12,7 @@ import numpy as np
 
 from gluonjax import checks
 from gluonjax import optimizer as optimizers
+from gluonjax.arrays import admit
 from gluonjax.block import Block
 from gluonjax.errors import ArgumentError, ShapeError
 from gluonjax.keys import as_key
@@ -45,6 +46,7 @@ class TrainStep:
     average: float | None
     remat: Remat
     guarded: bool
+    carry: Any  # before the first batch
 
     def init(self, key: Any, batch: Any, *, params: Mapping[str, Any] | None = None, init: Any = None) -> TrainState:
         """The first state.
@@ -56,7 +58,8 @@ class TrainStep:
             init: the initializer, as for `layer.init`.
         """
         batch = Batch.of(batch)
-        values = self.layer.init(key, *batch.inputs, init=init, **batch.named) if params is None else params
+        inputs = batch.with_carry(self.carry).inputs
+        values = self.layer.init(key, *inputs, init=init, **batch.named) if params is None else params
         trained, _ = self.layer.partition(values)
         return TrainState(
             params=dict(values),
@@ -68,6 +71,7 @@ class TrainStep:
             scale=LossScale.initial() if self.precision == 'float16' else None,
             skipped=jnp.int32(0) if self.guarded else None,
             totals=Totals.zero(),
+            carry=jax.tree.map(jnp.copy, self.carry),
         )
 
     def __call__(
@@ -88,7 +92,13 @@ class TrainStep:
         Raises:
             ShapeError: if the loss is not one number for each sample.
         """
-        batch = Batch.of(batch)
+        return self.with_output(state, batch, mask)[:2]
+
+    def with_output(
+        self, state: TrainState, batch: Any, mask: jax.Array | None = None
+    ) -> tuple[TrainState, dict[str, jax.Array], Any]:
+        """As a call; returns what the network returned in this step, before the update, too."""
+        batch = Batch.of(batch).with_carry(state.carry)
         trained, rest = self.layer.partition(state.params)
         scale = 1.0 if state.scale is None else state.scale.value
         following, now = jax.random.split(state.key)
@@ -125,18 +135,47 @@ class TrainStep:
             key=following if forward.drew else state.key,
             metrics=metrics,
             totals=None if state.totals is None else double_float.add(state.totals, double_float.of(forward.totals)),
+            carry=forward.carry,
         )
         if self.average is not None and state.average is not None:
             average = tx.incremental_update(updated, state.average, 1 - self.average)
             new = new._replace(average=_if_updated(optimizer, average, state.average))
         if self.guarded or state.scale is not None:
             new = _if_finite((forward.value, gradients), new, state)
-        return new, {'loss': forward.value, **self._values(metrics, batch, forward.output)}
+        values = self._values(metrics, batch, forward.output)
+        return new, {'loss': forward.value, **values}, jax.lax.stop_gradient(forward.output)
 
     def infer(self, values: Mapping[str, Any], inputs: Sequence[Any], named: Mapping[str, Any]) -> Any:
         """The output in inference, from the params by name: computed in the step's precision, given in float32."""
+        return self.infer_carrying(values, inputs, named, self.carry)[0]
+
+    def infer_carrying(
+        self, values: Mapping[str, Any], inputs: Sequence[Any], named: Mapping[str, Any], carry: Any
+    ) -> tuple[Any, Any]:
+        """As `infer`, from what the batch before carries; returns what the next one is given too."""
         run = begin_run(self.layer, values, precision=self.precision)
-        return in_precision(run(self.layer, inputs, named), jnp.float32)
+        output = run(self.layer, Batch(tuple(inputs), {}, None).with_carry(carry).inputs, named)
+        return self._without_carry(in_precision(output, jnp.float32))
+
+    def _without_carry(self, returned: Any) -> tuple[Any, Any]:
+        """The output, and the carry in the structure and the dtypes of the first one.
+
+        Raises:
+            ShapeError: if the network returns no such carry.
+        """
+        if self.carry is None:
+            return returned, None
+        *outputs, carry = returned if isinstance(returned, tuple | list) and len(returned) > 1 else (returned, ())
+        first, structure = jax.tree.flatten(self.carry)
+        leaves = jax.tree.leaves(carry)
+        if [jnp.shape(leaf) for leaf in leaves] != [leaf.shape for leaf in first]:
+            raise ShapeError(
+                'what the network carries from batch to batch is the last of what it returns, in the shapes of carry=',
+                expected=f'(output, carry), and a carry of shapes {[leaf.shape for leaf in first]}',
+                got=jax.tree.map(jnp.shape, returned),
+            )
+        leaves = [leaf.astype(old.dtype) for leaf, old in zip(leaves, first, strict=True)]
+        return outputs[0] if len(outputs) == 1 else tuple(outputs), structure.unflatten(leaves)
 
     def metrics_for(self, params: Mapping[str, Any], batch: Any) -> dict[str, PureMetric]:
         """The metrics with what they take from the shapes of a first batch, such as the number of classes."""
@@ -193,6 +232,7 @@ class TrainStep:
                 found.append(f'the output of layer {".".join(path) or "itself"!r} ({type(layer).__name__})')
 
         plain = dataclasses.replace(self, remat=False)
+        batch = batch.with_carry(state.carry)
         (trained, rest), now = self.layer.partition(state.params), jax.random.split(state.key)[1]
         value = plain._forward(trained, rest, now, batch, None, observe).value
         yield from found
@@ -219,12 +259,12 @@ class TrainStep:
             return output, run.recorded
 
         output, recorded = _rematerialized(forward, self.remat)(trained, batch.inputs, batch.named)
-        output = in_precision(output, jnp.float32)
+        output, carry = self._without_carry(in_precision(output, jnp.float32))
         losses, allowed = self.losses(output, label), self._allowed(output, label)
         if allowed is not None:
             losses = jnp.where(allowed, losses, jnp.nan)
         value, samples = mean(losses, mask), jnp.float32(len(losses)) if mask is None else mask.sum(dtype='float32')
-        return _Forward(value, jnp.stack([value * samples, samples]), output, recorded, any(drew))
+        return _Forward(value, jnp.stack([value * samples, samples]), output, recorded, carry, any(drew))
 
     def _allowed(self, output: Any, label: Any) -> jax.Array | None:
         """Which samples have labels that the loss takes; None if it takes all, or cannot tell."""
@@ -254,6 +294,7 @@ class _Forward:
     totals: jax.Array  # what it adds to those of the state
     output: Any
     recorded: dict[str, Any]
+    carry: Any
     drew: bool = dataclasses.field(metadata={'static': True})  # whether a layer asked for randomness
 
 
@@ -271,6 +312,7 @@ def make_step(
     remat: Remat = False,
     skip_nonfinite: bool = False,
     train: str | None = None,
+    carry: Any = None,
 ) -> TrainStep:
     """The pure training step of a layer, a loss and an optimizer.
 
@@ -296,6 +338,10 @@ def make_step(
             optimizer keeps nothing of them. A BatchNorm of which it matches no name normalizes by its running
             statistics, as in inference: `train='head|.*running_'` lets all of them take those of the batch, and record
             them. What has `grad_req='null'` stays untrained; dropout stays on.
+        carry: what the network carries from a batch to the next, before the first one: a pytree of arrays, such as
+            `net.lstm.begin_state(batch_size=32)`. `forward(x, carry)` is given it after the inputs by position, and
+            returns `(output, next carry)`; loss and metrics are given the output. No gradient flows from a batch to the
+            one before: that is truncated backpropagation through time. It is `state.carry`.
 
     Raises:
         ArgumentError: if an argument has no such value.
@@ -330,6 +376,7 @@ def make_step(
         average=None if average is None else checks.number('average', average, least=0, most=1),
         remat=remat,
         guarded=skip_nonfinite,
+        carry=jax.tree.map(jnp.asarray, admit(carry, 'carry')),
     )
 
 

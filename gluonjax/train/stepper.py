@@ -8,11 +8,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import jax
+import jax.numpy as jnp
 
 from gluonjax import checks
 from gluonjax import optimizer as optimizers
 from gluonjax.arrays import admit
 from gluonjax.block import Block, structure_of
+from gluonjax.data.batching import rows_of
 from gluonjax.errors import ArgumentError, FrozenError
 from gluonjax.hints import missing
 from gluonjax.layer import Layer, layers_of, leaves_of
@@ -61,6 +63,7 @@ class Stepper:
         remat: Remat = False,
         skip_nonfinite: bool = False,
         train: str | None = None,
+        carry: Any = None,
     ):
         checks.one_of('last_batch', last_batch, ('pad', 'keep', 'discard'))
         self.net: Block = _network(net)
@@ -76,11 +79,12 @@ class Stepper:
             'remat': remat,
             'skip_nonfinite': skip_nonfinite,
             'train': train,
+            'carry': jax.tree.map(jnp.asarray, admit(carry, 'carry')),
         }
         make_step(net, loss, self.optimizer, **self._options)  # refuses now what it would refuse at the first step
         self.placement: Placement | None = _placement(net, mesh, data_axis, sharding)
         if self.pads:
-            _check_padding(loss, self.net)
+            _check_padding(loss, self.net, carry)
         with key_or_next(key) as key:
             self._key = key
         self._seed: list[int] | None = None  # what orders of samples are drawn from: the first key, once asked for
@@ -95,7 +99,7 @@ class Stepper:
         self._loss = Ref()
         self.step_count: Ref = Ref(0)
         self.compiled_step: Ref = Ref()
-        self._outcome = Outcome(self._loss, self.step_count, self.compiled_step)
+        self._outcome = Outcome(self._loss, self.step_count, self.compiled_step, Ref())
         self._inferences: dict[Any, Inference] = {}  # by what they were made of; those of the last structure
         # The compiled steps of one network, by what of it is trained, and how fast; and what tells that it is that one.
         self._compiled: dict[Any, CompiledStep] = {}
@@ -163,18 +167,51 @@ class Stepper:
                 self._step(batch)
             return self._loss.current
 
-    def _step(self, arguments: tuple[Any, ...]) -> None:
-        """A step after something was changed, or on another kind of batch."""
+    def step_with_output(self, *batch: Any) -> tuple[jax.Array, Any]:
+        """One step, as `step` makes it.
+
+        Returns:
+            The mean loss, and what the network returned in this very step: in training, and before the update. `step`
+            computes the same, and does not keep it; the first step of the one kind after the other is compiled.
+
+        Raises:
+            As `step` does.
+
+        >>> from gluonjax import Trainer, loss, nn
+        >>> net = nn.Sequential(nn.Dense(3))
+        >>> net.initialize(key=0)
+        >>> value, output = Trainer(net, loss.L2Loss()).step_with_output(jnp.ones((4, 2)), jnp.ones((4, 3)))
+        >>> output.shape
+        (4, 3)
+        """
+        with LOCK:
+            try:
+                self._step(batch, output=True)
+                output, self._outcome.output.current = self._outcome.output.current, None
+            finally:
+                if self.compiled_step.current is not None:
+                    self.compiled_step.current.keep_output(False)
+            return self._loss.current, self._without_padding(output, as_batch(batch))
+
+    def _without_padding(self, output: Any, batch: Any) -> Any:
+        rows = rows_of(batch)
+        if not (rows and self.pads and rows < self.largest_batch()):
+            return output
+        return jax.tree.map(lambda leaf: leaf[:rows], output)
+
+    def _step(self, arguments: tuple[Any, ...], output: bool = False) -> None:
+        """A step after something was changed, or on another kind of batch, or one that keeps its output."""
         compiled = self.compiled_step.current
         if compiled is None or compiled.structure is not structure_of(self.net):
-            return self._first_step(admit(as_batch(arguments), 'batch'))
+            return self._first_step(admit(as_batch(arguments), 'batch'), output)
+        compiled.keep_output(output)
         compiled.gather()
         if not compiled.repeat(arguments):
             batch = admit(as_batch(arguments), 'batch')
             Batch.of(batch)  # refuses what is no batch
             compiled.step_of_any_size(batch, self.pads)
 
-    def _first_step(self, batch: Any) -> None:
+    def _first_step(self, batch: Any, output: bool) -> None:
         """The first step after the network was made or its structure changed."""
         structure, parts = structure_of(self.net), Batch.of(batch)
         refuse_transformation(batch)
@@ -182,6 +219,7 @@ class Stepper:
         params = nest(dict(zip(structure.names, structure.values(drawn), strict=True)))
         before, old = self.compiled_step.current, self.copy_of_state()
         compiled = self._make_compiled(structure, params, batch, old)
+        compiled.keep_output(output)
         compiled.step_of_any_size(batch, self.pads, drawn)
         if old is not None:
             frozen = [leaf.name for leaf in leaves_of(compiled.step.layer) if not leaf.param.trainable]
@@ -204,13 +242,33 @@ class Stepper:
         return self.last_batch == 'pad'
 
     @property
+    def first_carry(self) -> Any:
+        """What the network carries from batch to batch, as it was given; None if nothing."""
+        return self._options['carry']
+
+    def reset_carry(self) -> None:
+        """Has the next batch begin with the carry that was given, as `fit` does in each epoch."""
+        if self.first_carry is None:
+            return
+
+        def begin_again(state: TrainState) -> TrainState:
+            return state._replace(carry=jax.tree.map(jnp.array, self.first_carry))
+
+        with LOCK:
+            compiled = self.compiled_step.current
+            if compiled is not None:
+                compiled.change_state(begin_again)
+            elif self._state is not None:
+                self._state = begin_again(self._state)
+
+    @property
     def given_metrics(self) -> Any:
         """The metrics as they were given."""
         return self._options['metrics']
 
     def _draw_missing(self, structure: Structure, batch: Batch) -> dict[Any, jax.Array]:
         place = None if self.placement is None else self.placement.params
-        return structure.draw_missing(batch.inputs, batch.named, place)
+        return structure.draw_missing(batch.with_carry(self.first_carry).inputs, batch.named, place)
 
     def _make_compiled(
         self, structure: Structure, params: dict[str, Any], batch: Any, old: TrainState | None
@@ -491,8 +549,10 @@ def _placement(
     return placement
 
 
-def _check_padding(loss: Any, net: Block) -> None:
-    """Refuses to fill batches up where a sample is known to see the others."""
+def _check_padding(loss: Any, net: Block, carry: Any) -> None:
+    """Refuses to fill batches up where a sample is known to see the others, or to be followed by one in its row."""
+    if carry is not None:
+        raise ArgumentError("last_batch='pad' cannot fill up rows that are carried to the next batch", got='carry=')
     losses = loss.values() if isinstance(loss, Mapping) else [loss]
     mixing = [one for one in losses if getattr(one, 'mixes_samples', False)]
     mixing += [layer for _, layer in layers_of(net.definition) if getattr(layer, 'layout', None) == 'TNC']

@@ -38,6 +38,11 @@ class Trainer(BaseTrainer):
         train: a pattern (`re.match` on names) for the parameters that this Trainer trains: a new head, or a generator
             through a discriminator that is not changed. None trains all. See `make_step` for what becomes of others and
             of running statistics.
+        carry: what the network carries from a batch to the next, before the first one, such as
+            `net.lstm.begin_state(batch_size=32)`: `forward(x, carry)` returns `(output, next carry)`. No gradient flows
+            into the batch before (truncated backpropagation through time). `fit`, `evaluate` and `predict` begin again
+            with each epoch, `reset_carry()` does at any time, and checkpoints have it. The rows of a batch are to go on
+            where those of the one before ended: `fit(batches)`, or `fit(x, y, shuffle=False)`. See `make_step`.
 
     Raises:
         ArgumentError: if an argument has no such value.

@@ -97,3 +97,17 @@ def test_what_does_not_fit(kind, of, labels, error, message):
 def test_what_is_no_loss(of, message):
     with pytest.raises(errors.ArgumentError, match=message):
         trainer_of('dict', of)
+
+
+def test_a_step_hands_back_the_output():
+    trainer = trainer_of('tuple', both, last_batch='pad')
+    plain = trainer_of('tuple', both)
+    for rows in (6, 6, 4, 6):
+        batch = X[:rows], (Y1[:rows], Y2[:rows])
+        before = trainer.net(batch[0])
+        value, after = trainer.step_with_output(*batch)
+        for part, expected in zip(after, before, strict=True):
+            np.testing.assert_allclose(part, expected, rtol=1e-5, atol=1e-6)
+        assert float(value) == pytest.approx(float(plain.step_with_output(*batch)[0]), rel=1e-5)
+    assert float(trainer.step(*batch)) == pytest.approx(float(plain.step(*batch)), rel=1e-5)
+    assert (trainer.steps, trainer._outcome.output.current) == (5, None)
