@@ -126,6 +126,11 @@ class BaseTrainer(Stepper):
         return None if count is None else (max(count[0] - carried, 1), count[1] - carried)
 
     @property
+    def is_compiled(self) -> bool:
+        """Whether there is a program for a step, as there is after the first."""
+        return self.compiled_step.current is not None
+
+    @property
     def places_batches(self) -> bool:
         """Whether a step takes batches from the host, and brings them where they belong itself."""
         return self.placement is not None

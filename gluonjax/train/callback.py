@@ -5,7 +5,7 @@ import inspect
 import math
 import os
 import pathlib
-import sys
+import threading
 import time
 from collections.abc import Callable
 from typing import Any, Literal
@@ -15,8 +15,18 @@ import jax
 from gluonjax import checks
 from gluonjax.errors import ArgumentError, MissingExtraError, NonFiniteError
 from gluonjax.train.base import BaseTrainer
+from gluonjax.train.evaluate import plain
 from gluonjax.train.history import FitState, Record
-from gluonjax.train.progress import EpochBars, as_text, has_bars, numbers_of
+from gluonjax.train.progress import (
+    COMPILING,
+    VALIDATING,
+    EpochBar,
+    as_text,
+    has_bars,
+    is_terminal,
+    numbers_of,
+    print_line,
+)
 
 Mode = Literal['min', 'max']
 Path = str | os.PathLike[str]
@@ -308,15 +318,44 @@ def _mode(monitor: str, mode: str | None) -> str:
 
 
 class ProgressLines(Callback):
-    """Prints a line for each epoch: steps, seconds, loss, metrics and samples per second."""
+    """Prints a line for each epoch: steps, seconds, loss, metrics and samples per second.
+
+    Args:
+        patience: the seconds after which a first step that is still being compiled is told.
+    """
+
+    def __init__(self, patience: float = 2.0):
+        self.patience: float = checks.number('patience', patience, least=0)
+        self._waiting: threading.Timer | None = None
+
+    def on_fit_begin(self, trainer: BaseTrainer, fit_state: FitState) -> None:
+        steps = trainer.steps
+        if not trainer.is_compiled:
+            self._waiting = threading.Timer(
+                min(self.patience, threading.TIMEOUT_MAX), lambda: trainer.steps == steps and print_line(COMPILING)
+            )
+            self._waiting.daemon = True
+            self._waiting.start()
 
     def on_epoch_end(self, trainer: BaseTrainer, fit_state: FitState, record: Record) -> None:
+        self._stop_waiting()
         numbers = as_text(numbers_of(record))
-        print(f'epoch {record["epoch"]}: {record["steps"]} steps, {record["seconds"]:.1f} s, {numbers}')
+        print_line(f'epoch {record["epoch"]}: {record["steps"]} steps, {record["seconds"]:.1f} s, {numbers}')
+
+    def on_fit_end(self, trainer: BaseTrainer, fit_state: FitState) -> None:
+        self._stop_waiting()
+
+    def _stop_waiting(self) -> None:
+        if self._waiting is not None:
+            self._waiting.cancel()
+            self._waiting = None
 
 
 class ProgressBar(Callback):
-    """Shows epoch, steps, loss, metrics and samples per second while the steps run, with rich.
+    """Shows epoch, steps, loss, metrics and samples per second while the steps run, in one line, with rich.
+
+    The line of the epoch that runs is the last of the terminal, and those that are done scroll by above it. It fits the
+    width: metrics of the training make room for those of the validation. The records have all of them.
 
     Args:
         interval: the seconds between two looks at the numbers, each of which waits for the device.
@@ -328,40 +367,46 @@ class ProgressBar(Callback):
     def __init__(self, interval: float = 0.25):
         self.interval: float = interval
         self._next = 0.0
-        self._bars: EpochBars | None = None
+        self._bar: EpochBar | None = None
 
     def on_fit_begin(self, trainer: BaseTrainer, fit_state: FitState) -> None:
         try:
-            self._bars = EpochBars()
+            self._bar = EpochBar()
         except ImportError:
             raise MissingExtraError(
                 'the ProgressBar is drawn by rich', remedy="pip install 'gluonjax[train]'"
             ) from None
-        self._bars.start()
+        self._bar.start()
+        if not trainer.is_compiled:
+            self._draw(fit_state.epoch, fit_state.batch, fit_state.total, COMPILING)
 
     def on_epoch_begin(self, trainer: BaseTrainer, fit_state: FitState) -> None:
         self._next = time.perf_counter() + self.interval
 
     def on_step(self, trainer: BaseTrainer, fit_state: FitState, batch: tuple[Any, ...], loss: jax.Array) -> None:
-        if time.perf_counter() >= self._next:
+        validating = fit_state.validates and fit_state.batch == fit_state.total
+        if validating or time.perf_counter() >= self._next:
             totals = trainer.totals
-            values = {'loss': totals.mean, **trainer.metrics, 'samples/s': totals.samples / fit_state.seconds}
+            metrics = {name: plain(value) for name, value in trainer.metrics.items()}
+            values = {'loss': totals.mean, **metrics, 'samples/s': totals.samples / fit_state.seconds}
+            values |= {VALIDATING: '...'} if validating else {}
             self._draw(fit_state.epoch, fit_state.batch, fit_state.total, values)
             self._next = time.perf_counter() + self.interval
 
     def on_epoch_end(self, trainer: BaseTrainer, fit_state: FitState, record: Record) -> None:
-        self._draw(record['epoch'], record['steps'], record['steps'], numbers_of(record))
+        if self._bar is not None:
+            self._bar.finish(record['epoch'], record['steps'], numbers_of(record))
 
     def on_fit_end(self, trainer: BaseTrainer, fit_state: FitState) -> None:
-        if self._bars is not None:
-            self._bars.stop()
-            self._bars = None
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
 
-    def _draw(self, epoch: int, done: int, total: int | None, values: Record) -> None:
-        if self._bars is not None:
-            self._bars.draw(epoch, done, total, values)
+    def _draw(self, epoch: int, done: int, total: int | None, values: Record | str) -> None:
+        if self._bar is not None:
+            self._bar.draw(epoch, done, total, values)
 
 
 def progress_display() -> Callback:
     """What `fit(progress=True)` shows: in a terminal a bar, if rich is there; anywhere else lines."""
-    return ProgressBar() if sys.stdout.isatty() and has_bars() else ProgressLines()
+    return ProgressBar() if is_terminal() and has_bars() else ProgressLines()

@@ -50,7 +50,7 @@ def fit(
     now = trainer.begin_fit(resume)
     with contextlib.ExitStack() as stack:
         stack.callback(now.end)
-        now.total = steps_per_epoch or length_of(train)
+        now.total, now.validates = steps_per_epoch or length_of(train), validation is not None
         data = _TrainingData(trainer, train, steps_per_epoch, prefetch, now)
         for watcher in watchers:
             stack.callback(watcher.on_fit_end, trainer, now)

@@ -128,6 +128,7 @@ class FitState:
         stopping: whether the fit ends after this epoch.
         finished: whether the fit has come to its end, rather than to an exception.
         total: the number of batches of an epoch, where it is known.
+        validates: whether a validation follows each epoch.
         done: the batches of this epoch, as far as no step of a running fit counts them.
     """
 
@@ -138,6 +139,7 @@ class FitState:
     stopping: bool = False
     finished: bool = False
     total: int | None = None
+    validates: bool = False
     done: int = 0
     _steps: Ref | None = None  # the count of the Trainer's steps, which no interrupt finds behind the values
     _first: int = 0  # what it was before the first batch of this epoch

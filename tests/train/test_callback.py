@@ -2,7 +2,10 @@
 
 import csv
 import io
+import re
 import sys
+import threading
+import time
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +14,8 @@ import optax
 import pytest
 
 from gluonjax import Layer, Trainer, callback, data, errors, loss, metric, nn
+from gluonjax.train import progress
+from gluonjax.train.progress import as_text
 
 CE = loss.SoftmaxCELoss()
 X = np.random.RandomState(0).standard_normal((8, 4)).astype('float32')
@@ -335,11 +340,37 @@ class Terminal(io.StringIO):
         return True
 
 
+FIVE = [metric.Accuracy(), metric.TopKAccuracy(2), metric.CrossEntropy(), metric.MCC(average='micro'), metric.PCC()]
+
+
+def terminal_of(monkeypatch):
+    """A terminal of 80 columns and 24 lines in place of stdout."""
+    monkeypatch.setenv('COLUMNS', '80')
+    monkeypatch.setenv('LINES', '24')
+    monkeypatch.setattr(sys, 'stdout', terminal := Terminal())
+    return terminal
+
+
+def screen(text):
+    """The lines that a terminal shows of what was written to it, those that were drawn over left out."""
+    lines = ['']
+    for part in re.split(r'(\x1b\[[0-9;?]*[a-zA-Z]|\n|\r)', text):
+        if part == '\n':
+            lines.append('')
+        elif part == '\x1b[1A':
+            del lines[-1]
+        elif part in ('\r', '\x1b[2K'):  # here they always come together
+            lines[-1] = ''
+        elif not part.startswith('\x1b'):
+            lines[-1] += part
+    return [line.rstrip() for line in lines if line]
+
+
 @pytest.mark.parametrize('rich', [True, False])
 def test_a_bar_in_a_terminal(monkeypatch, rich):
+    terminal = terminal_of(monkeypatch)
     if not rich:
         monkeypatch.setitem(sys.modules, 'rich.progress', None)
-    monkeypatch.setattr(sys, 'stdout', terminal := Terminal())
     trainer_of().fit(DATA, progress=True, metrics=[metric.Accuracy()], epochs=2)
     text = terminal.getvalue()
     assert ('2/2' in text) == rich
@@ -347,15 +378,101 @@ def test_a_bar_in_a_terminal(monkeypatch, rich):
     assert all(name in text for name in ('epoch 1', 'loss', 'accuracy', 'samples/s'))
 
 
+def test_the_line_fits_the_terminal_and_those_that_are_done_scroll_by(monkeypatch):
+    terminal = terminal_of(monkeypatch)
+    trainer = trainer_of(nn.Dense(3), nn.Lambda(jax.nn.softmax), objective=loss.SoftmaxCELoss(from_logits=False))
+    history = trainer.fit(DATA, DATA, epochs=30, metrics=FIVE[:3] + FIVE[4:])
+    lines, drawn = screen(terminal.getvalue()), terminal.getvalue()
+    assert [line.split()[:2] for line in lines] == [['epoch', str(epoch)] for epoch in range(30)]
+    assert drawn.count('\x1b[1A') <= 1  # at the end: nothing above the last line is drawn again
+    assert len(drawn) < 30 * 1000
+    for line, record in zip(lines, history, strict=True):
+        assert len(line) <= 80
+        assert all(f'{name} {record[name]:.4g}' in line for name in ('loss', 'val_loss', 'val_accuracy')), line
+        assert '━' in line
+        assert '2/2' in line
+
+
+def test_narrow_lines_keep_the_losses_and_what_is_newest():
+    values = {'loss': 0.5, 'accuracy': 0.25, 'val_loss': 0.75, 'val_accuracy': 1.0, 'rate': [1, 2], 'samples/s': 9.0}
+    assert as_text(values) == 'loss 0.5, accuracy 0.25, val_loss 0.75, val_accuracy 1, rate [1, 2], samples/s 9'
+    assert as_text(values, 70) == 'loss 0.5, accuracy 0.25, val_loss 0.75, val_accuracy 1, samples/s 9'
+    assert as_text(values, 60) == 'loss 0.5, accuracy 0.25, val_loss 0.75, val_accuracy 1'
+    assert as_text(values, 45) == 'loss 0.5, val_loss 0.75, val_accuracy 1'
+    assert as_text(values, 24) == 'loss 0.5, val_loss 0.75'
+    assert as_text(values, 3) == 'loss 0.5'
+
+
 def test_a_bar_shows_numbers_between_steps(monkeypatch):
-    monkeypatch.setattr(sys, 'stdout', terminal := Terminal())
+    terminal_of(monkeypatch)
     seen = []
-    bar = callback.ProgressBar(interval=0)
-    monkeypatch.setattr(bar, '_draw', lambda epoch, done, total, values: seen.append((epoch, done, values)))
-    fit(trainer_of(), bar, epochs=1)
-    assert [done for _, done, _ in seen] == [1, 2, 2]
-    assert seen[1][2]['loss'] == seen[2][2]['loss']
-    assert '\x1b' in terminal.getvalue()
+    draw = progress.EpochBar.draw
+
+    def recorded(self, epoch, done, total, values):
+        seen.append((epoch, done, values))
+        draw(self, epoch, done, total, values)
+
+    monkeypatch.setattr(progress.EpochBar, 'draw', recorded)
+    fit(trainer_of(), callback.ProgressBar(interval=0), epochs=1, validation=DATA)
+    assert [done for _, done, _ in seen] == [0, 1, 2, 2]
+    assert seen[0][2] == 'compiling ...'
+    assert seen[2][2]['loss'] == seen[3][2]['loss']
+    assert ['validating' in values for _, _, values in seen] == [False, False, True, False]
+
+
+def test_an_interrupted_epoch_leaves_its_line(monkeypatch):
+    terminal = terminal_of(monkeypatch)
+
+    def broken():
+        yield DATA[0]
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        trainer_of().fit(broken(), callbacks=callback.ProgressBar(interval=0), progress=False)
+    (line,) = screen(terminal.getvalue())
+    assert line.startswith('epoch 0')
+    assert '1/? loss' in line
+
+
+def test_what_stands_for_stdout_need_only_write(monkeypatch):
+    class Plain:
+        def __init__(self):
+            self.text = ''
+
+        def write(self, text):
+            self.text += text
+
+    monkeypatch.setattr(sys, 'stdout', plain := Plain())
+    trainer_of().fit(DATA, epochs=2)
+    assert [line.split(':')[0] for line in plain.text.splitlines()] == ['epoch 0', 'epoch 1']
+
+
+def test_each_line_is_flushed(monkeypatch):
+    class Pipe(io.StringIO):
+        flushed = ()
+
+        def flush(self):
+            self.flushed = (*self.flushed, self.getvalue().count('\n'))
+
+    monkeypatch.setattr(sys, 'stdout', pipe := Pipe())
+    trainer_of().fit(DATA, epochs=3)
+    assert pipe.flushed == (1, 2, 3)
+
+
+def test_a_first_step_that_takes_long_is_told(capsys):
+    def slow():
+        while not capsys.readouterr().out:
+            time.sleep(0.01)
+        return iter(DATA)
+
+    trainer, lines = trainer_of(), callback.ProgressLines(patience=0)
+    told = []
+    trainer.fit(lambda epoch: slow() if not told else DATA, callbacks=lines, progress=False)
+    told.append(True)
+    capsys.readouterr()
+    trainer.fit(DATA, callbacks=lines, progress=False)
+    assert [line.split(':')[0] for line in capsys.readouterr().out.splitlines()] == ['epoch 1']
+    assert not [thread for thread in threading.enumerate() if isinstance(thread, threading.Timer)]
 
 
 def test_a_bar_without_rich_names_the_extra(monkeypatch):
