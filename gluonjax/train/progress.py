@@ -38,7 +38,7 @@ def as_text(values: Mapping[str, Any], width: float = float('inf')) -> str:
 
 
 _FIRST = 'loss', 'val_loss', VALIDATING
-_LAST = 'learning_rate', 'samples/s'
+_LAST = 'samples/s', 'learning_rate'
 
 
 def _rank(name: str, value: Any) -> int:
