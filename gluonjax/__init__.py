@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     )
     from gluonjax.block import Block, HybridBlock
     from gluonjax.decoding import generate
+    from gluonjax.io.programs import load_program
     from gluonjax.keys import seed
     from gluonjax.layer import Layer
     from gluonjax.param import Param
@@ -50,6 +51,7 @@ __all__ = [
     'generate',
     'init',
     'io',
+    'load_program',
     'loss',
     'lr_scheduler',
     'make_step',
@@ -73,6 +75,7 @@ _HOMES = {
     'Trainer': 'train.trainer',
     'callback': 'train.callback',
     'generate': 'decoding',
+    'load_program': 'io.programs',
     'make_step': 'train.step',
     'merge': 'tree',
     'seed': 'keys',

@@ -346,6 +346,7 @@ class Block(Observable, own=True):
 
     save_parameters: LazyMethod = LazyMethod('gluonjax.io.parameters', 'save_parameters')
     load_parameters: LazyMethod = LazyMethod('gluonjax.io.parameters', 'load_parameters')
+    save_program: LazyMethod = LazyMethod('gluonjax.io.programs', 'save_program')
 
     # Running.
 

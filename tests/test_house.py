@@ -201,6 +201,7 @@ def test_the_core_is_small():
 LAZY_METHODS = {
     ('Block', 'load_parameters'): 'io.parameters.load_parameters',
     ('Block', 'save_parameters'): 'io.parameters.save_parameters',
+    ('Block', 'save_program'): 'io.programs.save_program',
     ('Block', 'summary'): 'summary.of_network',
     ('Layer', 'summary'): 'summary.of_layer',
     ('ParameterDict', 'load'): 'io.parameters.load',

@@ -8,14 +8,13 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from jax.typing import DTypeLike
 
 from gluonjax import checks
 from gluonjax.block import Block
 from gluonjax.errors import ArgumentError, ParamsError
 from gluonjax.io import formats
 from gluonjax.io.old_names import match_old_names
-from gluonjax.io.reading import Path
+from gluonjax.io.reading import Path, to_device
 from gluonjax.layer import Layer, declarations_of, layers_of, walk
 from gluonjax.param import Param
 from gluonjax.parameter import LOCK, Parameter, ParameterDict, check_dtype, commit
@@ -23,7 +22,6 @@ from gluonjax.rnn.layers import RecurrentLayer
 from gluonjax.shapes import merge_shapes, shape_text
 from gluonjax.tree import nest
 
-_ALIGNMENT = 64  # of memory that JAX takes as it is
 _UNFUSED = re.compile(r'(.*\.)?_unfused\.(\d+)\.(?:([lr])_cell\.)?((?:i2h|h2h|h2r)_(?:weight|bias))')
 _PREFIX = re.compile('^(arg:|aux:)')
 
@@ -166,7 +164,7 @@ def _load(known: ParameterDict, loaded: dict[str, Any], filename: Path, ctx: Any
         for value in chosen.values():
             check_dtype(value.dtype)
     dtypes = {p: value.dtype if options.dtype_source == 'saved' else p.dtype for p, value in chosen.items()}
-    arrays = {p: _placed(value, dtypes[p], _placement(p) if ctx is None else ctx) for p, value in chosen.items()}
+    arrays = {p: to_device(value, dtypes[p], _placement(p) if ctx is None else ctx) for p, value in chosen.items()}
     for parameter, dtype in dtypes.items():
         if parameter.dtype != dtype:
             parameter.cast(dtype)
@@ -278,15 +276,3 @@ def _placement(parameter: Parameter) -> Any:
     """Where a value was put on purpose; None if it is on the default device."""
     value = parameter.current
     return value.sharding if value is not None and value.committed else None
-
-
-def _placed(value: Any, dtype: DTypeLike, placement: Any) -> jax.Array:
-    """The value as an array that nobody else has, copied once."""
-    dtype = jax.dtypes.canonicalize_dtype(dtype)
-    if isinstance(value, jax.Array):
-        return jax.device_put(value.astype(dtype), placement)
-    memory = np.empty(value.size * dtype.itemsize + _ALIGNMENT, 'uint8')
-    start = -memory.ctypes.data % _ALIGNMENT
-    copy = memory[start : start + value.size * dtype.itemsize].view(dtype).reshape(value.shape)
-    np.copyto(copy, value, casting='unsafe')
-    return jax.device_put(copy, placement)

@@ -8,12 +8,15 @@ import struct
 from collections.abc import Collection, Iterator
 from typing import Any, Self
 
+import jax
 import numpy as np
+from jax.typing import DTypeLike
 
 from gluonjax.errors import FileError
 
 Path = str | os.PathLike[str]
 
+_ALIGNMENT = 64  # of memory that JAX takes as it is
 _IS_PATH = re.compile(r'[/\\]|[A-Za-z]:[/\\]|(.*[/\\])?\.\.([/\\]|$)')
 
 
@@ -121,3 +124,15 @@ def check_name(path: Path, name: str, at: int, known: Collection[str]) -> None:
         raise file_error(path, f'the name {name!r} is there twice', at)
     if _IS_PATH.match(name) or '\0' in name:
         raise file_error(path, f'the name {name!r} is a path', at)
+
+
+def to_device(value: Any, dtype: DTypeLike, placement: Any = None) -> jax.Array:
+    """What was read as a JAX array of this dtype, copied once; placed on a device or by a sharding, if one is given."""
+    dtype = jax.dtypes.canonicalize_dtype(dtype)
+    if isinstance(value, jax.Array):
+        return jax.device_put(value.astype(dtype), placement)
+    memory = np.empty(value.size * dtype.itemsize + _ALIGNMENT, 'uint8')
+    start = -memory.ctypes.data % _ALIGNMENT
+    copy = memory[start : start + value.size * dtype.itemsize].view(dtype).reshape(value.shape)
+    np.copyto(copy, value, casting='unsafe')
+    return jax.device_put(copy, placement)

@@ -60,6 +60,13 @@ def load(path: Path) -> dict[str, np.ndarray]:
     >>> load(path)
     {'0.weight': array([[1., 1.]], dtype=float16), '1.weight': array([[1., 1.]], dtype=float16)}
     """
+    arrays, metadata = load_with_metadata(path)
+    tied = {also: arrays[name] for also, name in metadata.items() if name in arrays and also not in arrays}
+    return arrays | tied
+
+
+def load_with_metadata(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """As `load`, and what the file says beside its arrays; they are by one name each."""
     reader = Reader.of_file(path)
     (size,) = reader.unpack('<Q', 'the size of the header')
     if size > _MOST_BYTES:
@@ -69,15 +76,18 @@ def load(path: Path) -> dict[str, np.ndarray]:
     for name, entry in sorted(header.items(), key=lambda item: item[1]['data_offsets']):
         arrays[name] = _array(reader, 8 + size, name, entry)
     reader.expect_end()
-    arrays = {name: arrays[name] for name in header}  # in the order of the header
-    tied = {also: arrays[name] for also, name in metadata.items() if name in arrays and also not in arrays}
-    return arrays | tied
+    return {name: arrays[name] for name in header}, metadata  # in the order of the header
 
 
-def save(path: Path, arrays: Mapping[str, Any]) -> None:
+def save(path: Path, arrays: Mapping[str, Any], metadata: Mapping[str, str] | None = None) -> None:
     """Writes arrays by name; one and the same array under several names once.
 
     The file is there when it is whole, and not before.
+
+    Args:
+        path: where.
+        arrays: of NumPy or JAX.
+        metadata: what else the file is to say.
 
     Raises:
         DTypeError: for a dtype that the format does not have.
@@ -86,8 +96,8 @@ def save(path: Path, arrays: Mapping[str, Any]) -> None:
     names = {name: first.setdefault(id(array), name) for name, array in arrays.items()}
     kept = [name for name, kept in names.items() if name == kept]
     header, end = {}, 0
-    if tied := {name: kept for name, kept in names.items() if name != kept}:
-        header[_METADATA] = tied
+    if notes := {**(metadata or {}), **{name: kept for name, kept in names.items() if name != kept}}:
+        header[_METADATA] = notes
     for name in sorted(kept, key=lambda name: -arrays[name].dtype.itemsize):  # so that all are aligned
         start, end = end, end + arrays[name].size * arrays[name].dtype.itemsize
         dtype = _dtype_name(name, arrays[name])
