@@ -299,7 +299,7 @@ class Block(Observable, own=True):
             TieError: if `params=` ties a layer to one of another network.
         """
         self._check_ties()
-        self.collect_params().initialize(init, force_reinit=force_reinit, key=key, verbose=verbose)
+        self.collect_params().initialize(init, force_reinit=force_reinit, key=key, verbose=verbose, level=3)
 
     def _check_ties(self) -> None:
         """Refuses a network with a layer that `params=` ties to one that is in other networks alone."""

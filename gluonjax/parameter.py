@@ -255,7 +255,7 @@ class Parameter(Ref, Node):
         leaf = Leaf(last, (last,), self._shape, self.declared)
         init = init if init is None or isinstance(init, Mapping) else {'.*': init}
         alone = ParameterDict([(leaf, self)], Scope(self.token, frozenset()))
-        alone.initialize(init, force_reinit=force_reinit, key=key, verbose=verbose)
+        alone.initialize(init, force_reinit=force_reinit, key=key, verbose=verbose, level=3)
 
     def _last_name(self) -> str:
         return self._owners[0][1][-1] if self._owners else 'weight'
@@ -438,15 +438,15 @@ class ParameterDict(Mapping[str, Parameter]):
         return len(self._entries)
 
     def initialize(
-        self, init: Any = None, *, force_reinit: bool = False, key: Any = None, verbose: bool = False
+        self, init: Any = None, *, force_reinit: bool = False, key: Any = None, verbose: bool = False, level: int = 2
     ) -> None:
-        """As `Block.initialize`, for these parameters."""
+        """As `Block.initialize`, for these parameters; `level` is the stack level of its warning."""
         with LOCK:
             chosen = choose([leaf for leaf, _ in self._entries], init)
             wanted = [(leaf, p) for leaf, p in self._entries if force_reinit or self._may_initialize(p)]
             if not wanted and self._entries and all(parameter.current is not None for parameter in self.values()):
                 what = 'all parameters have values: initialize() changes none; force_reinit=True does'
-                warnings.warn(what, stacklevel=3)
+                warnings.warn(what, stacklevel=level)
             for leaf, _ in wanted:
                 refuse_traced(vars(chosen[leaf.name]), f'the initializer of {leaf.name!r} holds a traced value')
             if wanted:

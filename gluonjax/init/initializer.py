@@ -10,6 +10,7 @@ import numpy as np
 from jax.typing import ArrayLike, DTypeLike
 
 from gluonjax import checks
+from gluonjax.arrays import admit
 from gluonjax.config import Frozen, Registry
 from gluonjax.errors import ArgumentError, DTypeError, ShapeError
 from gluonjax.keys import as_key
@@ -110,17 +111,12 @@ class Initializer(Frozen):
 def _checked(initializer: Initializer, name: str, value: Any, shape: Shape, dtype: DTypeLike) -> jax.Array:
     """What an initializer's code returned, as an array of this shape and dtype."""
     try:
-        array = jnp.asarray(private_copy(value))
+        array = jnp.asarray(admit(value))
     except (TypeError, ValueError):
         raise DTypeError(f'{initializer!r} gave {name!r} no array of numbers', got=repr(value)) from None
     if array.shape != tuple(shape):
         raise ShapeError(f'{initializer!r} gave {name!r} another shape', expected=tuple(shape), got=array.shape)
     return as_dtype(array, dtype, f'{initializer!r} gave {name!r}')
-
-
-def private_copy(value: Any) -> Any:
-    """An array of NumPy copied, in the byte order of this machine: the caller may overwrite it."""
-    return np.array(value, value.dtype.newbyteorder('=')) if isinstance(value, np.ndarray) else value
 
 
 def as_dtype(array: jax.Array, dtype: DTypeLike, whose: str) -> jax.Array:
@@ -210,7 +206,7 @@ class Constant(Initializer):
     """
 
     def __init__(self, value: ArrayLike | Sequence[Any] = 0.0) -> None:
-        self.value: Any = private_copy(value)
+        self.value: Any = admit(value, 'the constant')
 
     def distribution(self, shape: Shape) -> Distribution | None:
         real = isinstance(self.value, int | float | np.integer | np.floating)

@@ -10,6 +10,7 @@ import numpy as np
 from jax.typing import ArrayLike, DTypeLike
 
 from gluonjax import checks
+from gluonjax.arrays import admit
 from gluonjax.errors import ArgumentError, ParamsError, PatternError, ShapeError
 from gluonjax.init.initializer import (
     Initializer,
@@ -19,7 +20,6 @@ from gluonjax.init.initializer import (
     as_dtype,
     check_axes,
     create,
-    private_copy,
     register,
 )
 from gluonjax.sampler import Distribution
@@ -128,7 +128,7 @@ class Load(Initializer):
         if not isinstance(param, Mapping):
             raise ArgumentError('Load takes a dict of arrays by name', got=repr(param))
         self.param: dict[str, Any] = {
-            re.sub('^(arg|aux):', '', name): private_copy(value) for name, value in param.items()
+            re.sub('^(arg|aux):', '', name): admit(value, name) for name, value in param.items()
         }
         self.default_init: Initializer | None = None if default_init is None else create(default_init)
         self.verbose: bool = verbose

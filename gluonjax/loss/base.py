@@ -10,6 +10,7 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from gluonjax import checks
+from gluonjax.arrays import admit
 from gluonjax.config import Frozen
 from gluonjax.errors import ArgumentError, DataError, DTypeError, GluonError
 from gluonjax.loss.inputs import axis_of, broadcast
@@ -137,7 +138,7 @@ class Loss(Frozen):
 
 
 def _array(x: Any) -> Any:
-    return None if x is None else jnp.asarray(x)
+    return None if x is None else jnp.asarray(admit(x))
 
 
 def _wide(array: Array | None) -> Array | None:

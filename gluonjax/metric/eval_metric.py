@@ -8,6 +8,7 @@ import jax
 from jax.core import Tracer
 from jax.typing import ArrayLike
 
+from gluonjax.arrays import admit
 from gluonjax.config import Configured, Registry
 from gluonjax.errors import TransformationError
 from gluonjax.metric.pure import PureMetric, Selected, as_list, selected
@@ -160,6 +161,7 @@ class DeviceMetric(EvalMetric):
             ShapeError: for shapes that do not fit, or lists of unequal lengths; nothing is taken in.
             TransformationError: inside a transformation, where `pure.update` is the way.
         """
+        labels, preds, mask = admit((labels, preds, mask))  # reading them is not waited for
         if isinstance(labels, Mapping) or isinstance(preds, Mapping):
             labels, preds = self._selected(labels, preds)
         pure = self._pure.for_batch(labels, preds)

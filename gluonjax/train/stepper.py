@@ -352,6 +352,7 @@ class Stepper:
     @state.setter
     def state(self, state: TrainState) -> None:
         with LOCK:
+            state = admit(state, 'state')
             self.net.params = state.params
             self.go_on_from(state._replace(params={}, totals=Totals.zero() if state.totals is None else state.totals))
 

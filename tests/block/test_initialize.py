@@ -89,6 +89,14 @@ def test_a_second_initialize_leaves_values_and_force_reinit_does_not():
     assert not net[0].bias.data().any()  # it has its own initializer
 
 
+def test_a_second_initialize_is_warned_of_where_it_was_written():
+    net = ready(4)
+    for again in (net.initialize, net.collect_params().initialize, net[0].initialize, net[0].weight.initialize):
+        with pytest.warns(UserWarning, match='all parameters have values') as caught:
+            again()
+        assert caught[0].filename == __file__
+
+
 def test_the_last_initialization_of_a_scope_stands():
     net = mlp(4)
     net.initialize(init.Constant(1))

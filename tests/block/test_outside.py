@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gluonjax import Block, errors, nn
+import gluonjax
+from gluonjax import Block, errors, init, loss, metric, nn
 from gluonjax.arrays import admit
 
 X = np.linspace(-1, 1, 12, dtype='float32').reshape(4, 3)
@@ -185,3 +186,56 @@ def test_a_summary_of_an_initialized_network_needs_no_inputs(capsys):
     deferred = nn.Sequential(nn.Dense(4))
     with pytest.raises(errors.ShapeError, match='still unknown'):
         deferred.summary()
+
+
+def aligned(*shape):
+    """Memory that JAX on CPU takes as it is, without a copy."""
+    memory = np.zeros(np.prod(shape) + 16, 'float32')
+    return memory[-memory.ctypes.data % 64 // 4 :][: np.prod(shape)].reshape(shape)
+
+
+INITIALIZERS = [
+    init.Constant,
+    lambda buffer: init.Load({'0.weight': buffer}),
+    lambda buffer: {'.*': init.Constant(buffer)},
+    lambda buffer: lambda key, shape, dtype: buffer,
+]
+
+
+@pytest.mark.parametrize(
+    ('initializer', 'units'), [*((of, 256) for of in INITIALIZERS), *((of, None) for of in INITIALIZERS[:3])]
+)
+def test_initializers_keep_nothing_of_the_callers_memory(initializer, units):
+    net, buffer = nn.Sequential(nn.Dense(256, use_bias=False, in_units=units)), aligned(256, 256)
+    buffer[:] = 1.5
+    net.initialize(initializer(buffer))
+    buffer[:] = 9
+    net(np.ones((1, 256), 'float32'))
+    assert (np.asarray(net[0].weight) == 1.5).all()
+
+
+def test_an_assigned_state_keeps_nothing_of_the_callers_memory():
+    def trainer():
+        return gluonjax.Trainer(network(), loss.L2Loss(), 'sgd', {'momentum': 0.9}, key=0)
+
+    first, second = trainer(), trainer()
+    first.step(X, X[:, :2])
+    state = jax.tree.map(lambda a: a if jnp.issubdtype(a.dtype, jax.dtypes.prng_key) else np.array(a), first.state)
+    second.state = state
+    jax.tree.map(lambda a: a.fill(9) if isinstance(a, np.ndarray) and a.ndim else None, state)
+    np.testing.assert_array_equal(first.step(X, X[:, :2]), second.step(X, X[:, :2]))
+    jax.tree.map(np.testing.assert_array_equal, first.net.params, second.net.params)
+
+
+def test_losses_and_metrics_may_be_read_after_the_caller_wrote_again():
+    pred, label = aligned(100_000, 8), aligned(100_000, 8)
+    losses, metrics = [], []
+    for i in range(20):
+        pred[:], label[:] = i, 0
+        metrics.append(metric.MSE())
+        metrics[-1].update(label, pred)
+        losses.append(loss.L2Loss()(pred, label))
+        pred[:] = label[:] = np.nan
+    for i in range(20):
+        assert (losses[i] == i * i / 2).all()
+        np.testing.assert_allclose(metrics[i].get()[1], i * i, rtol=1e-5)
