@@ -18,6 +18,7 @@ import numpy as np
 
 from gluonjax.errors import ArgumentError, FileError, MissingExtraError, ShapeError
 from gluonjax.io.reading import Path
+from gluonjax.io.writing import Progress
 from gluonjax.tree import flatten, nest
 
 EXTENSION = '.orbax'
@@ -41,8 +42,13 @@ def orbax() -> Any:
     return orbax.checkpoint
 
 
-def save(path: Path, arrays: Mapping[str, Any]) -> None:
+def save(path: Path, arrays: Mapping[str, Any], progress: Progress | None = None) -> None:
     """Writes arrays by name into a folder, which is there when it is whole, and not before.
+
+    Args:
+        path: where.
+        arrays: of NumPy or JAX.
+        progress: is told how many bytes there are, when all are written.
 
     Raises:
         ArgumentError: if there is a folder that holds something else.
@@ -59,6 +65,8 @@ def save(path: Path, arrays: Mapping[str, Any]) -> None:
         raise ShapeError(f'orbax writes no arrays without numbers: {empty}', remedy='a file that ends in .safetensors')
     with ONE_AT_A_TIME, _replacing(path) as place, module.Checkpointer(module.PyTreeCheckpointHandler()) as writer:
         writer.save(place, args=module.args.PyTreeSave(nest(kept)), force=True)
+    if progress:
+        progress(sum(array.nbytes for array in kept.values()))
 
 
 def load(path: Path, shardings: Mapping[str, Any] | None = None) -> dict[str, Any]:

@@ -6,17 +6,23 @@ from typing import Any
 
 from gluonjax.io import folders, mxnet_params, npz, safetensors
 from gluonjax.io.reading import Path
+from gluonjax.io.writing import Progress
 
 _OTHERS: dict[str, Any] = {'.safetensors': safetensors, '.npz': npz, folders.EXTENSION: folders}
-_START = 8  # bytes that tell what a file is
+_START = 9  # bytes that tell what a file is
 
 
-def save(path: Path, arrays: Mapping[str, Any]) -> None:
+def save(path: Path, arrays: Mapping[str, Any], progress: Progress | None = None) -> None:
     """Writes arrays by name, in the format of the extension.
 
     `.safetensors` and `.npz` are those formats; `.orbax`, or a folder that is there, is one of orbax's; and every other
     file is one of MXNet's, as Gluon's are. It is there when it is whole, and not before. One array under several names
     is written once where the format can say so.
+
+    Args:
+        path: where.
+        arrays: of NumPy or JAX.
+        progress: is told of each array how many bytes it has, when it is written.
 
     Raises:
         DTypeError: for a dtype that the format does not have.
@@ -27,7 +33,8 @@ def save(path: Path, arrays: Mapping[str, Any]) -> None:
     >>> load(path)
     {'0.weight': array([1., 1.], dtype=float32)}
     """
-    (folders if os.path.isdir(path) else _OTHERS.get(_extension(path), mxnet_params)).save(path, arrays)
+    module = folders if os.path.isdir(path) else _OTHERS.get(_extension(path), mxnet_params)
+    module.save(path, arrays, progress=progress)
 
 
 def load(path: Path, shardings: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -46,8 +53,9 @@ def load(path: Path, shardings: Mapping[str, Any] | None = None) -> dict[str, An
         start = file.read(_START)
     if start[:4] in npz.MAGICS:
         return npz.load(path)
-    is_safetensors = start != mxnet_params.MAGIC and _extension(path) == '.safetensors'
-    return (safetensors if is_safetensors else mxnet_params).load(path)
+    is_mxnets = start.startswith(mxnet_params.MAGIC)
+    is_safetensors = start.endswith(b'{') or _extension(path) == '.safetensors'
+    return (safetensors if is_safetensors and not is_mxnets else mxnet_params).load(path)
 
 
 def is_mxnet(path: Path) -> bool:

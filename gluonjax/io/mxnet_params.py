@@ -27,7 +27,7 @@ import numpy as np
 from gluonjax.errors import DTypeError
 from gluonjax.io.reading import Path, Reader
 from gluonjax.io.sparse import from_csr, from_rows
-from gluonjax.io.writing import replacing, write_all
+from gluonjax.io.writing import Progress, replacing, write_all
 
 MAGIC = struct.pack('<Q', 0x112)
 _V1, _V2, _V3 = 0xF993FAC8, 0xF993FAC9, 0xF993FACA
@@ -74,7 +74,12 @@ def parse(reader: Reader) -> dict[str, np.ndarray]:
     return dict(zip(names or map(str, range(len(arrays))), arrays, strict=True))
 
 
-def save(path: Path, arrays: Mapping[str, Any] | Sequence[Any], np_shape: bool = False) -> None:
+def save(
+    path: Path,
+    arrays: Mapping[str, Any] | Sequence[Any],
+    np_shape: bool = False,
+    progress: Progress | None = None,
+) -> None:
     """Writes arrays with names, or a list without; the same bytes as MXNet's `nd.save`.
 
     The file is there when it is whole, and not before.
@@ -84,6 +89,7 @@ def save(path: Path, arrays: Mapping[str, Any] | Sequence[Any], np_shape: bool =
         arrays: of NumPy or JAX.
         np_shape: write version 3, as `mx.npx.save` does, and not version 2, which every MXNet since 1.0 reads. If an
             array is a scalar or has no numbers, version 3 is written in any case.
+        progress: is told of each array how many bytes it has, when it is written.
 
     Raises:
         DTypeError: for a dtype that MXNet does not have.
@@ -93,7 +99,7 @@ def save(path: Path, arrays: Mapping[str, Any] | Sequence[Any], np_shape: bool =
     needs_v3 = np_shape or any(0 in (np.ndim(value), *np.shape(value)) for value in values)
     flags = [_flag(name, value) for name, value in zip(names or range(len(values)), values, strict=True)]
     with replacing(path) as file:
-        write_all(file, _chunks(names, values, flags, _V3 if needs_v3 else _V2))
+        write_all(file, _chunks(names, values, flags, _V3 if needs_v3 else _V2), progress)
 
 
 def _chunks(names: Sequence[str], values: Sequence[Any], flags: Sequence[int], version: int) -> Iterator[Any]:

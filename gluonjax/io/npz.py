@@ -12,7 +12,7 @@ import numpy as np
 
 from gluonjax.io.reading import Path, check_name, file_error
 from gluonjax.io.sparse import from_csr, from_rows
-from gluonjax.io.writing import replacing
+from gluonjax.io.writing import Progress, replacing
 
 MAGICS = (b'PK\x03\x04', b'PK\x05\x06')  # the second of an empty archive
 _EXPANSION = 1100  # of compressed data, at most
@@ -47,12 +47,20 @@ def load(path: Path) -> dict[str, np.ndarray]:
     return _with_dense(path, arrays)
 
 
-def save(path: Path, arrays: Mapping[str, Any]) -> None:
-    """Writes arrays by name, uncompressed. The file is there when it is whole, and not before."""
+def save(path: Path, arrays: Mapping[str, Any], progress: Progress | None = None) -> None:
+    """Writes arrays by name, uncompressed. The file is there when it is whole, and not before.
+
+    Args:
+        path: where.
+        arrays: of NumPy or JAX.
+        progress: is told of each array how many bytes it has, when it is written.
+    """
     with replacing(path) as file, zipfile.ZipFile(file, 'w', zipfile.ZIP_STORED, allowZip64=True) as archive:
         for name, array in arrays.items():
             with archive.open(zipfile.ZipInfo(f'{name}.npy'), 'w', force_zip64=True) as member:
                 np.lib.format.write_array(member, np.asarray(array), allow_pickle=False)
+            if progress:
+                progress(array.nbytes)
 
 
 def _array(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:

@@ -20,7 +20,7 @@ import numpy as np
 
 from gluonjax.errors import DTypeError, FileError
 from gluonjax.io.reading import Path, Reader, check_name
-from gluonjax.io.writing import replacing, write_all
+from gluonjax.io.writing import Progress, replacing, write_all
 
 _DTYPES = {
     'BOOL': 'bool',
@@ -79,7 +79,12 @@ def load_with_metadata(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str
     return {name: arrays[name] for name in header}, metadata  # in the order of the header
 
 
-def save(path: Path, arrays: Mapping[str, Any], metadata: Mapping[str, str] | None = None) -> None:
+def save(
+    path: Path,
+    arrays: Mapping[str, Any],
+    metadata: Mapping[str, str] | None = None,
+    progress: Progress | None = None,
+) -> None:
     """Writes arrays by name; one and the same array under several names once.
 
     The file is there when it is whole, and not before.
@@ -88,6 +93,7 @@ def save(path: Path, arrays: Mapping[str, Any], metadata: Mapping[str, str] | No
         path: where.
         arrays: of NumPy or JAX.
         metadata: what else the file is to say.
+        progress: is told of each array how many bytes it has, when it is written.
 
     Raises:
         DTypeError: for a dtype that the format does not have.
@@ -106,7 +112,7 @@ def save(path: Path, arrays: Mapping[str, Any], metadata: Mapping[str, str] | No
     text += b' ' * (-len(text) % _ALIGNMENT)
     with replacing(path) as file:
         write_all(file, [struct.pack('<Q', len(text)), text])
-        write_all(file, (arrays[name] for name in header if name != _METADATA))
+        write_all(file, (arrays[name] for name in header if name != _METADATA), progress)
 
 
 def _dtype_name(name: str, array: Any) -> str:

@@ -4,7 +4,7 @@ import contextlib
 import os
 import pathlib
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -25,10 +25,19 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         unfinished.unlink(missing_ok=True)
 
 
-def write_all(file: BinaryIO, chunks: Iterable[Any]) -> None:
+Progress = Callable[[int], None]  # is told of each array how many bytes it has, when it is written
+
+
+def write_all(file: BinaryIO, chunks: Iterable[Any], progress: Progress | None = None) -> None:
     """Writes bytes and the numbers of arrays, in little-endian order; one after the other is on the host."""
     for chunk in chunks:
-        file.write(chunk if isinstance(chunk, bytes) else _bytes_of(np.asarray(chunk)))
+        if isinstance(chunk, bytes):
+            file.write(chunk)
+        else:
+            numbers = _bytes_of(np.asarray(chunk))
+            file.write(numbers)
+            if progress:
+                progress(numbers.nbytes)
 
 
 def _bytes_of(array: np.ndarray) -> memoryview:
