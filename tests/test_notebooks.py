@@ -34,7 +34,8 @@ SHORTENED = {
     'initialization': {'length=1000': 'length=20'},
     'language_model': {
         'EPOCHS, STEPS = 64, 16, 8, 40': 'EPOCHS, STEPS = 64, 16, 3, 5',
-        "expression '), 400": "expression '), 40",
+        'range(11)': 'range(2)',
+        '11 * part': 'part',
     },
     'lenet': {'epochs=40': 'epochs=6'},
     'training': {'EPOCHS, BATCH = 20': 'EPOCHS, BATCH = 5'},
