@@ -155,7 +155,7 @@ class Registry(Generic[_Base]):
 
         return decorate
 
-    def create(self, name: str, *args: Any, **kwargs: Any) -> _Base:
+    def create(self, name: str, /, *args: Any, **kwargs: Any) -> _Base:
         """An object of the class with this name.
 
         Raises:

@@ -11,8 +11,9 @@
 
 Where this differs from MXNet on purpose: a batch without valid samples is no batch, and of nothing comes nan; shapes
 that NumPy would only broadcast are refused; invalid labels are an error in `get`, as an update does not wait to look at
-them (MXNet's `CrossEntropy` takes -1 for the last class, its `Perplexity` clips); sums of half precision are
-kept in float32. `BinaryAccuracy`, `Fbeta` and the arguments that come last in `F1`, `CrossEntropy`, `MAE`, `MSE`,
+them (MXNet's `CrossEntropy` takes -1 for the last class, its `Perplexity` clips); sums of half precision are kept in
+float32; `num_inst` of `PCC` and of `PearsonCorrelation(average='micro')` counts samples, not updates. `BinaryAccuracy`,
+`Fbeta` and the arguments that come last in `F1`, `CrossEntropy`, `NegativeLogLikelihood`, `Perplexity`, `MAE`, `MSE`,
 `RMSE` and `PCC` are not in MXNet 1.9.1; where Gluon 2 has them, the names are its. The dummies `Torch` and `Caffe` are
 not here: they are `Loss`.
 """

@@ -102,7 +102,7 @@ class TopKAccuracy(DeviceMetric):
 
     Args:
         top_k: how many, at least 2.
-        name, output_names, label_names: see `EvalMetric`; `_k` is appended to the name.
+        name, output_names, label_names: see `EvalMetric`; `_k` is appended to a name that does not end so.
 
     Raises:
         ArgumentError: if `top_k` is less than 2.
@@ -120,7 +120,8 @@ class TopKAccuracy(DeviceMetric):
         if top_k == 1:
             raise ArgumentError('top_k must be an int >= 2, got 1', remedy='use Accuracy')
         self.top_k: int = checks.size('top_k', top_k, least=2)
-        super().__init__(_AmongTop(self.top_k), f'{name}_{top_k}', output_names, label_names)
+        name = f'{name.removesuffix(f"_{top_k}")}_{top_k}'
+        super().__init__(_AmongTop(self.top_k), name, output_names, label_names)
 
 
 def _exceeds(label: Any, pred: jax.Array, threshold: float | tuple[float, ...]) -> jax.Array:

@@ -1,14 +1,14 @@
 """Metrics of metrics, metrics of functions, and `create`."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy
 from jax.typing import ArrayLike
 
 from gluonjax.errors import ArgumentError
-from gluonjax.metric.eval_metric import METRICS, EvalMetric, Names, alias, register
-from gluonjax.metric.pure import Composite, pairs
+from gluonjax.metric.eval_metric import METRICS, EvalMetric, Names, alias, as_names, register
+from gluonjax.metric.pure import Composite, PureMetric, Selected, pairs
 
 
 @register
@@ -38,11 +38,6 @@ class CompositeEvalMetric(EvalMetric):
         self.metrics: list[Any] = [create(metric) for metric in metrics or ()]
         super().__init__(name, output_names, label_names)
 
-    def take(self, pure: Any, state: Any) -> None:
-        """As `DeviceMetric.take`, each of the metrics."""
-        for metric, each, its_state in zip(self.metrics, pure.of, state, strict=True):
-            metric.take(each, its_state)
-
     def add(self, metric: Any) -> None:
         """Appends what `create` makes of `metric`."""
         self.metrics.append(create(metric))
@@ -53,10 +48,21 @@ class CompositeEvalMetric(EvalMetric):
             raise ArgumentError('there is no such metric', expected=f'below {len(self.metrics)}', got=index)
         return self.metrics[index]
 
+    def get_config(self) -> dict[str, Any]:
+        return super().get_config() | {'metrics': [metric.get_config() for metric in self.metrics]}
+
     @property
     def pure(self) -> Composite:
         """The pure metrics as one; states and values are tuples."""
-        return Composite(tuple(metric.pure for metric in self.metrics))
+        return Composite(tuple(self._among(metric.pure) for metric in self.metrics))
+
+    def _among(self, pure: PureMetric) -> PureMetric:
+        """A metric that looks at the labels and outputs of the composite, if it has no names of its own."""
+        if isinstance(pure, Composite):
+            return Composite(tuple(map(self._among, pure.of)))
+        if isinstance(pure, Selected) or (self.label_names is None and self.output_names is None):
+            return pure
+        return Selected(pure, as_names(self.label_names), as_names(self.output_names))
 
     @property
     def state(self) -> tuple[Any, ...]:
@@ -93,7 +99,7 @@ class CompositeEvalMetric(EvalMetric):
         return _unzipped(pair for metric in self.metrics for pair in metric.get_global_name_value())
 
 
-def _among(arrays: Mapping[str, Any], names: Sequence[str] | None) -> dict[str, Any]:
+def _among(arrays: Mapping[str, Any], names: Names) -> dict[str, Any]:
     return {name: array for name, array in arrays.items() if names is None or name in names}
 
 
@@ -159,11 +165,41 @@ def np(numpy_feval: Callable[..., Any], name: str | None = None, allow_extra_out
     return CustomMetric(numpy_feval, name, allow_extra_outputs)
 
 
+def parts_of(metrics: Any) -> dict[str, tuple[EvalMetric | PureMetric, PureMetric]]:
+    """Name -> metric and its pure form, for one or several metrics; of composite ones, those in them.
+
+    Args:
+        metrics: what `create` takes, or pure metrics: one, or a list.
+
+    Raises:
+        ArgumentError: for something that is no metric, or two of the same name.
+    """
+    found: dict[str, tuple[EvalMetric | PureMetric, PureMetric]] = {}
+    for given in metrics if isinstance(metrics, list | tuple) else [metrics]:
+        metric = create(given) if isinstance(given, str | Mapping | list | tuple) else given
+        if not isinstance(metric, EvalMetric | PureMetric):
+            raise ArgumentError('this is no metric', expected='one of gluonjax.metric, or its name', got=repr(metric))
+        for name, part, pure in _parts(metric, metric.pure if isinstance(metric, EvalMetric) else metric):
+            if name in found or name == 'loss':
+                what = f'two metrics are called {name!r}' if name in found else "'loss' is the loss of the training"
+                raise ArgumentError(what, remedy='give one of them another name=')
+            found[name] = part, pure
+    return found
+
+
+def _parts(metric: EvalMetric | PureMetric, pure: Any) -> Iterator[tuple[str, EvalMetric | PureMetric, PureMetric]]:
+    if isinstance(metric, CompositeEvalMetric):
+        for part, its_pure in zip(metric.metrics, pure.of, strict=True):
+            yield from _parts(part, its_pure)
+    else:
+        yield metric.name if isinstance(metric, EvalMetric) else type(metric).__name__.lower(), metric, pure
+
+
 def create(metric: Any, *args: Any, **kwargs: Any) -> Any:
     """A metric from its name, from a function of NumPy arrays, or from a list of what this function takes.
 
     Args:
-        metric: a name in any case, a function, a metric (given back as it is), or a list.
+        metric: a name in any case, a function, a metric (given back as it is), what its `get_config` gave, or a list.
         args, kwargs: for the metric's constructor.
 
     Raises:
@@ -176,6 +212,8 @@ def create(metric: Any, *args: Any, **kwargs: Any) -> Any:
     """
     if isinstance(metric, str):
         return METRICS.create(metric, *args, **kwargs)
+    if isinstance(metric, Mapping) and 'metric' in metric:
+        return METRICS.create(metric['metric'], *args, **{k: v for k, v in metric.items() if k != 'metric'}, **kwargs)
     if isinstance(metric, list | tuple):
         return CompositeEvalMetric([create(one, *args, **kwargs) for one in metric])
     if isinstance(metric, EvalMetric):

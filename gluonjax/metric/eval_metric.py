@@ -1,6 +1,7 @@
 """EvalMetric, what MXNet's metrics are: they hold what they have seen."""
 
 import functools
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -10,11 +11,14 @@ from jax.typing import ArrayLike
 
 from gluonjax.arrays import admit
 from gluonjax.config import Configured, Registry
-from gluonjax.errors import TransformationError
-from gluonjax.metric.pure import PureMetric, Selected, as_list, selected
+from gluonjax.errors import ArgumentError, TransformationError
+from gluonjax.metric.pure import PureMetric, Selected, aligned, selected
 
 _Class = TypeVar('_Class', bound=type)
-Names = Sequence[str] | None
+Names = Sequence[str | int] | None  # of a dict, or fields of a NamedTuple; positions in a tuple; None for all
+
+
+_OF_ALL = ('name', 'output_names', 'label_names')  # arguments of every metric
 
 
 class EvalMetric(Configured):
@@ -25,8 +29,9 @@ class EvalMetric(Configured):
 
     Args:
         name: what `get` calls it.
-        output_names: which predictions are taken of a dict of them; None for all.
-        label_names: which labels are taken of a dict of them; None for all.
+        output_names: which predictions are taken of several: names in a dict or NamedTuple, or positions in a tuple;
+            None for all.
+        label_names: which labels are taken of several; None for all.
 
     >>> class Bias(EvalMetric):
     ...     def update(self, labels, preds):
@@ -47,6 +52,24 @@ class EvalMetric(Configured):
         self.label_names: Names = label_names
         self.reset()
 
+    def get_config(self) -> dict[str, Any]:
+        """What `create` makes an equal metric of, as JSON can hold it: its class, names and other arguments.
+
+        Raises:
+            ArgumentError: for a metric of a function.
+
+        >>> from gluonjax import metric
+        >>> metric.Accuracy(axis=-1).get_config()
+        {'axis': -1, 'metric': 'Accuracy', 'name': 'accuracy', 'output_names': None, 'label_names': None}
+        """
+        names = [name for name in inspect.signature(type(self)).parameters if name not in _OF_ALL]
+        own = {name: getattr(self, name) for name in names}
+        if functions := [name for name, value in own.items() if callable(value)]:
+            raise ArgumentError(
+                f'{self.name!r} has no configuration: it runs a function of Python', got=repr(own[functions[0]])
+            )
+        return own | {'metric': type(self).__name__} | {name: getattr(self, name) for name in _OF_ALL}
+
     @property
     def pure(self) -> PureMetric:
         """The stateless metric that this one runs: pure `init`, `update`, `merge` and `compute`.
@@ -66,13 +89,16 @@ class EvalMetric(Configured):
         raise NotImplementedError(f'{type(self).__name__}.update')
 
     def update_dict(self, label: Mapping[str, Any], pred: Mapping[str, Any]) -> None:
-        """Takes in labels and predictions by name: those of `label_names` and `output_names`."""
+        """Takes in labels and predictions by name: those of `label_names` and `output_names`.
+
+        Without these names, labels go with the predictions of the same names, if they have the same, else in turn.
+        """
         self.update(*self._selected(label, pred))
 
     def _selected(self, labels: Any, preds: Any) -> tuple[Any, Any]:
         """The labels and predictions of `label_names` and `output_names`, in lists."""
         labels = selected('label_names', labels, self.label_names)
-        return as_list(labels), as_list(selected('output_names', preds, self.output_names))
+        return aligned(labels, selected('output_names', preds, self.output_names))
 
     def reset(self) -> None:
         """Forgets everything."""
@@ -114,8 +140,9 @@ class DeviceMetric(EvalMetric):
     Args:
         pure: what it computes.
         name: what `get` calls it.
-        output_names: which predictions are taken of a dict of them; None for all.
-        label_names: which labels are taken of a dict of them; None for all.
+        output_names: which predictions are taken of several: names in a dict or NamedTuple, or positions in a tuple;
+            None for all.
+        label_names: which labels are taken of several; None for all.
     """
 
     def __init__(
@@ -132,8 +159,7 @@ class DeviceMetric(EvalMetric):
     def pure(self) -> PureMetric:
         if self.label_names is None and self.output_names is None:
             return self._pure
-        names = (None if names is None else tuple(names) for names in (self.label_names, self.output_names))
-        return Selected(self._pure, *names)
+        return Selected(self._pure, as_names(self.label_names), as_names(self.output_names))
 
     @property
     def state(self) -> Any:
@@ -149,6 +175,16 @@ class DeviceMetric(EvalMetric):
             )
         self._state = state
 
+    @property
+    def num_inst(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """How many samples `get` tells of, or batches in a mean over batches, as MXNet counts. It waits for them."""
+        return 0 if self._state is None else self._pure.sum_and_count(self._state)[1]
+
+    @property
+    def sum_metric(self) -> Any:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """What `num_inst` divides, for a mean; for other metrics their value times `num_inst`, as in MXNet."""
+        return 0.0 if self._state is None else self._pure.sum_and_count(self._state)[0]
+
     def update(self, labels: Any, preds: Any, mask: ArrayLike | None = None) -> None:
         """Takes labels and predictions in, in one compiled program, without waiting for them.
 
@@ -162,7 +198,7 @@ class DeviceMetric(EvalMetric):
             TransformationError: inside a transformation, where `pure.update` is the way.
         """
         labels, preds, mask = admit((labels, preds, mask))  # reading them is not waited for
-        if isinstance(labels, Mapping) or isinstance(preds, Mapping):
+        if any(isinstance(arrays, Mapping | tuple) for arrays in (labels, preds)):
             labels, preds = self._selected(labels, preds)
         pure = self._pure.for_batch(labels, preds)
         state = pure.init() if self._state is None else self._state
@@ -197,6 +233,11 @@ class DeviceMetric(EvalMetric):
     def _whole(self) -> Any:
         seen = [state for state in (self._past, self._state) if state is not None]
         return self._pure.merge(*seen) if len(seen) == 2 else next(iter(seen), None)
+
+
+def as_names(names: Names) -> tuple[str | int, ...] | None:
+    """Names of labels or outputs as a pure metric has them."""
+    return None if names is None else tuple(names)
 
 
 @functools.partial(jax.jit, static_argnums=0)

@@ -11,7 +11,7 @@ from jax.typing import ArrayLike
 from gluonjax import checks
 from gluonjax.metric import double_float
 from gluonjax.metric.eval_metric import DeviceMetric, Names, alias, register
-from gluonjax.metric.pure import Mean, Shapes, State, Sums, ratio, rows
+from gluonjax.metric.pure import Mean, Shapes, State, Sums, as_list, ratio, rows
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,12 +102,13 @@ class CrossEntropy(DeviceMetric):
 
 @register
 @alias('nll_loss')
-class NegativeLogLikelihood(DeviceMetric):
+class NegativeLogLikelihood(CrossEntropy):
     """`CrossEntropy` under another name: MXNet's `NegativeLogLikelihood`.
 
     Args:
         eps: keeps the logarithm finite where the probability is 0.
         name, output_names, label_names: see `EvalMetric`.
+        ignore_label, axis, from_logits: see `CrossEntropy`.
 
     Raises:
         ShapeError: in `update`, for shapes that do not fit.
@@ -120,10 +121,16 @@ class NegativeLogLikelihood(DeviceMetric):
     """
 
     def __init__(
-        self, eps: float = 1e-12, name: str = 'nll-loss', output_names: Names = None, label_names: Names = None
+        self,
+        eps: float = 1e-12,
+        name: str = 'nll-loss',
+        output_names: Names = None,
+        label_names: Names = None,
+        ignore_label: int | None = None,
+        axis: int = -1,
+        from_logits: bool = False,
     ) -> None:
-        self.eps: float = eps
-        super().__init__(_Surprise(float(eps)), name, output_names, label_names)
+        super().__init__(eps, name, output_names, label_names, ignore_label, axis, from_logits)
 
 
 @register
@@ -134,6 +141,8 @@ class Perplexity(DeviceMetric):
         ignore_label: a label that is left out; None: none is.
         axis: the axis of classes.
         name, output_names, label_names: see `EvalMetric`.
+        from_logits: whether predictions are logits, as a network that is trained with `SoftmaxCrossEntropyLoss` gives
+            them; softmax makes probabilities of them, and no floor is needed.
 
     Raises:
         ShapeError: in `update`, for shapes that do not fit.
@@ -147,15 +156,17 @@ class Perplexity(DeviceMetric):
 
     def __init__(
         self,
-        ignore_label: int | None,
+        ignore_label: int | None = None,
         axis: int = -1,
         name: str = 'perplexity',
         output_names: Names = None,
         label_names: Names = None,
+        from_logits: bool = False,
     ) -> None:
         self.ignore_label: int | None = ignore_label
         self.axis: int = axis
-        surprise = _Surprise(0.0, 1e-10, _ignored(ignore_label), axis, exponential=True)
+        self.from_logits: bool = from_logits
+        surprise = _Surprise(0.0, 1e-10, _ignored(ignore_label), axis, bool(from_logits), exponential=True)
         super().__init__(surprise, name, output_names, label_names)
 
 
@@ -164,7 +175,7 @@ class _Predictions(Mean):
     """The mean of the predictions; there are no labels."""
 
     def update(self, state: State, labels: Any, preds: Any, mask: ArrayLike | None = None) -> State:
-        preds = list(preds) if isinstance(preds, list | tuple) else [preds]
+        preds = as_list(preds)
         return super().update(state, [None] * len(preds), preds, mask)
 
     def values(self, label: Any, pred: jax.Array) -> jax.Array:

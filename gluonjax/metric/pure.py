@@ -131,6 +131,14 @@ class PureMetric(Configured):
             value = self.score(numbers, np)
         return value.item() if np.ndim(value) == 0 else value
 
+    def sum_and_count(self, state: State) -> tuple[Any, int]:
+        """What has a quotient that is the value, and the number of samples that were seen; finished as `result`."""
+        numbers = {name: double_float.value(np.asarray(pair)) for name, pair in jax.device_get(state).items()}
+        total, count = numbers.get('sum', numbers.get('score')), int(numbers['seen'])
+        if total is None:
+            total = np.multiply(self.result(state), count) if count else 0.0
+        return np.asarray(total).tolist(), count
+
 
 @dataclasses.dataclass(frozen=True)
 class Mean(PureMetric):
@@ -213,8 +221,8 @@ class Selected(PureMetric):
     """Another metric of some of the labels and predictions, which are dicts, by their names; None for all."""
 
     of: PureMetric
-    label_names: tuple[str, ...] | None
-    output_names: tuple[str, ...] | None
+    label_names: tuple[str | int, ...] | None
+    output_names: tuple[str | int, ...] | None
 
     def for_batch(self, labels: Any, preds: Any) -> PureMetric:
         return dataclasses.replace(self, of=self.of.for_batch(*self._selected(labels, preds)))
@@ -238,22 +246,37 @@ class Selected(PureMetric):
         return selected('label_names', labels, self.label_names), selected('output_names', preds, self.output_names)
 
 
-def selected(argument: str, arrays: Any, names: Sequence[str] | None) -> Any:
+def selected(argument: str, arrays: Any, names: Sequence[str | int] | None) -> Any:
     """The arrays of these names, in their order; all of them if there are no names.
 
+    Args:
+        argument: how an error calls the names.
+        arrays: a dict, whose keys are meant; a NamedTuple, whose fields; or a tuple or list, whose positions.
+        names: the names or positions.
+
     Raises:
-        ArgumentError: if there are names, and the arrays are no dict with these.
+        ArgumentError: if there are names, and not all of these arrays.
     """
     if names is None:
         return arrays
-    if not isinstance(arrays, Mapping) or any(name not in arrays for name in names):
+    known = _by_name(arrays)
+    if any(name not in known for name in names):
+        several = isinstance(arrays, Mapping | list | tuple)
         raise ArgumentError(
             f'{argument}={list(names)} selects by name',
-            expected='a dict of arrays with these names',
-            got=sorted(arrays) if isinstance(arrays, Mapping) else type(arrays).__name__,
-            remedy=f'leave out {argument}' if not isinstance(arrays, Mapping) else None,
+            expected='arrays with these names: a dict, a NamedTuple, or a tuple and positions in it',
+            got=list(known) if several else type(arrays).__name__,
+            remedy=None if several else f'leave out {argument}',
         )
-    return [arrays[name] for name in names]
+    return [known[name] for name in names]
+
+
+def _by_name(arrays: Any) -> Mapping[str | int, Any]:
+    if isinstance(arrays, Mapping):
+        return arrays
+    if not isinstance(arrays, list | tuple):
+        return {}
+    return {**dict(enumerate(arrays)), **dict(zip(getattr(arrays, '_fields', ()), arrays, strict=False))}
 
 
 def ratio(a: Any, b: Any, xp: ModuleType, otherwise: float = 0.0) -> Any:
@@ -262,8 +285,21 @@ def ratio(a: Any, b: Any, xp: ModuleType, otherwise: float = 0.0) -> Any:
 
 
 def pairs(labels: Any, preds: Any) -> Iterator[tuple[Any, Any]]:
-    """Each label with its prediction; an array by itself is a list of one, and a dict the list of its values."""
-    labels, preds = as_list(labels), as_list(preds)
+    """Each label with its prediction; an array by itself is a list of one, and of two dicts those of a key are a pair.
+
+    Raises:
+        ShapeError: if there are not as many of both.
+        ArgumentError: for dicts of several arrays with other keys: JAX knows no order of them.
+    """
+    dicts = isinstance(labels, Mapping) and isinstance(preds, Mapping)
+    if dicts and labels.keys() != preds.keys() and max(len(labels), len(preds)) > 1:
+        raise ArgumentError(
+            'which prediction belongs to which label?',
+            expected='dicts of the same names',
+            got=f'labels {sorted(labels)}, predictions {sorted(preds)}',
+            remedy='label_names= and output_names= of the metric choose them',
+        )
+    labels, preds = aligned(labels, preds)
     if len(labels) != len(preds):
         raise ShapeError(
             'the numbers of labels and predictions differ',
@@ -272,6 +308,13 @@ def pairs(labels: Any, preds: Any) -> Iterator[tuple[Any, Any]]:
             remedy='a list is a list of arrays: np.asarray(labels) makes one array of a list of numbers',
         )
     return zip(labels, preds, strict=True)
+
+
+def aligned(labels: Any, preds: Any) -> tuple[Any, Any]:
+    """Labels and predictions in lists; of two dicts with the same keys in the same order."""
+    if isinstance(labels, Mapping) and isinstance(preds, Mapping) and labels.keys() == preds.keys():
+        preds = [preds[name] for name in labels]
+    return as_list(labels), as_list(preds)
 
 
 def as_list(arrays: Any) -> Any:

@@ -66,8 +66,12 @@ class Inference:
 
 
 def plain(value: Any) -> Any:
-    """A metric's value as JSON can hold it."""
-    return jax.tree.map(lambda leaf: np.asarray(leaf).tolist(), value)
+    """A metric's value as JSON gives it back: numbers of Python, in lists where there are several."""
+    if isinstance(value, list | tuple):
+        return [plain(part) for part in value]
+    return (
+        {name: plain(part) for name, part in value.items()} if isinstance(value, dict) else np.asarray(value).tolist()
+    )
 
 
 def batches_of_inputs(

@@ -17,9 +17,8 @@ from gluonjax.block import Block
 from gluonjax.errors import ArgumentError, ShapeError
 from gluonjax.keys import as_key
 from gluonjax.layer import Layer, begin_run, leaves_of
-from gluonjax.metric import create as create_metric
 from gluonjax.metric import double_float
-from gluonjax.metric.eval_metric import EvalMetric
+from gluonjax.metric.composite import parts_of
 from gluonjax.metric.pure import PureMetric
 from gluonjax.optimizer import transforms as tx
 from gluonjax.run import in_precision
@@ -386,18 +385,9 @@ def _rematerialized(function: Callable[..., Any], remat: Remat) -> Callable[...,
     return jax.checkpoint(function, policy=None if remat is True else remat)
 
 
-def pure_metrics(metrics: Sequence[Any]) -> dict[str, PureMetric]:
-    """The definitions of metrics, by name; of a composite one, those in it."""
-    found: dict[str, PureMetric] = {}
-    for metric in metrics if isinstance(metrics, list | tuple) else [metrics]:
-        metric = create_metric(metric) if isinstance(metric, str) else metric
-        if not isinstance(metric, EvalMetric | PureMetric):
-            raise ArgumentError('this is no metric', expected='one of gluonjax.metric, or its name', got=repr(metric))
-        name = metric.name if isinstance(metric, EvalMetric) else type(metric).__name__.lower()
-        if name in found or name == 'loss':
-            raise ArgumentError(f'two metrics are called {name!r}', remedy='give one of them another name=')
-        found[name] = metric.pure if isinstance(metric, EvalMetric) else metric
-    return found
+def pure_metrics(metrics: Any) -> dict[str, PureMetric]:
+    """The definitions of metrics, by name; of composite ones, those in them."""
+    return {name: pure for name, (_, pure) in parts_of(metrics).items()}
 
 
 def per_sample(losses: Any, label: Any, name: str = '') -> jax.Array:

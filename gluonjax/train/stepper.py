@@ -18,6 +18,8 @@ from gluonjax.data.batching import rows_of
 from gluonjax.errors import ArgumentError, FrozenError
 from gluonjax.hints import missing
 from gluonjax.layer import Layer, layers_of, leaves_of
+from gluonjax.metric import DeviceMetric
+from gluonjax.metric.composite import parts_of
 from gluonjax.optimizer.state import parameter_of
 from gluonjax.parameter import LOCK, ParameterDict, commit, hand_out, key_or_next
 from gluonjax.ref import LATEST, Ref
@@ -375,8 +377,8 @@ class Stepper:
 
     def update_metrics(self) -> None:
         """Has the metric objects that it was given tell what they are now, as `metrics` does; `fit` calls it."""
-        given = self._options['metrics']
-        objects = {m.name: m for m in (given if isinstance(given, list | tuple) else [given]) if hasattr(m, 'take')}
+        parts = parts_of(self._options['metrics'])
+        objects = {name: metric for name, (metric, _) in parts.items() if isinstance(metric, DeviceMetric)}
         with LOCK:
             compiled = self.compiled_step.current
             if objects and compiled is not None:

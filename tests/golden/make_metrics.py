@@ -12,6 +12,8 @@ then the predictions. `metrics.json` has
     shapes         case -> the shapes of those arrays
     cases          case -> for each step [get(), get_global()] after it, the first before any step;
                    {'error', 'message'} if MXNet refuses, after which nothing follows
+    sums           case -> for each of these steps [sum_metric, num_inst]
+    configs        class name -> get_config() of one that was made with the arguments it needs
 """
 import pathlib
 import warnings
@@ -28,24 +30,34 @@ from metric_cases import FUNCTIONS, METRICS
 HERE = pathlib.Path(__file__).parent
 
 
-def told(metric):
-    """nan is the string 'nan', which JSON has."""
-    def plain(value):
-        if isinstance(value, (list, tuple)):
-            return [plain(v) for v in value]
-        return value if isinstance(value, str) else 'nan' if np.isnan(value) else float(value)
+NEEDED = {'TopKAccuracy': {'top_k': 2}, 'Perplexity': {'ignore_label': None},
+          'CompositeEvalMetric': {'metrics': ['acc', 'mae']}}
 
+
+def plain(value):
+    """nan is the string 'nan', which JSON has."""
+    if isinstance(value, (list, tuple)):
+        return [plain(v) for v in value]
+    return value if isinstance(value, str) else 'nan' if np.isnan(value) else float(value)
+
+
+def told(metric):
     return [plain(metric.get()), plain(metric.get_global())]
 
 
-def run(case, arrays):
-    """What the metric tells; the arrays are appended to `arrays`."""
+def summed(metric):
+    return [plain(getattr(metric, name, 'nan')) for name in ('sum_metric', 'num_inst')]
+
+
+def run(case, arrays, sums):
+    """What the metric tells; the arrays are appended to `arrays`, and its sums to `sums`."""
     random = np.random.RandomState(zlib.crc32(case.name.encode()))
     kwargs = dict(case.kwargs)
     if 'feval' in kwargs:
         kwargs['feval'] = FUNCTIONS[kwargs['feval']]
     metric = getattr(mx.metric, case.metric)(**kwargs)
     answers = [told(metric)]
+    sums.append(summed(metric))
     for step in case.steps:
         if isinstance(step, str):
             getattr(metric, step)()
@@ -57,13 +69,15 @@ def run(case, arrays):
             if refused:
                 return answers + [refused]
         answers.append(told(metric))
+        sums.append(summed(metric))
     return answers
 
 
 def main():
     warnings.simplefilter('ignore')  # numpy's, of nan
     arrays = {case.name: [] for case in METRICS}
-    cases = {case.name: run(case, arrays[case.name]) for case in METRICS}
+    sums = {case.name: [] for case in METRICS}
+    cases = {case.name: run(case, arrays[case.name], sums[case.name]) for case in METRICS}
     registry = mx.registry.get_registry(mx.metric.EvalMetric)
     signatures = {cls.__name__: signature(cls) for cls in sorted(registry.values(), key=lambda c: c.__name__)}
     np.savez_compressed(HERE / 'metrics.npz', **{
@@ -71,7 +85,9 @@ def main():
     write_json(HERE / 'metrics.json', {
         'mxnet': mx.__version__,
         'registry': {name: cls.__name__ for name, cls in sorted(registry.items())},
-        'signatures': signatures, 'cases': cases,
+        'signatures': signatures, 'cases': cases, 'sums': sums,
+        'configs': {name: getattr(mx.metric, name)(**NEEDED.get(name, {})).get_config()
+                    for name in signatures if name != 'CustomMetric'},
         'shapes': {name: [list(a.shape) for a in its] for name, its in arrays.items()}})
 
 
