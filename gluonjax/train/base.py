@@ -58,7 +58,7 @@ class BaseTrainer(Stepper):
         """As `evaluate`, of batches: also of a function of the epoch's number, of some of them, under another name."""
         inference, values, state, most = self._inference(metrics), {}, None, 0
         for given in itertools.islice(opened(data, epoch, name), steps):
-            batch = Batch.of(as_batch(admit(as_arrays(given), name)))
+            batch = self.batch_of(as_batch(admit(as_arrays(given), name)))
             if state is None:
                 values = self.values_for(batch)
                 state = inference.begin(values, batch)

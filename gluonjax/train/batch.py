@@ -1,9 +1,13 @@
 """Batch: the inputs and the label of a training step, taken apart once."""
 
+import inspect
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from gluonjax.errors import ArgumentError
+from gluonjax.layer import Layer
+from gluonjax.nn.sequential import Sequential, names_of_layers
+from gluonjax.run import forward_class
 
 
 class Batch(NamedTuple):
@@ -20,8 +24,13 @@ class Batch(NamedTuple):
     label: Any
 
     @classmethod
-    def of(cls, batch: Any) -> 'Batch':
+    def of(cls, batch: Any, most: int | None = None) -> 'Batch':
         """A batch as people write it, `(*inputs, label)` or a dict of inputs by name with 'label', taken apart.
+
+        Args:
+            batch: the batch.
+            most: how many inputs the network takes by position at most (`most_inputs`); if there are more before the
+                last, they are labels too, which are a tuple then. None if nobody knows.
 
         Raises:
             ArgumentError: if it is neither.
@@ -30,6 +39,8 @@ class Batch(NamedTuple):
         Batch(inputs=('x',), named={}, label='y')
         >>> Batch.of({'x': 1, 'label': 2})
         Batch(inputs=(), named={'x': 1}, label=2)
+        >>> Batch.of(('x', 'y', 'z'), most=1)
+        Batch(inputs=('x',), named={}, label=('y', 'z'))
         """
         if isinstance(batch, Batch):
             return batch
@@ -42,11 +53,31 @@ class Batch(NamedTuple):
                 got=sorted(batch) if isinstance(batch, Mapping) else _described(batch),
                 remedy='trainer.step(x, y): a step takes the data itself, and computes loss and gradients too',
             )
+        if most is not None and len(batch) > most + 1:
+            return cls(tuple(batch[:most]), {}, tuple(batch[most:]))
         return cls(tuple(batch[:-1]), {}, batch[-1])
 
     def with_carry(self, carry: Any) -> 'Batch':
         """With what is carried from the batch before as the last input by position; None is nothing."""
         return self if carry is None else self._replace(inputs=(*self.inputs, carry))
+
+
+def most_inputs(definition: Layer, carry: Any = None) -> int | None:
+    """How many inputs by position `forward` takes at most, a carry not among them; None if that is not sure.
+
+    >>> from gluonjax import nn
+    >>> most_inputs(nn.Sequential(nn.Dense(3)).definition), most_inputs(nn.Parallel().definition)
+    (1, None)
+    """
+    forward = forward_class(definition).forward
+    if forward is Sequential.forward:
+        first = next((vars(definition)[name] for name in names_of_layers(definition)), None)
+        return None if first is None else most_inputs(first, carry)
+    arguments = list(inspect.signature(forward).parameters.values())[1:]
+    if any(argument.kind is argument.VAR_POSITIONAL for argument in arguments):
+        return None
+    positional = sum(argument.kind is argument.POSITIONAL_OR_KEYWORD for argument in arguments)
+    return max(positional - (carry is not None), 1)
 
 
 def _described(batch: Any) -> str:

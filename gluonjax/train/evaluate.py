@@ -94,15 +94,15 @@ def batches_of_inputs(
         if isinstance(batch[0], dict):
             yield (), _without_label(batch[0])
         else:
-            yield batch[:-1] if _has_label(batch, count) else batch, {}
+            yield _without_labels(batch, count), {}
 
 
 def _cut_inputs(
     definition: Layer, data: Any, batch_size: int, count: tuple[int, int] | None
 ) -> Iterator[tuple[Sequence[Any], dict[str, Any]]]:
     data = whole(_without_label(data) if isinstance(data, Mapping) else data, 'data')
-    if isinstance(data, tuple) and _has_label(data, count):
-        data = data[:-1]
+    if isinstance(data, tuple):
+        data = _without_labels(data, count)
     rows = rows_of(data)
     if rows is None:
         raise DataError('inputs must have as many rows each', got=jax.tree.map(np.shape, data))
@@ -115,8 +115,8 @@ def _without_label(batch: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in batch.items() if name != 'label'}
 
 
-def _has_label(batch: tuple[Any, ...], count: tuple[int, int] | None) -> bool:
-    return count is not None and count[0] < len(batch) <= count[1] + 1
+def _without_labels(batch: tuple[Any, ...], count: tuple[int, int] | None) -> tuple[Any, ...]:
+    return batch if count is None or len(batch) <= count[0] else batch[: min(len(batch) - 1, count[1])]
 
 
 def _opened(data: Any) -> Iterator[Any]:

@@ -22,7 +22,7 @@ from gluonjax.metric.composite import parts_of
 from gluonjax.metric.pure import PureMetric
 from gluonjax.optimizer import transforms as tx
 from gluonjax.run import in_precision
-from gluonjax.train.batch import Batch
+from gluonjax.train.batch import Batch, most_inputs
 from gluonjax.train.losses import LossLike, check_loss, checkable, checks_labels, losses_of
 from gluonjax.train.selection import training_only
 from gluonjax.train.state import LossScale, Totals, TrainState
@@ -56,7 +56,7 @@ class TrainStep:
             params: the values to start from; drawn by `layer.init` if None.
             init: the initializer, as for `layer.init`.
         """
-        batch = Batch.of(batch)
+        batch = self.batch(batch)
         inputs = batch.with_carry(self.carry).inputs
         values = self.layer.init(key, *inputs, init=init, **batch.named) if params is None else params
         trained, _ = self.layer.partition(values)
@@ -73,6 +73,10 @@ class TrainStep:
             carry=jax.tree.map(jnp.copy, self.carry),
         )
 
+    def batch(self, batch: Any) -> Batch:
+        """A batch taken apart, as the network and the loss take it."""
+        return Batch.of(batch, most_inputs(self.layer, self.carry))
+
     def __call__(
         self, state: TrainState, batch: Any, mask: jax.Array | None = None
     ) -> tuple[TrainState, dict[str, jax.Array]]:
@@ -80,7 +84,8 @@ class TrainStep:
 
         Args:
             state: from `init`, or the step before.
-            batch: `(*inputs, label)`, or a dict of inputs by name with 'label' among them.
+            batch: `(*inputs, label)`, where what `forward` does not take by position is labels too: `(x, y1, y2)` is
+                `(x, (y1, y2))`. Or a dict of inputs by name with 'label' among them.
             mask: which samples are valid, of bool and shape (batch,); None for all. Padding is left out this way, of
                 the mean, of metrics and of BatchNorm's statistics.
 
@@ -97,7 +102,7 @@ class TrainStep:
         self, state: TrainState, batch: Any, mask: jax.Array | None = None
     ) -> tuple[TrainState, dict[str, jax.Array], Any]:
         """As a call; returns what the network returned in this step, before the update, too."""
-        batch = Batch.of(batch).with_carry(state.carry)
+        batch = self.batch(batch).with_carry(state.carry)
         trained, rest = self.layer.partition(state.params)
         scale = 1.0 if state.scale is None else state.scale.value
         following, now = jax.random.split(state.key)
@@ -180,7 +185,7 @@ class TrainStep:
         """The metrics with what they take from the shapes of a first batch, such as the number of classes."""
         if not self.metrics:
             return {}
-        inputs, named, label = Batch.of(batch)
+        inputs, named, label = self.batch(batch)
         output = jax.eval_shape(self.infer, flatten(params), inputs, named)
         return {name: metric.for_batch(label, output) for name, metric in self.metrics.items()}
 
@@ -217,7 +222,7 @@ class TrainStep:
 
         The forward pass runs op by op. Layers inside a scan, as in `nn.Repeat`, are passed over; that around it is not.
         """
-        return next(self._nonfinite(state, Batch.of(batch)), None)
+        return next(self._nonfinite(state, self.batch(batch)), None)
 
     def _nonfinite(self, state: TrainState, batch: Batch) -> Iterator[str]:
         given = {'the input': batch[:2], 'the label': batch.label}

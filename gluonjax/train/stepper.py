@@ -25,7 +25,7 @@ from gluonjax.parameter import LOCK, ParameterDict, commit, hand_out, key_or_nex
 from gluonjax.ref import LATEST, Ref
 from gluonjax.structure import Structure
 from gluonjax.train import saving
-from gluonjax.train.batch import Batch
+from gluonjax.train.batch import Batch, most_inputs
 from gluonjax.train.compiled import CompiledStep, Outcome, ShardedStep, refuse_transformation
 from gluonjax.train.evaluate import Inference
 from gluonjax.train.history import FitState
@@ -155,6 +155,8 @@ class Stepper:
     def step(self, *batch: Any) -> jax.Array:
         """One step on a batch: `step(x, y)`, `step(x1, x2, y)`, or a dict of inputs by name with 'label' among them.
 
+        Of a network with one input, `step(x, y1, y2)` has two labels, as `step(x, (y1, y2))` has.
+
         Returns:
             The mean loss over the samples, before the update: a float32 scalar on the device. Nothing waits for it.
             It is nan if a sample has a label that the loss does not take; that sample has no gradient.
@@ -210,12 +212,12 @@ class Stepper:
         compiled.gather()
         if not compiled.repeat(arguments):
             batch = admit(as_batch(arguments), 'batch')
-            Batch.of(batch)  # refuses what is no batch
+            self.batch_of(batch)  # refuses what is no batch
             compiled.step_of_any_size(batch, self.pads)
 
     def _first_step(self, batch: Any, output: bool) -> None:
         """The first step after the network was made or its structure changed."""
-        structure, parts = structure_of(self.net), Batch.of(batch)
+        structure, parts = structure_of(self.net), self.batch_of(batch)
         refuse_transformation(batch)
         drawn = self._draw_missing(structure, parts)
         params = nest(dict(zip(structure.names, structure.values(drawn), strict=True)))
@@ -234,7 +236,7 @@ class Stepper:
         with LOCK:
             if self.compiled_step.current is None:
                 batch = as_batch(batch)
-                params = nest(self.values_for(Batch.of(batch)))
+                params = nest(self.values_for(self.batch_of(batch)))
                 structure, old = structure_of(self.net), self.copy_of_state()
                 self.compiled_step.current = self._make_compiled(structure, params, batch, old)
 
@@ -242,6 +244,10 @@ class Stepper:
     def pads(self) -> bool:
         """Whether smaller batches are filled up."""
         return self.last_batch == 'pad'
+
+    def batch_of(self, batch: Any) -> Batch:
+        """A batch taken apart, as the network and the loss take it."""
+        return Batch.of(batch, most_inputs(self.net.definition, self.first_carry))
 
     @property
     def first_carry(self) -> Any:
@@ -284,14 +290,14 @@ class Stepper:
             state = saving.continued(known.initial_state(self._key, params, batch), old, self._dormant)
             if known.replace_state(state):
                 known.structure = structure
-                known.check_labels(Batch.of(batch))
+                known.check_labels(self.batch_of(batch))
                 return known
         step = self.make_pure_step(structure)
         if self.placement is None:
             compiled = CompiledStep(structure, step, self._outcome)
         else:
             compiled = ShardedStep(structure, step, self._outcome, self.placement)
-        compiled.inspect_batch(params, Batch.of(batch))
+        compiled.inspect_batch(params, self.batch_of(batch))
         compiled.rows = self._rows
         state = compiled.initial_state(self._key, params, batch)
         if old is not None:
@@ -500,7 +506,7 @@ class Stepper:
         if state is None or compiled is None:
             return None
         self.check_labels(*batch)
-        return compiled.step.find_nonfinite(state, Batch.of(as_batch(batch)))
+        return compiled.step.find_nonfinite(state, self.batch_of(as_batch(batch)))
 
     def check_labels(self, *batch: Any) -> None:
         """Refuses labels that the loss does not take; before the first step, which looks itself, it does nothing.
@@ -509,7 +515,7 @@ class Stepper:
             DataError: naming one such label.
         """
         if self.compiled_step.current is not None:
-            self.compiled_step.current.check_labels(Batch.of(as_batch(batch)))
+            self.compiled_step.current.check_labels(self.batch_of(as_batch(batch)))
 
     def values_for(self, batch: Batch) -> dict[str, Any]:
         """The network's values of one moment, by name; shapes that are unknown are inferred from the batch."""
