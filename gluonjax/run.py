@@ -358,7 +358,8 @@ class Run:
                 recorded = {name: value for name, value in self.recorded.items() if name not in updates}
                 return (carry, {name: self.recorded[name] for name in updates}), (y, recorded)
 
-        (carry, updates), (ys, recorded) = _scan(step, (carry, updates), (xs, keys, slices), sizes[0], reverse)
+        run: Any = jax.lax.scan if sizes[0] == 0 else _scan
+        (carry, updates), (ys, recorded) = run(step, (carry, updates), (xs, keys, slices), length, reverse)
         self.recorded.update(recorded, **{name: updates[name] for name in changed})
         return carry, ys
 
@@ -507,10 +508,8 @@ class Run:
                 error.add_note('in forward a parameter reads as its array: self.weight, without .data()')
 
 
-def _scan(step: Callable[..., Any], carry: Any, xs: Any, length: int, reverse: bool) -> Any:
-    """`lax.scan`; gradients of what the step closes over, such as weights, are summed in float32 at least."""
-    if length == 0:  # a step has no shapes
-        return jax.lax.scan(step, carry, xs, length, reverse)
+def _scan(step: Callable[..., Any], carry: Any, xs: Any, length: int | None, reverse: bool) -> Any:
+    """`lax.scan` of a step or more; gradients of what the step closes over are summed in float32 at least."""
     step, closed = jax.closure_convert(step, carry, jax.eval_shape(lambda xs: jax.tree.map(lambda x: x[0], xs), xs))
     wide = [array.astype(at_least_float32(array.dtype)) for array in closed]
 
