@@ -1,5 +1,8 @@
 """MXNet as it was: its operators, and the graphs that it exported."""
 
-from gluonjax.mx import op
+from gluonjax.mx import gluon, op
+from gluonjax.mx import symbol as sym
 
-__all__ = ['op']
+symbol = sym
+
+__all__ = ['gluon', 'op', 'sym', 'symbol']

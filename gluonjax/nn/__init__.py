@@ -1,5 +1,6 @@
 """Layers, and the networks made of them."""
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 from gluonjax.block import Block, HybridBlock
@@ -117,4 +118,6 @@ def __dir__() -> list[str]:
 if not TYPE_CHECKING:  # a type checker would accept any name
 
     def __getattr__(name: str) -> Any:
+        if name == 'SymbolBlock':  # a graph of MXNet's operators, which stand on these layers
+            return importlib.import_module('gluonjax.mx.gluon').SymbolBlock
         raise missing("module 'gluonjax.nn'", name, 'gluonjax.nn', __all__)

@@ -23,7 +23,20 @@ To add one: write the entry, add its cases to `tests/golden/operator_cases.py`, 
 Array([0., 2.], dtype=float32)
 """
 
-from gluonjax.mx.op import elementwise, index, loss, nn, reduce, resize, shape
+from gluonjax.mx.op import (
+    attention,
+    boxes,
+    control,
+    elementwise,
+    index,
+    loss,
+    multibox,
+    nn,
+    reduce,
+    resize,
+    rnn,
+    shape,
+)
 from gluonjax.mx.op.table import INFERENCE, OPERATORS, Operator, Pass, find, operator
 
 __all__ = [
@@ -31,13 +44,18 @@ __all__ = [
     'OPERATORS',
     'Operator',
     'Pass',
+    'attention',
+    'boxes',
+    'control',
     'elementwise',
     'find',
     'index',
     'loss',
+    'multibox',
     'nn',
     'operator',
     'reduce',
     'resize',
+    'rnn',
     'shape',
 ]

@@ -54,7 +54,7 @@ class Operator:
     name: str
     function: Callable[..., Any]
     inputs: tuple[str, ...]
-    optional: frozenset[str]  # inputs that may be missing when it runs
+    may_be_missing: frozenset[str]  # inputs without which it runs all the same, as labels
     variadic: bool  # whether it takes any number of inputs
     annotations: Attributes
     defaults: Attributes
@@ -171,7 +171,7 @@ def operator(
             name=names[0],
             function=function,
             inputs=tuple(p.name for p in positional),
-            optional=frozenset(p.name for p in positional if p.default is None),
+            may_be_missing=frozenset(p.name for p in positional if p.default is None and p.name not in (only_if or {})),
             variadic=any(p.kind is p.VAR_POSITIONAL for p in parameters),
             annotations={name: p.annotation for name, p in keywords.items()},
             defaults={name: p.default for name, p in keywords.items() if p.default is not p.empty},

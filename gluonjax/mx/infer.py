@@ -1,0 +1,158 @@
+"""Shapes and dtypes of a graph, from what is known of its variables; forward, and backward where operators say how."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gluonjax.errors import GluonError, ShapeError
+from gluonjax.mx.evaluate import functions_of
+from gluonjax.mx.graph import DTYPE_CODES, Entry, Node, ordered
+from gluonjax.mx.op import Pass
+from gluonjax.mx.op.attributes import Shape, dtype_of, parse
+from gluonjax.shapes import is_known, merge_shapes, shape_text
+
+_MAKERS = ('_zeros', '_ones', '_full', '_zeros_without_dtype')  # a size of 0 is decided by what uses them
+
+
+def declared_shape(node: Node, np_shape: bool = False) -> Any:
+    """The shape that a variable declares; unknown sizes are None, and so is a shape that is not declared."""
+    text = node.attributes.get('__shape__')
+    if text is None:
+        return None
+    sizes = parse(node.name, '__shape__', Shape, text)
+    return tuple(None if size < 0 or (size == 0 and not np_shape) else size for size in sizes) or None
+
+
+def declared_dtype(node: Node) -> Any:
+    """The dtype that a variable declares, by MXNet's number or its name; None if it declares none."""
+    text = node.attributes.get('__dtype__')
+    if text is None or text == '-1':
+        return None
+    return np.dtype(DTYPE_CODES[int(text)] if text.isdigit() else text)
+
+
+class Inference:
+    """What is known of every output of every node; more after each pass.
+
+    Args:
+        heads: the outputs of the graph.
+        shapes: of variables by name; None where unknown, as a size or as a whole.
+        dtypes: of variables by name.
+        np_shape: whether a size of 0 is a size, as in NumPy; in MXNet without it is unknown.
+    """
+
+    def __init__(
+        self,
+        heads: Sequence[Entry],
+        shapes: Mapping[str, Any],
+        dtypes: Mapping[str, Any] | None = None,
+        np_shape: bool = False,
+    ):
+        self.nodes: list[Node] = ordered(heads)
+        self.shapes: dict[Node, list[Any]] = {}
+        self.dtypes: dict[Node, list[Any]] = {}
+        given = dtypes or {}
+        for node in self.nodes:
+            count = len(node.output_names)
+            self.shapes[node], self.dtypes[node] = [None] * count, [None] * count
+            if node.is_variable:
+                declared = declared_shape(node, np_shape)
+                self._learn(Entry(node), declared)
+                self._learn(Entry(node), shapes.get(node.name))
+                self.dtypes[node][0] = given.get(node.name, declared_dtype(node))
+            elif node.op in _MAKERS and not np_shape:
+                self.shapes[node][0] = tuple(size or None for size in node.parsed['shape']) or None
+        while self._forward() | self._backward():
+            pass
+
+    def unknown(self) -> list[Node]:
+        """The variables whose shape is not known."""
+        return [node for node in self.nodes if node.is_variable and not is_known(self.shapes[node][0])]
+
+    def of(self, heads: Sequence[Entry]) -> list[Any]:
+        """The shapes of outputs."""
+        return [self.shapes[entry.node][entry.index] for entry in heads]
+
+    def _learn(self, entry: Entry, shape: Any) -> bool:
+        """Adds what is known of an output; says whether it was new."""
+        old = self.shapes[entry.node][entry.index]
+        new = merge_shapes(old, None if shape is None else tuple(shape))
+        if new is None and old is not None and shape is not None:
+            raise ShapeError(
+                f'{entry.node.name!r} would need two shapes', expected=shape_text(old), got=shape_text(tuple(shape))
+            )
+        self.shapes[entry.node][entry.index] = new
+        return new != old
+
+    def _forward(self) -> bool:
+        changed = [self._infer_inputs(node) | self._infer_outputs(node) for node in self.nodes if not node.is_variable]
+        return any(changed)
+
+    def _backward(self) -> bool:
+        changed = [self._infer_inputs(node) for node in reversed(self.nodes) if not node.is_variable]
+        return any(changed)
+
+    def _infer_inputs(self, node: Node) -> bool:
+        rule = node.operator.infer
+        if rule is None:
+            return False
+        inputs = dict(zip(node.input_names, node.inputs, strict=False))
+        outputs = {name: Entry(node, i) for i, name in enumerate(node.operator.outputs_for(node.parsed))}
+        entries = {**outputs, **inputs}
+        known = {name: self.shapes[entry.node][entry.index] for name, entry in entries.items()}
+        if all(is_known(shape) for shape in known.values()):
+            return False
+        found = rule(node.parsed, known)
+        try:
+            learnt = [self._learn(entries[name], shape) for name, shape in found.items() if name in entries]
+        except ShapeError as error:
+            error.locate(f'in {node.described}')
+            raise
+        return any(learnt)
+
+    def _infer_outputs(self, node: Node) -> bool:
+        inputs = [self.shapes[entry.node][entry.index] for entry in node.inputs]
+        known = self.shapes[node]
+        done = all(is_known(shape) for shape in known) and None not in self.dtypes[node]
+        if done or not all(is_known(shape) for shape in inputs) or (node.op in _MAKERS and not is_known(known[0])):
+            return False
+        arrays = [
+            jax.ShapeDtypeStruct(shape, self._dtype(node, entry))
+            for shape, entry in zip(inputs, node.inputs, strict=True)
+        ]
+        outputs = self._evaluated(node, arrays)
+        self.dtypes[node] = [np.dtype(output.dtype) for output in outputs]
+        learnt = [self._learn(Entry(node, i), output.shape) for i, output in enumerate(outputs)]
+        return any(learnt)
+
+    def _dtype(self, node: Node, entry: Entry) -> Any:
+        """Of an input; a parameter without one has that of the first input, or float32."""
+        dtype = self.dtypes[entry.node][entry.index]
+        if dtype is None:
+            first = self.dtypes[node.inputs[0].node][node.inputs[0].index]
+            follows = first is not None and jnp.issubdtype(first, jnp.floating) and not node.operator.auxiliary
+            dtype = self.dtypes[entry.node][entry.index] = np.dtype(first if follows else 'float32')
+        return dtype_of(dtype.name)
+
+    def _evaluated(self, node: Node, arrays: Sequence[Any]) -> list[Any]:
+        from_shapes = tuple(self.shapes[node]) if is_known(self.shapes[node][0]) else ()
+
+        def key() -> jax.Array:
+            return jax.random.key(0)
+
+        def run(arrays: Sequence[Any]) -> list[jax.Array]:
+            pass_ = Pass(False, key, from_shapes, functions_of(node, False, key))
+            return node.operator.run(arrays, node.parsed, pass_)[0]
+
+        try:
+            return jax.eval_shape(run, arrays)
+        except Exception as error:
+            place = f'in {node.described}, inputs {", ".join(str(array.shape) for array in arrays)}'
+            if isinstance(error, GluonError):
+                error.locate(place)
+            elif not getattr(error, '__notes__', None):
+                error.add_note(place)
+            raise

@@ -1,0 +1,516 @@
+"""Symbols: graphs that are built by calls, loaded, looked at, cut, and run.
+
+>>> import gluonjax.mx as mx
+>>> x = mx.sym.var('data')
+>>> net = mx.sym.FullyConnected(x, num_hidden=3, name='fc')
+>>> net.list_arguments()
+['data', 'fc_weight', 'fc_bias']
+>>> net.infer_shape(data=(2, 4))
+([(2, 4), (3, 4), (3,)], [(2, 3)], [])
+"""
+
+import pathlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Union
+
+import jax
+import numpy as np
+from jax.typing import DTypeLike
+
+from gluonjax.errors import ArgumentError, MissingNameError
+from gluonjax.mx.evaluate import evaluate
+from gluonjax.mx.executor import Executor
+from gluonjax.mx.graph import DTYPE_CODES, Entry, Node, auxiliary_of, check_known, ordered, parse_json, to_json
+from gluonjax.mx.infer import Inference
+from gluonjax.mx.naming import next_name
+from gluonjax.mx.op import OPERATORS, find
+from gluonjax.shapes import is_known
+
+_Number = int | float
+_Operand = Union['Symbol', _Number]
+
+
+class Symbol:
+    """Outputs of a graph.
+
+    Args:
+        heads: the outputs.
+        np_shape: whether sizes of 0 are sizes, as they are since `npx.set_np()`.
+    """
+
+    def __init__(self, heads: Sequence[Entry], np_shape: bool = False):
+        self.heads: tuple[Entry, ...] = tuple(heads)
+        self.np_shape: bool = np_shape
+
+    # What it is made of.
+
+    @property
+    def nodes(self) -> list[Node]:
+        """The nodes that the outputs need, each behind its inputs."""
+        return ordered(self.heads)
+
+    @property
+    def name(self) -> str | None:
+        """The name of the node; None for a group."""
+        return self.heads[0].node.name if len({entry.node for entry in self.heads}) == 1 else None
+
+    def list_arguments(self) -> list[str]:
+        """The names of the variables that are no auxiliary states."""
+        auxiliary = auxiliary_of(self.nodes)
+        return [node.name for node in self.nodes if node.is_variable and node not in auxiliary]
+
+    def list_auxiliary_states(self) -> list[str]:
+        """The names of the auxiliary states."""
+        auxiliary = auxiliary_of(self.nodes)
+        return [node.name for node in self.nodes if node in auxiliary]
+
+    def list_inputs(self) -> list[str]:
+        """The names of all variables."""
+        return [node.name for node in self.nodes if node.is_variable]
+
+    def list_outputs(self) -> list[str]:
+        """The names of the outputs."""
+        return [entry.node.output_names[entry.index] for entry in self.heads]
+
+    def get_internals(self) -> 'Symbol':
+        """All outputs of all nodes, as one group."""
+        shown = ((node, _visible(node)) for node in self.nodes)
+        return self._like([Entry(node, i) for node, count in shown for i in range(count)])
+
+    def get_children(self) -> 'Symbol | None':
+        """The inputs of the nodes, as one group; None for variables."""
+        inputs = [entry for node in dict.fromkeys(e.node for e in self.heads) for entry in node.inputs]
+        return self._like(inputs) if inputs else None
+
+    def attr(self, key: str) -> str | None:
+        """An attribute of the node; None without it."""
+        return self._only_node('attr').attributes.get(key)
+
+    def list_attr(self) -> dict[str, str]:
+        """The attributes of the node."""
+        return dict(self._only_node('list_attr').attributes)
+
+    def attr_dict(self) -> dict[str, dict[str, str]]:
+        """The attributes of all nodes that have some, by name."""
+        return {node.name: dict(node.attributes) for node in self.nodes if node.attributes}
+
+    def _only_node(self, what: str) -> Node:
+        if self.name is None:
+            raise ArgumentError(f'{what} asks one node', got=f'a group of {len(self)}', remedy='index it first')
+        return self.heads[0].node
+
+    def __getitem__(self, index: int | str | slice) -> 'Symbol':
+        if isinstance(index, slice):
+            return self._like(self.heads[index])
+        if isinstance(index, str):
+            names = self.list_outputs()
+            if names.count(index) != 1:
+                raise ArgumentError(
+                    f'{names.count(index)} outputs are called {index!r}', expected=f'one of {", ".join(names[-8:])}'
+                )
+            index = names.index(index)
+        if not -len(self.heads) <= index < len(self.heads):
+            raise IndexError(f'output {index} of {len(self.heads)}')
+        return self._like([self.heads[index]])
+
+    def __iter__(self) -> Iterator['Symbol']:
+        return (self._like([entry]) for entry in self.heads)
+
+    def __len__(self) -> int:
+        return len(self.heads)
+
+    def __repr__(self) -> str:
+        group = ', '.join(str(entry.node.name) for entry in self.heads)
+        return f'<Symbol {self.name or f"group [{group}]"}>'
+
+    def _like(self, heads: Sequence[Entry]) -> 'Symbol':
+        return Symbol(heads, self.np_shape)
+
+    def __call__(self, *args: 'Symbol', **kwargs: 'Symbol') -> 'Symbol':
+        """The graph with other symbols for variables: in the order of `list_arguments`, or by name."""
+        given = dict(zip(self.list_arguments(), args, strict=False)) | kwargs
+        replaced: dict[Node, Entry] = {}
+        copies: dict[Node, Node] = {}
+        for node in self.nodes:
+            if node.is_variable and node.name in given:
+                (replaced[node],) = given[node.name].heads
+            else:
+                inputs = [replaced.get(e.node) or Entry(copies[e.node], e.index) for e in node.inputs]
+                copies[node] = Node(node.op, node.name, node.attributes, inputs, node.subgraphs) if inputs else node
+        return self._like([replaced.get(e.node) or Entry(copies[e.node], e.index) for e in self.heads])
+
+    # Shapes and dtypes.
+
+    def infer_shape(self, *args: Any, **kwargs: Any) -> tuple[Any, Any, Any]:
+        """The shapes of arguments, outputs and auxiliary states, from shapes of arguments in order or by name.
+
+        Three times None, if they do not decide all.
+
+        Raises:
+            ShapeError: if shapes do not fit.
+        """
+        found = self.infer_shape_partial(*args, **kwargs)
+        return found if all(is_known(shape) for shapes in found for shape in shapes) else (None, None, None)
+
+    def infer_shape_partial(self, *args: Any, **kwargs: Any) -> tuple[list[Any], list[Any], list[Any]]:
+        """As `infer_shape`, with what is known: None for an unknown shape or size."""
+        inference = self.inference(dict(zip(self.list_arguments(), args, strict=False)) | kwargs)
+        by_name = {node.name: inference.shapes[node][0] for node in inference.nodes if node.is_variable}
+        arguments = [by_name[name] for name in self.list_arguments()]
+        return arguments, inference.of(self.heads), [by_name[name] for name in self.list_auxiliary_states()]
+
+    def inference(self, shapes: Mapping[str, Any], dtypes: Mapping[str, Any] | None = None) -> Inference:
+        """What these shapes and dtypes of variables say of all others."""
+        unknown = 0 if not self.np_shape else -1
+        cleaned = {
+            k: s and tuple(None if size in (None, unknown) else int(size) for size in s) for k, s in shapes.items()
+        }
+        return Inference(self.heads, cleaned, dtypes, self.np_shape)
+
+    def infer_type(self, *args: Any, **kwargs: Any) -> tuple[list[Any], list[Any], list[Any]]:
+        """The dtypes of arguments, outputs and auxiliary states, from dtypes of arguments in order or by name."""
+        given = dict(zip(self.list_arguments(), args, strict=False)) | kwargs
+        given = {name: np.dtype(dtype) for name, dtype in given.items() if dtype is not None}
+        floating = next((dtype for dtype in given.values() if dtype.kind == 'f'), np.dtype('float32'))
+        dtypes = {node.name: given.get(node.name, floating) for node in self.nodes if node.is_variable}
+        dtypes |= dict.fromkeys(self.list_auxiliary_states(), np.dtype('float32'))
+        return (
+            [dtypes[name] for name in self.list_arguments()],
+            [dtypes.get(entry.node.name, floating) for entry in self.heads],
+            [dtypes[name] for name in self.list_auxiliary_states()],
+        )
+
+    # Files.
+
+    def tojson(self) -> str:
+        """The graph in MXNet's JSON."""
+        return to_json(self.heads, self.np_shape)
+
+    def save(self, fname: str | pathlib.Path) -> None:
+        """Writes the graph to a file, by custom NAME-symbol.json."""
+        pathlib.Path(fname).write_text(self.tojson())
+
+    # Running.
+
+    def run(
+        self, values: Mapping[str, Any], training: bool = False, next_key: Callable[[], jax.Array] | None = None
+    ) -> tuple[list[jax.Array], dict[str, jax.Array]]:
+        """The outputs, and the new values of auxiliary states; pure, and for JAX's transformations.
+
+        Args:
+            values: the arrays of variables by name; labels may be missing.
+            training: whether it is a pass of training.
+            next_key: gives a new random key, if something random runs.
+        """
+        check_known(self.nodes)
+        return evaluate(self.heads, values, training, next_key, self.open_shapes(values))
+
+    def open_shapes(self, values: Mapping[str, Any]) -> dict[Node, list[Any]]:
+        """The shapes that nodes such as `_zeros(shape=(0, 128))` leave to others, given the variables."""
+        makers = [node for node in self.nodes if not node.is_variable and not node.inputs and 'shape' in node.parsed]
+        if self.np_shape or not any(0 in node.parsed['shape'] or not node.parsed['shape'] for node in makers):
+            return {}
+        known = {name: np.shape(value) for name, value in values.items() if value is not None}
+        inference = self.inference(known, {name: values[name].dtype for name in known})
+        return {node: inference.shapes[node] for node in makers}
+
+    def eval(self, ctx: Any = None, **kwargs: Any) -> list[jax.Array]:
+        """The outputs for these values of the arguments."""
+        return self.run({name: jax.numpy.asarray(value) for name, value in kwargs.items()})[0]
+
+    def bind(
+        self,
+        ctx: Any = None,
+        args: Any = None,
+        args_grad: Any = None,
+        grad_req: Any = 'write',
+        aux_states: Any = None,
+    ) -> Executor:
+        """An executor of this graph, on these arrays.
+
+        Args:
+            ctx: MXNet's; accepted, arrays are where JAX has them.
+            args: the arrays of arguments, a list in their order or a dict by name.
+            args_grad: which arguments get a gradient: a list or a dict of arrays, as `args`; all by default.
+            grad_req: 'write', 'add' or 'null'; or one for each argument, in a list or a dict.
+            aux_states: the arrays of auxiliary states, as `args`.
+        """
+        arguments = _by_name(args, self.list_arguments())
+        auxiliary = _by_name(aux_states, self.list_auxiliary_states())
+        wanted = None if args_grad is None else set(_by_name(args_grad, self.list_arguments()))
+        requests = _requests(grad_req, self.list_arguments(), wanted)
+        return Executor(self.run, self.list_arguments(), self.list_outputs(), arguments, auxiliary, requests)
+
+    def simple_bind(
+        self, ctx: Any = None, grad_req: Any = 'write', type_dict: Mapping[str, Any] | None = None, **kwargs: Any
+    ) -> Executor:
+        """An executor on zeros of the shapes that these shapes of arguments decide.
+
+        Raises:
+            ArgumentError: if they do not decide all.
+        """
+        inference = self.inference(kwargs, type_dict)
+        if unknown := inference.unknown():
+            raise ArgumentError(
+                f'the shapes of {[node.name for node in unknown]} are unknown', remedy=f'give {unknown[0].name}=(...)'
+            )
+        types = type_dict or {}
+        zeros = {
+            node.name: jax.numpy.zeros(inference.shapes[node][0], types.get(node.name, 'float32'))
+            for node in inference.nodes
+            if node.is_variable
+        }
+        arguments = {name: zeros[name] for name in self.list_arguments()}
+        auxiliary = {name: zeros[name] for name in self.list_auxiliary_states()}
+        return self.bind(ctx, arguments, None, grad_req, auxiliary)
+
+    # Operators.
+
+    def __add__(self, other: _Operand) -> 'Symbol':
+        return _arithmetic(self, other, 'broadcast_add', '_plus_scalar')
+
+    __radd__ = __add__
+
+    def __sub__(self, other: _Operand) -> 'Symbol':
+        return _arithmetic(self, other, 'broadcast_sub', '_minus_scalar')
+
+    def __rsub__(self, other: _Operand) -> 'Symbol':
+        return _arithmetic(self, other, 'broadcast_sub', '_rminus_scalar')
+
+    def __mul__(self, other: _Operand) -> 'Symbol':
+        return _arithmetic(self, other, 'broadcast_mul', '_mul_scalar')
+
+    __rmul__ = __mul__
+
+    def __truediv__(self, other: _Operand) -> 'Symbol':
+        return _arithmetic(self, other, 'broadcast_div', '_div_scalar')
+
+    def __rtruediv__(self, other: _Operand) -> 'Symbol':
+        return _arithmetic(self, other, 'broadcast_div', '_rdiv_scalar')
+
+    def __mod__(self, other: _Operand) -> 'Symbol':
+        return _arithmetic(self, other, 'broadcast_mod', '_mod_scalar')
+
+    def __rmod__(self, other: _Operand) -> 'Symbol':
+        return _arithmetic(self, other, 'broadcast_mod', '_rmod_scalar')
+
+    def __pow__(self, other: _Operand) -> 'Symbol':
+        return _arithmetic(self, other, 'broadcast_power', '_power_scalar')
+
+    def __rpow__(self, other: _Operand) -> 'Symbol':
+        return _arithmetic(self, other, 'broadcast_power', '_rpower_scalar')
+
+    def __neg__(self) -> 'Symbol':
+        return self * -1.0
+
+    def __eq__(self, other: object) -> Any:
+        return _comparison(self, other, 'equal')
+
+    def __ne__(self, other: object) -> Any:
+        return _comparison(self, other, 'not_equal')
+
+    def __gt__(self, other: _Operand) -> 'Symbol':
+        return _comparison(self, other, 'greater')
+
+    def __ge__(self, other: _Operand) -> 'Symbol':
+        return _comparison(self, other, 'greater_equal')
+
+    def __lt__(self, other: _Operand) -> 'Symbol':
+        return _comparison(self, other, 'lesser')
+
+    def __le__(self, other: _Operand) -> 'Symbol':
+        return _comparison(self, other, 'lesser_equal')
+
+    __hash__ = object.__hash__
+
+    def __bool__(self) -> bool:
+        raise ArgumentError('a Symbol has no value, and is neither true nor false', remedy='mx.sym.where(...)')
+
+    def reshape(self, *shape: Any, **kwargs: Any) -> 'Symbol':
+        """In another shape, given as one tuple or as numbers; see the operator `Reshape`."""
+        if shape:
+            kwargs['shape'] = shape[0] if len(shape) == 1 and not isinstance(shape[0], int) else shape
+        return call('Reshape', self, **kwargs)
+
+    if not TYPE_CHECKING:  # a type checker would accept any name
+
+        def __getattr__(self, name: str) -> Any:
+            """Every operator is a method of its first input."""
+            if name.startswith('_') or name not in OPERATORS:
+                raise AttributeError(f'Symbol has no attribute {name!r}', name=name, obj=self)
+            return lambda *args, **kwargs: call(name, self, *args, **kwargs)
+
+
+def _visible(node: Node) -> int:
+    return 1 if node.is_variable else node.operator.visible_for(node.parsed)
+
+
+def _by_name(given: Any, names: Sequence[str]) -> dict[str, Any]:
+    if given is None:
+        return {}
+    if isinstance(given, Mapping):
+        return {name: value for name, value in given.items() if name in names and value is not None}
+    if len(given) != len(names):
+        raise ArgumentError('bind takes one array for each name', expected=', '.join(names), got=f'{len(given)} arrays')
+    return {name: value for name, value in zip(names, given, strict=True) if value is not None}
+
+
+def _requests(grad_req: Any, names: Sequence[str], wanted: set[str] | None) -> dict[str, str]:
+    """'write', 'add' or 'null' for each argument."""
+    if isinstance(grad_req, str):
+        requests = dict.fromkeys(names, grad_req)
+    elif isinstance(grad_req, Mapping):
+        requests = {name: grad_req.get(name, 'null') for name in names}
+    else:
+        requests = dict(zip(names, grad_req, strict=True))
+    return {name: kind if wanted is None or name in wanted else 'null' for name, kind in requests.items()}
+
+
+def _arithmetic(left: Symbol, right: Any, of_symbols: str, of_number: str) -> Symbol:
+    if isinstance(right, Symbol):
+        return call(of_symbols, left, right)
+    if not isinstance(right, int | float | np.number):
+        raise ArgumentError('a Symbol is combined with Symbols and numbers', got=type(right).__name__)
+    return call(of_number, left, scalar=float(right))
+
+
+def _comparison(left: Symbol, right: Any, name: str) -> Symbol:
+    return _arithmetic(left, right, f'broadcast_{name}', f'_{name}_scalar')
+
+
+# Graphs are built by these.
+
+
+def call(op: str, *args: Any, name: str | None = None, attr: Mapping[str, str] | None = None, **kwargs: Any) -> Symbol:
+    """A new node: inputs in order or by name, and attributes.
+
+    Inputs that are not given become variables, called after the node.
+
+    Raises:
+        ArgumentError: for an unknown operator, input or attribute.
+    """
+    operator = find(op)
+    by_name = {key: value for key, value in kwargs.items() if isinstance(value, Symbol)}
+    attributes = {key: value for key, value in kwargs.items() if key not in by_name and value is not None}
+    positional = [item for arg in args for item in (arg if isinstance(arg, list | tuple) else [arg])]
+    if operator.variadic and 'num_args' in operator.annotations:
+        attributes.setdefault('num_args', len(positional) + len(by_name))
+    name = name or next_name(op)
+    parsed = operator.parse(attributes, f'{op} {name!r}')
+    hints = {f'__{key.strip("_")}__': value for key, value in (attr or {}).items()}
+    inputs = _inputs(operator.inputs_for(parsed, len(positional) + len(by_name)), positional, by_name, name, hints)
+    node = Node(operator.name, name, {**attributes, **hints}, inputs)
+    return Symbol([Entry(node, i) for i in range(_visible(node))])
+
+
+def _inputs(
+    names: Sequence[str], positional: Sequence[Any], by_name: dict[str, Symbol], node: str, hints: Mapping[str, str]
+) -> list[Entry]:
+    if len(positional) > len(names) or any(name not in names for name in by_name):
+        extra = [name for name in by_name if name not in names] or f'{len(positional)} inputs'
+        raise ArgumentError(f'{node} takes other inputs', expected=', '.join(names), got=extra)
+    given = dict(zip(names, positional, strict=False)) | by_name
+    entries = []
+    for name in names:
+        symbol = given.get(name)
+        if symbol is None:
+            entries.append(Entry(Node(None, f'{node}_{name}', hints)))
+        elif isinstance(symbol, Symbol) and len(symbol) == 1:
+            entries.append(symbol.heads[0])
+        else:
+            what = f'a group of {len(symbol)}' if isinstance(symbol, Symbol) else type(symbol).__name__
+            raise ArgumentError(f'{name} of {node} must be a Symbol with one output, got {what}')
+    return entries
+
+
+def var(
+    name: str,
+    attr: Mapping[str, str] | None = None,
+    shape: Sequence[int] | None = None,
+    lr_mult: float | None = None,
+    wd_mult: float | None = None,
+    dtype: DTypeLike | None = None,
+    init: Any = None,
+    stype: str | None = None,
+    **kwargs: str,
+) -> Symbol:
+    """A variable: an input or a parameter of the graph.
+
+    Args:
+        name: its name.
+        attr: more attributes.
+        shape: its shape; 0 where unknown.
+        lr_mult: what a Trainer multiplies the learning rate with.
+        wd_mult: what a Trainer multiplies the weight decay with.
+        dtype: its dtype.
+        init: an initializer, or MXNet's string for one.
+        stype: MXNet's storage type; accepted, arrays are dense.
+        **kwargs: attributes whose names begin and end with two underscores.
+    """
+    if not isinstance(name, str):
+        raise ArgumentError(f'the name of a variable must be a string, got {name!r}')
+    declared = {'shape': shape, 'lr_mult': lr_mult, 'wd_mult': wd_mult, 'init': init}
+    attributes = {f'__{key}__': value for key, value in declared.items() if value is not None}
+    if dtype is not None:
+        attributes['__dtype__'] = DTYPE_CODES.index(np.dtype(dtype).name)
+    return Symbol([Entry(Node(None, name, {**(attr or {}), **kwargs, **attributes}))])
+
+
+Variable = var
+
+
+def Group(symbols: Sequence[Symbol]) -> Symbol:
+    """The outputs of several symbols as one."""
+    return Symbol([entry for symbol in symbols for entry in symbol.heads], any(s.np_shape for s in symbols))
+
+
+def load_json(json_str: str) -> Symbol:
+    """The graph in MXNet's JSON, of any version.
+
+    Raises:
+        ArgumentError: if it is no such JSON.
+    """
+    return Symbol(*parse_json(json_str))
+
+
+def load(fname: str | pathlib.Path) -> Symbol:
+    """The graph in a -symbol.json file."""
+    return load_json(pathlib.Path(fname).read_text())
+
+
+class Namespace:
+    """Operators whose names begin alike: `mx.sym.contrib.box_nms` is `_contrib_box_nms`."""
+
+    def __init__(self, *prefixes: str):
+        self.prefixes: tuple[str, ...] = prefixes
+
+    def __getattr__(self, name: str) -> Any:
+        for prefix in self.prefixes:
+            if f'{prefix}{name}' in OPERATORS:
+                return _builder(f'{prefix}{name}')
+        raise MissingNameError(f'there is no operator {self.prefixes[0]}{name}', name=name)
+
+
+contrib = Namespace('_contrib_')
+linalg = Namespace('_linalg_')
+random = Namespace('_random_', '_sample_')
+image = Namespace('_image_')
+op = Namespace('')
+_internal = op
+
+
+def _builder(name: str) -> Callable[..., Symbol]:
+    def build(*args: Any, **kwargs: Any) -> Symbol:
+        return call(name, *args, **kwargs)
+
+    build.__name__, build.__doc__ = name, find(name).function.__doc__
+    return build
+
+
+if not TYPE_CHECKING:  # a type checker would accept any name
+
+    def __getattr__(name: str) -> Any:
+        """Every operator of the table."""
+        if name.startswith('__') or name not in OPERATORS:
+            raise MissingNameError(f'gluonjax.mx.sym has no {name!r}', name=name)
+        return _builder(name)

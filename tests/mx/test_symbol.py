@@ -1,0 +1,243 @@
+"""Symbols against MXNet: what graphs list, the shapes they infer, and what executors compute."""
+
+import json
+import pathlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import gluonjax.mx as mx
+from gluonjax import nn
+from gluonjax.errors import ArgumentError, ParamsError, ShapeError
+from gluonjax.io import mxnet_params
+
+GOLDEN = pathlib.Path(__file__).parents[1] / 'golden'
+GRAPHS = json.loads((GOLDEN / 'graphs.json').read_text())
+
+
+@pytest.fixture(scope='module')
+def arrays():
+    return dict(np.load(GOLDEN / 'graphs.npz'))
+
+
+def chosen(arrays, name, kind):
+    prefix = f'{name} {kind} '
+    return {key.removeprefix(prefix): value for key, value in arrays.items() if key.startswith(prefix)}
+
+
+def graph(name):
+    return mx.sym.load_json(json.dumps(GRAPHS[name]['json']))
+
+
+def close(ours, theirs):
+    np.testing.assert_allclose(np.asarray(ours), theirs, 2e-5, 2e-5)
+
+
+@pytest.mark.parametrize('name', GRAPHS)
+def test_lists_are_mxnets(name):
+    symbol, golden = graph(name), GRAPHS[name]
+    assert symbol.list_arguments() == golden['arguments']
+    assert symbol.list_outputs() == golden['outputs']
+    assert symbol.list_auxiliary_states() == golden['auxiliary']
+    assert mx.sym.load_json(symbol.tojson()).list_inputs() == symbol.list_inputs()
+    assert json.loads(symbol.tojson())['nodes'] == golden['json']['nodes']
+
+
+@pytest.mark.parametrize('name', GRAPHS)
+def test_shapes_are_mxnets(name):
+    shapes = GRAPHS[name]['shapes']
+    found = graph(name).infer_shape(**{key: tuple(shape) for key, shape in shapes['given'].items()})
+    assert [[list(shape) for shape in group] for group in found] == [
+        shapes['arguments'],
+        shapes['outputs'],
+        shapes['auxiliary'],
+    ]
+
+
+@pytest.mark.parametrize('name', GRAPHS)
+def test_executors_compute_what_mxnets_do(name, arrays):
+    symbol, values = graph(name), chosen(arrays, name, 'in')
+    executor = symbol.bind(args=values, aux_states=values)
+    for i, y in enumerate(executor.forward()):
+        close(y, arrays[f'{name} out {i}'])
+    for i, y in enumerate(executor.forward(is_train=True)):
+        close(y, arrays[f'{name} train {i}'])
+    for key, value in chosen(arrays, name, 'aux').items():
+        close(executor.aux_dict[key], value)
+    executor.backward()
+    for key, value in chosen(arrays, name, 'grad').items():
+        if not key.endswith('label'):  # MXNet leaves there what it does not compute
+            close(executor.grad_dict[key], value)
+
+
+def test_graphs_are_built_by_calls():
+    x, w = mx.sym.var('x', shape=(2, 0)), mx.sym.Variable('w')
+    net = mx.sym.FullyConnected(data=x, weight=w, num_hidden=3, name='fc', attr={'lr_mult': '2'})
+    both = mx.sym.Group([net * 2 + 1, mx.sym.split(net, num_outputs=3, axis=1)[1]])
+    assert both.list_arguments() == ['x', 'w', 'fc_bias']
+    assert len(both) == 2
+    assert net.attr('num_hidden') == '3'
+    assert net.attr('__lr_mult__') == '2'
+    assert both.infer_shape(x=(2, 4))[1] == [(2, 3), (2, 1)]
+    assert both.get_internals()['fc_output'].list_arguments() == both.list_arguments()
+    values = {'x': jnp.ones((2, 4)), 'w': jnp.ones((3, 4)), 'fc_bias': jnp.arange(3.0)}
+    first, second = both.eval(**values)
+    close(first, np.tile(np.arange(3) * 2 + 9, (2, 1)))
+    close(second, np.full((2, 1), 5))
+    composed = net(x=mx.sym.var('z') - 1)
+    assert composed.list_arguments() == ['z', 'w', 'fc_bias']
+    assert mx.sym.contrib.div_sqrt_dim(x).infer_shape(x=(2, 4))[1] == [(2, 4)]
+    assert x.sum(axis=0).infer_shape(x=(2, 4))[1] == [(4,)]
+
+
+def test_simple_bind_and_backward():
+    net = mx.sym.MakeLoss(mx.sym.square(mx.sym.var('x') * mx.sym.var('k')), name='loss')
+    executor = net.simple_bind(x=(2,), k=(2,), grad_req={'x': 'add', 'k': 'null'})
+    executor.copy_params_from({'x': np.array([1, 2.0]), 'k': np.array([3, 1.0])})
+    for _ in range(2):
+        executor.forward(is_train=True)
+        executor.backward()
+    close(executor.grad_dict['x'], [36, 8])
+    assert list(executor.grad_dict) == ['x']
+    with pytest.raises(ArgumentError, match="no argument 'y'"):
+        executor.forward(y=1)
+
+
+@pytest.mark.parametrize(
+    ('call', 'message'),
+    [
+        (lambda: mx.sym.FullyConnected(mx.sym.var('x'), name='fc'), r"FullyConnected 'fc' lacks num_hidden"),
+        (lambda: mx.sym.Convolution(mx.sym.var('x'), kernel='big', num_filter=1), 'must be a tuple of ints'),
+        (lambda: mx.sym.Activation(mx.sym.var('x'), act_type='loud'), "one of 'elu'"),
+        (lambda: mx.sym.relu(mx.sym.var('x'), slope=1), "has no attribute 'slope'"),
+        (lambda: mx.sym.relu(3), 'must be a Symbol'),
+        (lambda: mx.sym.load_json('{"nodes": 3}'), 'this is no graph of MXNet'),
+        (lambda: mx.sym.load_json('text'), 'this is no graph of MXNet'),
+        (lambda: mx.sym.var('x')['y'], "0 outputs are called 'y'"),
+        (lambda: bool(mx.sym.var('x')), 'neither true nor false'),
+        (lambda: mx.sym.relu(mx.sym.var('x')).eval(), 'needs x, and there is no value'),
+    ],
+)
+def test_errors_say_what_is_wrong(call, message):
+    with pytest.raises(ArgumentError, match=message):
+        call()
+
+
+def test_shapes_that_do_not_fit_are_named():
+    net = mx.sym.FullyConnected(mx.sym.var('x'), num_hidden=3, name='fc')
+    with pytest.raises(ShapeError, match=r"(?s)fc_weight.*in FullyConnected 'fc'"):
+        net.infer_shape(x=(2, 4), fc_weight=(3, 5))
+    assert net.infer_shape() == (None, None, None)
+    assert net.infer_shape_partial()[0] == [None, (3, None), (3,)]
+
+
+# Old JSON.
+
+
+OLD = {
+    'nodes': [
+        {'op': 'null', 'param': {}, 'name': 'data', 'inputs': [], 'backward_source_id': -1, 'attr': {'lr_mult': '0.2'}},
+        *({'op': 'null', 'param': {}, 'name': f'bn_{kind}', 'inputs': []} for kind in ('gamma', 'beta')),
+        {
+            'op': 'BatchNorm',
+            'param': {'eps': '0.001', 'fix_gamma': '1'},
+            'name': 'bn',
+            'inputs': [[0, 0], [1, 0], [2, 0]],
+            'attr': {'ctx_group': 'stage1'},
+        },
+        {'op': 'null', 'param': {}, 'name': 'unused', 'inputs': []},
+        {'op': '_Plus', 'param': {}, 'name': 'plus', 'inputs': [[3, 0], [0, 0]]},
+        {'op': 'argmax', 'param': {'axis': '-1'}, 'name': 'best', 'inputs': [[5, 0]]},
+    ],
+    'arg_nodes': [0, 1, 2, 4],
+    'heads': [[5, 0], [6, 0], [5, 0]],
+}
+
+
+def test_json_of_2016():
+    symbol = mx.sym.load_json(json.dumps(OLD))
+    assert symbol.list_arguments() == ['data', 'bn_gamma', 'bn_beta']
+    assert symbol.list_auxiliary_states() == ['bn_moving_mean', 'bn_moving_var']
+    assert symbol.list_outputs() == ['plus_output', 'best_output', 'plus_output']
+    assert symbol.attr_dict()['data'] == {'__lr_mult__': '0.2'}
+    x = np.array([[1, 2], [3, 7.0]], 'float32')
+    values = {'data': x, 'bn_gamma': np.full(2, 9.0), 'bn_beta': np.zeros(2)}
+    states = {'bn_moving_mean': np.array([1.0, 2.0]), 'bn_moving_var': np.ones(2)}
+    first, best, _ = symbol.eval(**values, **states)
+    close(first, (x - [1, 2]) / np.sqrt(1.001) + x)  # gamma is taken as 1
+    close(best, [3])  # of the flattened array
+
+
+def test_attributes_in_every_spelling():
+    parse = mx.op.find('Convolution').parse
+    for kernel in ('(3,3)', '[3, 3]', '(3L, 3L)', (3, 3), [3, 3]):
+        for flag in ('1', 'true', 'True', True):
+            parsed = parse({'kernel': kernel, 'num_filter': '8', 'no_bias': flag, 'layout': 'None', 'stride': '()'})
+            assert (parsed['kernel'], parsed['no_bias'], parsed['layout'], parsed['stride']) == ((3, 3), True, None, ())
+
+
+# Networks.
+
+
+def test_symbol_block_runs_trains_and_defers(arrays):
+    symbol, values = graph('network'), chosen(arrays, 'network', 'in')
+    net = mx.gluon.SymbolBlock(symbol, mx.sym.var('data'))
+    net.initialize()
+    assert net.collect_params()['conv_weight'].shape is None or None in net.collect_params()['conv_weight'].shape
+    x = jnp.asarray(values['data'])
+    assert net(x).shape == (2, 4)
+    params = net.params
+    assert params['bn_moving_var'].tolist() == [1, 1, 1]
+    assert set(params) == {*GRAPHS['network']['arguments'], *GRAPHS['network']['auxiliary']} - {'data', 'softmax_label'}
+    net.params = {name: jnp.asarray(values[name]) for name in params}
+    close(net(x), arrays['network out 0'])
+    close(jax.jit(net.apply)(net.params, x), arrays['network out 0'])
+    close(net(x, training=True), arrays['network train 0'])
+    close(net.params['bn_moving_mean'], arrays['network aux bn_moving_mean'])
+    assert net.collect_params()['bn_moving_mean'].grad_req == 'null'
+    assert nn.SymbolBlock is mx.gluon.SymbolBlock
+
+
+def test_label_heads_have_mxnets_gradient(arrays):
+    values = chosen(arrays, 'network', 'in')
+    net = mx.gluon.SymbolBlock(graph('network'), [mx.sym.var('data'), mx.sym.var('softmax_label')])
+    params = {name: jnp.asarray(values[name]) for name in values if name not in ('data', 'softmax_label')}
+
+    def total(params):
+        return net.apply_train(params, values['data'], values['softmax_label'], key=0)[0].sum()
+
+    gradient = jax.grad(total)(params)
+    close(gradient['conv_weight'], arrays['network grad conv_weight'])
+    close(gradient['fc_bias'], arrays['network grad fc_bias'])
+
+
+def test_imports_of_files(arrays, tmp_path):
+    values = chosen(arrays, 'network', 'in')
+    graph('network').save(tmp_path / 'net-symbol.json')
+    named = {
+        ('aux:' if 'moving' in name else 'arg:') + name: value
+        for name, value in values.items()
+        if name not in ('data', 'softmax_label')
+    }
+    mxnet_params.save(tmp_path / 'net-0000.params', {**named, 'arg:more': np.ones(2)})
+    files = tmp_path / 'net-symbol.json', 'data', tmp_path / 'net-0000.params'
+    net = nn.SymbolBlock.imports(*files)
+    close(net(values['data']), arrays['network out 0'])
+    outer = nn.Sequential(net, nn.Dense(1))
+    outer.initialize()
+    assert outer(values['data']).shape == (2, 1)
+    assert '0.conv_weight' in outer.collect_params()
+    with pytest.raises(ParamsError, match='extra: more'):
+        nn.SymbolBlock.imports(*files, ignore_extra=False)
+    mxnet_params.save(files[2], {key: value for key, value in named.items() if key != 'arg:fc_bias'})
+    with pytest.raises(ParamsError, match='missing: fc_bias'):
+        nn.SymbolBlock.imports(*files)
+
+
+def test_unknown_operators_are_named_before_anything_runs():
+    nodes = [{'op': 'null', 'name': 'x', 'inputs': []}, {'op': 'Mystery', 'name': 'm', 'inputs': [[0, 0, 0]]}]
+    symbol = mx.sym.load_json(json.dumps({'nodes': nodes, 'arg_nodes': [0], 'heads': [[1, 0, 0]]}))
+    with pytest.raises(ArgumentError, match="does not know: Mystery 'm'"):
+        mx.gluon.SymbolBlock(symbol, mx.sym.var('x'))
