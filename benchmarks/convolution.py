@@ -46,12 +46,14 @@ SHAPES = {
     'no padding': (8, 64, 32, 64, 3, 1, 0, 1),
     'depthwise': (8, 64, 32, 64, 3, 1, 1, 64),
     'depthwise, stride 2': (8, 128, 16, 128, 3, 2, 1, 128),
+    'depthwise at 56': (4, 128, 56, 128, 3, 1, 1, 128),
+    'depthwise at 112, stride 2': (4, 64, 112, 64, 3, 2, 1, 64),
 }
 
 
 def candidates(groups):
     dense = kernels.by_im2col, kernels.by_row_im2col
-    found = (kernels.by_xla, *(dense if groups == 1 else [kernels.by_shift_and_add]))
+    found = (kernels.by_xla, *(dense if groups == 1 else [kernels.by_shift_and_add, kernels.by_shifted_products]))
     return {algorithm.__name__: algorithm for algorithm in found}
 
 

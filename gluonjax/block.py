@@ -307,10 +307,8 @@ class Block(Observable, own=True):
         counts = collections.Counter(map(_identity, nodes))
         for node in nodes:
             if isinstance(node, Block) and node._tied and counts[node._token] < min(2, node._token.taken):
-                raise TieError(
-                    f'params= ties layer {".".join(full_path(node))!r} to one that is not in this network',
-                    remedy='share the layer of the other network: put other[0], as it is there, into this one',
-                )
+                what = f'params= ties layer {".".join(full_path(node))!r} to one that is not in this network'
+                raise TieError(what, remedy='to share a layer of another network, put other[0] itself into this one')
 
     def cast(self, dtype: DTypeLike) -> None:
         """Changes the dtype of the floating-point parameters and their values."""

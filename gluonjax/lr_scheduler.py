@@ -13,7 +13,7 @@ Array(0.25, dtype=float32, weak_type=True)
 
 import copy
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, Self, overload
 
 import jax
@@ -24,7 +24,9 @@ from gluonjax import checks
 from gluonjax.config import Frozen
 from gluonjax.errors import ArgumentError
 
-__all__ = ['CosineScheduler', 'FactorScheduler', 'LRScheduler', 'MultiFactorScheduler', 'PolyScheduler']
+__all__ = [
+    'CosineScheduler', 'FactorScheduler', 'LRScheduler', 'MultiFactorScheduler', 'OptaxSchedule', 'PolyScheduler',
+]  # fmt: skip
 
 
 def __dir__() -> list[str]:
@@ -252,3 +254,30 @@ class CosineScheduler(_Decay):
 
     def remaining(self, fraction: Any, xp: Any) -> Any:
         return (1 + xp.cos(math.pi * fraction)) / 2
+
+
+class OptaxSchedule(Frozen):
+    """A schedule in optax's way of counting, as a scheduler: a function of how many updates came before.
+
+    `learning_rate=optax.cosine_decay_schedule(0.1, 1000)` makes one of itself; the first update has the rate of 0.
+
+    Args:
+        schedule: any function of an int, such as those of optax.
+
+    >>> scheduler = OptaxSchedule(lambda count: 0.5**count)
+    >>> [float(scheduler(number)) for number in (1, 2, 3)]
+    [1.0, 0.5, 0.25]
+    """
+
+    _remedy = 'make a new schedule'
+
+    def __init__(self, schedule: Callable[[Any], Any]) -> None:
+        if isinstance(schedule, type) or not callable(schedule):
+            raise ArgumentError('this is no schedule', expected='a function of the count', got=repr(schedule))
+        self.schedule: Callable[[Any], Any] = schedule
+
+    def __call__(self, num_update: Any) -> Any:
+        """The learning rate of the update with this number, which is 1 for the first."""
+        xp = jnp if isinstance(num_update, jax.Array) else np
+        with jax.numpy_dtype_promotion('standard'):
+            return self.schedule(xp.maximum(num_update - 1, 0))

@@ -205,18 +205,15 @@ class Parameter(Ref, Node):
     def check_not_donated(self) -> None:
         """Refuses a value that somebody's compiled function has used up."""
         if self.current is not None and self.current.is_deleted():
-            raise errors.DonatedError(
-                f'the array of parameter {self.name!r} was donated to a compiled function, and is gone',
-                remedy='net.params = params, with what that function returned; '
-                'or donate copies: jax.tree.map(jnp.copy, net.params)',
-            )
+            what = f'the array of parameter {self.name!r} was donated to a compiled function, and is gone'
+            ways = 'net.params = params, with what that function returned', 'jax.tree.map(jnp.copy, net.params)'
+            raise errors.DonatedError(what, remedy=f'{ways[0]}; or donate copies: {ways[1]}')
 
     def missing(self) -> errors.GluonError:
         """The error for a value that is not there."""
         if self.deferred is None:
-            return errors.UninitializedError(
-                f'parameter {self.name!r} has not been initialized', remedy='call net.initialize(), then net(x)'
-            )
+            what = f'parameter {self.name!r} has not been initialized'
+            return errors.UninitializedError(what, remedy='call net.initialize(), then net(x)')
         return errors.DeferredInitializationError(
             f'parameter {self.name!r} is not initialized yet: '
             f'its shape {shape_text(self.shape)} waits for the first input',
@@ -368,11 +365,10 @@ def check_dtype(dtype: DTypeLike) -> None:
     Raises:
         DTypeError: for 64 bits without `jax_enable_x64`.
     """
-    if jax.dtypes.canonicalize_dtype(dtype) != jnp.dtype(dtype):
-        raise errors.DTypeError(
-            f'JAX has {jnp.dtype(dtype)} switched off, and would use {jax.dtypes.canonicalize_dtype(dtype)}',
-            remedy="jax.config.update('jax_enable_x64', True) at the start of the program",
-        )
+    wanted, there = jnp.dtype(dtype), jax.dtypes.canonicalize_dtype(dtype)
+    if there != wanted:
+        remedy = "jax.config.update('jax_enable_x64', True) at the start of the program"
+        raise errors.DTypeError(f'JAX has {wanted} switched off, and would use {there}', remedy=remedy)
 
 
 def concrete(name: str, value: Any, dtype: DTypeLike) -> jax.Array:
@@ -495,9 +491,8 @@ def is_traced(values: Any) -> bool:
 def refuse_traced(values: Any, what: str, remedy: str = 'use the pure functions there: net.init, net.apply') -> None:
     """A network keeps concrete arrays, so nothing that is traced may reach its Parameters."""
     if is_traced(values):
-        raise errors.TransformationError(
-            what, got='a tracer, inside a transformation (jit, grad, vmap, ...)', remedy=remedy
-        )
+        got = 'a tracer, inside a transformation (jit, grad, vmap, ...)'
+        raise errors.TransformationError(what, got=got, remedy=remedy)
 
 
 def draw_deferred(

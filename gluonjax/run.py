@@ -21,6 +21,7 @@ from jax.typing import DTypeLike
 
 from gluonjax import errors
 from gluonjax.arrays import admit
+from gluonjax.checks import at_least_float32
 from gluonjax.config import Frozen
 from gluonjax.keys import named_keys
 from gluonjax.param import Declaration, Leaf, Param, Token, trace_state
@@ -357,7 +358,8 @@ class Run:
                 recorded = {name: value for name, value in self.recorded.items() if name not in updates}
                 return (carry, {name: self.recorded[name] for name in updates}), (y, recorded)
 
-        (carry, updates), (ys, recorded) = jax.lax.scan(step, (carry, updates), (xs, keys, slices), length, reverse)
+        run: Any = jax.lax.scan if sizes[0] == 0 else _scan
+        (carry, updates), (ys, recorded) = run(step, (carry, updates), (xs, keys, slices), length, reverse)
         self.recorded.update(recorded, **{name: updates[name] for name in changed})
         return carry, ys
 
@@ -504,6 +506,17 @@ class Run:
                 error.add_note(f'values are not known while a network is compiled: {_EAGER}')
             if isinstance(error, AttributeError) and error.name == 'data':
                 error.add_note('in forward a parameter reads as its array: self.weight, without .data()')
+
+
+def _scan(step: Callable[..., Any], carry: Any, xs: Any, length: int | None, reverse: bool) -> Any:
+    """`lax.scan` of a step or more; gradients of what the step closes over are summed in float32 at least."""
+    step, closed = jax.closure_convert(step, carry, jax.eval_shape(lambda xs: jax.tree.map(lambda x: x[0], xs), xs))
+    wide = [array.astype(at_least_float32(array.dtype)) for array in closed]
+
+    def narrow(carry: Any, item: Any) -> Any:
+        return step(carry, item, *(array.astype(like.dtype) for array, like in zip(wide, closed, strict=True)))
+
+    return jax.lax.scan(narrow, carry, xs, length, reverse)
 
 
 class _Bound(Bindable, own=True):

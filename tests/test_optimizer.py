@@ -216,7 +216,8 @@ def test_optimizers_are_frozen_picklable_and_copyable():
         ('SGD', {'momentum': 1.0}),
         ('SGD', {'momentum': -0.1}),
         ('SGD', {'learning_rate': 'fast'}),
-        ('SGD', {'learning_rate': lr_scheduler.FactorScheduler(1)}),
+        ('SGD', {'learning_rate': lr_scheduler.FactorScheduler}),
+        ('SGD', {'learning_rate': lr_scheduler.FactorScheduler(1), 'lr_scheduler': lr_scheduler.FactorScheduler(1)}),
         ('SGD', {'clip_gradient': 0}),
         ('SGD', {'clip_gradient': -1}),
         ('SGD', {'rescale_grad': None}),
@@ -694,6 +695,30 @@ def test_optax_schedules_are_schedulers():
     np.testing.assert_allclose(params, [-(0.5 + 0.25)], rtol=1e-6)
     assert state.learning_rate.dtype == jnp.float32
     assert optimizer.find_learning_rate(rule.init(PARAMS)) == 1
+
+
+@pytest.mark.parametrize('name', ['sgd', 'adam', 'ftrl', 'nag'])
+def test_a_schedule_may_be_the_learning_rate_and_counts_as_optax_does(name):
+    schedule = optax.exponential_decay(1.0, 1, 0.5)
+    rule = optimizer.create(name, learning_rate=schedule)
+    assert rule.lr_scheduler(1) == 1
+    assert optimizer.find_learning_rate(rule.init(PARAMS)) == 1
+    _, state = walk(rule, 3)
+    assert optimizer.find_learning_rate(state) == 0.25  # of the third update
+    if name == 'sgd':
+        ours, theirs = walk(rule, 3, jnp.zeros(1), jnp.ones(1))[0], optax.sgd(schedule)
+        params, state = jnp.zeros(1), theirs.init(jnp.zeros(1))
+        for _ in range(3):
+            updates, state = theirs.update(jnp.ones(1), state)
+            params = optax.apply_updates(params, updates)
+        np.testing.assert_allclose(ours, params, rtol=1e-6)
+
+
+def test_a_scheduler_may_be_the_learning_rate_and_counts_as_mxnet_does():
+    scheduler = lr_scheduler.FactorScheduler(1, 0.5, base_lr=1.0)
+    assert optimizer.Adam(learning_rate=scheduler).lr_scheduler is scheduler
+    with pytest.raises(errors.ArgumentError, match='no schedule'):
+        lr_scheduler.OptaxSchedule(0.1)
 
 
 def test_a_scheduler_is_not_changed():

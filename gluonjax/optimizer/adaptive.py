@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from gluonjax import checks
 from gluonjax.errors import ArgumentError, ShapeError
 from gluonjax.optimizer import transforms as tx
-from gluonjax.optimizer.base import Optimizer, Options, RateAndOptions, register
+from gluonjax.optimizer.base import Optimizer, Options, Rate, RateAndOptions, register
 from gluonjax.optimizer.transforms import ParamInfo, Transformation, add_weight_decay, scale_by_learning_rate
 
 LARGEST = 1e18  # elements of this size can be squared and added up in float32
@@ -133,7 +133,7 @@ class RMSProp(_Adaptive):
 
     def __init__(
         self,
-        learning_rate: float | None = 0.001,
+        learning_rate: Rate = 0.001,
         gamma1: float = 0.9,
         gamma2: float = 0.9,
         epsilon: float = 1e-8,
@@ -168,7 +168,7 @@ class _WithMoments(_Adaptive):
     """Optimizers with moving averages m of the gradient, by beta1, and v of its square, by beta2, and an epsilon."""
 
     def __init__(
-        self, learning_rate: float | None, beta1: float, beta2: float, epsilon: float, **options: Unpack[Options]
+        self, learning_rate: Rate, beta1: float, beta2: float, epsilon: float, **options: Unpack[Options]
     ) -> None:
         super().__init__(learning_rate=learning_rate, **options)
         self.beta1: float = checks.fraction('beta1', beta1)
@@ -207,7 +207,7 @@ class Adam(_WithMoments):
 
     def __init__(
         self,
-        learning_rate: float | None = 0.001,
+        learning_rate: Rate = 0.001,
         beta1: float = 0.9,
         beta2: float = 0.999,
         epsilon: float = 1e-8,
@@ -242,7 +242,7 @@ class AdamW(_WithMoments):
 
     def __init__(
         self,
-        learning_rate: float | None = 0.001,
+        learning_rate: Rate = 0.001,
         beta1: float = 0.9,
         beta2: float = 0.999,
         epsilon: float = 1e-6,
@@ -276,7 +276,7 @@ class LAMB(_WithMoments):
 
     def __init__(
         self,
-        learning_rate: float | None = 0.001,
+        learning_rate: Rate = 0.001,
         beta1: float = 0.9,
         beta2: float = 0.999,
         epsilon: float = 1e-6,
@@ -321,7 +321,7 @@ class Adamax(Optimizer):
     """
 
     def __init__(
-        self, learning_rate: float | None = 0.002, beta1: float = 0.9, beta2: float = 0.999, **options: Unpack[Options]
+        self, learning_rate: Rate = 0.002, beta1: float = 0.9, beta2: float = 0.999, **options: Unpack[Options]
     ) -> None:
         super().__init__(learning_rate=learning_rate, **options)
         self.beta1: float = checks.fraction('beta1', beta1)
@@ -357,7 +357,7 @@ class Nadam(_WithMoments):
 
     def __init__(
         self,
-        learning_rate: float | None = 0.001,
+        learning_rate: Rate = 0.001,
         beta1: float = 0.9,
         beta2: float = 0.999,
         epsilon: float = 1e-8,
@@ -437,7 +437,7 @@ class Ftrl(_Adaptive):
     counts_each = False
 
     def __init__(
-        self, lamda1: float = 0.01, learning_rate: float | None = 0.1, beta: float = 1.0, **options: Unpack[Options]
+        self, lamda1: float = 0.01, learning_rate: Rate = 0.1, beta: float = 1.0, **options: Unpack[Options]
     ) -> None:
         super().__init__(learning_rate=None if options.get('lr_scheduler') else learning_rate, **options)
         self.lamda1: float = checks.number('lamda1', lamda1, 0)

@@ -3,7 +3,7 @@
 import copy
 import inspect
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any, ClassVar, Self, TypedDict, TypeVar
 
@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from gluonjax import checks
 from gluonjax.config import Frozen, Registry, constructor_call
 from gluonjax.errors import ArgumentError, ParamsError
-from gluonjax.lr_scheduler import LRScheduler
+from gluonjax.lr_scheduler import LRScheduler, OptaxSchedule
 from gluonjax.optimizer import transforms as tx
 from gluonjax.optimizer.state import OptimizerState, ScheduledState
 from gluonjax.optimizer.transforms import ParamInfo, Transformation, UpdateInfo
@@ -21,6 +21,7 @@ from gluonjax.tree import FrozenDict, flatten, matches, nest, no_match
 
 _Class = TypeVar('_Class', bound=type)
 Schedule = Callable[[Any], Any]  # a scheduler of ours, or any function of the number of the update
+Rate = float | Schedule | None
 
 
 class Options(TypedDict, total=False):
@@ -39,7 +40,7 @@ class Options(TypedDict, total=False):
 class RateAndOptions(Options, total=False):
     """All options that optimizers share."""
 
-    learning_rate: float | None
+    learning_rate: Rate
 
 
 class Optimizer(Frozen):
@@ -51,13 +52,14 @@ class Optimizer(Frozen):
     in `params`, biases too, as in Gluon's Trainer: pass what is trained (`layer.partition`).
 
     Args:
-        learning_rate: the rate; 0.01 if neither a rate nor a scheduler is given.
+        learning_rate: the rate; 0.01 if neither a rate nor a scheduler is given. Or a schedule: one of
+            `gluonjax.lr_scheduler`, or any function of how many updates came before, as optax counts (0 in the first).
         wd: weight decay.
         rescale_grad: gradients are first multiplied by it.
         clip_gradient: elements of the gradient are clipped to [-clip_gradient, clip_gradient], where the optimizer
             does so; None for not at all.
-        lr_scheduler: one of `gluonjax.lr_scheduler`, or any function of the number of the update, as optax's
-            schedules; the first update has number 1. `learning_rate`, a class's default too (Adam's 0.001), then
+        lr_scheduler: one of `gluonjax.lr_scheduler`, or any function of the number of the update, as MXNet counts: the
+            first update has number 1. `learning_rate`, a class's default too (Adam's 0.001), then
             replaces the scheduler's `base_lr` as in MXNet, see `LRScheduler.with_base_lr`; None does not.
         begin_num_update: how many updates were made before.
         multi_precision: accepted for parameters of float32 and wider, where it has no effect.
@@ -99,7 +101,7 @@ class Optimizer(Frozen):
     def __init__(
         self,
         *,
-        learning_rate: float | None = None,
+        learning_rate: Rate = None,
         wd: float = 0.0,
         rescale_grad: float = 1.0,
         clip_gradient: float | None = None,
@@ -116,7 +118,14 @@ class Optimizer(Frozen):
             )
         if lr_scheduler is None and learning_rate is None:
             learning_rate = 0.01
-        self.learning_rate: float | None = _rate(learning_rate)
+        if callable(learning_rate):
+            if lr_scheduler is not None:
+                raise ArgumentError('learning_rate and lr_scheduler are both schedules', remedy='give one of them')
+            ours = isinstance(learning_rate, LRScheduler | type)
+            learning_rate, lr_scheduler = None, learning_rate if ours else OptaxSchedule(learning_rate)
+        self.learning_rate: float | None = (
+            None if learning_rate is None else checks.number('learning_rate', learning_rate)
+        )
         self.wd: float = checks.number('wd', wd)
         self.rescale_grad: float = checks.number('rescale_grad', rescale_grad)
         self.clip_gradient: float | None = (
@@ -141,11 +150,23 @@ class Optimizer(Frozen):
 
     def with_multipliers(self, lr_mult: Mapping[str, float], wd_mult: Mapping[str, float]) -> Self:
         """A copy in which these factors, of whole names, come before those that it has."""
+        rates, decays = of_whole_names(lr_mult), of_whole_names(wd_mult)
         changed = copy.copy(self)
         vars(changed).update(
-            lr_mult=FrozenDict({**_of_whole_names(lr_mult), **(self.lr_mult or {})}),
-            wd_mult=FrozenDict({**_of_whole_names(wd_mult), **(self.wd_mult or {})}),
+            lr_mult=FrozenDict({**rates, **(self.lr_mult or {}), **rates}),
+            wd_mult=FrozenDict({**decays, **(self.wd_mult or {}), **decays}),
         )
+        return changed
+
+    def for_names(self, names: Sequence[Sequence[str]]) -> Self:
+        """A copy whose patterns have been matched with all names of each parameter, the first of which params have."""
+        changed = copy.copy(self)
+        for option in ('lr_mult', 'wd_mult'):
+            factors = vars(self)[option] or {}
+            unknown = {p: factor for p, factor in factors.items() if not any(matches(p, each) for each in names)}
+            known = {p: factor for p, factor in factors.items() if p not in unknown}
+            if factors:
+                vars(changed)[option] = FrozenDict({**of_whole_names(factors_of(option, known, names)), **unknown})
         return changed
 
     def init(self, params: Any) -> OptimizerState:
@@ -272,12 +293,6 @@ def with_multipliers(optimizer: Any, rates: Mapping[str, float], decays: Mapping
     return tx.chain(optimizer, tx.GradientTransformation(lambda params: tx.NoState(), scale))
 
 
-def _rate(value: Any) -> float | None:
-    if callable(value):
-        raise ArgumentError('learning_rate is a number', got=repr(value), remedy='lr_scheduler= takes schedules')
-    return None if value is None else checks.number('learning_rate', value)
-
-
 def _scheduler(scheduler: Any, rate: float | None) -> Any:
     if scheduler is not None and (isinstance(scheduler, type) or not callable(scheduler)):
         raise ArgumentError(
@@ -296,7 +311,30 @@ def _factors(name: str, factors: Mapping[str, float] | None) -> FrozenDict | Non
     return FrozenDict({pattern: checks.number(name, factor, 0, finite=True) for pattern, factor in factors.items()})
 
 
-def _of_whole_names(factors: Mapping[str, float]) -> dict[str, float]:
+def factors_of(option: str, factors: Mapping[str, float] | None, names: Sequence[Sequence[str]]) -> dict[str, float]:
+    """The first name of each parameter that a pattern matches by any of its names -> the factor of that pattern.
+
+    Args:
+        option: how an error calls the factors.
+        factors: pattern -> factor; the first that matches counts.
+        names: all names of each parameter.
+
+    Raises:
+        ArgumentError: for what is no dict of numbers from 0 on.
+        PatternError: for a pattern that matches no name.
+    """
+    given, found = _factors(option, factors) or {}, {}
+    for pattern in given:
+        if names and not any(matches(pattern, each) for each in names):  # of no parameters at all, any may speak
+            raise no_match(pattern, [SimpleNamespace(names=each) for each in names])
+    for each in names:
+        if matching := [factor for pattern, factor in given.items() if matches(pattern, each)]:
+            found[each[0]] = matching[0]
+    return found
+
+
+def of_whole_names(factors: Mapping[str, float]) -> dict[str, float]:
+    """The factors by patterns that match these names alone."""
     return {f'{re.escape(name)}$': factor for name, factor in factors.items()}
 
 

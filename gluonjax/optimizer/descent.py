@@ -9,7 +9,7 @@ from gluonjax import checks
 from gluonjax.errors import ArgumentError
 from gluonjax.keys import as_key, named_keys
 from gluonjax.optimizer import transforms as tx
-from gluonjax.optimizer.base import Optimizer, Options, RateAndOptions, register
+from gluonjax.optimizer.base import Optimizer, Options, Rate, RateAndOptions, register
 from gluonjax.optimizer.transforms import (
     ParamInfo,
     Transformation,
@@ -83,7 +83,7 @@ class Signum(Optimizer):
     counts_each = False
 
     def __init__(
-        self, learning_rate: float | None = 0.01, momentum: float = 0.9, wd_lh: float = 0.0, **options: Unpack[Options]
+        self, learning_rate: Rate = 0.01, momentum: float = 0.9, wd_lh: float = 0.0, **options: Unpack[Options]
     ) -> None:
         super().__init__(learning_rate=learning_rate, **options)
         self.momentum: float = checks.fraction('momentum', momentum)

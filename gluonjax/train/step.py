@@ -21,6 +21,7 @@ from gluonjax.metric import double_float
 from gluonjax.metric.composite import parts_of
 from gluonjax.metric.pure import PureMetric
 from gluonjax.optimizer import transforms as tx
+from gluonjax.optimizer.base import Optimizer, factors_of
 from gluonjax.run import in_precision
 from gluonjax.train.batch import Batch, most_inputs
 from gluonjax.train.losses import LossLike, check_loss, checkable, checks_labels, losses_of
@@ -317,6 +318,8 @@ def make_step(
     skip_nonfinite: bool = False,
     train: str | None = None,
     carry: Any = None,
+    lr_mult: Mapping[str, float] | None = None,
+    wd_mult: Mapping[str, float] | None = None,
 ) -> TrainStep:
     """The pure training step of a layer, a loss and an optimizer.
 
@@ -346,10 +349,13 @@ def make_step(
             `net.lstm.begin_state(batch_size=32)`. `forward(x, carry)` is given it after the inputs by position, and
             returns `(output, next carry)`; loss and metrics are given the output. No gradient flows from a batch to the
             one before: that is truncated backpropagation through time. It is `state.carry`.
+        lr_mult: dict from patterns (`re.match` on names, any of a tied parameter's) to factors on the learning rate of
+            parameters; the first that matches counts.
+        wd_mult: the same for weight decay.
 
     Raises:
         ArgumentError: if an argument has no such value.
-        PatternError: if `train` matches nothing.
+        PatternError: if `train`, or a pattern of `lr_mult` or `wd_mult`, matches nothing.
 
     >>> from gluonjax import loss, nn
     >>> step = make_step(nn.Dense(1), loss.L2Loss(), 'sgd', {'learning_rate': 0.1})
@@ -364,7 +370,9 @@ def make_step(
         raise ArgumentError('a step trains a layer or a network', got=type(layer).__name__)
     check_loss(loss)
     checks.one_of('precision', precision, (None, *PRECISIONS))
-    transformation = tx.with_known_extra_args(optimizers.create(optimizer, **(optimizer_params or {})))
+    trained = training_only(definition, train)
+    created = optimizers.create(optimizer, **(optimizer_params or {}))
+    transformation = tx.with_known_extra_args(_with_multipliers(created, trained, lr_mult, wd_mult))
     if clip_global_norm is not None:
         limit = checks.number('clip_global_norm', clip_global_norm, least=0)
         transformation = tx.chain(tx.clip_by_global_norm(limit), transformation)
@@ -372,7 +380,7 @@ def make_step(
         steps: Any = tx.MultiSteps(tx.without_functions(transformation), accumulate)
         transformation = tx.GradientTransformationExtraArgs(steps.init, steps.update)
     return TrainStep(
-        layer=training_only(definition, train),
+        layer=trained,
         loss=loss,
         optimizer=transformation,
         metrics=pure_metrics(metrics),
@@ -382,6 +390,16 @@ def make_step(
         guarded=skip_nonfinite,
         carry=jax.tree.map(jnp.asarray, admit(carry, 'carry')),
     )
+
+
+def _with_multipliers(
+    optimizer: Any, trained: Layer, lr_mult: Mapping[str, float] | None, wd_mult: Mapping[str, float] | None
+) -> Any:
+    """An optimizer with factors of parameters, and whose own patterns match any of their names."""
+    names = [leaf.names for leaf in leaves_of(trained) if leaf.param.trainable]
+    rates, decays = factors_of('lr_mult', lr_mult, names), factors_of('wd_mult', wd_mult, names)
+    optimizer = optimizer.for_names(names) if isinstance(optimizer, Optimizer) else optimizer
+    return optimizers.with_multipliers(optimizer, rates, decays) if rates or decays else optimizer
 
 
 def _rematerialized(function: Callable[..., Any], remat: Remat) -> Callable[..., Any]:

@@ -20,6 +20,7 @@ from gluonjax.hints import missing
 from gluonjax.layer import Layer, layers_of, leaves_of
 from gluonjax.metric import DeviceMetric
 from gluonjax.metric.composite import parts_of
+from gluonjax.optimizer.base import of_whole_names
 from gluonjax.optimizer.state import parameter_of
 from gluonjax.parameter import LOCK, ParameterDict, commit, hand_out, key_or_next
 from gluonjax.ref import LATEST, Ref
@@ -66,6 +67,8 @@ class Stepper:
         skip_nonfinite: bool = False,
         train: str | None = None,
         carry: Any = None,
+        lr_mult: Mapping[str, float] | None = None,
+        wd_mult: Mapping[str, float] | None = None,
     ):
         checks.one_of('last_batch', last_batch, ('pad', 'keep', 'discard'))
         self.net: Block = _network(net)
@@ -82,6 +85,8 @@ class Stepper:
             'skip_nonfinite': skip_nonfinite,
             'train': train,
             'carry': jax.tree.map(jnp.asarray, admit(carry, 'carry')),
+            'lr_mult': lr_mult,
+            'wd_mult': wd_mult,
         }
         make_step(net, loss, self.optimizer, **self._options)  # refuses now what it would refuse at the first step
         self.placement: Placement | None = _placement(net, mesh, data_axis, sharding)
@@ -320,8 +325,12 @@ class Stepper:
         parameters = {leaf.name: by_name[leaf.name] for leaf in leaves_of(definition) if leaf.param.trainable}
         rates = {name: parameter.lr_mult for name, parameter in parameters.items() if parameter.lr_mult != 1}
         decays = {name: parameter.wd_mult for name, parameter in parameters.items() if parameter.wd_mult != 1}
-        optimizer = optimizers.with_multipliers(self.optimizer, rates, decays) if rates or decays else self.optimizer
-        return make_step(structure.definition, self.loss, optimizer, **self._options)
+        options: dict[str, Any] = {
+            **self._options,
+            'lr_mult': of_whole_names(rates) | dict(self._options['lr_mult'] or {}),
+            'wd_mult': of_whole_names(decays) | dict(self._options['wd_mult'] or {}),
+        }
+        return make_step(structure.definition, self.loss, self.optimizer, **options)
 
     def change_options(self, **options: Any) -> None:
         """Changes options of the step (metrics, skip_nonfinite); it is compiled again if they differ from before."""
@@ -422,7 +431,9 @@ class Stepper:
 
     @property
     def learning_rate(self) -> float:
-        """The learning rate of the next step; reading it waits for the device.
+        """The learning rate: with a number, that of the next step; with a schedule, that of the last step, as in MXNet.
+
+        Before the first step a schedule tells its rate of 0. Reading it waits for the device.
 
         Raises:
             ArgumentError: if the optimizer keeps none in its state.

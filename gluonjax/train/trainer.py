@@ -43,10 +43,13 @@ class Trainer(BaseTrainer):
             into the batch before (truncated backpropagation through time). `fit`, `evaluate` and `predict` begin again
             with each epoch, `reset_carry()` does at any time, and checkpoints have it. The rows of a batch are to go on
             where those of the one before ended: `fit(batches)`, or `fit(x, y, shuffle=False)`. See `make_step`.
+        lr_mult: dict from patterns for parameters, by any name of a tied one, to factors on the learning rate. The
+            first that matches counts, and `parameter.lr_mult`, if it is set, before all.
+        wd_mult: the same for weight decay.
 
     Raises:
         ArgumentError: if an argument has no such value.
-        PatternError: for a rule, or `train`, that matches no parameter.
+        PatternError: for a rule, `train`, or a pattern of `lr_mult` or `wd_mult`, that matches no parameter.
         ShapeError: for a rule that does not fit a shape; where that is unknown yet, the first step says so.
 
     >>> import jax.numpy as jnp

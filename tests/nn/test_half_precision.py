@@ -9,8 +9,25 @@ import numpy as np
 import pytest
 from layer_cases import CASES, LayerCase
 
-from gluonjax import nn, rnn
+from gluonjax import Layer, Param, nn, rnn
 from gluonjax.tree import flatten, nest
+
+
+class OwnRecurrence(Layer):
+    """A scan whose body reads one weight, and closes over another."""
+
+    def __init__(self):
+        self.inputs, self.state, self.bias = Param((3, 3)), Param((3, 3)), Param((3,))
+
+    def forward(self, x):
+        weight, bias = self.state, self.bias
+
+        def step(state, x):
+            state = jnp.tanh(x @ self.inputs + 0.3 * state @ weight + bias[None])
+            return state, state
+
+        return self.scan(step, jnp.zeros((len(x), 3), x.dtype), x.swapaxes(0, 1))[1]
+
 
 BATCH = 1024  # sums in bfloat16 stop growing long before that
 STEPS = (4, 512, 3)  # of sequences: gradients are summed over the steps as well
@@ -19,6 +36,7 @@ MORE = [
     LayerCase('embedding_of_few_rows', lambda: nn.Embedding(2, 3), (8192,), differentiable=False),
     LayerCase('learned_positions_many', lambda: nn.LearnedPositions(9), (BATCH, 4, 3)),
     LayerCase('conv2d_large', lambda: nn.Conv2D(2, 3, padding=1), (4, 2, 32, 32)),
+    LayerCase('own_steps', OwnRecurrence, STEPS),
     LayerCase('rnn_steps', lambda: rnn.RNN(3, layout='NTC', activation='tanh'), STEPS),
     LayerCase('lstm_steps', lambda: rnn.LSTM(3, layout='NTC'), STEPS),
     LayerCase('lstm_projection_steps', lambda: rnn.LSTM(3, layout='NTC', projection_size=2), STEPS),

@@ -17,6 +17,7 @@ from gluonjax.nn.kernels import (
     by_im2col,
     by_row_im2col,
     by_shift_and_add,
+    by_shifted_products,
     by_xla,
     choose_algorithms,
     convolve,
@@ -107,8 +108,8 @@ def test_im2col_gives_the_numbers_of_xla(convolution, algorithm):
 
 @settings(max_examples=6, deadline=None, derandomize=True)
 @given(convolutions(depthwise=True))
-def test_shift_and_add_gives_the_numbers_of_xla(convolution):
-    check(Algorithms(by_shift_and_add, by_shift_and_add, by_shift_and_add), *convolution)
+def test_shifts_give_the_numbers_of_xla(convolution):
+    check(Algorithms(by_shift_and_add, by_shifted_products, by_shift_and_add), *convolution)
 
 
 @pytest.mark.parametrize(
@@ -131,7 +132,7 @@ CASES = {
         arrays('NCHW', 2, 3, 4, (5, 6), (3, 2)),
     ),
     'shift and add': (
-        Algorithms(*(by_shift_and_add,) * 3),
+        Algorithms(by_shift_and_add, by_shifted_products, by_shift_and_add),
         geometry('NCHW', 1, 1, 1, 3),
         arrays('NCHW', 2, 3, 3, (5, 6), (3, 3), 3),
     ),
@@ -182,7 +183,7 @@ IM2COL = Algorithms(by_im2col, by_im2col, by_im2col)
 MIXED = Algorithms(by_im2col, by_im2col, by_row_im2col)
 ROW_IM2COL = Algorithms(by_row_im2col, by_row_im2col, by_row_im2col)
 ROW_GRADIENTS = Algorithms(by_xla, by_row_im2col, by_row_im2col)
-SHIFTS = Algorithms(by_shift_and_add, by_shift_and_add, by_shift_and_add)
+SHIFTS = Algorithms(by_shift_and_add, by_shifted_products, by_shift_and_add)
 
 
 @pytest.mark.parametrize(('algorithms', 'x', 'weight', 'where'), [
