@@ -82,6 +82,8 @@ class CompiledStep:
         self.own: tuple[Ref, ...] = ()  # leaves of the state that a step replaces
         self.fixed: Values = ()  # and leaves that it only reads
         self.latest: object = None  # of `LATEST`, as long as nothing has been changed since the last step
+        self.located: list[Any] = []  # the shardings of the values, when they were gathered
+        self.steady = False  # whether a step on these values runs in C alone
         self._may_trace = False
 
     # The state.
@@ -231,7 +233,7 @@ class CompiledStep:
             self.rows, self.shapes = rows, tuple(leaf.shape for leaf in batch) if whole else None
 
     def _step(self, batch: Any, drawn: Drawn, *mask: np.ndarray) -> None:
-        ready = not drawn and self.outcome.compiled.current is self
+        ready = not drawn and self.steady and self.outcome.compiled.current is self
         if not (ready and self._donate(batch, *mask)):
             self._trace((batch, *mask), drawn)
 
@@ -239,7 +241,11 @@ class CompiledStep:
         """Makes what is to be donated private, and reads what is only read; it holds until something is changed."""
         make_private(self.moving)
         self.rest: Values = (*read(self.frozen), *self.fixed)
-        self.latest = LATEST.current
+        located = [value.sharding for value in (*read(self.moving), *self.rest)]
+        # JAX runs Python after the computation where values were moved, and always under debug_nans.
+        self.steady = located == self.located and not _CONFIG.jax_debug_nans
+        self.located = located
+        self.latest = LATEST.current if self.steady else object()
 
     def _donate(self, batch: Any, *mask: np.ndarray) -> bool:
         """One step that donates what it replaces, if there is a program for such a batch; says whether it was done."""
@@ -411,6 +417,7 @@ def _copies(values: Any) -> Any:
 
 
 _copy = jax.jit(_copies)
+_CONFIG: Any = jax.config  # a type checker does not know its settings
 
 
 def refuse_transformation(batch: Any) -> None:

@@ -215,7 +215,7 @@ class Stepper:
             return self._first_step(admit(as_batch(arguments), 'batch'), output)
         compiled.keep_output(output)
         compiled.gather()
-        if not compiled.repeat(arguments):
+        if not (compiled.steady and compiled.repeat(arguments)):
             batch = admit(as_batch(arguments), 'batch')
             self.batch_of(batch)  # refuses what is no batch
             compiled.step_of_any_size(batch, self.pads)

@@ -12,6 +12,7 @@ import pytest
 
 import gluonjax
 from gluonjax import Trainer, errors, init, loss, make_step, metric, nn
+from gluonjax.train.compiled import CompiledStep
 from gluonjax.tree import flatten
 
 CE = loss.SoftmaxCELoss()
@@ -419,3 +420,28 @@ def test_a_step_inside_a_transformation_is_refused_and_changes_nothing():
 def test_the_habit_of_gluon_is_told_the_way():
     with pytest.raises(errors.ArgumentError, match=r'(?s)got: 64.*trainer\.step\(x, y\)'):
         trained(1).step(64)
+
+
+def test_steps_after_which_jax_runs_python_are_on_copies(monkeypatch):
+    copied, copy = [], CompiledStep._copied
+    monkeypatch.setattr(CompiledStep, '_copied', lambda self, values: copied.append(1) or copy(self, values))
+    net = nn.Sequential(nn.Dense(3, in_units=4))
+    net.initialize(key=0)
+    trainer, batch = gluonjax.Trainer(net, loss.L2Loss(), key=0), (jnp.ones((8, 4)), jnp.ones((8, 3)))
+
+    def steps_on_copies(count):
+        copied.clear()
+        for _ in range(count):
+            trainer.step(*batch)
+        return len(copied)
+
+    assert steps_on_copies(3) == 1  # the one that traces
+    net.params = jax.device_put(net.params, jax.devices()[1])
+    assert steps_on_copies(3) == 1
+    with jax.debug_nans(True):
+        net.params = net.params
+        old = net[0].weight.current
+        assert steps_on_copies(2) == 2
+        assert not old.is_deleted()
+    net.params = net.params
+    assert steps_on_copies(2) == 0
