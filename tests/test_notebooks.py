@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
+from conftest import QUICK
 
 import gluonjax
 
@@ -62,6 +63,13 @@ def elsewhere(fonts, tmp_path, monkeypatch):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture
+def quickly(elsewhere, monkeypatch):
+    """Programs are compiled as those of the other tests: what is shortened compiles longer than it trains."""
+    if not WHOLE:
+        monkeypatch.setenv('XLA_FLAGS', ' '.join(f'--{option}={value}' for option, value in QUICK.items()))
 
 
 def code_cells(notebook):
@@ -115,7 +123,7 @@ def test_there_are_notebooks():
 
 
 @pytest.mark.parametrize('path', NOTEBOOKS, ids=lambda path: path.stem)
-def test_notebook_runs_and_shows_what_is_stored(path, elsewhere):
+def test_notebook_runs_and_shows_what_is_stored(path, quickly):
     stored = nbformat.read(path, as_version=4)
     fresh = nbformat.read(path, as_version=4)
     for cell in code_cells(fresh).values():
