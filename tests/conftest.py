@@ -5,6 +5,7 @@ Most of a run is compiling. XLA therefore optimizes nothing, which halves it, ex
 build/, by the program, as many tests, workers and child processes compile the same.
 """
 
+import gc
 import os
 import pathlib
 from typing import Any
@@ -56,6 +57,12 @@ def optimized(item):
 
 def pytest_collection_modifyitems(items):
     items.sort(key=optimized, reverse=True)  # each switch to them compiles again
+
+
+def pytest_collection_finish():
+    """What is loaded by now stays: the garbage collector need not look through it a thousand times."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_runtest_setup(item):

@@ -10,12 +10,29 @@ import zlib
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 from golden.cases import LAYERS
 
 from gluonjax import nn, rnn
 
 GOLDEN = pathlib.Path(__file__).parent / 'golden'
+
+
+def in_groups(function, arguments, size=16):
+    """`function(name, argument)` for each name, compiled so many at a time.
+
+    One program of many cases compiles faster than a program each, up to some size: of all together it takes longer.
+    """
+
+    @jax.jit
+    def group(part):
+        return {name: function(name, argument) for name, argument in part.items()}
+
+    names, answers = list(arguments), {}
+    for first in range(0, len(names), size):
+        answers |= group({name: arguments[name] for name in names[first : first + size]})
+    return answers
 
 
 def halve(x):

@@ -15,13 +15,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from golden.cases import LAYERS
-from layer_cases import CASES, definition_of, golden_arrays, golden_facts, golden_layer
+from layer_cases import CASES, definition_of, golden_arrays, golden_facts, golden_layer, in_groups
 
 from gluonjax import errors, init, merge, nn
 from gluonjax.layer import leaves_of
 from gluonjax.tree import flatten, nest
 
 KEY = jax.random.key(0)
+BY_NAME = {case.name: case for case in CASES}
 by_case = pytest.mark.parametrize('case', CASES, ids=lambda case: case.name)
 by_golden = pytest.mark.parametrize('case', LAYERS, ids=lambda case: case.name)
 
@@ -64,8 +65,8 @@ def our_answers(case, arrays):
 
 @functools.cache
 def all_our_answers():
-    """One program for all layers: it compiles in a third of the time of one each."""
-    return jax.jit(lambda arrays: {case.name: our_answers(case, arrays[case.name]) for case in LAYERS})(golden_arrays())
+    cases = {case.name: case for case in LAYERS}
+    return in_groups(lambda name, arrays: our_answers(cases[name], arrays), golden_arrays())
 
 
 @pytest.mark.optimized
@@ -180,14 +181,13 @@ def test_conv_nhwc():
     assert_close(layer.apply(params, x), expected)
 
 
-# Sweeps. Each sweep is one program of all layers, whose parts the tests compare.
+# Sweeps. A sweep is made of few programs of many layers, whose parts the tests compare.
 
 
 @functools.cache
 def made(name):
     """A layer, its params with statistics that are not 0 and 1, and an input."""
-    case = next(case for case in CASES if case.name == name)
-    layer, x = case.layer(), case.input()
+    layer, x = BY_NAME[name].layer(), BY_NAME[name].input()
     params = flatten(layer.init(KEY, x))
     params |= {n: v + 0.5 for n, v in params.items() if 'running_' in n}
     return layer, nest(params), x
@@ -199,13 +199,13 @@ def eagerly(name):
     return layer.apply(params, x), layer.apply_train(params, x, key=KEY)
 
 
-def in_one_program(function):
-    """`function(layer, params, x)` for every case, compiled together once."""
+def in_few_programs(function):
+    """`function(layer, params, x)` for every case, compiled once."""
 
     @functools.cache
     def compiled():
         arguments = {case.name: made(case.name)[1:] for case in CASES}
-        return jax.jit(lambda a: {name: function(made(name)[0], *a[name]) for name in a})(arguments)
+        return in_groups(lambda name, a: function(made(name)[0], *a), arguments)
 
     return compiled
 
@@ -215,7 +215,7 @@ def loss(layer, params, x, training):
     return (y * jnp.cos(jnp.arange(y.size, dtype=y.dtype)).reshape(y.shape)).sum()
 
 
-@in_one_program
+@in_few_programs
 def sweep(layer, params, x):
     def apply(params, x):
         return layer.apply(params, x)
@@ -316,17 +316,15 @@ def in_double():
     with jax.enable_x64(True):
         arguments = {case.name: doubled(made(case.name)[1:]) for case in CASES}
 
-        def everything(arguments):
-            answers = {}
-            for case in CASES:
-                layer, (params, x) = case.layer().cast('float64'), arguments[case.name]
-                answers[case.name] = {
-                    'slopes': directions(layer, params, x, case.differentiable),
-                    'modes': (layer.apply(params, x), layer.apply_train(params, x, key=KEY)),
-                }
-            return answers
+        def answers(name, point):
+            case, (params, x) = BY_NAME[name], point
+            layer = case.layer().cast('float64')
+            return {
+                'slopes': directions(layer, params, x, case.differentiable),
+                'modes': (layer.apply(params, x), layer.apply_train(params, x, key=KEY)),
+            }
 
-        return jax.tree.map(np.asarray, jax.jit(everything)(arguments))
+        return jax.tree.map(np.asarray, in_groups(answers, arguments))
 
 
 @by_case
@@ -369,15 +367,11 @@ def as_cast(case, dtype):
 def in_half(dtype):
     arguments = {case.name: as_cast(case, dtype)[1:] for case in CASES}
 
-    def everything(arguments):
-        answers = {}
-        for case in CASES:
-            layer, (params, x) = as_cast(case, dtype)[0], arguments[case.name]
-            gradient = jax.grad(lambda p, layer=layer, x=x: loss(layer, p, x, False))(params)
-            answers[case.name] = (layer.apply(params, x), gradient)
-        return answers
+    def answers(name, point):
+        layer, (params, x) = as_cast(BY_NAME[name], dtype)[0], point
+        return layer.apply(params, x), jax.grad(lambda params: loss(layer, params, x, False))(params)
 
-    return jax.jit(everything)(arguments)
+    return in_groups(answers, arguments)
 
 
 @pytest.mark.parametrize('dtype', ['bfloat16', 'float16'])
@@ -396,7 +390,7 @@ def test_half_precision(case, dtype):
     assert [g.dtype for g in jax.tree.leaves(gradient)] == [p.dtype for p in jax.tree.leaves(params)]
 
 
-@in_one_program
+@in_few_programs
 def gradients_in_single(layer, params, x):
     return jax.grad(lambda params: loss(layer, params, x, False))(params)
 
@@ -425,15 +419,12 @@ def test_deferred_or_given(case):
 def on_nothing():
     arguments = {case.name: (made(case.name)[1], case.input(0)) for case in CASES}
 
-    def everything(arguments):
-        answers = {}
-        for name, (params, x) in arguments.items():
-            layer = made(name)[0]
-            gradient = jax.grad(lambda p, layer=layer, x=x: loss(layer, p, x, True))(params)
-            answers[name] = (layer.apply(params, x), layer.apply_train(params, x, key=KEY), gradient)
-        return answers
+    def answers(name, point):
+        layer, (params, x) = made(name)[0], point
+        gradient = jax.grad(lambda params: loss(layer, params, x, True))(params)
+        return layer.apply(params, x), layer.apply_train(params, x, key=KEY), gradient
 
-    return jax.jit(everything)(arguments)
+    return in_groups(answers, arguments)
 
 
 @by_case
