@@ -5,7 +5,7 @@ import copy
 import functools
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gluonjax.errors import ArgumentError, FrozenError, ParamsError, PatternError
 
@@ -19,7 +19,8 @@ def _refuse(*args: Any, **kwargs: Any) -> Any:
 class FrozenDict(dict[Any, Any]):
     """A read-only dict."""
 
-    __setitem__ = __delitem__ = update = pop = popitem = clear = setdefault = __ior__ = _refuse
+    if not TYPE_CHECKING:  # the signatures are others than those of a dict
+        __setitem__ = __delitem__ = update = pop = popitem = clear = setdefault = __ior__ = _refuse
 
     def __reduce__(self) -> tuple[Any, ...]:
         return FrozenDict, (dict(self),)
