@@ -250,10 +250,10 @@ def ahead(batches: Iterable[Any], count: int, put: Callable[[Any], Any]) -> Iter
     yield from held
 
 
-def rows_of(batch: Any) -> int | None:
-    """How many samples a batch has: the size that the first axes of all its arrays share; None if they do not."""
-    shapes = {np.shape(leaf)[:1] for leaf in jax.tree.leaves(batch)}
-    (rows,) = shapes.pop() if len(shapes) == 1 and () not in shapes else (None,)
+def rows_of(batch: Any, axis: int = 0) -> int | None:
+    """How many samples a batch has: the size that all its arrays share along an axis; None if they do not."""
+    sizes = {np.shape(leaf)[axis : axis + 1] for leaf in jax.tree.leaves(batch)}
+    (rows,) = sizes.pop() if len(sizes) == 1 and () not in sizes else (None,)
     return rows
 
 

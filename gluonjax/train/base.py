@@ -18,9 +18,9 @@ from gluonjax.io import checkpoint
 from gluonjax.parameter import LOCK, commit
 from gluonjax.train import saving
 from gluonjax.train.batch import Batch
-from gluonjax.train.evaluate import Inference, batches_of_inputs, rows_on_host
+from gluonjax.train.evaluate import Inference, batches_of_inputs, on_host
 from gluonjax.train.history import FitState, History
-from gluonjax.train.samples import evaluation_data, number_of_inputs
+from gluonjax.train.samples import Taken, evaluation_data, number_of_inputs
 from gluonjax.train.step import pure_metrics
 from gluonjax.train.stepper import Stepper, as_batch
 from gluonjax.tree import flatten
@@ -49,8 +49,15 @@ class BaseTrainer(Stepper):
             ArgumentError: if these are neither inputs and labels nor batches.
             DataError: if there are no batches, or labels that the loss does not take.
         """
-        data = evaluation_data(self.net.definition, x, y, batch_size)
+        data = evaluation_data(self.taken, x, y, batch_size)
         return self.evaluate_epoch(data, metrics)
+
+    @property
+    def taken(self) -> Taken:
+        """What whole arrays are cut by: the network, and where the loss has samples in the labels."""
+        losses = self.loss.values() if isinstance(self.loss, Mapping) else [self.loss]
+        axes = {getattr(loss, 'batch_axis', 0) for loss in losses}
+        return Taken(self.net.definition, axes.pop() if len(axes) == 1 else 0)
 
     def evaluate_epoch(
         self, data: Any, metrics: Any = None, epoch: int = 0, name: str = 'data', steps: int | None = None
@@ -85,27 +92,32 @@ class BaseTrainer(Stepper):
             batch_size: the number of rows of a batch that arrays are cut into.
 
         Returns:
-            What the network returns, in NumPy arrays, all batches one after the other.
+            What the network returns (an array, a tuple, a dict), in NumPy arrays, the samples of all batches one after
+            the other, along the axis in which each output has them: the second of the states of an LSTM.
 
         Raises:
-            DataError: if there are no inputs.
+            DataError: if there are no inputs; or, of more than one batch, for an output that has no axis of samples (a
+                scalar) or differs in other sizes (sequences of other lengths), naming it.
         """
         checks.size('batch_size', batch_size)
-        inference, values, outputs, most = self._inference(None), None, [], 0
+        inference, values, outputs, filled, first, most = self._inference(None), {}, [], [], None, 0
         carry = inference.step.carry
         for inputs, named in batches_of_inputs(self.net.definition, x, batch_size, self._number_of_inputs()):
-            values = self.values_for(Batch(tuple(inputs), named, None)) if values is None else values
+            if first is None:
+                values = self.values_for(Batch(tuple(inputs), named, None))
             rows = rows_of((inputs, named))
             if rows and self.pads:
                 most = max(most, self._dividing(rows))
                 (inputs, named), _ = padded((inputs, named), most) if rows < most else ((inputs, named), None)
+            first = (inputs, named) if first is None else first
             output, carry = inference.output(values, *self._placed((inputs, named)), carry)
-            outputs.append((self._local_rows(output), rows))
+            outputs.append(self._local_rows(output))
+            filled.append(rows if self.pads else None)
             if len(outputs) > 2:  # those before are computed by now, and leave the device
-                outputs[-3] = rows_on_host(*outputs[-3]), None
-        if not outputs:
+                outputs[-3] = on_host(outputs[-3])
+        if first is None:
             raise DataError('there is nothing to predict from', got=type(x).__name__)
-        return jax.tree.map(lambda *leaves: np.concatenate(leaves), *(rows_on_host(*output) for output in outputs))
+        return inference.joined(values, first, on_host(outputs), filled)
 
     def _inference(self, metrics: Any) -> Inference:
         """The compiled inference of the network as it is now."""

@@ -27,6 +27,7 @@ from gluonjax.train.progress import (
     numbers_of,
     print_line,
 )
+from gluonjax.train.state import TrainState
 
 Mode = Literal['min', 'max']
 Path = str | os.PathLike[str]
@@ -78,7 +79,8 @@ class EarlyStopping(Callback):
         min_delta: what a value must be better by than the best one so far.
         mode: 'min' or 'max'; by default 'min' for losses, errors and perplexity, 'max' for all other metrics.
         restore_best: whether the network then has the values of the best epoch, also if the epochs come to their end.
-            The best of epochs before an interruption are not at hand; `Checkpoint` keeps them.
+            After an epoch whose loss is not finite, which ends `fit` with an error, all of the training state is that
+            of the best epoch. The best of epochs before an interruption are not at hand; `Checkpoint` keeps them.
 
     Raises:
         ArgumentError: if an argument has no such value, or the records no such name.
@@ -100,18 +102,22 @@ class EarlyStopping(Callback):
 
     def on_fit_begin(self, trainer: BaseTrainer, fit_state: FitState) -> None:
         self._best, self._waited = _Best(self.monitor, self.mode, self.min_delta), 0
-        self._params: dict[str, Any] | None = None
+        self._state: TrainState | None = None  # of the best epoch
         for record in fit_state.records:
             self._take(fit_state, record)
 
     def on_epoch_end(self, trainer: BaseTrainer, fit_state: FitState, record: Record) -> None:
         if self._take(fit_state, record) and self.restore_best:
-            self._params = trainer.net.params
+            self._state = trainer.state
 
     def on_fit_end(self, trainer: BaseTrainer, fit_state: FitState) -> None:
-        if fit_state.finished and self._waited and self._params is not None:
-            trainer.net.params = self._params
-        self._params = None
+        best, self._state = self._state, None
+        if best is None or not self._waited:
+            return
+        if fit_state.finished:
+            trainer.net.params = best.params
+        elif not math.isfinite(fit_state.records[-1]['loss']) and not fit_state.batch:
+            trainer.state = best  # the optimizer's state is not finite either
 
     def _take(self, fit_state: FitState, record: Record) -> bool:
         better = self._best.take(record)

@@ -13,6 +13,7 @@ from gluonjax.errors import DataError
 from gluonjax.layer import Layer
 from gluonjax.metric import double_float
 from gluonjax.metric.pure import PureMetric
+from gluonjax.train.axes import UNKNOWN, axes_of_outputs, axis_of_inputs, joined
 from gluonjax.train.batch import Batch
 from gluonjax.train.samples import inputs_of, is_whole
 from gluonjax.train.step import TrainStep, pure_metrics
@@ -30,6 +31,7 @@ class Inference:
         self.step: TrainStep = step
         self.definitions: dict[str, PureMetric] = pure_metrics(metrics)
         self.metrics: dict[str, PureMetric] = {}  # the definitions, completed by the first batch
+        self._axes: dict[Any, Any] = {}  # of samples in the outputs, by the shapes of the inputs
         self.output: Callable[..., tuple[Any, Any]] = jax.jit(step.infer_carrying)
         self.measure: Callable[..., dict[str, Any]] = jax.jit(self._measured, donate_argnums=1)
 
@@ -57,6 +59,29 @@ class Inference:
             'metrics': metrics,
             'carry': carry,
         }
+
+    def joined(self, values: Mapping[str, Any], batch: Any, outputs: Sequence[Any], rows: Sequence[int | None]) -> Any:
+        """The outputs of some batches as one, each less its padding; `batch` is the inputs of the first one.
+
+        Raises:
+            DataError: naming an output that cannot be joined.
+        """
+        padding = any(n is not None and n != rows_of(batch) for n in rows)
+        if len(outputs) == 1 and not padding:
+            return outputs[0]
+        return joined(outputs, rows, self._axes_of(values, batch, outputs[0]))
+
+    def _axes_of(self, values: Mapping[str, Any], batch: Any, output: Any) -> Any:
+        """The axis of samples in each output."""
+        leaves, structure = jax.tree.flatten(batch)
+        kind = structure, *((leaf.shape, str(leaf.dtype)) for leaf in leaves)
+        if kind not in self._axes:
+            axis = axis_of_inputs(self.step.layer, batch)
+            size = None if axis is None else rows_of(batch, axis)
+            if axis is None or size is None:
+                return jax.tree.map(lambda leaf: UNKNOWN, output)
+            self._axes[kind] = axes_of_outputs(lambda batch: self.step.infer(values, *batch), batch, axis, size)
+        return self._axes[kind]
 
     def results(self, state: dict[str, Any]) -> dict[str, Any]:
         """The numbers: the mean loss, and the metrics; waits for the device."""
@@ -103,11 +128,12 @@ def _cut_inputs(
     data = whole(_without_label(data) if isinstance(data, Mapping) else data, 'data')
     if isinstance(data, tuple):
         data = _without_labels(data, count)
-    rows = rows_of(data)
-    if rows is None:
+    inputs = inputs_of(definition, data)
+    axis = axis_of_inputs(definition, inputs)
+    if axis is None:
         raise DataError('inputs must have as many rows each', got=jax.tree.map(np.shape, data))
-    if rows:
-        for (batch,) in Batches(inputs_of(definition, data), batch_size=batch_size)(0):
+    if rows_of(inputs, axis):
+        for (batch,) in Batches(inputs, batch_size=batch_size, axis=axis)(0):
             yield batch
 
 
@@ -126,6 +152,6 @@ def _opened(data: Any) -> Iterator[Any]:
     return opened(data, 0)
 
 
-def rows_on_host(output: Any, rows: int | None) -> Any:
-    """The output on the host, less the padding."""
-    return jax.tree.map(lambda leaf: np.asarray(leaf)[:rows], output)
+def on_host(output: Any) -> Any:
+    """The output on the host."""
+    return jax.tree.map(np.asarray, output)

@@ -31,10 +31,10 @@ def check_loss(loss: Any) -> None:
             raise ArgumentError(f'{what if name else "this"} is the class of a loss', got=one.__name__, remedy=remedy)
 
 
-def losses_of(loss: LossLike, output: Any, label: Any) -> Iterator[tuple[str, Any, Any]]:
-    """The losses of samples that each loss gives: with its name ('' of a single one), and its label."""
+def losses_of(loss: LossLike, output: Any, label: Any) -> Iterator[tuple[str, Any, Any, int]]:
+    """The losses of samples that each loss gives: with its name ('' of a single one), its label and its batch axis."""
     for name, one, pred, target in _parts(loss, output, label):
-        yield name, _called(one, pred, target), target
+        yield name, _called(one, pred, target), target, getattr(one, 'batch_axis', 0)
 
 
 def checkable(loss: LossLike, output: Any = None, label: Any = None) -> Iterator[tuple[Loss, Any, Any]]:

@@ -3,7 +3,7 @@
 import inspect
 import numbers
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -12,6 +12,19 @@ from gluonjax.data.batching import Batches, is_list_of_numbers, rows_of, whole
 from gluonjax.errors import ArgumentError, DataError
 from gluonjax.layer import Layer
 from gluonjax.run import forward_class
+from gluonjax.train.axes import axis_of_inputs
+
+
+class Taken(NamedTuple):
+    """What a network takes.
+
+    Attributes:
+        definition: of the network.
+        label_axis: the axis of samples in labels.
+    """
+
+    definition: Layer
+    label_axis: int = 0
 
 
 def is_whole(x: Any, y: Any = None) -> bool:
@@ -33,12 +46,12 @@ def _is_array(part: Any) -> bool:
 
 
 def training_and_validation(
-    definition: Layer, x: Any, y: Any, validation: Any, batch_size: int | None, shuffle: bool | None, seed: list[int]
+    network: Taken, x: Any, y: Any, validation: Any, batch_size: int | None, shuffle: bool | None, seed: list[int]
 ) -> tuple[Any, Any]:
     """The batches to train on and to validate with: those that were given, or arrays cut into batches.
 
     Args:
-        definition: of the network.
+        network: what it takes.
         x: inputs, or batches.
         y: labels; or batches of the validation, where `x` is batches.
         validation: batches, inputs and labels, or a share of the samples; None for none.
@@ -48,12 +61,12 @@ def training_and_validation(
     """
     size = 32 if batch_size is None else batch_size
     if is_whole(x, y):
-        train = cut(definition, x, y, size)
+        train = cut(network, x, y, size)
         train.shuffle = None if shuffle is False else seed
         if isinstance(validation, numbers.Real):
             return _split(train, validation, None if shuffle is False else seed)
         if isinstance(validation, tuple) and jax.tree.structure(validation) == jax.tree.structure((x, y)):
-            return train, cut(definition, validation[0], validation[1], size, 'validation')
+            return train, cut(network, validation[0], validation[1], size, 'validation')
     else:
         train, validation = x, _validation_of_batches(y, validation)
         if shuffle is not None or (batch_size is not None and not is_whole(validation)):
@@ -62,13 +75,13 @@ def training_and_validation(
                 got=type(x).__name__,
                 remedy='trainer.fit(x, y, batch_size=32) takes arrays',
             )
-    return train, cut_pair(definition, validation, size, 'validation') if is_whole(validation) else validation
+    return train, cut_pair(network, validation, size, 'validation') if is_whole(validation) else validation
 
 
-def evaluation_data(definition: Layer, x: Any, y: Any, batch_size: int | None) -> Any:
+def evaluation_data(network: Taken, x: Any, y: Any, batch_size: int | None) -> Any:
     """The batches to evaluate: those that were given, or arrays cut into batches of 256 rows by default."""
     if is_whole(x, y):
-        return cut(definition, x, y, 256 if batch_size is None else batch_size)
+        return cut(network, x, y, 256 if batch_size is None else batch_size)
     if y is not None or batch_size is not None:
         raise ArgumentError(
             'labels and batch_size= go with arrays, and these are batches',
@@ -117,18 +130,18 @@ def _split(samples: Batches, share: Any, seed: list[int] | None) -> tuple[Batche
     return samples.part(np.sort(order[: rows - count])), validation
 
 
-def cut_pair(definition: Layer, data: Any, batch_size: int, name: str) -> Batches:
+def cut_pair(network: Taken, data: Any, batch_size: int, name: str) -> Batches:
     """As `cut`, of `(*inputs, labels)`, or a dict of inputs by name with 'label' among them."""
     if isinstance(data, tuple) and len(data) > 1:
-        return cut(definition, data[0] if len(data) == 2 else data[:-1], data[-1], batch_size, name)
-    return cut(definition, data, None, batch_size, name)
+        return cut(network, data[0] if len(data) == 2 else data[:-1], data[-1], batch_size, name)
+    return cut(network, data, None, batch_size, name)
 
 
-def cut(definition: Layer, x: Any, y: Any, batch_size: int, name: str = '') -> Batches:
+def cut(network: Taken, x: Any, y: Any, batch_size: int, name: str = '') -> Batches:
     """The batches of inputs and labels, in their order.
 
     Args:
-        definition: of the network, which decides whether a dict or a tuple is several inputs.
+        network: what it takes decides whether a dict or a tuple is several inputs, and where samples lie.
         x: inputs, with the label among them if there is no `y`.
         y: labels; None if they are in `x`.
         batch_size: the number of rows of a batch.
@@ -139,7 +152,7 @@ def cut(definition: Layer, x: Any, y: Any, batch_size: int, name: str = '') -> B
         DataError: for unequal numbers of rows, or none.
     """
     if y is None and isinstance(x, tuple) and len(x) > 1:
-        return cut_pair(definition, x, batch_size, name)
+        return cut_pair(network, x, batch_size, name)
     if y is None and isinstance(x, Mapping) and 'label' in x:
         x, y = {name: value for name, value in x.items() if name != 'label'}, x['label']
     if y is None:
@@ -150,14 +163,25 @@ def cut(definition: Layer, x: Any, y: Any, batch_size: int, name: str = '') -> B
             remedy='trainer.fit(x, y); [(x, y)] is a single batch, and trainer.fit(x, x) trains an autoencoder',
         )
     x, y = whole(x, f'{name} x'.strip()), whole(y, f'{name} y'.strip())
-    if not rows_of((x, y)):
+    inputs, named = inputs_of(network.definition, x)
+    axis = axis_of_inputs(network.definition, (inputs, named))
+    rows = None if axis is None else rows_of(x, axis)
+    if axis is None or not rows or rows != rows_of(y, network.label_axis):
         raise DataError(
             f'{f"{name}: " * bool(name)}x and y must have as many rows each, and at least one',
+            expected=f'samples along axis {axis or 0} of x, and axis {network.label_axis} of y',
             got=f'x of shape {shapes_of(x)}, y of shape {shapes_of(y)}',
-            remedy='gluonjax.data.batches(x, y, batch_size=32, axis=1) cuts along another axis',
+            remedy='gluonjax.data.batches(x, y, batch_size=32, axis=(1, 0)) cuts along other axes',
         )
-    inputs, named = inputs_of(definition, x)
-    return Batches(*([{**named, 'label': y}] if named else [*inputs, y]), batch_size=batch_size)
+    if named and axis != network.label_axis:
+        raise ArgumentError(
+            'inputs by name that have samples along another axis than the labels cannot be cut',
+            got=f'axes {axis} and {network.label_axis}',
+            remedy='give batches, {"x": ..., "label": ...}',
+        )
+    if named:
+        return Batches({**named, 'label': y}, batch_size=batch_size, axis=axis)
+    return Batches(*inputs, y, batch_size=batch_size, axis=(*[axis] * len(inputs), network.label_axis))
 
 
 def shapes_of(tree: Any) -> Any:

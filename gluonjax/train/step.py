@@ -197,8 +197,10 @@ class TrainStep:
             ArgumentError: if the loss takes other outputs or labels.
             ShapeError: if a loss is not one number for each.
         """
-        parts = [per_sample(losses, target, name) for name, losses, target in losses_of(self.loss, output, label)]
-        return functools.reduce(jnp.add, parts)
+        parts = losses_of(self.loss, output, label)
+        return functools.reduce(
+            jnp.add, (per_sample(losses, target, axis, name) for name, losses, target, axis in parts)
+        )
 
     @property
     def checks_labels(self) -> bool:
@@ -413,8 +415,8 @@ def pure_metrics(metrics: Any) -> dict[str, PureMetric]:
     return {name: pure for name, (_, pure) in parts_of(metrics).items()}
 
 
-def per_sample(losses: Any, label: Any, name: str = '') -> jax.Array:
-    """The losses, if they are one number for each sample.
+def per_sample(losses: Any, label: Any, axis: int = 0, name: str = '') -> jax.Array:
+    """The losses, if they are one number for each sample, of which the labels have as many along an axis.
 
     Raises:
         ArgumentError: if they are no array, such as losses with something beside them.
@@ -428,7 +430,7 @@ def per_sample(losses: Any, label: Any, name: str = '') -> jax.Array:
             remedy='return the losses alone; what else a batch is to tell is a metric: Trainer(..., metrics=[...])',
         )
     losses, labels = jnp.asarray(losses), jax.tree.leaves(label)
-    rows = {jnp.shape(leaf)[:1] for leaf in labels}
+    rows = {jnp.shape(leaf)[axis:][:1] for leaf in labels}
     if losses.ndim != 1 or (len(rows) == 1 and rows not in ({()}, {losses.shape})):
         raise ShapeError(
             f'{f"loss {name!r}" if name else "a loss"} gives one number for each sample',

@@ -137,7 +137,7 @@ class Trainer(BaseTrainer):
         1.0
         """
         train, validation = training_and_validation(
-            self.net.definition, x, y, validation, batch_size, shuffle, self.shuffle_seed
+            self.taken, x, y, validation, batch_size, shuffle, self.shuffle_seed
         )
         if metrics is not None:
             self.change_options(metrics=metrics)

@@ -130,6 +130,20 @@ def test_early_stopping_may_leave_the_last_values():
     np.testing.assert_array_equal(trainer.net[0].weight.data(), weights.seen[1])
 
 
+def test_an_epoch_that_is_not_finite_goes_back_to_the_best():
+    trainer, weights = trainer_of(optimizer='adam'), Weights()
+    wrong = [(X[:4] * np.nan, Y[:4])]
+    with pytest.raises(errors.NonFiniteError, match='loss of epoch 2'):
+        fit(
+            trainer, Values([2, 1, 0]), weights, callback.EarlyStopping(), data=lambda i: iter(DATA if i < 2 else wrong)
+        )
+    np.testing.assert_array_equal(trainer.net[0].weight.data(), weights.seen[1])
+    twin = trainer_of(optimizer='adam')
+    fit(twin, epochs=2)
+    assert float(trainer.step(*DATA[0])) == float(twin.step(*DATA[0]))
+    np.testing.assert_array_equal(trainer.net[0].weight.data(), twin.net[0].weight.data())
+
+
 def test_an_interruption_does_not_make_early_stopping_patient(tmp_path):
     values, stopping = Values([1, 2, 3, 4, 5]), callback.EarlyStopping(patience=3)
 

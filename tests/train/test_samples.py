@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gluonjax import Trainer, data, errors, loss, nn
-from gluonjax.train.samples import evaluation_data, inputs_of, training_and_validation
+from gluonjax.train.samples import Taken, evaluation_data, inputs_of, training_and_validation
 
 X = np.random.RandomState(0).standard_normal((22, 4)).astype('float32')
 Y = np.random.RandomState(1).randint(0, 3, 22)
@@ -39,7 +39,7 @@ def trainer_of(net=None, key=7):
 
 
 def cut(x, y=None, validation=None, batch_size=None, shuffle=None, definition=DENSE):
-    return training_and_validation(definition, x, y, validation, batch_size, shuffle, SEED)
+    return training_and_validation(Taken(definition), x, y, validation, batch_size, shuffle, SEED)
 
 
 def rows(batches, epoch=0):
@@ -82,7 +82,7 @@ def test_by_default_32_rows_are_a_batch():
     x, y = np.tile(X, (3, 1)), np.tile(Y, 3)
     assert [len(ys) for _, ys in cut(x, y)[0](0)] == [32, 32, 2]
     assert [len(ys) for _, ys in cut(x, y, batch_size=50)[0](0)] == [50, 16]
-    assert len(evaluation_data(DENSE, np.tile(x, (4, 1)), np.tile(y, 4), None)) == 2
+    assert len(evaluation_data(Taken(DENSE), np.tile(x, (4, 1)), np.tile(y, 4), None)) == 2
 
 
 def test_shuffling_may_be_left_out():
@@ -172,7 +172,7 @@ def test_arrays_of_every_kind(convert):
 BATCHES = [(X, Y)]
 MISTAKES = {
     'no labels': ((X,), {}, errors.ArgumentError, r'(?s)arrays without labels.*\(22, 4\).*trainer\.fit\(x, y\)'),
-    'lengths': ((X, Y[:-1]), {}, errors.DataError, r'(?s)as many rows each.*\(22, 4\).*\(21,\)'),
+    'lengths': ((X, Y[:-1]), {}, errors.DataError, r'(?s)as many rows each.*axis 0 of x.*\(22, 4\).*\(21,\)'),
     'no rows': ((X[:0], Y[:0]), {}, errors.DataError, r'(?s)at least one.*\(0, 4\)'),
     'lengths of the validation': ((X, Y, (X, Y[:3])), {}, errors.DataError, r'validation: x and y must have as many'),
     'labels beside batches': ((BATCHES, Y), {}, errors.ArgumentError, r'(?s)y= is the labels of arrays.*\(22,\)'),
