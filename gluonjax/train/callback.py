@@ -295,7 +295,7 @@ def _skipped(trainer: BaseTrainer) -> int:
 
 
 class _Best:
-    """The best of the values that were seen. A value that is not finite is never better."""
+    """The best of the values that were seen. None is better that is not finite, or of an epoch whose loss is not."""
 
     def __init__(self, monitor: str, mode: str | None, min_delta: float = 0.0):
         self.monitor, self.sign, self.min_delta = monitor, -1 if mode == 'max' else 1, min_delta
@@ -310,7 +310,8 @@ class _Best:
                 remedy='fit(train, validation, ...) has val_loss' if self.monitor.startswith('val_') else None,
             )
         value = self.sign * record[self.monitor]
-        better = math.isfinite(value) and value < self.value - (self.min_delta if math.isfinite(self.value) else 0)
+        finite = math.isfinite(value) and math.isfinite(record.get('loss', 0))
+        better = finite and value < self.value - (self.min_delta if math.isfinite(self.value) else 0)
         self.value = value if better else self.value
         return better
 
