@@ -132,7 +132,7 @@ class BaseTrainer(Stepper):
     def _number_of_inputs(self) -> tuple[int, int] | None:
         """How many inputs by position the network takes at least and at most, as steps or its definition tell."""
         compiled = self.compiled_step.current
-        if compiled is not None:
+        if compiled is not None and compiled.inputs:  # none where batches are dicts
             return compiled.inputs, compiled.inputs
         count, carried = number_of_inputs(self.net.definition), self.first_carry is not None
         return None if count is None else (max(count[0] - carried, 1), count[1] - carried)
