@@ -412,6 +412,18 @@ def _batched(arrays, axes, *, options):
 batching.primitive_batchers[convolution_p] = _batched
 
 
+Policy = Callable[..., Any]
+
+
+def with_convolutions(policy: Policy | None) -> Policy | None:
+    """The policy of `jax.checkpoint`, to which a convolution of ours is XLA's, as `dots_saveable` knows it."""
+    return None if policy is None else functools.partial(_ask, policy)
+
+
+def _ask(policy: Policy, primitive: Any, *arrays: Any, **params: Any) -> Any:
+    return policy(lax.conv_general_dilated_p if primitive is convolution_p else primitive, *arrays, **params)
+
+
 # The maximum.
 
 

@@ -11,6 +11,7 @@ from jax.typing import DTypeLike
 from gluonjax.checks import flag, size
 from gluonjax.errors import ArgumentError, ShapeError
 from gluonjax.layer import Layer, frozen_value, map_nodes, with_fields
+from gluonjax.nn.kernels import with_convolutions
 from gluonjax.run import Bindable
 
 
@@ -58,7 +59,7 @@ class Repeat(Layer):
             return self.copies(x, *others, **named)
 
         def step(x: Any, _: None) -> tuple[Any, None]:
-            policy = self.remat if callable(self.remat) else None
+            policy = with_convolutions(self.remat if callable(self.remat) else None)
             y = self.checkpoint(run, x, policy=policy) if self.remat else run(x)
             if _form(y) != _form(x):
                 raise ShapeError(
@@ -96,7 +97,8 @@ class Remat(Layer):
         self.layer, self.policy = _definition(self, 'layer', layer), policy
 
     def forward(self, *inputs: Any, **named: Any) -> Any:
-        return self.checkpoint(lambda inputs, named: self.layer(*inputs, **named), inputs, named, policy=self.policy)
+        policy = with_convolutions(self.policy)
+        return self.checkpoint(lambda inputs, named: self.layer(*inputs, **named), inputs, named, policy=policy)
 
 
 def _definition(owner: Layer, name: str, layer: Any) -> Layer:

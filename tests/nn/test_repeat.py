@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from layer_cases import definition_of
 
-from gluonjax import Param, errors, init, nn
+from gluonjax import Param, errors, init, make_step, nn
 from gluonjax.tree import flatten
 
 KEY = jax.random.key(0)
@@ -380,3 +380,20 @@ def test_recording_in_a_plain_scan_is_still_refused():
     assert layer.apply(params, xs)[1].shape == (2, 3, 1, 4)
     with pytest.raises(errors.TransformationError, match='recorded inside a transformation'):
         layer.apply_train(params, xs)
+
+
+def test_policies_know_the_convolutions():
+    x = jnp.ones((1, 2, 5, 5))
+    layer = nn.Sequential(nn.Conv2D(2, 3, padding=1, in_channels=2, activation='tanh')).definition
+
+    def gradients(remat):
+        for each in (nn.Remat(layer, remat), nn.Repeat(layer, 2, remat or True)):
+            yield jax.make_jaxpr(jax.grad(lambda p, each=each: each.apply(p, x).sum()))(each.init(0, x))
+        step = make_step(layer, lambda y, _: y.sum((1, 2, 3)), remat=remat or True)
+        yield jax.make_jaxpr(step)(step.init(0, (x, jnp.ones(1))), (x, jnp.ones(1)))
+
+    def counts(remat):
+        return [str(jaxpr).count(' = convolution[') for jaxpr in gradients(remat)]
+
+    again, saved = counts(None), counts(jax.checkpoint_policies.dots_saveable)
+    assert [a - b for a, b in zip(again, saved, strict=True)] == [1, 1, 1]  # the output is not computed again
