@@ -173,7 +173,7 @@ class _TrainingData:
     def _whole(self, batches: Iterator[Any]) -> Iterator[tuple[Any, ...]]:
         most = 0
         for batch in batches:
-            rows = _rows(batch)
+            rows = _rows(batch, self.trainer.taken.label_axis)
             most = max(rows, most)
             if rows == most:
                 yield batch
@@ -201,7 +201,7 @@ def _on_device(batch: tuple[Any, ...]) -> tuple[Any, ...]:
     return jax.device_put(admit(batch, 'batch'))
 
 
-def _rows(batch: tuple[Any, ...]) -> int:
+def _rows(batch: tuple[Any, ...], axis: int) -> int:
     """The number of samples, as the label has it."""
     label = batch[0].get('label') if isinstance(batch[0], dict) else batch[-1]
-    return next((np.shape(leaf)[0] for leaf in jax.tree.leaves(label) if np.ndim(leaf)), 1)
+    return next((rows for leaf in jax.tree.leaves(label) for rows in np.shape(leaf)[axis:][:1]), 1)

@@ -277,7 +277,7 @@ class TrainStep:
     def _allowed(self, output: Any, label: Any) -> jax.Array | None:
         """Which samples have labels that the loss takes; None if it takes all, or cannot tell."""
         allowed = [
-            found[0].all(tuple(range(1, target.ndim)))
+            found[0].all(loss.other_axes(target))
             for loss, pred, target in checkable(self.loss, output, label)
             if (found := loss.allowed_labels(pred.shape, target)) is not None
         ]

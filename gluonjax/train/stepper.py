@@ -574,7 +574,7 @@ def _check_padding(loss: Any, net: Block, carry: Any) -> None:
     if carry is not None:
         raise ArgumentError("last_batch='pad' cannot fill up rows that are carried to the next batch", got='carry=')
     losses = loss.values() if isinstance(loss, Mapping) else [loss]
-    mixing = [one for one in losses if getattr(one, 'mixes_samples', False)]
+    mixing = [one for one in losses if getattr(one, 'mixes_samples', False) or getattr(one, 'batch_axis', 0) != 0]
     mixing += [layer for _, layer in layers_of(net.definition) if getattr(layer, 'layout', None) == 'TNC']
     if mixing:
         raise ArgumentError(
