@@ -264,7 +264,7 @@ class Block(Observable, own=True):
     @params.setter
     def params(self, tree: Mapping[str, Any]) -> None:
         with LOCK:
-            parameters.commit(structure_of(self).checked(tree))
+            parameters.commit(structure_of(self).checked(admit(tree, 'params', copy=False)))
 
     # Parameters.
 

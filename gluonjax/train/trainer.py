@@ -112,7 +112,9 @@ class Trainer(BaseTrainer):
                 so the data begins again. If nothing was interrupted, it is a first call.
 
         Returns:
-            The history of all epochs of this Trainer: `history['loss']` is the mean over the samples of each epoch.
+            The history of all epochs of this Trainer: `history['loss']` is the mean over the samples of each epoch, and
+            `history['learning_rate']` is `trainer.learning_rate` at its end: the rate that a schedule of the optimizer
+            gives to the step that follows.
 
         Raises:
             DataError: for arrays with unequal numbers of rows, batches that cannot be trained on or end too early, or

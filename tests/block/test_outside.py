@@ -96,6 +96,8 @@ def test_arrays_of_other_libraries():
     np.testing.assert_array_equal(net(Torch(X)), expected)
     np.testing.assert_array_equal(net(Frame()), expected)
     half = Torch(X.astype(jnp.bfloat16), 'torch.bfloat16')
+    net.params = {'0': {'weight': Torch(net[0].weight.data()), 'bias': Torch(np.ones(2, 'float32'))}}
+    np.testing.assert_allclose(net(X), expected + 1, rtol=1e-6)
     assert admit(half).dtype == jnp.bfloat16
     np.testing.assert_array_equal(admit(half), half.array)
 
