@@ -97,11 +97,17 @@ def whole(tree: Any, name: str) -> Any:
     """Arrays of NumPy in place of all that is an array, or a list of numbers; copied only where it must be.
 
     Raises:
+        DataError: for lists of unequal lengths.
         DTypeError: for what has no numbers, calling it by this name.
     """
-    tree = jax.tree.map(
-        lambda part: np.asarray(part) if is_list_of_numbers(part) else part, tree, is_leaf=is_list_of_numbers
-    )
+    try:
+        tree = jax.tree.map(
+            lambda part: np.asarray(part) if is_list_of_numbers(part) else part, tree, is_leaf=is_list_of_numbers
+        )
+    except ValueError as error:
+        raise DataError(
+            f'{name} is lists of unequal lengths', got=str(error), remedy='pad them to one length'
+        ) from None
     return jax.tree.map(functools.partial(_on_host, name), admit(tree, name, copy=False))
 
 

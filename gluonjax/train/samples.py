@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from gluonjax import checks
 from gluonjax.data.batching import Batches, is_list_of_numbers, rows_of, whole
 from gluonjax.errors import ArgumentError, DataError
 from gluonjax.layer import Layer
@@ -62,9 +63,9 @@ def training_and_validation(
     size = 32 if batch_size is None else batch_size
     if is_whole(x, y):
         train = cut(network, x, y, size)
-        train.shuffle = None if shuffle is False else seed
+        train.shuffle = seed if shuffle is None or checks.flag('shuffle', shuffle) else None
         if isinstance(validation, numbers.Real):
-            return _split(train, validation, None if shuffle is False else seed)
+            return _split(train, validation, train.shuffle)
         if isinstance(validation, tuple) and jax.tree.structure(validation) == jax.tree.structure((x, y)):
             return train, cut(network, validation[0], validation[1], size, 'validation')
     else:

@@ -113,8 +113,7 @@ class Trainer(BaseTrainer):
 
         Returns:
             The history of all epochs of this Trainer: `history['loss']` is the mean over the samples of each epoch, and
-            `history['learning_rate']` is `trainer.learning_rate` at its end: the rate that a schedule of the optimizer
-            gives to the step that follows.
+            `history['learning_rate']` is `trainer.learning_rate` at its end, which says whose step's it is.
 
         Raises:
             DataError: for arrays with unequal numbers of rows, batches that cannot be trained on or end too early, or

@@ -86,7 +86,8 @@ def test_by_default_32_rows_are_a_batch():
 
 
 def test_shuffling_may_be_left_out():
-    train, _ = cut(X, Y, batch_size=8, shuffle=False)
+    for no in (False, 0):
+        train, _ = cut(X, Y, batch_size=8, shuffle=no)
     assert rows(train) == rows(train, 1) == list(range(22))
     train, _ = cut(X, Y, batch_size=8)
     assert sorted(rows(train)) == list(range(22))
@@ -183,6 +184,8 @@ MISTAKES = {
     'no size': ((X, Y), {'batch_size': 0}, errors.ArgumentError, 'batch_size must be an int >= 1, got 0'),
     'strings': ((X.astype(str), Y), {}, errors.DTypeError, 'x is no array of numbers'),
     'objects': ((X, np.array([None] * 22)), {}, errors.DTypeError, 'y is no array of numbers'),
+    'unequal lists': (([[1.0], [2.0, 3.0]], [0, 1]), {}, errors.DataError, 'x is lists of unequal lengths'),
+    'no flag': ((X, Y), {'shuffle': 'x'}, errors.ArgumentError, "shuffle must be a bool, got 'x'"),
     'a scalar': ((X, np.float32(1)), {}, errors.DataError, 'as many rows each'),
 }
 
