@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import gluonjax
 from gluonjax import Layer, Param, errors, loss, metric, nn, optimizer
 
 X = jnp.ones((2, 3))
@@ -283,3 +284,20 @@ def test_another_number_of_inputs_is_refused_where_it_is():
 def test_errors_of_constructors_name_the_class(make, name):
     with pytest.raises(errors.GluonError, match=rf'in the constructor of {name}$'):
         make()
+
+
+@pytest.mark.parametrize('label', [None, 's', [1.0, None]])
+@pytest.mark.parametrize('name', ['accuracy', 'f1', 'mse', 'nll_loss', 'pearsonr'])
+def test_a_metric_takes_arrays(name, label):
+    with pytest.raises(gluonjax.errors.GluonError):
+        gluonjax.metric.create(name).update(label, jnp.ones((2, 3)) if label == 's' else None)
+
+
+def test_an_optimizer_takes_arrays():
+    with pytest.raises(gluonjax.errors.ParamsError, match=r"parameter 'a\.b' is no array"):
+        gluonjax.optimizer.SGD().init({'a': {'b': 'text'}})
+
+
+def test_a_cell_around_another_without_a_step_says_so():
+    with pytest.raises(NotImplementedError, match='has no step'):
+        gluonjax.rnn.ModifierCell(gluonjax.rnn.RNNCell(3)).specs(jnp.ones((2, 4)), [jnp.ones((2, 3))])

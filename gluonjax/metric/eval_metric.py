@@ -11,7 +11,7 @@ from jax.typing import ArrayLike
 
 from gluonjax.arrays import admit
 from gluonjax.config import Configured, Registry
-from gluonjax.errors import ArgumentError, TransformationError
+from gluonjax.errors import ArgumentError, GluonError, TransformationError
 from gluonjax.metric.pure import PureMetric, Selected, aligned, selected
 
 _Class = TypeVar('_Class', bound=type)
@@ -194,15 +194,23 @@ class DeviceMetric(EvalMetric):
             mask: which samples are valid, of bool and of the labels' shape or of its first axes; None for all.
 
         Raises:
+            ArgumentError: for what is no array.
             ShapeError: for shapes that do not fit, or lists of unequal lengths; nothing is taken in.
             TransformationError: inside a transformation, where `pure.update` is the way.
         """
         labels, preds, mask = admit((labels, preds, mask))  # reading them is not waited for
         if any(isinstance(arrays, Mapping | tuple) for arrays in (labels, preds)):
             labels, preds = self._selected(labels, preds)
-        pure = self._pure.for_batch(labels, preds)
-        state = pure.init() if self._state is None else self._state
-        self.state = _update(pure, state, labels, preds, mask)
+        try:
+            pure = self._pure.for_batch(labels, preds)
+            state = pure.init() if self._state is None else self._state
+            self.state = _update(pure, state, labels, preds, mask)
+        except (AttributeError, TypeError, ValueError) as error:
+            given = jax.tree.leaves((labels, preds), is_leaf=lambda leaf: leaf is None)
+            if isinstance(error, GluonError) or all(hasattr(leaf, 'dtype') for leaf in given):
+                raise
+            got = ', '.join(str(getattr(leaf, 'dtype', type(leaf).__name__)) for leaf in given)
+            raise ArgumentError(f'{self.name!r} takes arrays', expected='arrays of numbers', got=got) from error
         self._pure = pure
 
     def take(self, pure: PureMetric, state: Any) -> None:

@@ -172,6 +172,9 @@ class Optimizer(Frozen):
     def init(self, params: Any) -> OptimizerState:
         """The state before the first update."""
         names = jax.tree.leaves(_names(params))
+        for name, leaf in zip(names, jax.tree.leaves(params), strict=True):
+            if not (hasattr(leaf, 'dtype') or isinstance(leaf, complex | float | int)):
+                raise ParamsError(f'parameter {name!r} is no array', expected='a tree of arrays', got=repr(leaf))
         for pattern in {**(self.lr_mult or {}), **(self.wd_mult or {})}:
             if names and not matches(pattern, names):  # of no parameters at all, any pattern may speak
                 raise no_match(pattern, [SimpleNamespace(names=names)])

@@ -156,6 +156,8 @@ class ModifierCell(RecurrentCell):
         return info_of(self.base_cell, batch_size)
 
     def forward(self, inputs: jax.Array, states: Sequence[jax.Array]) -> tuple[jax.Array, list[jax.Array]]:
+        if type(self).step is RecurrentCell.step:
+            raise NotImplementedError(f'{type(self).__name__} has no step(self, inputs, states, memory)')
         return self.step(inputs, states)[:2]
 
 
