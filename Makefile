@@ -9,8 +9,8 @@ VENV := .venv
 BIN  := $(VENV)/bin
 PIP  := $(BIN)/python -m pip --disable-pip-version-check -q
 PYTHONS := $(or $(PYTHON),python3.14 python3.13 python3.12 python3.11 python3)
-# Workers of pytest: one a core, at most 8.
-WORKERS := -n logical --maxprocesses 8 --dist loadfile
+# Workers of pytest: one a core, at most 8. Files in order of their names, so that doctests, which are short, come last.
+WORKERS := -n logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 # Notebooks run without the user's own IPython settings.
 export IPYTHONDIR := $(CURDIR)/$(VENV)/ipython
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
