@@ -66,7 +66,8 @@ def test_arguments_of_mxnet(cls):
     arguments = list(inspect.signature(getattr(lr_scheduler, cls).__init__).parameters.values())[1:]
     ours = [[a.name] if a.default is a.empty else [a.name, a.default] for a in arguments]
     assert ours == FACTS['schedulers'][cls]
-    assert set(lr_scheduler.__all__) == FACTS['schedulers'].keys()
+    ours = {'OptaxSchedule'}  # what MXNet does not have
+    assert set(lr_scheduler.__all__) - ours == FACTS['schedulers'].keys()
 
 
 def test_with_base_lr():
