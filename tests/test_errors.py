@@ -301,3 +301,12 @@ def test_an_optimizer_takes_arrays():
 def test_a_cell_around_another_without_a_step_says_so():
     with pytest.raises(NotImplementedError, match='has no step'):
         gluonjax.rnn.ModifierCell(gluonjax.rnn.RNNCell(3)).specs(jnp.ones((2, 4)), [jnp.ones((2, 3))])
+
+
+@pytest.mark.parametrize('wrong', ['s', {'a': 1.0}, (jnp.ones((2, 3)), jnp.ones(3)), object()])
+def test_a_loss_takes_arrays(wrong):
+    for inputs in ((wrong, jnp.ones((2, 3))), (jnp.ones((2, 3)), wrong)):
+        with pytest.raises(gluonjax.errors.GluonError, match=r'(?s)L2Loss.*arrays of numbers.*got: '):
+            gluonjax.loss.L2Loss()(*inputs)
+    with pytest.raises(gluonjax.errors.ArgumentError, match='a prediction is an array'):
+        gluonjax.loss.L2Loss()(None, jnp.ones(3))

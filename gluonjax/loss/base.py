@@ -71,9 +71,11 @@ class Loss(Frozen):
     def checked_call(self, forward: Callable[..., Array], inputs: tuple[Any, ...], named: dict[str, Any]) -> Array:
         """What `forward`, or a function like it, gives on wide floats, in the dtype of the prediction."""
         call = inspect.signature(forward).bind(*inputs, **named)
-        arrays, others = [_array(x) for x in call.args], {name: _array(x) for name, x in call.kwargs.items()}
-        dtype = arrays[0].dtype
         try:
+            arrays, others = [_array(x) for x in call.args], {name: _array(x) for name, x in call.kwargs.items()}
+            if arrays[0] is None:
+                raise ArgumentError('a prediction is an array', got='None')
+            dtype = arrays[0].dtype
             if not jnp.issubdtype(dtype, jnp.floating):
                 raise DTypeError('a prediction is of floating point', got=dtype, remedy="pred.astype('float32')")
             return forward(*map(_wide, arrays), **{name: _wide(x) for name, x in others.items()}).astype(dtype)
@@ -138,7 +140,11 @@ class Loss(Frozen):
 
 
 def _array(x: Any) -> Any:
-    return None if x is None else jnp.asarray(admit(x))
+    try:
+        return None if x is None else jnp.asarray(admit(x))
+    except (TypeError, ValueError):
+        got = f'{type(x).__name__} {x!r:.60}'
+        raise ArgumentError('inputs are arrays of numbers', got=got, remedy='jnp.asarray(x), of one shape') from None
 
 
 def _wide(array: Array | None) -> Array | None:
