@@ -129,10 +129,11 @@ def check_name(path: Path, name: str, at: int, known: Collection[str]) -> None:
 def to_device(value: Any, dtype: DTypeLike, placement: Any = None) -> jax.Array:
     """What was read as a JAX array of this dtype, copied once; placed on a device or by a sharding, if one is given."""
     dtype = jax.dtypes.canonicalize_dtype(dtype)
-    if isinstance(value, jax.Array):
-        return jax.device_put(value.astype(dtype), placement)
-    memory = np.empty(value.size * dtype.itemsize + _ALIGNMENT, 'uint8')
-    start = -memory.ctypes.data % _ALIGNMENT
-    copy = memory[start : start + value.size * dtype.itemsize].view(dtype).reshape(value.shape)
-    np.copyto(copy, value, casting='unsafe')
-    return jax.device_put(copy, placement)
+    with jax.ensure_compile_time_eval():  # an array also where somebody traces
+        if isinstance(value, jax.Array):
+            return jax.device_put(value.astype(dtype), placement)
+        memory = np.empty(value.size * dtype.itemsize + _ALIGNMENT, 'uint8')
+        start = -memory.ctypes.data % _ALIGNMENT
+        copy = memory[start : start + value.size * dtype.itemsize].view(dtype).reshape(value.shape)
+        np.copyto(copy, value, casting='unsafe')
+        return jax.device_put(copy, placement)

@@ -320,6 +320,19 @@ def test_what_is_loaded_belongs_to_the_network_alone(saved):
     np.testing.assert_array_equal(net[0].weight.data(), expected)
 
 
+def test_a_network_that_is_loaded_inside_a_transformation_keeps_arrays(saved):
+    net = net_of(4, 2)
+
+    @jax.jit
+    def forward(x):
+        net.load_parameters(saved)
+        return net(x)
+
+    output = forward(X)
+    np.testing.assert_array_equal(net[0].weight.data(), mxnet_params.load(saved)['0.weight'])
+    np.testing.assert_allclose(output, net(X), rtol=1e-6)
+
+
 def test_a_parameter_dict_saves_and_loads_with_prefixes(tmp_path):
     net = net_of(4, 2)
     net.initialize(key=0)
