@@ -6,6 +6,7 @@ orbax, and MXNet in the interpreter that MXNET_PYTHON names. The argument is the
 for temporary files; in a folder of memory (/dev/shm) the disk has no part in what is written.
 """
 
+import gc
 import os
 import pathlib
 import shutil
@@ -25,14 +26,20 @@ SIZES = {'1 GB: 60 layers of width 2048': (60, 2048), '300 MB: 300 layers of wid
 BASE = 'the bytes'
 
 
-def timed(function, written=None):
+def network_of(layers, width):
+    return nn.Sequential(*(nn.Dense(width, in_units=width) for _ in range(layers)))
+
+
+def timed(function, written=None, prepare=lambda: ()):
     """A measurement: what the function returns is waited for; it and what was written go when the clock has stopped."""
 
     def measure() -> float:
+        gc.collect()
+        arguments = prepare()
         start = time.perf_counter()
-        result = jax.block_until_ready(function())
+        result = jax.block_until_ready(function(*arguments))
         seconds = time.perf_counter() - start
-        del result
+        del result, arguments
         if written:
             shutil.rmtree(written) if written.is_dir() else written.unlink()
         return seconds
@@ -43,7 +50,6 @@ def timed(function, written=None):
 def readers(net, folder):
     """What reads each file, by name."""
     params, safetensors = folder / 'net.params', folder / 'net.safetensors'
-    names = [*net.collect_params()]
 
     def by_library():
         from safetensors.flax import load_file
@@ -58,11 +64,15 @@ def readers(net, folder):
         return timed(lambda: reader.restore(folder / 'net.orbax', restore_args=how))
 
     def ours(path):
-        def read():
-            net.load_parameters(path)
-            return [net.collect_params()[name].data() for name in names]
+        def prepare():
+            fresh = network_of(len(net), net[0].weight.shape[0])
+            return fresh, list(fresh.collect_params().values())
 
-        return timed(read)
+        def read(fresh, parameters):
+            fresh.load_parameters(path)
+            return [parameter.data() for parameter in parameters]
+
+        return timed(read, prepare=prepare)
 
     sizes = [parameter.data().nbytes for parameter in net.collect_params().values()]
 
@@ -117,7 +127,7 @@ def writers(net, folder):
 if __name__ == '__main__':
     for title, (layers, width) in SIZES.items():
         folder = pathlib.Path(tempfile.mkdtemp(dir=sys.argv[1] if len(sys.argv) > 1 else None))
-        network = nn.Sequential(*(nn.Dense(width, in_units=width) for _ in range(layers)))
+        network = network_of(layers, width)
         network.initialize('xavier', key=0)
         try:
             for suffix in ('.params', '.safetensors', '.orbax'):

@@ -44,8 +44,12 @@ class Reader:
     def of_file(cls, path: Path) -> Self:
         """Of a file, which is mapped into memory for as long as an array of it is in use."""
         with open(path, 'rb') as file:
-            is_empty = os.fstat(file.fileno()).st_size == 0  # which cannot be mapped
-            return cls(b'' if is_empty else mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), path)
+            if os.fstat(file.fileno()).st_size == 0:  # which cannot be mapped
+                return cls(b'', path)
+            data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        if hasattr(mmap, 'MADV_SEQUENTIAL'):  # on Windows there is no such advice
+            data.madvise(mmap.MADV_SEQUENTIAL)
+        return cls(data, path)
 
     def error(self, what: str, at: int | None = None, expected: object = None, got: object = None) -> FileError:
         """The error for what is at a byte; by default the next one."""
