@@ -26,7 +26,8 @@ def expected_output(code):
 
 
 @pytest.mark.parametrize('code', BLOCKS, ids=lambda code: next(iter(re.findall(r'nn\.\w+', code)), 'code'))
-def test_a_block_runs_alone_and_prints_what_it_says(code):
+def test_a_block_runs_alone_and_prints_what_it_says(code, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     out = io.StringIO()
     with contextlib.redirect_stdout(out):
         exec(compile(code, 'README.md', 'exec'), {'__name__': '__main__'})
