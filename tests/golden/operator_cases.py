@@ -334,3 +334,161 @@ HEADS = [
     Case('make_loss', (2, 3), training_=True),
 ]
 family('heads', *HEADS)
+
+
+def boxes(*shape):
+    """Corners within the unit square."""
+    def make(random):
+        corner = random.uniform(0, 0.6, shape + (2,))
+        return np.concatenate([corner, corner + random.uniform(0.1, 0.4, shape + (2,))], -1).astype('float32')
+
+    return make
+
+
+def scored(batch, count):
+    """Rows of class, score and corners."""
+    def make(random):
+        kind, score = random.randint(0, 2, (batch, count, 1)), random.permutation(batch * count).reshape(batch, count, 1)
+        return np.concatenate([kind, score / (batch * count), boxes(batch, count)(random)], -1).astype('float32')
+
+    return make
+
+
+def labelled(batch, count):
+    """Rows of class and corners; the last one of each example is padding."""
+    def make(random):
+        rows = np.concatenate([random.randint(0, 2, (batch, count, 1)), boxes(batch, count)(random)], -1)
+        rows[:, -1] = -1
+        return rows.astype('float32')
+
+    return make
+
+
+family(
+    'recurrent',
+    Case('RNN', (4, 2, 3), (24,), (1, 2, 3), state_size=3, num_layers=1, mode='rnn_tanh'),
+    Case('RNN', (4, 2, 3), (24,), (1, 2, 3), state_size=3, num_layers=1, mode='rnn_relu', state_outputs=True),
+    Case('RNN', (4, 2, 3), (104,), (2, 2, 2), (2, 2, 2), state_size=2, num_layers=2, mode='lstm', state_outputs=True),
+    Case('RNN', (4, 2, 3), (84,), (2, 2, 2), state_size=2, num_layers=1, mode='gru', bidirectional=True),
+    Case('_rnn_param_concat', (3,), (2,), dim=0, num_args=2),
+    Case('_contrib_interleaved_matmul_selfatt_qk', (3, 2, 12), heads=2),
+    Case('_contrib_interleaved_matmul_selfatt_valatt', (3, 2, 12), (4, 3, 3), heads=2),
+    Case('_contrib_interleaved_matmul_encdec_qk', (3, 2, 4), (5, 2, 8), heads=2),
+    Case('_contrib_interleaved_matmul_encdec_valatt', (5, 2, 8), (4, 3, 5), heads=2),
+    Case('_contrib_div_sqrt_dim', (2, 3)),
+)
+
+family(
+    'boxes',
+    Case('_contrib_box_iou', boxes(3), boxes(2), grad_=0),
+    Case('_contrib_box_iou', uniform(0.2, 1, 2, 4), uniform(0.2, 1, 2, 4), format='center', grad_=0),
+    Case('_contrib_box_nms', scored(2, 8), overlap_thresh=0.1, grad_=0),
+    Case('_contrib_box_nms', scored(1, 8), overlap_thresh=0.1, id_index=0, valid_thresh=0.3, topk=5, grad_=0),
+    Case('_contrib_box_nms', scored(1, 8), overlap_thresh=0.1, id_index=0, force_suppress=True, out_format='center', grad_=0),
+    Case('_contrib_box_nms', scored(1, 8), overlap_thresh=0.3, id_index=0, background_id=0, in_format='center', grad_=0),
+    Case('_contrib_box_decode', uniform(-1, 1, 1, 3, 4), uniform(0.2, 1, 1, 3, 4), std0=0.1, std2=0.2, clip=0.5, grad_=0),
+    Case('_contrib_box_decode', uniform(-1, 1, 2, 3, 4), boxes(1, 3), format='corner', grad_=0),
+    Case('_contrib_box_encode', values([1, 0, 1]), values([0, 1, 1]), boxes(1, 3), boxes(1, 2), values(0, 0, 0, 0),
+         values(0.1, 0.1, 0.2, 0.2), grad_=0),
+    Case('_contrib_bipartite_matching', distinct(2, 3, 4), threshold=-0.5, grad_=0),
+    Case('_contrib_bipartite_matching', distinct(3, 2), threshold=0.3, is_ascend=True, topk=1, grad_=0),
+    Case('_contrib_MultiBoxPrior', (1, 1, 2, 3), sizes=(0.5, 0.25), ratios=(1, 2, 0.5), grad_=0),
+    Case('_contrib_MultiBoxPrior', (1, 1, 2, 2), sizes=(0.8,), ratios=(2,), clip=True, steps=(0.4, 0.3), offsets=(0.2, 0.6), grad_=0),
+    Case('_contrib_MultiBoxTarget', boxes(1, 6), labelled(2, 3), (2, 3, 6), overlap_threshold=0.2, grad_=0),
+    Case('_contrib_MultiBoxTarget', boxes(1, 6), labelled(2, 3), (2, 3, 6), negative_mining_ratio=1.0, overlap_threshold=0.3,
+         negative_mining_thresh=0.4, ignore_label=-2.0, grad_=0),
+    Case('_contrib_MultiBoxTarget', boxes(1, 4), labelled(1, 1), (1, 3, 4), grad_=0),
+    Case('_contrib_MultiBoxDetection', uniform(0, 1, 2, 3, 6), (2, 24), boxes(1, 6), grad_=0),
+    Case('_contrib_MultiBoxDetection', uniform(0, 1, 1, 3, 6), (1, 24), boxes(1, 6), nms_threshold=0.2, force_suppress=True,
+         threshold=0.5, nms_topk=3, clip=False, grad_=0),
+)
+
+NUMPY = 'absolute negative sign square ceil floor trunc fix rint exp expm1 sin cos tan arctan sinh cosh tanh arcsinh degrees'.split()
+NUMPY_POSITIVE = 'log log10 log2 log1p sqrt cbrt reciprocal'.split()
+NUMPY_BINARY = 'add subtract multiply true_divide mod power copysign ldexp'.split()
+NUMPY_COMPARE = 'equal not_equal greater greater_equal less less_equal'.split()
+family('numpy', *(
+    [Case('_npi_' + name, uniform(-2.2, 2.2, 2, 3)) for name in NUMPY]
+    + [Case('_npi_' + name, uniform(0.2, 3, 2, 3)) for name in NUMPY_POSITIVE]
+    + [Case('_npi_' + name, uniform(0.5, 2, 2, 3), uniform(0.5, 2, 3)) for name in NUMPY_BINARY]
+    + [Case('_npi_' + name, ints(-1, 2, 2, 3), ints(-1, 2, 2, 1), grad_=0) for name in NUMPY_COMPARE]
+    + [Case('_npi_' + name + '_scalar', uniform(0.5, 2, 2, 3), scalar=1.5, is_int=False,
+            grad_=0 if name == 'copysign' else None) for name in NUMPY_BINARY]  # MXNet fails at the gradient of this one
+    + [Case('_npi_r' + name + '_scalar', uniform(0.5, 2, 2, 3), scalar=1.5, is_int=False) for name in
+       ('subtract', 'true_divide', 'mod', 'power')]
+    + [Case('_npi_rarctan2_scalar', (2, 3), scalar=1.5, is_int=False, grad_=0)]  # MXNet's gradient is of another function
+    + [Case('_npi_' + name + '_scalar', ints(-2, 3, 2, 3), scalar=1.0, grad_=0) for name in NUMPY_COMPARE]
+    + [Case('_npi_' + name, values(1, float('nan'), float('inf')), grad_=0) for name in ('isnan', 'isinf', 'isfinite')]
+    + [Case(name, (2, 3, 2), axis=(0, -1)) for name in ('_np_sum', '_np_prod', '_npi_mean', '_np_max', '_np_min')]
+    + [Case(name, (2, 3)) for name in ('_np_sum', '_npi_mean', '_np_max')]
+    + [Case(name, (2, 3), axis=(1,), ddof=1, keepdims=True, grad_=0) for name in ('_npi_std', '_npi_var')]
+    + [
+        Case('_npi_add_scalar', ints(0, 5, 2, 3, dtype='int32'), scalar=2.0, grad_=0),
+        Case('_npi_true_divide_scalar', ints(1, 5, 2, 3, dtype='int32'), scalar=2.0, grad_=0),
+        Case('_npi_arctan2', (2, 3), (2, 3)),
+        Case('_npi_hypot', (2, 3), (2, 3)),
+        Case('_npi_argmax', distinct(2, 3), axis=1, grad_=0),
+        Case('_np_cumsum', (2, 3), axis=1),
+        Case('_npi_diff', (2, 4), n=2),
+        Case('_npx_reshape', (2, 3, 4), newshape=(-2, -1)),
+        Case('_npx_reshape', (2, 3, 1, 4), newshape=(-5, -3, -4)),
+        Case('_npx_reshape', (8, 3), newshape=(-6, 2, -1, -2)),
+        Case('_np_transpose', (2, 3, 4), axes=(1, 2, 0)),
+        Case('_np_squeeze', (1, 2, 1)),
+        Case('_np_moveaxis', (2, 3, 4), source=(0,), destination=(2,)),
+        Case('_np_roll', (2, 3), shift=(1,), axis=(1,)),
+        Case('_npi_flip', (2, 3), axis=(1,)),
+        Case('_npi_concatenate', (2, 3), (2, 1), num_args=2, axis=-1),
+        Case('_npi_stack', (2, 3), (2, 3), num_args=2, axis=1),
+        Case('_npi_vstack', (2, 3), (1, 3), num_args=2),
+        Case('_npi_hstack', (2, 3), (2, 1), num_args=2),
+        Case('_np_dot', (2, 3), (3, 2)),
+        Case('_npi_matmul', (2, 2, 3), (3, 2)),
+        Case('_npi_einsum', (2, 3), (4, 3), num_args=2, subscripts='ij,kj->ik'),
+        Case('_npi_tensordot', (2, 3, 2), (3, 2), a_axes_summed=(1, 2), b_axes_summed=(0, 1)),
+        Case('_npi_where', ints(0, 2, 2, 3), (2, 3), (1, 3)),
+        Case('_np_trace', (3, 3)),
+        Case('_np_diag', (3,), k=1),
+        Case('_npi_tril', (3, 3), k=-1),
+        Case('_npi_arange', start=1.0, stop=4.0),
+        Case('_npi_pad', (2, 2), pad_width=((1, 0), (0, 2)), mode='constant', constant_value=2.0),
+        Case('_npi_around', uniform(-2, 2, 4), decimals=1, grad_=0),
+    ]
+))
+
+
+def positive(size):
+    return lambda random: (lambda a: (a @ a.T + np.eye(size)).astype('float32'))(random.standard_normal((size, size)))
+
+
+def triangular(size):
+    return lambda random: (np.tril(random.standard_normal((size, size))) + 2 * np.eye(size)).astype('float32')
+
+
+family(
+    'linalg',
+    Case('_linalg_gemm', (2, 3), (3, 2), (2, 2), alpha=2.0, beta=0.5),
+    Case('_linalg_gemm2', (3, 2), (4, 3), transpose_a=True, transpose_b=True, alpha=2.0),
+    Case('_linalg_gemm2', (2, 3, 4), (4, 3, 2), axis=0, grad_=0),
+    Case('_linalg_syrk', (2, 3), alpha=2.0),
+    Case('_linalg_syrk', (2, 3), transpose=True),
+    Case('_linalg_trmm', triangular(3), (3, 2), alpha=2.0),
+    Case('_linalg_trmm', triangular(3), (2, 3), rightside=True, transpose=True),
+    Case('_linalg_trsm', triangular(3), (3, 2), alpha=2.0),
+    Case('_linalg_trsm', triangular(3), (2, 3), rightside=True, transpose=True),
+    Case('_linalg_trsm', triangular(3), (2, 3), rightside=True),
+    Case('_linalg_potrf', positive(3), grad_=0),
+    Case('_linalg_potri', triangular(3), grad_=0),
+    Case('_linalg_sumlogdiag', positive(3)),
+    Case('_linalg_extractdiag', (2, 3, 3), offset=1),
+    Case('_linalg_makediag', (2, 2), offset=-1),
+    Case('_linalg_extracttrian', (3, 3)),
+    Case('_linalg_extracttrian', (3, 3), offset=1),
+    Case('_linalg_maketrian', (6,)),
+    Case('_linalg_maketrian', (3,), offset=-1),
+    Case('_linalg_inverse', positive(3)),
+    Case('_linalg_det', positive(3)),
+    Case('_linalg_slogdet', positive(3), grad_=0),
+    Case('_linalg_gelqf', (2, 3), grad_=0),
+    Case('_npi_solve', positive(3), (3, 2)),
+)

@@ -1,6 +1,7 @@
 """Attributes of operators: what MXNet wrote as a string, parsed by the annotation of the attribute."""
 
 import functools
+import re
 import types
 from collections.abc import Callable
 from typing import Any, Literal, get_args, get_origin
@@ -44,7 +45,7 @@ def _flag(text: str) -> bool:
 
 
 def _items(text: str) -> list[str]:
-    return [item for item in map(str.strip, text.strip().strip('()[]').split(',')) if item]
+    return [item for item in re.split(r'[()\[\],\s]+', text) if item]  # pairs of pairs are flattened
 
 
 def _shape(text: str) -> Shape:

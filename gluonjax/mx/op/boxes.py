@@ -138,7 +138,7 @@ def box_decode(
     format: Format = 'center',
 ) -> jax.Array:
     """Corners of the boxes that differ from anchors by these numbers."""
-    anchor, scaled = centers(anchors, format), data * jnp.array([std0, std1, std2, std3], data.dtype)
+    anchor, scaled = centers(anchors, format), data * jnp.array([std0, std1, std2, std3], data.dtype).reshape(1, 1, 4)
     middle = scaled[..., :2] * anchor[..., 2:] + anchor[..., :2]
     growth = jnp.minimum(scaled[..., 2:], clip) if clip > 0 else scaled[..., 2:]
     half = jnp.exp(growth) * anchor[..., 2:] / 2
@@ -170,7 +170,7 @@ def bipartite_matching(
 
     def one(scores: jax.Array) -> tuple[jax.Array, jax.Array]:
         order = jnp.argsort(sign * scores.reshape(-1), stable=True)
-        most = topk if topk > 0 else rows * columns
+        most = topk + 1 if topk > 0 else rows * columns  # MXNet stops one too late
 
         def step(i: jax.Array, state: tuple[jax.Array, jax.Array, jax.Array]) -> tuple[jax.Array, ...]:
             of_row, of_column, count = state

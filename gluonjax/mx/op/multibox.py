@@ -63,17 +63,16 @@ def multibox_detection(
         found = (scores >= threshold) & (scores > -1)
         boxes = _decoded(anchor[0], offsets.reshape(-1, 4), variances, clip)
         rows = jnp.concatenate([kinds[:, None].astype(boxes.dtype), scores[:, None], boxes], 1)
-        suppressing = 0 < nms_threshold <= 1
-        order = jnp.argsort(jnp.where(found, -scores if suppressing else 0, jnp.inf), stable=True)
-        rows, found = rows[order], found[order]
         rows = jnp.where(found[:, None], rows, -1)
-        if not suppressing:
-            return rows
+        in_front = rows[jnp.argsort(~found, stable=True)]
+        if not 0 < nms_threshold <= 1:
+            return in_front
         count = nms_topk if 0 < nms_topk < len(rows) else len(rows)
-        classes = None if force_suppress else rows[:count, 0]
-        alive = kept(rows[:count, 2:], found[:count], classes, nms_threshold, at=True)
-        classes = jnp.where(jnp.pad(alive, (0, len(rows) - count)), rows[:, 0], -1)
-        return rows.at[:, 0].set(classes)
+        order = jnp.argsort(jnp.where(found, -scores, jnp.inf), stable=True)[:count]
+        best = rows[order]
+        alive = kept(best[:, 2:], found[order], None if force_suppress else best[:, 0], nms_threshold, at=True)
+        best = best.at[:, 0].set(jnp.where(alive, best[:, 0], -1))
+        return jnp.concatenate([best, in_front[count:].at[:, 0].set(-1)])
 
     return jax.vmap(one)(cls_prob, loc_pred)
 

@@ -12,6 +12,8 @@ from gluonjax.errors import ShapeError
 from gluonjax.mx.op.attributes import Bounds, DType, Shape, dtype_of
 from gluonjax.mx.op.table import Pass, operator
 
+SKIP = -5  # a code of `npx.reshape`: an axis of size 1 goes
+
 
 def reshaped(shape: Sequence[int], codes: Sequence[int], reverse: bool = False) -> list[int]:
     """The shape that MXNet's codes ask for.
@@ -36,6 +38,8 @@ def reshaped(shape: Sequence[int], codes: Sequence[int], reverse: bool = False) 
         elif code == -3:
             result.append(shape[axis] * shape[axis + 1])
             axis += 2
+        elif code == SKIP:
+            axis += 1
         elif code == -4:
             first, second, codes = codes[0], codes[1], codes[2:]
             size = shape[axis]
