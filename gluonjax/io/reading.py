@@ -17,6 +17,7 @@ from gluonjax.errors import FileError
 Path = str | os.PathLike[str]
 
 _ALIGNMENT = 64  # of memory that JAX takes as it is
+_PIECE = 1 << 25  # bytes
 _IS_PATH = re.compile(r'[/\\]|[A-Za-z]:[/\\]|(.*[/\\])?\.\.([/\\]|$)')
 
 
@@ -130,14 +131,41 @@ def check_name(path: Path, name: str, at: int, known: Collection[str]) -> None:
         raise file_error(path, f'the name {name!r} is a path', at)
 
 
-def to_device(value: Any, dtype: DTypeLike, placement: Any = None) -> jax.Array:
-    """What was read as a JAX array of this dtype, copied once; placed on a device or by a sharding, if one is given."""
+class Memory:
+    """Aligned memory for arrays of so many bytes in all, in large pieces, for which the system has large pages.
+
+    A piece is in use as long as one of its arrays is.
+    """
+
+    def __init__(self, size: int):
+        self._left = size  # to be handed out, unless alignment takes more
+        self._free: np.ndarray = np.empty(0, 'uint8')
+
+    def take(self, size: int) -> np.ndarray:
+        """Some bytes."""
+        aligned = -(-size // _ALIGNMENT) * _ALIGNMENT
+        if aligned > self._free.size:
+            piece = np.empty(max(aligned, min(_PIECE, self._left)) + _ALIGNMENT, 'uint8')
+            self._free = piece[-piece.ctypes.data % _ALIGNMENT :]
+        taken, self._free = self._free[:size], self._free[aligned:]
+        self._left -= size
+        return taken
+
+
+def to_device(value: Any, dtype: DTypeLike, placement: Any = None, memory: Memory | None = None) -> jax.Array:
+    """What was read as a JAX array of this dtype, copied once.
+
+    Args:
+        value: an array of a file.
+        dtype: of the result.
+        placement: a device or a sharding; None for the default device.
+        memory: where the copy goes, if it is one of many.
+    """
     dtype = jax.dtypes.canonicalize_dtype(dtype)
     with jax.ensure_compile_time_eval():  # an array also where somebody traces
         if isinstance(value, jax.Array):
             return jax.device_put(value.astype(dtype), placement)
-        memory = np.empty(value.size * dtype.itemsize + _ALIGNMENT, 'uint8')
-        start = -memory.ctypes.data % _ALIGNMENT
-        copy = memory[start : start + value.size * dtype.itemsize].view(dtype).reshape(value.shape)
+        size = value.size * dtype.itemsize
+        copy = (memory or Memory(size)).take(size).view(dtype).reshape(value.shape)
         np.copyto(copy, value, casting='unsafe')
         return jax.device_put(copy, placement)

@@ -13,6 +13,7 @@ from golden.file_cases import NETWORKS
 
 from gluonjax import Block, Param, errors, nn, rnn
 from gluonjax.io import formats, mxnet_params, npz, safetensors
+from gluonjax.io.reading import Memory
 
 GOLDEN = pathlib.Path(__file__).parents[1] / 'golden'
 RECORDED = np.load(GOLDEN / 'files.npz')
@@ -484,3 +485,13 @@ def test_the_extra_that_folders_need_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, 'orbax.checkpoint', None)
     with pytest.raises(errors.MissingExtraError, match=r"pip install 'gluonjax\[train\]'"):
         formats.save(tmp_path / 'a.orbax', {'a': np.zeros(3)})
+
+
+def test_memory_is_aligned_and_no_two_pieces_of_it_overlap():
+    memory = Memory(100)
+    taken = [memory.take(size) for size in (3, 64, 0, 65, 1, 200)]
+    assert [piece.size for piece in taken] == [3, 64, 0, 65, 1, 200]
+    assert {piece.ctypes.data % 64 for piece in taken if piece.size} == {0}
+    for i, piece in enumerate(taken):
+        piece[:] = i
+    assert [set(piece.tolist()) for piece in taken] == [{0}, {1}, set(), {3}, {4}, {5}]
