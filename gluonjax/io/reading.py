@@ -17,7 +17,7 @@ from gluonjax.errors import FileError
 Path = str | os.PathLike[str]
 
 _ALIGNMENT = 64  # of memory that JAX takes as it is
-_PIECE = 1 << 25  # bytes
+_PIECE = 1 << 24  # bytes: few enough for malloc to keep them when they are free
 _IS_PATH = re.compile(r'[/\\]|[A-Za-z]:[/\\]|(.*[/\\])?\.\.([/\\]|$)')
 
 
