@@ -321,7 +321,8 @@ class Symbol:
     def __le__(self, other: _Operand) -> 'Symbol':
         return _comparison(self, other, 'lesser_equal')
 
-    __hash__ = object.__hash__
+    def __hash__(self) -> int:
+        return id(self)
 
     def __bool__(self) -> bool:
         raise ArgumentError('a Symbol has no value, and is neither true nor false', remedy='mx.sym.where(...)')
@@ -491,11 +492,11 @@ class Namespace:
         raise MissingNameError(f'there is no operator {self.prefixes[0]}{name}', name=name)
 
 
-contrib = Namespace('_contrib_')
-linalg = Namespace('_linalg_')
-random = Namespace('_random_', '_sample_')
-image = Namespace('_image_')
-op = Namespace('')
+contrib: Namespace = Namespace('_contrib_')
+linalg: Namespace = Namespace('_linalg_')
+random: Namespace = Namespace('_random_', '_sample_')
+image: Namespace = Namespace('_image_')
+op: Namespace = Namespace('')
 _internal = op
 
 

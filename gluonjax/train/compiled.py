@@ -243,7 +243,7 @@ class CompiledStep:
         self.rest: Values = (*read(self.frozen), *self.fixed)
         located = [value.sharding for value in (*read(self.moving), *self.rest)]
         # JAX runs Python after the computation where values were moved, and always under debug_nans.
-        self.steady = located == self.located and not _CONFIG.jax_debug_nans
+        self.steady: bool = located == self.located and not _CONFIG.jax_debug_nans
         self.located = located
         self.latest = LATEST.current if self.steady else object()
 

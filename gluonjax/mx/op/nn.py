@@ -1,6 +1,7 @@
 """Operators of neural networks. Where a layer of `gluonjax.nn` does the same, both call the same code."""
 
 import math
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import jax
@@ -19,7 +20,7 @@ from gluonjax.nn.precision import add_bias, rows
 
 Layout = Literal['NCW', 'NCHW', 'NCDHW', 'NWC', 'NHWC', 'NDHWC']
 Tuning = Literal['fastest', 'limited_workspace', 'off', 'None']
-WITH_BIAS = {'bias': lambda attributes: not attributes['no_bias']}
+WITH_BIAS: Mapping[str, Callable[[Attributes], bool]] = {'bias': lambda attributes: not attributes['no_bias']}
 
 
 def _layout(layout: str | None, rank: int) -> str:
