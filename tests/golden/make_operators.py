@@ -1,20 +1,23 @@
-"""Writes operators.npz: MXNet's own answers for the cases in operator_cases.py.
+"""Writes MXNet's own answers for the tables of cases: operators.npz for operator_cases.py, and so on.
 
-Run it as make_golden.py says. Keys are 'family number operator out0' for outputs, 'grad0' for the gradient of an input,
-and 'aux3' for the new value of an auxiliary state.
+Run it as make_golden.py says, with the names of tables, or without any for all of them. Keys are
+'family number operator out0' for outputs, 'grad0' for the gradient of an input, and 'aux3' for the new value of an
+auxiliary state.
 """
 
 import ctypes
+import importlib
 import pathlib
 import sys
 
 import mxnet as mx
 import numpy as np
 
-import operator_cases
 from mxnet import autograd
 from mxnet._ctypes.ndarray import _imperative_invoke
 from mxnet.base import OpHandle, _LIB, c_str, check_call
+
+TABLES = ['operator_cases', 'operator_cases_numpy']
 
 
 def cotangent(shape, number):
@@ -49,18 +52,24 @@ def answers(case, index):
             yield 'aux{}'.format(i), x.asnumpy()
 
 
-def main():
+def write(table):
     found = {}
-    for name, cases in operator_cases.FAMILIES.items():
+    for name, cases in importlib.import_module(table).FAMILIES.items():
         for index, case in enumerate(cases):
-            label = operator_cases.key(name, index)
+            label = '{} {} {}'.format(name, index, case.operator)
             try:
                 with mx.util.np_shape('_np' in case.operator):
                     found.update({'{} {}'.format(label, what): value for what, value in answers(case, index)})
             except Exception as error:
-                print('FAILED', label, case.attributes, str(error)[:300], file=sys.stderr)
-    np.savez_compressed(pathlib.Path(__file__).with_name('operators.npz'), **found)
-    print(len(found), 'arrays')
+                print('FAILED', label, case.attributes, str(error)[-300:], file=sys.stderr)
+    path = pathlib.Path(__file__).with_name(table.replace('operator_cases', 'operators') + '.npz')
+    np.savez_compressed(path, **found)
+    print(path.name, len(found), 'arrays')
+
+
+def main():
+    for table in sys.argv[1:] or TABLES:
+        write(table)
 
 
 if __name__ == '__main__':

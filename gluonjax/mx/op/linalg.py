@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.scipy.linalg import solve_triangular
 
+from gluonjax.mx.op.attributes import Shape
 from gluonjax.mx.op.table import operator
 
 
@@ -199,14 +200,20 @@ def gelqf(A: jax.Array) -> tuple[jax.Array, jax.Array]:
 def syevd(A: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Eigenvectors as rows, and eigenvalues."""
     values, vectors = jnp.linalg.eigh(A)
-    return vectors.swapaxes(-1, -2), values
+    return _with_signs(vectors.swapaxes(-1, -2)), values
+
+
+def _with_signs(rows: jax.Array) -> jax.Array:
+    """Rows whose sign is such that the element farthest from 0 is positive, as MXNet's are."""
+    farthest = jnp.take_along_axis(rows, jnp.argmax(jnp.abs(rows), -1, keepdims=True), -1)
+    return jnp.where(farthest < 0, -rows, rows)
 
 
 @operator('_npi_eigh', outputs=lambda a: 2)
 def eigh(A: jax.Array, *, UPLO: Literal['L', 'U'] = 'L') -> tuple[jax.Array, jax.Array]:
     """Eigenvalues, and eigenvectors as columns."""
     values, vectors = jnp.linalg.eigh(A, UPLO)
-    return values, vectors
+    return values, _with_signs(vectors.swapaxes(-1, -2)).swapaxes(-1, -2)
 
 
 @operator('_npi_eigvalsh')
@@ -245,7 +252,38 @@ def tensorsolve(a: jax.Array, b: jax.Array, *, a_axes: tuple[int, ...] = ()) -> 
     return jnp.linalg.tensorsolve(a, b, a_axes or None)
 
 
+@operator('_npi_eig', outputs=('output0', 'output1'))
+def eig(A: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Eigenvalues and eigenvectors, the columns, where all are real; JAX has them on CPU."""
+    values, vectors = jnp.linalg.eig(A)
+    return values.real, vectors.real
+
+
+@operator('_npi_eigvals')
+def eigvals(A: jax.Array) -> jax.Array:
+    """Eigenvalues, where all are real; JAX has them on CPU."""
+    return jnp.linalg.eigvals(A).real
+
+
+@operator('_npi_pinv')
+def pinv_of_array(A: jax.Array, rcond: jax.Array, *, hermitian: bool = False) -> jax.Array:
+    """The pseudoinverse; singular values below `rcond` of the largest count as 0."""
+    return jnp.linalg.pinv(A, rtol=rcond, hermitian=hermitian)
+
+
 @operator('_npi_norm')
-def np_norm(data: jax.Array) -> jax.Array:
-    """The 2-norm of all elements."""
-    return jnp.sqrt(jnp.square(data).sum())
+def np_norm(
+    data: jax.Array, *, ord: float = 2.0, axis: Shape | None = None, keepdims: bool = False, flag: int = -1
+) -> jax.Array:
+    """A norm of vectors or matrices. `flag`: -2 of all elements, -1 of vectors, 0 the order, 1 Frobenius, 2 nuclear."""
+    x = data
+    if flag == -2 or (flag == 1 and axis is None):
+        return jnp.sqrt(jnp.square(x).sum(axis, keepdims=keepdims))
+    if flag == 2:
+        return jnp.linalg.norm(x, 'nuc', axis or (0, 1), keepdims)
+    if flag == 0:
+        return jnp.linalg.norm(x, ord, axis, keepdims)
+    if flag == 1 or ord == 2:
+        return jnp.sqrt(jnp.square(x).sum(axis, keepdims=keepdims))
+    along = axis[0] if axis is not None and len(axis) == 1 else axis
+    return jnp.linalg.norm(x, ord, along, keepdims)

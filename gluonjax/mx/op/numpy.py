@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from gluonjax.mx.op.attributes import DType, Shape, dtype_of
-from gluonjax.mx.op.elementwise import UNARY, all_alike, same_rank
+from gluonjax.mx.op.elementwise import ARITHMETIC, UNARY, all_alike, same_rank
 from gluonjax.mx.op.shape import SKIP, reshaped
 from gluonjax.mx.op.table import operator
 
@@ -15,21 +15,31 @@ Unary = Callable[[jax.Array], jax.Array]
 Binary = Callable[[Any, Any], jax.Array]
 
 
-def _inexact(function: Unary) -> Unary:
-    """The function of floating point; ints become float32."""
-    return lambda x: function(x if jnp.issubdtype(x.dtype, jnp.inexact) else x.astype('float32'))
+def _is_float(x: jax.Array) -> bool:
+    return jnp.issubdtype(x.dtype, jnp.inexact)
 
 
-_EXACT = ['negative', 'sign', 'square', 'ceil', 'floor', 'trunc', 'fix']
+def _in_own_dtype(function: Unary) -> Unary:
+    """The function, in the dtype of what it is given: of ints the result is rounded to zero, as MXNet 1.9 does."""
+    return lambda x: function(x) if _is_float(x) else function(x.astype('float32')).astype(x.dtype)
+
+
+def _of_floats(function: Unary) -> Unary:
+    """The function of floating point, which leaves ints alone."""
+    return lambda x: function(x) if _is_float(x) else x
+
+
+_EXACT = ['negative', 'sign', 'square']
+_ROUNDING = ['ceil', 'floor', 'trunc', 'fix', 'rint']
 _FLOATING = (
     'reciprocal exp expm1 log log10 log2 log1p sqrt cbrt sin cos tan arcsin arccos arctan sinh cosh tanh arcsinh '
     'arccosh arctanh degrees radians'
 )
 NUMPY_UNARY: Mapping[str, Unary] = {
     **{name: UNARY[name] for name in _EXACT},
-    **{name: _inexact(UNARY[name]) for name in _FLOATING.split()},
+    **{name: _of_floats(UNARY[name]) for name in _ROUNDING},
+    **{name: _in_own_dtype(UNARY[name]) for name in _FLOATING.split()},
     'absolute': jnp.abs,
-    'rint': jnp.rint,
     'logical_not': jnp.logical_not,
     'bitwise_not': jnp.bitwise_not,
     'isnan': jnp.isnan,
@@ -50,8 +60,9 @@ for _name, _function in NUMPY_UNARY.items():
     _enter_unary(_name, _function, *(['_npi_abs'] if _name == 'absolute' else []))
 
 
-def _modulo(a: Any, b: Any) -> Any:
-    return jnp.where(b == 0, 0, jnp.mod(a, jnp.where(b == 0, 1, b)))
+def _kept(function: Binary) -> Binary:
+    """The function, in the dtype that its operands share."""
+    return lambda a, b: function(a, b).astype(jnp.result_type(a, b))
 
 
 NUMPY_BINARY: Mapping[str, Binary] = {
@@ -59,7 +70,7 @@ NUMPY_BINARY: Mapping[str, Binary] = {
     'subtract': jnp.subtract,
     'multiply': jnp.multiply,
     'true_divide': jnp.true_divide,
-    'mod': _modulo,
+    'mod': ARITHMETIC['mod'],
     'power': jnp.power,
     'equal': jnp.equal,
     'not_equal': jnp.not_equal,
@@ -67,10 +78,10 @@ NUMPY_BINARY: Mapping[str, Binary] = {
     'greater_equal': jnp.greater_equal,
     'less': jnp.less,
     'less_equal': jnp.less_equal,
-    'arctan2': jnp.arctan2,
-    'hypot': jnp.hypot,
-    'copysign': jnp.copysign,
-    'ldexp': lambda a, b: a * jnp.exp2(b),
+    'arctan2': _kept(jnp.arctan2),
+    'hypot': _kept(jnp.hypot),
+    'copysign': _kept(jnp.copysign),
+    'ldexp': _kept(lambda a, b: a * jnp.exp2(b)),
     'bitwise_and': jnp.bitwise_and,
     'bitwise_or': jnp.bitwise_or,
     'bitwise_xor': jnp.bitwise_xor,
@@ -125,7 +136,10 @@ def _enter_reduction(name: str, function: Callable[..., jax.Array], *aliases: st
         initial: float | None = None,
     ) -> jax.Array:
         options: dict[str, Any] = {} if initial is None else {'initial': initial}
-        return function(a, axis=axis, dtype=None if dtype is None else dtype_of(dtype), keepdims=keepdims, **options)
+        wanted = None if dtype is None else dtype_of(dtype)
+        if _is_float(a) and wanted is not None:  # MXNet adds floats before it makes them ints
+            return function(a, axis=axis, dtype=None, keepdims=keepdims, **options).astype(wanted)
+        return function(a, axis=axis, dtype=wanted, keepdims=keepdims, **options)
 
 
 def _mean(a: jax.Array, axis: Any, dtype: Any, keepdims: bool) -> jax.Array:
@@ -214,7 +228,7 @@ def nan_to_num(
     return jnp.nan_to_num(data, nan=nan, posinf=posinf, neginf=neginf)
 
 
-@operator('_npi_average', only_if={'weights': lambda a: a['weighted']}, outputs=lambda a: 2)
+@operator('_npi_average', only_if={'weights': lambda a: a['weighted']}, outputs=lambda a: 2 if a['returned'] else 1)
 def average(
     a: jax.Array,
     weights: jax.Array | None = None,
@@ -222,9 +236,10 @@ def average(
     axis: Shape | None = None,
     returned: bool = False,
     weighted: bool = True,
-) -> tuple[jax.Array, jax.Array]:
-    """The weighted mean, and the sum of the weights."""
-    return jnp.average(a, axis, weights, returned=True)
+) -> Any:
+    """The weighted mean, and with `returned` the sum of the weights."""
+    along: Any = axis[0] if axis is not None and len(axis) == 1 else axis  # weights may be of this one axis
+    return jnp.average(a, along, weights, returned=returned)
 
 
 # Shapes.
@@ -430,16 +445,16 @@ def np_where(condition: jax.Array, x: jax.Array, y: jax.Array) -> jax.Array:
 
 @operator('_npi_where_lscalar')
 def where_lscalar(condition: jax.Array, x: jax.Array, *, scalar: float = 0) -> jax.Array:
-    """From x where the condition is not 0, a number elsewhere."""
+    """A number where the condition is not 0, from x elsewhere."""
     condition, x = same_rank(condition, x)
-    return jnp.where(condition != 0, x, jnp.asarray(scalar, x.dtype))
+    return jnp.where(condition != 0, jnp.asarray(scalar, x.dtype), x)
 
 
 @operator('_npi_where_rscalar')
 def where_rscalar(condition: jax.Array, y: jax.Array, *, scalar: float = 0) -> jax.Array:
-    """A number where the condition is not 0, from y elsewhere."""
+    """From y where the condition is not 0, a number elsewhere."""
     condition, y = same_rank(condition, y)
-    return jnp.where(condition != 0, jnp.asarray(scalar, y.dtype), y)
+    return jnp.where(condition != 0, y, jnp.asarray(scalar, y.dtype))
 
 
 @operator('_npi_where_scalar2')
