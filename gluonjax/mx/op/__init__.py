@@ -27,6 +27,7 @@ from gluonjax.mx.op import (
     attention,
     boxes,
     control,
+    deformable,
     elementwise,
     index,
     linalg,
@@ -36,9 +37,11 @@ from gluonjax.mx.op import (
     numpy,
     numpy_index,
     reduce,
+    regions,
     resize,
     rnn,
     shape,
+    spatial,
 )
 from gluonjax.mx.op.table import INFERENCE, OPERATORS, Operator, Pass, find, operator
 
@@ -50,6 +53,7 @@ __all__ = [
     'attention',
     'boxes',
     'control',
+    'deformable',
     'elementwise',
     'find',
     'index',
@@ -61,7 +65,9 @@ __all__ = [
     'numpy_index',
     'operator',
     'reduce',
+    'regions',
     'resize',
     'rnn',
     'shape',
+    'spatial',
 ]

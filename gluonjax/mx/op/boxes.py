@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from gluonjax.mx.op.gradient import with_slope
 from gluonjax.mx.op.table import operator
 
 Format = Literal['corner', 'center']
@@ -110,8 +111,7 @@ def box_nms(
         alive = kept(boxes, there, kinds, overlap_thresh)
         front = jnp.argsort(~alive, stable=True)  # those that are kept, in their order
         if in_format != out_format:
-            changed = centers(boxes, 'corner') if out_format == 'center' else boxes
-            best = best.at[:, coord_start : coord_start + 4].set(changed)
+            best = with_slope(lambda best: _in_format(best, coord_start, in_format, out_format), 1.0, best)
         result = jnp.where(alive[front][:, None], best[front], -1)
         source = jnp.where(alive[front], order[front], -1).astype(rows.dtype)
         rest = count - len(order)
@@ -123,6 +123,12 @@ def box_nms(
     flat = data.reshape(-1, *data.shape[-2:])
     result, source = jax.vmap(one)(flat)
     return result.reshape(data.shape), source.reshape(*data.shape[:-1], 1)
+
+
+def _in_format(rows: jax.Array, start: int, old: str, new: str) -> jax.Array:
+    """Rows with boxes from column `start` on, in another format; MXNet's gradient does not know of it."""
+    boxes = corners(rows[:, start : start + 4], old)
+    return rows.at[:, start : start + 4].set(centers(boxes, 'corner') if new == 'center' else boxes)
 
 
 @operator('_contrib_box_decode')

@@ -23,7 +23,7 @@ def all_alike(attributes: Attributes, shapes: Shapes) -> Shapes:
     return dict.fromkeys(shapes, known)
 
 
-def _half_away_from_zero(x: jax.Array) -> jax.Array:
+def half_away_from_zero(x: jax.Array) -> jax.Array:
     """MXNet's `round`; NumPy's goes to even numbers."""
     return jnp.trunc(x + jnp.copysign(jnp.asarray(0.5, x.dtype), x)) if jnp.issubdtype(x.dtype, jnp.floating) else x
 
@@ -53,7 +53,7 @@ UNARY: Mapping[str, Unary] = {
     'negative': jnp.negative,
     'abs': jnp.abs,
     'sign': jnp.sign,
-    'round': _half_away_from_zero,
+    'round': half_away_from_zero,
     'rint': _half_down,
     'ceil': jnp.ceil,
     'floor': jnp.floor,
