@@ -17,7 +17,7 @@ from mxnet import autograd
 from mxnet._ctypes.ndarray import _imperative_invoke
 from mxnet.base import OpHandle, _LIB, c_str, check_call
 
-TABLES = ['operator_cases', 'operator_cases_numpy']
+TABLES = ['operator_cases', 'operator_cases_contrib', 'operator_cases_numpy']
 
 
 def cotangent(shape, number):

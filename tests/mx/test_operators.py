@@ -12,7 +12,7 @@ import pytest
 from gluonjax.mx.op import INFERENCE, Pass, find
 
 GOLDEN = pathlib.Path(__file__).parents[1] / 'golden'
-TABLES = ['operator_cases', 'operator_cases_numpy']
+TABLES = ['operator_cases', 'operator_cases_contrib', 'operator_cases_numpy']
 
 
 def families():
