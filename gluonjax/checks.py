@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import DTypeLike
 
-from gluonjax.errors import ArgumentError, DTypeError, ShapeError
+from gluonjax.errors import ArgumentError, DTypeError
 
 
 def size(name: str, value: Any, least: int | None = 1, most: int | None = None) -> int:
@@ -46,13 +46,6 @@ def positive(name: str, value: Any) -> float:
     """A number above 0."""
     if number(name, value) <= 0:
         raise ArgumentError(f'{name} must be a number > 0, got {value!r}')
-    return float(value)
-
-
-def fraction(name: str, value: Any) -> float:
-    """A number from 0 on and below 1, such as a decay rate or a momentum coefficient."""
-    if number(name, value, 0) >= 1:
-        raise ArgumentError(f'{name} must be a number >= 0 and < 1, got {value!r}')
     return float(value)
 
 
@@ -96,12 +89,6 @@ def axes(name: str, value: Any) -> tuple[int, ...]:
 def optional_size(name: str, value: Any) -> int | None:
     """A size, or None where the input decides; MXNet writes 0 for that."""
     return None if value is None or (isinstance(value, int) and value == 0) else size(name, value)
-
-
-def rank(x: Any, expected: int, meaning: str) -> None:
-    """The input has this many axes."""
-    if x.ndim != expected:
-        raise ShapeError('the input has the wrong number of axes', expected=f'{expected} ({meaning})', got=x.shape)
 
 
 def floating(x: Any) -> None:

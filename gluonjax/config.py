@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, Generic, TypeVar, overload
 
 from gluonjax.errors import ArgumentError, FrozenError, GluonError
+from gluonjax.lazy import LazyMethod
 
 _Class = TypeVar('_Class', bound=type)
 _Base = TypeVar('_Base')
@@ -27,6 +28,7 @@ class Constructed(abc.ABCMeta):
     _shared_arguments: tuple[str, ...] = ()
     _ignored_arguments: tuple[str, ...] = ()
     _remark: str = ''  # a warning for those who pass an ignored argument
+    _explain: LazyMethod = LazyMethod('gluonjax.keywords', 'explain')
 
     @property
     def __signature__(cls) -> inspect.Signature:
@@ -52,8 +54,8 @@ class Constructed(abc.ABCMeta):
         try:
             instance = super().__call__(*args, **kwargs)
             instance._constructed(**shared)
-        except GluonError as error:
-            error.locate(f'in the constructor of {cls.__name__}')
+        except (GluonError, TypeError) as error:
+            cls._explain(error, kwargs)
             raise
         return instance
 

@@ -14,10 +14,12 @@ from gluonjax import checks
 from gluonjax.arrays import admit
 from gluonjax.block import Block, structure_of
 from gluonjax.errors import ArgumentError, DTypeError, ShapeError
+from gluonjax.keywords import suggests_keywords
 from gluonjax.layer import Layer
 from gluonjax.parameter import key_or_next
 
 
+@suggests_keywords
 def generate(
     net: Layer | Block,
     prompt: ArrayLike,

@@ -93,6 +93,10 @@ class MissingNameError(GluonError, AttributeError):
         self.name: str | None = name
 
 
+class KeywordError(GluonError, TypeError):
+    """An argument was given by a name that there is not."""
+
+
 class TransformationError(GluonError, RuntimeError):
     """A value would have to leave a transformation (`jit`, `vmap`, `scan`, ...) by a side door."""
 

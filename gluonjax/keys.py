@@ -55,6 +55,8 @@ def seed(number: int) -> None:
     >>> import gluonjax
     >>> gluonjax.seed(7)
     """
+    if not isinstance(number, int | np.integer):
+        raise ArgumentError(f'a seed must be an int, got {number!r}')
     _STREAM.restart(number)
 
 

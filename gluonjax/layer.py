@@ -390,12 +390,7 @@ def infer_shapes(
 
 
 def run_layer(
-    definition: Layer,
-    values: Mapping[str, Any],
-    inputs: Any,
-    named: Any,
-    training: bool = False,
-    key: Any = None,
+    definition: Layer, values: Mapping[str, Any], inputs: Any, named: Any, training: bool = False, key: Any = None
 ) -> tuple[Any, dict[str, Any]]:
     """One pass on flat values: the output, and what was recorded."""
     run = begin_run(definition, values, training, key)

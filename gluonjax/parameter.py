@@ -378,7 +378,10 @@ def concrete(name: str, value: Any, dtype: DTypeLike) -> jax.Array:
     )
     value = admit(value, repr(name))
     with jax.ensure_compile_time_eval():
-        return jnp.asarray(value, jax.dtypes.canonicalize_dtype(dtype))
+        try:
+            return jnp.asarray(value, jax.dtypes.canonicalize_dtype(dtype))
+        except (TypeError, ValueError) as error:
+            raise errors.DTypeError(f'{name!r} cannot take {value!r}', expected='an array', got=str(error)) from None
 
 
 def commit(arrays: Mapping[Parameter, jax.Array], handed_out: bool = True) -> None:

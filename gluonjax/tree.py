@@ -121,7 +121,10 @@ def merge(*trees: Mapping[str, Any]) -> dict[str, Any]:
 
 def matches(pattern: str, names: Iterable[str]) -> bool:
     """Whether a pattern matches one of the names, as MXNet matches: from the beginning, not to the end."""
-    return any(re.match(pattern, name) for name in names)
+    try:
+        return any(re.match(pattern, name) for name in names)
+    except (TypeError, re.error) as error:
+        raise PatternError(f'{pattern!r} is no pattern', expected='a regular expression', got=str(error)) from None
 
 
 def no_match(pattern: str, leaves: Iterable[Any]) -> PatternError:

@@ -39,7 +39,7 @@ def setting():
     }
 
 
-ALL = [(kind, name, code) for kind, names in HINTS.items() for name, code in names.items()]
+ALL = [(kind, name, code) for kind, names in HINTS.items() if kind != 'an argument' for name, code in names.items()]
 CODE = sorted({code for *_, code in ALL if not any(part in code for part in PROSE)})
 
 
@@ -80,7 +80,7 @@ def owner(kind):
     }[kind]
 
 
-@pytest.mark.parametrize('kind', HINTS)
+@pytest.mark.parametrize('kind', [kind for kind in HINTS if kind != 'an argument'])
 def test_every_name_says_it(kind):
     asked = owner(kind)
     for name, code in HINTS[kind].items():

@@ -20,7 +20,8 @@ ROOT = pathlib.Path(gluonjax.__file__).parent
 # Each may import what stands before it. What shares a line knows nothing of its neighbours.
 ORDER = [
     ['errors', 'ref'],
-    ['arrays', 'autograd', 'checks', 'config', 'hints', 'keys', 'lazy', 'shapes', 'static', 'tables', 'tree'],
+    ['hints', 'lazy'],
+    ['arrays', 'autograd', 'checks', 'config', 'keys', 'keywords', 'shapes', 'static', 'tables', 'tree'],
     ['sampler'],
     ['init'],
     ['param'],

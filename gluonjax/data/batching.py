@@ -15,6 +15,7 @@ from gluonjax import checks
 from gluonjax.arrays import admit
 from gluonjax.errors import ArgumentError, DataError, DTypeError
 from gluonjax.keys import as_key, next_key
+from gluonjax.keywords import suggests_keywords
 
 
 class Batches:
@@ -43,6 +44,7 @@ class Batches:
     [[2, 4, 3, 0, 1], [1, 4, 3, 0, 2], [2, 4, 3, 0, 1]]
     """
 
+    @suggests_keywords
     def __init__(self, *arrays: Any, batch_size: int, shuffle: Any = None, axis: int | Sequence[int] = 0):
         self.arrays: tuple[Any, ...] = tuple(whole(part, 'array') for part in arrays)
         self.batch_size: int = checks.size('batch_size', batch_size)

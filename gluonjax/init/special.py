@@ -23,6 +23,7 @@ from gluonjax.init.initializer import (
     register,
 )
 from gluonjax.sampler import Distribution
+from gluonjax.tree import matches
 
 
 @register
@@ -103,7 +104,7 @@ class Mixed(Initializer):
 
     def for_name(self, name: str) -> Initializer:
         for pattern, initializer in zip(self.patterns, self.initializers, strict=True):
-            if re.match(pattern, name):
+            if matches(pattern, [name]):
                 return initializer.for_name(name)
         raise PatternError(
             f'no pattern of Mixed matches {name!r}',

@@ -1,10 +1,10 @@
-"""Checks of arguments of layers that work along the spatial axes."""
+"""Checks of arguments and inputs of layers that work along axes of a given meaning."""
 
 from collections.abc import Iterable
 from typing import Any
 
 from gluonjax.checks import one_of, size
-from gluonjax.errors import ArgumentError
+from gluonjax.errors import ArgumentError, ShapeError
 
 
 def per_axis(name: str, value: Any, rank: int, least: int = 1) -> tuple[int, ...]:
@@ -22,3 +22,9 @@ def per_axis(name: str, value: Any, rank: int, least: int = 1) -> tuple[int, ...
 def layout(value: str, spatial: str) -> str:
     """A layout with the batch axis, the channel axis and these spatial axes, channels first or last."""
     return one_of('layout', value, (f'NC{spatial}', f'N{spatial}C'))
+
+
+def rank(x: Any, expected: int, meaning: str) -> None:
+    """The input has this many axes."""
+    if x.ndim != expected:
+        raise ShapeError('the input has the wrong number of axes', expected=f'{expected} ({meaning})', got=x.shape)

@@ -7,10 +7,11 @@ import jax.numpy as jnp
 from jax import lax
 from jax.typing import DTypeLike
 
-from gluonjax.checks import at_least_float32, flag, floating, known, number, one_of, optional_size, promoted, rank, size
+from gluonjax.checks import at_least_float32, flag, floating, known, number, one_of, optional_size, promoted, size
 from gluonjax.errors import ArgumentError, DTypeError, ShapeError
 from gluonjax.init.initializer import InitializerLike
 from gluonjax.layer import Layer
+from gluonjax.nn.arguments import rank
 from gluonjax.nn.dense import Dense
 from gluonjax.nn.dropout import Dropout
 

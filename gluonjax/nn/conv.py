@@ -59,7 +59,7 @@ class _Conv(Layer):
             self.bias: jax.Array = Param((self.channels,), init=bias_initializer)
 
     def infer_shape(self, x: jax.Array) -> dict[str, Shape]:
-        checks.rank(x, len(self.layout), self.layout)
+        arguments.rank(x, len(self.layout), self.layout)
         self._check_sizes(x)
         return {'weight': self._weight_shape(x.shape[self.layout.index('C')])}
 

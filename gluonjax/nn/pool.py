@@ -90,7 +90,7 @@ class _Pool(Layer):
         self.ceil_mode: bool = checks.flag('ceil_mode', ceil_mode)
 
     def _windows(self, x: jax.Array) -> Windows:
-        checks.rank(x, len(self.layout), self.layout)
+        arguments.rank(x, len(self.layout), self.layout)
         sizes, strides = self._per_axis(self.pool_size, 1), self._per_axis(self.strides, 1)
         padding = [
             (pad, pad + self._ceiling(x.shape[axis] + 2 * pad - size, axis, size, stride))
@@ -154,7 +154,7 @@ class _GlobalPool(Layer):
         self.layout: str = arguments.layout(layout, self.spatial)
 
     def _axes(self, x: jax.Array) -> tuple[int, ...]:
-        checks.rank(x, len(self.layout), self.layout)
+        arguments.rank(x, len(self.layout), self.layout)
         axes = tuple(self.layout.index(axis) for axis in self.spatial)
         if 0 in [x.shape[axis] for axis in axes]:
             raise ShapeError('there is nothing to pool', expected=f'sizes >= 1 along {self.spatial}', got=x.shape)

@@ -8,10 +8,11 @@ import numpy as np
 from jax import lax
 from jax.typing import ArrayLike, DTypeLike
 
-from gluonjax.checks import at_least_float32, flag, floating, known, number, optional_size, rank, size
+from gluonjax.checks import at_least_float32, flag, floating, known, number, optional_size, size
 from gluonjax.errors import DTypeError, ShapeError
 from gluonjax.init.initializer import InitializerLike
 from gluonjax.layer import Layer
+from gluonjax.nn.arguments import rank
 from gluonjax.nn.precision import broadcast, rows
 from gluonjax.param import Param
 from gluonjax.shapes import Shape

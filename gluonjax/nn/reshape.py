@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 
-from gluonjax import checks
 from gluonjax.errors import ArgumentError, ShapeError
 from gluonjax.layer import Layer
 from gluonjax.nn import arguments
@@ -86,7 +85,7 @@ class _PixelShuffle(Layer):
 
     def forward(self, x: jax.Array) -> jax.Array:
         rank, block = len(self.factor), math.prod(self.factor)
-        checks.rank(x, rank + 2, f'NC{self.spatial}')
+        arguments.rank(x, rank + 2, f'NC{self.spatial}')
         batch, channels, *sizes = x.shape
         if channels % block:
             raise ShapeError(
@@ -176,7 +175,7 @@ class ReflectionPad2D(Layer):
             )
 
     def forward(self, x: jax.Array) -> jax.Array:
-        checks.rank(x, 4, 'NCHW')
+        arguments.rank(x, 4, 'NCHW')
         widths = list(zip(self.padding[::2], self.padding[1::2], strict=True))
         for axis, size, width in zip('NCHW', x.shape, widths, strict=True):
             if max(width) and max(width) >= size:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from gluonjax import checks
 from gluonjax.errors import ArgumentError, ShapeError
 from gluonjax.optimizer import transforms as tx
-from gluonjax.optimizer.base import Optimizer, Options, Rate, RateAndOptions, register
+from gluonjax.optimizer.base import Optimizer, Options, Rate, RateAndOptions, fraction, register
 from gluonjax.optimizer.transforms import ParamInfo, Transformation, add_weight_decay, scale_by_learning_rate
 
 LARGEST = 1e18  # elements of this size can be squared and added up in float32
@@ -97,7 +97,7 @@ class AdaDelta(_Adaptive):
 
     def __init__(self, rho: float = 0.90, epsilon: float = 1e-5, **options: Unpack[RateAndOptions]) -> None:
         super().__init__(**options)
-        self.rho: float = checks.fraction('rho', rho)
+        self.rho: float = fraction('rho', rho)
         self.epsilon: float = checks.number('epsilon', epsilon, 0)
         if self.lr_mult or self.lr_scheduler is not None:
             raise _no_rate()
@@ -142,8 +142,8 @@ class RMSProp(_Adaptive):
         **options: Unpack[Options],
     ) -> None:
         super().__init__(learning_rate=learning_rate, **options)
-        self.gamma1: float = checks.fraction('gamma1', gamma1)
-        self.gamma2: float = checks.fraction('gamma2', gamma2)
+        self.gamma1: float = fraction('gamma1', gamma1)
+        self.gamma2: float = fraction('gamma2', gamma2)
         self.epsilon: float = checks.number('epsilon', epsilon, 0)
         self.centered: bool = bool(centered)
         self.clip_weights: float | None = (
@@ -171,8 +171,8 @@ class _WithMoments(_Adaptive):
         self, learning_rate: Rate, beta1: float, beta2: float, epsilon: float, **options: Unpack[Options]
     ) -> None:
         super().__init__(learning_rate=learning_rate, **options)
-        self.beta1: float = checks.fraction('beta1', beta1)
-        self.beta2: float = checks.fraction('beta2', beta2)
+        self.beta1: float = fraction('beta1', beta1)
+        self.beta2: float = fraction('beta2', beta2)
         self.epsilon: float = checks.number('epsilon', epsilon, 0)
 
     def ratio(self) -> Transformation:
@@ -324,8 +324,8 @@ class Adamax(Optimizer):
         self, learning_rate: Rate = 0.002, beta1: float = 0.9, beta2: float = 0.999, **options: Unpack[Options]
     ) -> None:
         super().__init__(learning_rate=learning_rate, **options)
-        self.beta1: float = checks.fraction('beta1', beta1)
-        self.beta2: float = checks.fraction('beta2', beta2)
+        self.beta1: float = fraction('beta1', beta1)
+        self.beta2: float = fraction('beta2', beta2)
 
     def transformation(self) -> Transformation:
         def function(gradient, kept, weight, info):
@@ -402,8 +402,8 @@ class FTML(_Adaptive):
         self, beta1: float = 0.6, beta2: float = 0.999, epsilon: float = 1e-8, **options: Unpack[RateAndOptions]
     ) -> None:
         super().__init__(**options)
-        self.beta1: float = checks.fraction('beta1', beta1)
-        self.beta2: float = checks.fraction('beta2', beta2)
+        self.beta1: float = fraction('beta1', beta1)
+        self.beta2: float = fraction('beta2', beta2)
         self.epsilon: float = checks.number('epsilon', epsilon, 0)
 
     def transformation(self) -> Transformation:

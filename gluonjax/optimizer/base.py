@@ -365,3 +365,10 @@ def _named_options(cls: type) -> list[str]:
 def _options(cls: type) -> list[str]:
     """All options of a class of optimizers: those that it names itself, and those of its bases."""
     return sorted({option for base in cls.__mro__ if issubclass(base, Optimizer) for option in _named_options(base)})
+
+
+def fraction(name: str, value: Any) -> float:
+    """A number from 0 on and below 1, such as a decay rate or a momentum coefficient."""
+    if checks.number(name, value, 0) >= 1:
+        raise ArgumentError(f'{name} must be a number >= 0 and < 1, got {value!r}')
+    return float(value)

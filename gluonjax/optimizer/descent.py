@@ -9,7 +9,7 @@ from gluonjax import checks
 from gluonjax.errors import ArgumentError
 from gluonjax.keys import as_key, named_keys
 from gluonjax.optimizer import transforms as tx
-from gluonjax.optimizer.base import Optimizer, Options, Rate, RateAndOptions, register
+from gluonjax.optimizer.base import Optimizer, Options, Rate, RateAndOptions, fraction, register
 from gluonjax.optimizer.transforms import (
     ParamInfo,
     Transformation,
@@ -35,7 +35,7 @@ class SGD(Optimizer):
 
     def __init__(self, momentum: float = 0.0, lazy_update: bool = True, **options: Unpack[RateAndOptions]) -> None:
         super().__init__(**options)
-        self.momentum: float = checks.fraction('momentum', momentum)
+        self.momentum: float = fraction('momentum', momentum)
         self.lazy_update: bool = lazy_update
 
     def transformation(self) -> Transformation:
@@ -58,7 +58,7 @@ class NAG(Optimizer):
 
     def __init__(self, momentum: float = 0.0, **options: Unpack[RateAndOptions]) -> None:
         super().__init__(**options)
-        self.momentum: float = checks.fraction('momentum', momentum)
+        self.momentum: float = fraction('momentum', momentum)
 
     def transformation(self) -> Transformation:
         return tx.chain(
@@ -86,7 +86,7 @@ class Signum(Optimizer):
         self, learning_rate: Rate = 0.01, momentum: float = 0.9, wd_lh: float = 0.0, **options: Unpack[Options]
     ) -> None:
         super().__init__(learning_rate=learning_rate, **options)
-        self.momentum: float = checks.fraction('momentum', momentum)
+        self.momentum: float = fraction('momentum', momentum)
         self.wd_lh: float = checks.number('wd_lh', wd_lh)
         if self.wd_lh and not self.momentum:
             raise ArgumentError('wd_lh needs momentum', got=f'wd_lh={wd_lh}, momentum=0', remedy='wd=, the same here')
@@ -142,7 +142,7 @@ class DCASGD(Optimizer):
 
     def __init__(self, momentum: float = 0.0, lamda: float = 0.04, **options: Unpack[RateAndOptions]) -> None:
         super().__init__(**options)
-        self.momentum: float = checks.fraction('momentum', momentum)
+        self.momentum: float = fraction('momentum', momentum)
         self.lamda: float = checks.number('lamda', lamda)
 
     def transformation(self) -> Transformation:
@@ -188,7 +188,7 @@ class LARS(Optimizer):
         **options: Unpack[RateAndOptions],
     ) -> None:
         super().__init__(**options)
-        self.momentum: float = checks.fraction('momentum', momentum)
+        self.momentum: float = fraction('momentum', momentum)
         self.lazy_update: bool = lazy_update
         self.eta: float = checks.number('eta', eta)
         self.eps: float = checks.number('eps', eps, 0)

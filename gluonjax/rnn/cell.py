@@ -6,10 +6,10 @@ from typing import Any, Literal
 import jax
 import jax.numpy as jnp
 
-from gluonjax import checks
 from gluonjax.block import Block
 from gluonjax.errors import ArgumentError, BareLayerError, ShapeError
 from gluonjax.layer import Layer
+from gluonjax.nn import arguments
 from gluonjax.rnn.scan import scan_body, zero_invalid
 from gluonjax.rnn.states import Stateful, checked_length, checked_states
 from gluonjax.run import forward_class, in_forward
@@ -130,7 +130,7 @@ def _steps_first(length: int | None, inputs: jax.Array | Sequence[jax.Array], ax
         return jnp.stack(steps)
     array = jnp.asarray(inputs)
     if array.ndim < 2:
-        checks.rank(array, 3, 'a sequence')
+        arguments.rank(array, 3, 'a sequence')
     number = array.shape[axis]
     if number == 0 or (length is not None and length != number):
         raise _wrong_steps(length, f'{number} (axis {axis} of {array.shape})')

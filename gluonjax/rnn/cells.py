@@ -8,6 +8,7 @@ import jax
 from gluonjax import checks
 from gluonjax.init.initializer import InitializerLike
 from gluonjax.nn import activation as activations
+from gluonjax.nn import arguments
 from gluonjax.nn.activation import ActivationLike
 from gluonjax.nn.precision import add_bias
 from gluonjax.param import Param
@@ -59,7 +60,7 @@ class GatedCell(RecurrentCell):
         return self.product('i2h', x, self.i2h_weight, self.i2h_bias)
 
     def forward(self, inputs: jax.Array, states: Sequence[jax.Array] | jax.Array) -> tuple[jax.Array, list[jax.Array]]:
-        checks.rank(inputs, len(self.state_info()[0]['shape']), 'a step of a sequence')
+        arguments.rank(inputs, len(self.state_info()[0]['shape']), 'a step of a sequence')
         before = checked_states(states, self.state_info(inputs.shape[0]))
         after = self.advance(self.inputs_product(inputs), before, self.step_parameters())
         return after[0], after
@@ -73,7 +74,7 @@ class GatedCell(RecurrentCell):
         self, inputs: jax.Array, states: Sequence[jax.Array], valid_length: jax.Array | None
     ) -> tuple[jax.Array, list[jax.Array]]:
         """`sequence`, called as `forward` is: shapes are inferred before, and errors say where they are."""
-        checks.rank(inputs, 1 + len(self.state_info()[0]['shape']), 'a sequence')
+        arguments.rank(inputs, 1 + len(self.state_info()[0]['shape']), 'a sequence')
         product, parameters = self.inputs_product(zero_invalid(inputs, valid_length)), self.step_parameters()
         i2h, *rest = checks.promoted(product, *parameters, *states)
         wide = [array.astype(checks.at_least_float32(array.dtype)) for array in parameters]
@@ -112,7 +113,7 @@ class DenseCell(GatedCell):
 
     def infer_shape(self, inputs: jax.Array, states: Any, valid_length: jax.Array | None = None) -> dict[str, Shape]:
         if inputs.ndim < 2:
-            checks.rank(inputs, 2, 'NC')
+            arguments.rank(inputs, 2, 'NC')
         return {'i2h_weight': (self.gates * self.hidden_size, inputs.shape[-1])}
 
     def product(self, which: str, x: jax.Array, weight: jax.Array, bias: jax.Array) -> jax.Array:

@@ -12,6 +12,7 @@ from gluonjax.errors import ArgumentError
 from gluonjax.init.initializer import InitializerLike
 from gluonjax.layer import Layer
 from gluonjax.nn import activation as activations
+from gluonjax.nn import arguments
 from gluonjax.nn.dropout import Dropout
 from gluonjax.nn.precision import add_bias
 from gluonjax.param import Param
@@ -97,7 +98,7 @@ class RecurrentLayer(Stateful, Layer):
         return self.begin_state(batch_size)
 
     def infer_shape(self, inputs: jax.Array, states: Any = None, sequence_length: Any = None) -> dict[str, Shape]:
-        checks.rank(inputs, 3, self.layout)
+        arguments.rank(inputs, 3, self.layout)
         return {f'{side}0_i2h_weight': (self.gates * self.hidden_size, inputs.shape[2]) for side in self.sides}
 
     def step_inputs(self, i2h: jax.Array, h2h_bias: jax.Array) -> tuple[jax.Array, jax.Array | None]:

@@ -15,6 +15,7 @@ from gluonjax.block import structure_of
 from gluonjax.data.batching import as_arrays, is_used_up, opened, padded, rows_of, seed_of
 from gluonjax.errors import CheckpointError, DataError
 from gluonjax.io import checkpoint
+from gluonjax.keywords import suggests_keywords
 from gluonjax.parameter import LOCK, commit
 from gluonjax.train import saving
 from gluonjax.train.batch import Batch
@@ -31,6 +32,7 @@ class BaseTrainer(Stepper):
 
     # Inference.
 
+    @suggests_keywords
     def evaluate(self, x: Any, y: Any = None, *, batch_size: int | None = None, metrics: Any = None) -> dict[str, Any]:
         """The mean loss and the metrics over all samples, in inference; nothing is changed.
 
@@ -83,6 +85,7 @@ class BaseTrainer(Stepper):
             )
         return inference.results(state)
 
+    @suggests_keywords
     def predict(self, x: Any, batch_size: int = 256) -> Any:
         """The outputs for many inputs, in inference; the values are those of the beginning.
 

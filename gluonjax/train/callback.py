@@ -14,6 +14,7 @@ import jax
 
 from gluonjax import checks
 from gluonjax.errors import ArgumentError, MissingExtraError, NonFiniteError
+from gluonjax.keywords import suggests_keywords
 from gluonjax.train.base import BaseTrainer
 from gluonjax.train.evaluate import plain
 from gluonjax.train.history import FitState, Record
@@ -86,6 +87,7 @@ class EarlyStopping(Callback):
         ArgumentError: if an argument has no such value, or the records no such name.
     """
 
+    @suggests_keywords
     def __init__(
         self,
         monitor: str = 'val_loss',
@@ -146,6 +148,7 @@ class Checkpoint(Callback):
         ArgumentError: if an argument has no such value, or the records no such name.
     """
 
+    @suggests_keywords
     def __init__(
         self,
         path: Path,
@@ -192,6 +195,7 @@ class CSVLogger(Callback):
         path: the file. It has the whole history after each epoch, those before an interruption too.
     """
 
+    @suggests_keywords
     def __init__(self, path: Path):
         self.path: pathlib.Path = pathlib.Path(path)
 
@@ -213,6 +217,7 @@ class TensorBoard(Callback):
         MissingExtraError: at the beginning of the fit, if tensorboardX is not there.
     """
 
+    @suggests_keywords
     def __init__(self, logdir: Path):
         self.logdir: str = str(logdir)
         self._writer = None
@@ -249,6 +254,7 @@ class LearningRateSchedule(Callback):
         ArgumentError: if the optimizer keeps no rate that can be set.
     """
 
+    @suggests_keywords
     def __init__(self, schedule: Callable[..., float]):
         self.schedule: Callable[..., float] = schedule
 
@@ -297,6 +303,7 @@ def _skipped(trainer: BaseTrainer) -> int:
 class _Best:
     """The best of the values that were seen. None is better that is not finite, or of an epoch whose loss is not."""
 
+    @suggests_keywords
     def __init__(self, monitor: str, mode: str | None, min_delta: float = 0.0):
         self.monitor, self.sign, self.min_delta = monitor, -1 if mode == 'max' else 1, min_delta
         self.value = math.inf
@@ -331,6 +338,7 @@ class ProgressLines(Callback):
         patience: the seconds after which a first step that is still being compiled is told.
     """
 
+    @suggests_keywords
     def __init__(self, patience: float = 2.0):
         self.patience: float = checks.number('patience', patience, least=0)
         self._waiting: threading.Timer | None = None
@@ -371,6 +379,7 @@ class ProgressBar(Callback):
         MissingExtraError: at the beginning of the fit, if rich is not there.
     """
 
+    @suggests_keywords
     def __init__(self, interval: float = 0.25):
         self.interval: float = interval
         self._next = 0.0

@@ -16,6 +16,7 @@ from gluonjax.arrays import admit
 from gluonjax.block import Block
 from gluonjax.errors import ArgumentError, ShapeError
 from gluonjax.keys import as_key
+from gluonjax.keywords import suggests_keywords
 from gluonjax.layer import Layer, begin_run, leaves_of
 from gluonjax.metric import double_float
 from gluonjax.metric.composite import parts_of
@@ -306,6 +307,7 @@ class _Forward:
     drew: bool = dataclasses.field(metadata={'static': True})  # whether a layer asked for randomness
 
 
+@suggests_keywords
 def make_step(
     layer: Layer | Block,
     loss: LossLike,

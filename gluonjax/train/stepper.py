@@ -17,6 +17,7 @@ from gluonjax.block import Block, structure_of
 from gluonjax.data.batching import rows_of
 from gluonjax.errors import ArgumentError, FrozenError
 from gluonjax.hints import missing
+from gluonjax.keywords import suggests_keywords
 from gluonjax.layer import Layer, layers_of, leaves_of
 from gluonjax.metric import DeviceMetric
 from gluonjax.metric.composite import parts_of
@@ -46,6 +47,7 @@ _FIXED = ('net', 'loss', 'optimizer', 'last_batch')
 class Stepper:
     """The steps of a `Trainer` and its state. `Trainer` says what the arguments are."""
 
+    @suggests_keywords
     def __init__(
         self,
         net: Block,

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from gluonjax.keywords import suggests_keywords
 from gluonjax.train.base import BaseTrainer
 from gluonjax.train.fit import Callbacks, fit
 from gluonjax.train.history import History
@@ -63,6 +64,7 @@ class Trainer(BaseTrainer):
     True
     """
 
+    @suggests_keywords
     def fit(
         self,
         x: Any,

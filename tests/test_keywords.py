@@ -1,0 +1,72 @@
+"""Arguments by names that there are not: the error names the class or function, and what was meant."""
+
+import pytest
+
+from gluonjax import Trainer, callback, data, errors, generate, init, loss, make_step, metric, nn, optimizer
+from gluonjax.hints import hints
+
+
+def trainer(**options):
+    return Trainer(nn.Sequential(nn.Dense(2)), loss.L2Loss(), 'sgd', key=0, **options)
+
+
+@pytest.mark.parametrize(
+    ('call', 'owner', 'remedy'),
+    [
+        (lambda: nn.Dense(3, activaton='relu'), 'Dense', 'activation='),
+        (lambda: nn.Conv2D(3, 2, stride=2), 'Conv2D', 'strides='),
+        (lambda: init.Normal(sgima=1), 'Normal', 'sigma='),
+        (lambda: loss.L2Loss(wieght=1), 'L2Loss', 'weight='),
+        (lambda: metric.TopKAccuracy(top=1), 'TopKAccuracy', 'top_k='),
+        (lambda: callback.EarlyStopping(patince=3), 'EarlyStopping', 'patience='),
+        (lambda: data.batches([1], batchsize=3), 'Batches', 'batch_size='),
+        (lambda: trainer(acumulate=2), 'Trainer', 'accumulate='),
+        (lambda: trainer().fit([1], [1], validation_split=0.1), 'fit', 'validation=0.1'),
+        (lambda: trainer().fit([1], [1], verbose=0), 'fit', 'progress=False'),
+        (lambda: trainer().evaluate([1], [1], batchsize=2), 'evaluate', 'batch_size='),
+        (lambda: make_step(nn.Dense(2), loss.L2Loss(), 'sgd', metric=[]), 'make_step', 'metrics='),
+        (lambda: generate(nn.Dense(2), [1], 2, topk=3), 'generate', 'top_k='),
+    ],
+)
+def test_an_unknown_argument_names_whose_it_is_and_the_near_one(call, owner, remedy):
+    with pytest.raises(errors.KeywordError) as error:
+        call()
+    assert str(error.value).startswith(f'{owner} has no argument ')
+    assert str(error.value).endswith(f'try: {remedy}')
+
+
+def test_other_mistakes_stay_what_they_are():
+    with pytest.raises(TypeError, match="missing 1 required positional argument: 'units'"):
+        nn.Dense()
+
+
+def test_arguments_of_other_libraries_are_known_by_what_they_are_called_here():
+    assert all('=' in remedy for remedy in hints()['an argument'].values())
+
+
+@pytest.mark.parametrize('pattern', ['(', 3])
+def test_a_pattern_that_is_none_is_refused(pattern):
+    net = nn.Sequential(nn.Dense(2))
+    net.initialize(key=0)
+    for call in (
+        lambda: net.collect_params(pattern),
+        lambda: trainer(train=pattern).step([[1.0]], [[1.0, 1.0]]),
+        lambda: init.Mixed([pattern], ['zeros']).for_name('weight'),
+    ):
+        with pytest.raises(errors.PatternError, match='is no pattern'):
+            call()
+
+
+@pytest.mark.parametrize('value', ['abc', None, [[1], [1, 2]]])
+def test_a_parameter_refuses_what_is_no_array(value):
+    net = nn.Sequential(nn.Dense(2, in_units=3))
+    net.initialize(key=0)
+    before = net[0].weight.data()
+    with pytest.raises(errors.DTypeError, match='cannot take'):
+        net[0].weight.set_data(value)
+    assert (net[0].weight.data() == before).all()
+
+
+def test_the_name_of_an_optimizer_option_is_its_own_error():
+    with pytest.raises(errors.ArgumentError, match='SGD has no option'):
+        optimizer.SGD(lr=3)
