@@ -1,8 +1,27 @@
-"""MXNet as it was: its operators, and the graphs that it exported."""
+"""MXNet as it was: its arrays and their tape, its operators, and the graphs that it exported."""
 
-from gluonjax.mx import gluon, op
+from gluonjax.mx import autograd, context, gluon, op, random
+from gluonjax.mx import ndarray as nd
 from gluonjax.mx import symbol as sym
+from gluonjax.mx.context import Context, cpu, cpu_pinned, current_context, gpu, num_gpus
 
+ndarray = nd
 symbol = sym
 
-__all__ = ['gluon', 'op', 'sym', 'symbol']
+__all__ = [
+    'Context',
+    'autograd',
+    'context',
+    'cpu',
+    'cpu_pinned',
+    'current_context',
+    'gluon',
+    'gpu',
+    'nd',
+    'ndarray',
+    'num_gpus',
+    'op',
+    'random',
+    'sym',
+    'symbol',
+]

@@ -1,0 +1,117 @@
+"""Contexts: MXNet's names for devices, here JAX's.
+
+>>> cpu(), cpu() == cpu(0), cpu().device.platform
+(cpu(0), True, 'cpu')
+"""
+
+import contextvars
+import dataclasses
+from types import TracebackType
+from typing import Any, Literal
+
+import jax
+
+from gluonjax.errors import ArgumentError
+
+_TYPES = ('cpu', 'gpu', 'tpu', 'cpu_pinned', 'cpu_shared')
+
+
+@dataclasses.dataclass(frozen=True)
+class Context:
+    """A device by its type and number. In a `with` block new arrays are made there.
+
+    Args:
+        device_type: 'cpu', 'gpu' or 'tpu'; the host's other kinds of memory are its only one.
+        device_id: which of them.
+
+    >>> with Context('cpu', 0):
+    ...     current_context()
+    cpu(0)
+    """
+
+    device_type: 'str | Context'
+    device_id: int = 0
+
+    def __post_init__(self) -> None:
+        if isinstance(self.device_type, Context):
+            object.__setattr__(self, 'device_id', self.device_type.device_id)
+            object.__setattr__(self, 'device_type', self.device_type.device_type)
+        if self.device_type not in _TYPES:
+            raise ArgumentError('there is no such context', expected=', '.join(_TYPES), got=repr(self.device_type))
+
+    @property
+    def device(self) -> Any:
+        """JAX's device.
+
+        Raises:
+            ArgumentError: if there is none.
+        """
+        platform = str(self.device_type).partition('_')[0]
+        try:
+            devices = jax.devices(platform)
+        except RuntimeError:
+            devices = []
+        if platform == 'cpu' and devices:
+            return devices[self.device_id % len(devices)]
+        if not 0 <= self.device_id < len(devices):
+            raise ArgumentError(f'there is no device {self}', got=f'{len(devices)} of its type', remedy='mx.cpu()')
+        return devices[self.device_id]
+
+    def empty_cache(self) -> None:
+        """Does nothing: JAX looks after its memory."""
+
+    def __enter__(self) -> 'Context':
+        _CURRENT.set((*_CURRENT.get(), self))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> Literal[False]:
+        _CURRENT.set(_CURRENT.get()[:-1])
+        return False
+
+    def __repr__(self) -> str:
+        return f'{self.device_type}({self.device_id})'
+
+
+_CURRENT: contextvars.ContextVar[tuple[Context, ...]] = contextvars.ContextVar('contexts', default=())
+
+
+def cpu(device_id: int = 0) -> Context:
+    """The host."""
+    return Context('cpu', device_id)
+
+
+def cpu_pinned(device_id: int = 0) -> Context:
+    """The host; JAX pins what it must."""
+    return Context('cpu_pinned', device_id)
+
+
+def gpu(device_id: int = 0) -> Context:
+    """A GPU."""
+    return Context('gpu', device_id)
+
+
+def num_gpus() -> int:
+    """How many GPUs there are."""
+    try:
+        return len(jax.devices('gpu'))
+    except RuntimeError:
+        return 0
+
+
+def current_context() -> Context:
+    """That of the innermost `with` block; JAX's default device without one."""
+    contexts = _CURRENT.get()
+    return contexts[-1] if contexts else context_of(default_device())
+
+
+def default_device() -> Any:
+    """Where JAX makes new arrays."""
+    return jax.local_devices()[0]
+
+
+def context_of(device: Any) -> Context:
+    """The context of JAX's device."""
+    platform = {'cuda': 'gpu', 'rocm': 'gpu'}.get(device.platform, device.platform)
+    return Context(platform if platform in _TYPES else 'cpu', jax.devices(device.platform).index(device))

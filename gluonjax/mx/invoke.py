@@ -1,0 +1,215 @@
+"""Calls of the operators of the table on tracked arrays: compiled once for each operator, attributes and mode."""
+
+import functools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gluonjax import keys
+from gluonjax.mx import tape
+from gluonjax.mx.op import Operator, Pass
+from gluonjax.mx.op.elementwise import SCALAR
+from gluonjax.mx.tape import Arrays, Program, Tracked
+
+
+def run(operator: Operator, inputs: Sequence[Tracked | None], attributes: Mapping[str, Any]) -> tuple[Any, Any]:
+    """The outputs that are visible, and the new values of the auxiliary states.
+
+    Args:
+        operator: the operator.
+        inputs: in its order; None for one that is missing and may be.
+        attributes: of MXNet's strings or Python's values.
+    """
+    given = tuple(sorted((name, _hashable(value)) for name, value in attributes.items()))
+    present = tuple(x is not None for x in inputs)
+    program, random, visible = _program(operator, given, present, tape.scope().training)
+    arrays = [x for x in inputs if x is not None]
+    if random:
+        with keys.next_key() as key:
+            outputs, updates = tape.call(program, arrays, key)
+    else:
+        outputs, updates = tape.call(program, arrays)
+    return outputs[:visible], updates
+
+
+def scalar(name: str, data: Tracked, number: Any) -> Tracked:
+    """An operator of an array and a number, which is no part of the program: one is compiled for all numbers."""
+    value = np.asarray(number).astype(data.array.dtype)
+    return tape.call(_scalar_program(name), [data, Tracked(value)])[0][0]  # type: ignore[arg-type]
+
+
+def _hashable(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return tuple(map(_hashable, value))
+    return value.item() if isinstance(value, np.generic) else value
+
+
+@functools.cache
+def _scalar_program(name: str) -> Program:
+    function = next(entry for key, (entry, aliases) in SCALAR.items() if name == key or name in aliases)
+    return Program(name, lambda arrays, key: ([function(*arrays)], []))
+
+
+@functools.lru_cache(4096)
+def _program(
+    operator: Operator, given: tuple[tuple[str, Any], ...], present: tuple[bool, ...], training: bool
+) -> tuple[Program, bool, int]:
+    """The program, whether it takes a random key, and how many of its outputs are shown."""
+    attributes = operator.parse(dict(given))
+
+    def function(arrays: Arrays, key: Any) -> tuple[list[jax.Array], list[jax.Array]]:
+        rest = iter(arrays)
+        values = [next(rest) if there else None for there in present]
+        return operator.run(values, attributes, Pass(training, None if key is None else _splitter(key)))
+
+    draws = training or operator.name.startswith('_') or attributes.get('mode') == 'always'
+    return Program(operator.name, function), operator.takes_pass and draws, operator.visible_for(attributes)
+
+
+def _splitter(key: jax.Array) -> Any:
+    """What gives a new key each time."""
+    numbers = iter(range(1 << 30))
+    return lambda: jax.random.fold_in(key, next(numbers))
+
+
+def take(data: Tracked, key: Any) -> Tracked:
+    """Elements by a key of slices, numbers and arrays; the starts of slices are no part of the program."""
+    parts = _box(key, data.array.shape)
+    if parts is None:
+        arrays, static = _operands(key)
+        return tape.call(_gather(static), [data, *arrays])[0][0]
+    starts, sizes, dropped = parts
+    return tape.call(_slice(sizes, dropped), [data, Tracked(starts)])[0][0]
+
+
+def put(data: Tracked, key: Any, value: Tracked) -> Tracked:
+    """The array with other elements there; the value is broadcast, and cast."""
+    parts = _box(key, data.array.shape)
+    if parts is None:
+        arrays, static = _operands(key)
+        return tape.call(_scatter(static), [data, value, *arrays])[0][0]
+    starts, sizes, dropped = parts
+    return tape.call(_update(sizes, dropped), [data, value, Tracked(starts)])[0][0]
+
+
+def is_contiguous(key: Any, shape: tuple[int, ...]) -> bool:
+    """Whether a key chooses elements that lie beside each other: then MXNet shares memory."""
+    parts = _box(key, shape)
+    if parts is None:
+        return False
+    _, sizes, _ = parts
+    first = next((i for i, size in enumerate(sizes) if size != 1), len(shape))
+    return all(size == whole for size, whole in zip(sizes[first + 1 :], shape[first + 1 :], strict=True))
+
+
+def _box(key: Any, shape: tuple[int, ...]) -> Any:
+    """Starts, sizes and dropped axes of a key of numbers and slices of step 1; None for any other."""
+    items = list(key) if isinstance(key, tuple) else [key]
+    if any(item is Ellipsis for item in items):
+        at = next(i for i, item in enumerate(items) if item is Ellipsis)
+        items[at : at + 1] = [slice(None)] * (len(shape) - len(items) + 1)
+    items += [slice(None)] * (len(shape) - len(items))
+    if len(items) != len(shape):
+        return None
+    starts, sizes, dropped = [], [], []
+    for axis, (item, size) in enumerate(zip(items, shape, strict=True)):
+        if isinstance(item, int | np.integer) and not isinstance(item, bool):
+            if not -size <= item < size:
+                raise IndexError(f'index {item} is out of range for axis {axis} with size {size}')
+            starts.append(int(item) % size)
+            sizes.append(1)
+            dropped.append(axis)
+        elif isinstance(item, slice) and item.step in (None, 1):
+            start, stop, _ = item.indices(size)
+            starts.append(start)
+            sizes.append(max(0, stop - start))
+        else:
+            return None
+    return np.array(starts, 'int32'), tuple(sizes), tuple(dropped)
+
+
+@functools.lru_cache(4096)
+def _slice(sizes: tuple[int, ...], dropped: tuple[int, ...]) -> Program:
+    def function(arrays: Arrays, key: Any) -> tuple[list[jax.Array], list[jax.Array]]:
+        data, starts = arrays
+        return [jnp.squeeze(jax.lax.dynamic_slice(data, list(starts), sizes), dropped)], []
+
+    return Program('slice', function)
+
+
+@functools.lru_cache(4096)
+def _update(sizes: tuple[int, ...], dropped: tuple[int, ...]) -> Program:
+    shown = tuple(size for axis, size in enumerate(sizes) if axis not in dropped)
+
+    def function(arrays: Arrays, key: Any) -> tuple[list[jax.Array], list[jax.Array]]:
+        data, value, starts = arrays
+        part = fitted(value.astype(data.dtype), shown).reshape(sizes)
+        return [jax.lax.dynamic_update_slice(data, part, list(starts))], []
+
+    return Program('slice assignment', function)
+
+
+def fitted(value: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+    """The value broadcast to a shape; leading axes of size 1 may be more."""
+    while value.ndim > len(shape) and value.shape[0] == 1:
+        value = value[0]
+    return jnp.broadcast_to(value, shape)
+
+
+def _operands(key: Any) -> tuple[list[Tracked], Any]:
+    """The arrays of a key, and the key without them, which can be hashed."""
+    arrays, static = [], []
+    for item in key if isinstance(key, tuple) else (key,):
+        if isinstance(item, list | np.ndarray | jax.Array):
+            array = np.asarray(item)
+            for part in np.nonzero(array) if array.dtype == bool else (array.astype('int32'),):
+                arrays.append(Tracked(part.astype('int32')))  # type: ignore[arg-type]
+                static.append('array')
+        elif isinstance(item, slice):
+            static.append(('slice', item.start, item.stop, item.step))
+        else:
+            static.append(item)
+    return arrays, tuple(static)
+
+
+def _key(static: Any, arrays: Arrays) -> tuple[Any, ...]:
+    rest = iter(arrays)
+    items = [next(rest) if isinstance(item, str) else item for item in static]
+    return tuple(slice(*item[1:]) if isinstance(item, tuple) else item for item in items)
+
+
+@functools.lru_cache(4096)
+def _gather(static: Any) -> Program:
+    return Program('index', lambda arrays, key: ([arrays[0][_key(static, arrays[1:])]], []))
+
+
+@functools.lru_cache(4096)
+def _scatter(static: Any) -> Program:
+    def function(arrays: Arrays, key: Any) -> tuple[list[jax.Array], list[jax.Array]]:
+        data, value, *rest = arrays
+        where = _key(static, rest)
+        value = fitted(value.astype(data.dtype), jax.eval_shape(lambda x: x[where], data).shape)
+        return [data.at[where].set(value)], []
+
+    return Program('assignment', function)
+
+
+@functools.lru_cache(4096)
+def reshaping(shape: tuple[int, ...]) -> Program:
+    """To another shape with as many elements."""
+    return Program('reshape', lambda arrays, key: ([arrays[0].reshape(shape)], []))
+
+
+@functools.lru_cache(4096)
+def broadcasting(shape: tuple[int, ...], dtype: str) -> Program:
+    """To a shape and a dtype."""
+    return Program('assignment', lambda arrays, key: ([fitted(arrays[0].astype(dtype), shape)], []))
+
+
+@functools.lru_cache(64)
+def casting(dtype: str) -> Program:
+    """To another dtype."""
+    return Program('cast', lambda arrays, key: ([arrays[0].astype(dtype)], []))

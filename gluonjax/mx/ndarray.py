@@ -1,0 +1,237 @@
+"""`mx.nd`: mutable arrays, and MXNet's operators on them.
+
+Every operator of the table is a function here; `nd.contrib`, `nd.linalg`, `nd.image` and `nd.op` have theirs.
+
+>>> from gluonjax.mx import nd
+>>> nd.concat(nd.ones((1, 2)), nd.zeros((1, 2)), dim=0).asnumpy()
+array([[1., 1.],
+       [0., 0.]], dtype=float32)
+"""
+
+import functools
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import DTypeLike
+
+from gluonjax.errors import MissingNameError
+from gluonjax.io import mxnet_params
+from gluonjax.mx import random
+from gluonjax.mx.array import NDArray, as_jax, call, canonical, placed
+from gluonjax.mx.context import Context
+from gluonjax.mx.op import OPERATORS, find
+
+Size = int | Sequence[int]
+__all__ = [
+    'NDArray',
+    'arange',
+    'array',
+    'concatenate',
+    'empty',
+    'eye',
+    'full',
+    'load',
+    'ones',
+    'random',
+    'save',
+    'zeros',
+]
+
+
+def array(source_array: Any, ctx: Context | None = None, dtype: DTypeLike | None = None) -> NDArray:
+    """A copy of an array or of lists of numbers: of float32 but for those of MXNet and JAX, unless a dtype is said.
+
+    >>> from gluonjax.mx import nd
+    >>> nd.array([[1, 2]]).dtype
+    <class 'numpy.float32'>
+    """
+    if dtype is None and isinstance(source_array, np.ndarray):
+        dtype = 'float32'
+    value = as_jax(source_array, dtype, ctx)
+    return NDArray(value if value.shape else value.reshape(1))
+
+
+def _size(shape: Size) -> tuple[int, ...]:
+    return (int(shape),) if isinstance(shape, int | np.integer) else tuple(map(int, shape))
+
+
+def zeros(shape: Size, ctx: Context | None = None, dtype: DTypeLike | None = None, **kwargs: Any) -> NDArray:
+    """Zeros; `stype` and `name` are accepted."""
+    return full(shape, 0, ctx, dtype)
+
+
+def ones(shape: Size, ctx: Context | None = None, dtype: DTypeLike | None = None, **kwargs: Any) -> NDArray:
+    """Ones; `name` is accepted."""
+    return full(shape, 1, ctx, dtype)
+
+
+def empty(shape: Size, ctx: Context | None = None, dtype: DTypeLike | None = None) -> NDArray:
+    """Zeros, as JAX has no memory without values."""
+    return full(shape, 0, ctx, dtype)
+
+
+def full(
+    shape: Size, val: float, ctx: Context | None = None, dtype: DTypeLike | None = None, out: NDArray | None = None
+) -> NDArray:
+    """One number everywhere."""
+    result = NDArray(placed(jnp.full(_size(shape), val, canonical(dtype or 'float32')), ctx))
+    if out is None:
+        return result
+    out[:] = result
+    return out
+
+
+def eye(N: int, M: int = 0, k: int = 0, ctx: Context | None = None, dtype: DTypeLike | None = None) -> NDArray:
+    """Ones on a diagonal."""
+    return NDArray(placed(jnp.eye(N, M or None, k, canonical(dtype or 'float32')), ctx))
+
+
+def arange(
+    start: float,
+    stop: float | None = None,
+    step: float = 1.0,
+    repeat: int = 1,
+    infer_range: bool | None = None,
+    ctx: Context | None = None,
+    dtype: DTypeLike = 'float32',
+) -> NDArray:
+    """Numbers in equal steps, each `repeat` times."""
+    made = call('_arange', start=start, stop=stop, step=step, repeat=repeat, dtype=canonical(dtype).name)
+    return NDArray(placed(made.value, ctx))
+
+
+def linspace(
+    start: float,
+    stop: float,
+    num: int,
+    endpoint: bool = True,
+    ctx: Context | None = None,
+    dtype: DTypeLike = 'float32',
+) -> NDArray:
+    """`num` numbers from start to stop."""
+    return NDArray(placed(jnp.linspace(start, stop, num, endpoint, dtype=canonical(dtype)), ctx))
+
+
+def concatenate(arrays: Sequence[NDArray], axis: int = 0, always_copy: bool = True) -> NDArray:
+    """Arrays beside each other along an axis."""
+    return call('concat', *arrays, dim=axis)
+
+
+def moveaxis(tensor: NDArray, source: Any, destination: Any) -> NDArray:
+    """With axes at other positions."""
+    sources, destinations = ([x] if isinstance(x, int) else list(x) for x in (source, destination))
+    rest = [axis for axis in range(tensor.ndim) if axis not in [s % tensor.ndim for s in sources]]
+    for place, axis in sorted((d % tensor.ndim, s % tensor.ndim) for d, s in zip(destinations, sources, strict=True)):
+        rest.insert(place, axis)
+    return tensor.transpose(rest)
+
+
+def split_v2(ary: NDArray, indices_or_sections: int | Sequence[int], axis: int = 0, squeeze_axis: bool = False) -> Any:
+    """In equal parts, or at indices."""
+    if isinstance(indices_or_sections, int):
+        return call('_split_v2', ary, sections=indices_or_sections, axis=axis, squeeze_axis=squeeze_axis)
+    return call('_split_v2', ary, indices=(0, *indices_or_sections), axis=axis, squeeze_axis=squeeze_axis)
+
+
+def waitall() -> None:
+    """Returns at once: whoever reads an array waits for it."""
+
+
+def from_numpy(ndarray: np.ndarray, zero_copy: bool = True) -> NDArray:
+    """A copy of NumPy's array, of its dtype."""
+    return NDArray(as_jax(ndarray))
+
+
+def save(fname: str | os.PathLike[str], data: Any) -> None:
+    """Writes an array, a list of them, or a dict, as MXNet does."""
+    if isinstance(data, NDArray):
+        data = [data]
+    if isinstance(data, Mapping):
+        mxnet_params.save(os.fspath(fname), {name: array.value for name, array in data.items()})
+    else:
+        mxnet_params.save(os.fspath(fname), [array.value for array in data])
+
+
+def load(fname: str | os.PathLike[str]) -> Any:
+    """The arrays of a file: a list, or a dict if they have names."""
+    found = mxnet_params.load(os.fspath(fname))
+    arrays = {name: NDArray(as_jax(np.array(value))) for name, value in found.items()}
+    return list(arrays.values()) if list(arrays) == [str(i) for i in range(len(arrays))] else arrays
+
+
+# Arithmetic of arrays and numbers.
+
+_Operand = Any
+
+
+def _of_two(of_arrays: str, of_number: str, reflected: str, doc: str) -> Callable[..., NDArray]:
+    def function(lhs: _Operand, rhs: _Operand) -> NDArray:
+        if isinstance(lhs, NDArray):
+            return call(of_arrays, lhs, rhs) if isinstance(rhs, NDArray) else call(of_number, lhs, scalar=float(rhs))
+        return call(reflected, rhs, scalar=float(lhs))
+
+    function.__doc__ = doc
+    return function
+
+
+add: Callable[..., NDArray] = _of_two('broadcast_add', '_plus_scalar', '_plus_scalar', 'The sum.')
+subtract: Callable[..., NDArray] = _of_two('broadcast_sub', '_minus_scalar', '_rminus_scalar', 'The difference.')
+multiply: Callable[..., NDArray] = _of_two('broadcast_mul', '_mul_scalar', '_mul_scalar', 'The product.')
+divide: Callable[..., NDArray] = _of_two('broadcast_div', '_div_scalar', '_rdiv_scalar', 'The quotient.')
+modulo: Callable[..., NDArray] = _of_two('broadcast_mod', '_mod_scalar', '_rmod_scalar', 'The remainder.')
+power: Callable[..., NDArray] = _of_two('broadcast_power', '_power_scalar', '_rpower_scalar', 'The power.')
+maximum: Callable[..., NDArray] = _of_two('broadcast_maximum', '_maximum_scalar', '_maximum_scalar', 'The greater.')
+minimum: Callable[..., NDArray] = _of_two('broadcast_minimum', '_minimum_scalar', '_minimum_scalar', 'The lesser.')
+equal: Callable[..., NDArray] = _of_two('broadcast_equal', '_equal_scalar', '_equal_scalar', 'Where equal.')
+not_equal: Callable[..., NDArray] = _of_two('broadcast_not_equal', '_not_equal_scalar', '_not_equal_scalar', 'Not.')
+greater: Callable[..., NDArray] = _of_two('broadcast_greater', '_greater_scalar', '_lesser_scalar', 'Where greater.')
+lesser: Callable[..., NDArray] = _of_two('broadcast_lesser', '_lesser_scalar', '_greater_scalar', 'Where lesser.')
+greater_equal: Callable[..., NDArray] = _of_two(
+    'broadcast_greater_equal', '_greater_equal_scalar', '_lesser_equal_scalar', 'Where not lesser.'
+)
+lesser_equal: Callable[..., NDArray] = _of_two(
+    'broadcast_lesser_equal', '_lesser_equal_scalar', '_greater_equal_scalar', 'Where not greater.'
+)
+
+
+# The table.
+
+
+@functools.cache
+def _function(name: str) -> Callable[..., Any]:
+    def function(*args: Any, **kwargs: Any) -> Any:
+        return call(name, *args, **kwargs)
+
+    function.__name__, function.__doc__ = name, find(name).function.__doc__
+    return function
+
+
+class Namespace:
+    """Operators whose names begin alike: `nd.contrib.box_nms` is `_contrib_box_nms`."""
+
+    def __init__(self, *prefixes: str):
+        self.prefixes: tuple[str, ...] = prefixes
+
+    def __getattr__(self, name: str) -> Any:
+        for prefix in self.prefixes:
+            if f'{prefix}{name}' in OPERATORS:
+                return _function(f'{prefix}{name}')
+        raise MissingNameError(f'there is no operator {self.prefixes[0]}{name}', name=name)
+
+
+contrib: Namespace = Namespace('_contrib_')
+linalg: Namespace = Namespace('_linalg_')
+image: Namespace = Namespace('_image_')
+op: Namespace = Namespace('')
+_internal: Namespace = op
+
+if not TYPE_CHECKING:  # a type checker would accept any name
+
+    def __getattr__(name: str) -> Any:
+        """Every operator of the table."""
+        if name.startswith('__') or name not in OPERATORS:
+            raise MissingNameError(f'gluonjax.mx.nd has no {name!r}', name=name)
+        return _function(name)

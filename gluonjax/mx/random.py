@@ -1,0 +1,161 @@
+"""`mx.random`, which `mx.nd.random` is too: the numbers are JAX's, from the library-wide stream of keys.
+
+>>> from gluonjax.mx import random
+>>> random.seed(1)
+>>> random.uniform(shape=(2, 3)).shape
+(2, 3)
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.typing import DTypeLike
+
+from gluonjax import keys
+from gluonjax.errors import ArgumentError
+from gluonjax.mx import invoke
+from gluonjax.mx.array import NDArray, canonical, placed
+from gluonjax.mx.context import Context
+
+Size = int | Sequence[int]
+Draw = Callable[..., jax.Array]  # of a key, a shape, a dtype and parameters
+
+
+def seed(seed_state: int, ctx: Context | str = 'all') -> None:
+    """Restarts the stream of keys.
+
+    Args:
+        seed_state: an int.
+        ctx: accepted; there is one stream for all devices.
+    """
+    keys.seed(int(seed_state))
+
+
+def _draw(
+    draw: Draw, parameters: Sequence[Any], shape: Any, dtype: DTypeLike | None, ctx: Context | None, out: Any
+) -> Any:
+    """Numbers of a shape; for parameters that are arrays, of that shape for each of their elements."""
+    wanted = canonical('float32' if dtype is None or dtype == 'None' else dtype)
+    size = (shape,) if isinstance(shape, int) else tuple(shape or ())
+    values = [x.value if isinstance(x, NDArray) else x for x in parameters]
+    if any(isinstance(x, NDArray) for x in parameters):
+        leading = jnp.broadcast_shapes(*(jnp.shape(value) for value in values))
+        values = [jnp.broadcast_to(jnp.asarray(value), leading).reshape(leading + (1,) * len(size)) for value in values]
+        size = leading + size
+    with keys.next_key() as key:
+        array = draw(key, out.shape if out is not None and not size else size or (1,), wanted, *values)
+    if out is not None:
+        out[:] = NDArray(array)
+        return out
+    return NDArray(placed(array, ctx))
+
+
+def uniform(
+    low: Any = 0, high: Any = 1, shape: Size = (), dtype: Any = None, ctx: Context | None = None, out: Any = None
+) -> NDArray:
+    """Numbers from `low` to `high`."""
+
+    def draw(key: Any, size: Any, dtype: Any, low: Any, high: Any) -> jax.Array:
+        return (low + (high - low) * jax.random.uniform(key, size, dtype)).astype(dtype)
+
+    return _draw(draw, [low, high], shape, dtype, ctx, out)
+
+
+def normal(
+    loc: Any = 0, scale: Any = 1, shape: Size = (), dtype: Any = None, ctx: Context | None = None, out: Any = None
+) -> NDArray:
+    """Normally distributed numbers with the mean `loc` and the standard deviation `scale`."""
+
+    def draw(key: Any, size: Any, dtype: Any, loc: Any, scale: Any) -> jax.Array:
+        return (loc + scale * jax.random.normal(key, size, dtype)).astype(dtype)
+
+    return _draw(draw, [loc, scale], shape, dtype, ctx, out)
+
+
+def randn(*shape: int, loc: Any = 0, scale: Any = 1, dtype: Any = None, ctx: Context | None = None) -> NDArray:
+    """As `normal`, with the sizes as arguments."""
+    return normal(loc, scale, shape, dtype, ctx)
+
+
+def randint(
+    low: int, high: int, shape: Size = (), dtype: Any = 'int32', ctx: Context | None = None, out: Any = None
+) -> NDArray:
+    """Integers from `low` to below `high`."""
+
+    def draw(key: Any, size: Any, dtype: Any, low: Any, high: Any) -> jax.Array:
+        return jax.random.randint(key, size, low, high, dtype)
+
+    return _draw(draw, [low, high], shape, dtype or 'int32', ctx, out)
+
+
+def exponential(
+    scale: Any = 1, shape: Size = (), dtype: Any = None, ctx: Context | None = None, out: Any = None
+) -> NDArray:
+    """Exponentially distributed numbers with the mean `scale`."""
+    return _draw(
+        lambda key, size, dtype, x: x * jax.random.exponential(key, size, dtype), [scale], shape, dtype, ctx, out
+    )
+
+
+def gamma(
+    alpha: Any = 1, beta: Any = 1, shape: Size = (), dtype: Any = None, ctx: Context | None = None, out: Any = None
+) -> NDArray:
+    """Gamma distributed numbers with the shape `alpha` and the scale `beta`."""
+
+    def draw(key: Any, size: Any, dtype: Any, alpha: Any, beta: Any) -> jax.Array:
+        return beta * jax.random.gamma(key, jnp.broadcast_to(jnp.asarray(alpha, dtype), size), dtype=dtype)
+
+    return _draw(draw, [alpha, beta], shape, dtype, ctx, out)
+
+
+def poisson(lam: Any = 1, shape: Size = (), dtype: Any = None, ctx: Context | None = None, out: Any = None) -> NDArray:
+    """Poisson distributed numbers with the mean `lam`."""
+
+    def draw(key: Any, size: Any, dtype: Any, lam: Any) -> jax.Array:
+        return jax.random.poisson(key, jnp.asarray(lam, 'float32'), size).astype(dtype)
+
+    return _draw(draw, [lam], shape, dtype, ctx, out)
+
+
+def bernoulli(
+    prob: Any = 0.5, shape: Size = (), dtype: Any = None, ctx: Context | None = None, out: Any = None
+) -> NDArray:
+    """1 with the probability `prob`, and 0."""
+
+    def draw(key: Any, size: Any, dtype: Any, prob: Any) -> jax.Array:
+        return (jax.random.uniform(key, size) < prob).astype(dtype)
+
+    return _draw(draw, [prob], shape, dtype, ctx, out)
+
+
+def multinomial(data: NDArray, shape: Size = (), get_prob: bool = False, dtype: Any = 'int32') -> Any:
+    """Numbers of classes by their probabilities along the last axis; with `get_prob` their logarithms too.
+
+    Raises:
+        ArgumentError: for probabilities without an axis.
+    """
+    if not data.shape:
+        raise ArgumentError('multinomial takes the probabilities of classes', got='a number')
+    size = (shape,) if isinstance(shape, int) else tuple(shape or ())
+    logits = jnp.log(data.value)
+    with keys.next_key() as key:
+        drawn = jax.random.categorical(key, logits, axis=-1, shape=size + data.shape[:-1])
+    drawn = jnp.moveaxis(drawn, range(len(size)), range(-len(size), 0)) if size else drawn
+    picked = NDArray(drawn.astype(canonical(dtype)).reshape(drawn.shape or (1,)))
+    if not get_prob:
+        return picked
+    flat = drawn.reshape((*data.shape[:-1], -1))
+    return picked, NDArray(jnp.take_along_axis(logits, flat, -1).reshape(picked.shape))
+
+
+def shuffle(data: NDArray, out: Any = None) -> NDArray:
+    """The rows in a random order."""
+    with keys.next_key() as key:
+        order = jax.random.permutation(key, data.shape[0])
+    result = data.like(invoke.take(data.tracked, order))
+    if out is not None:
+        out[:] = result
+        return out
+    return result

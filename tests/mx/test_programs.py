@@ -1,0 +1,202 @@
+"""Programs of MXNet, with the import changed: their numbers are MXNet's."""
+
+import importlib.util
+import pathlib
+import pickle
+import threading
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import gluonjax.mx as mx
+from gluonjax.errors import ArgumentError, GluonError, MissingNameError, ShapeError, TransformationError
+from gluonjax.mx import autograd, nd
+
+GOLDEN = pathlib.Path(__file__).parents[1] / 'golden'
+spec = importlib.util.spec_from_file_location('program_cases', GOLDEN / 'program_cases.py')
+cases = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(cases)
+
+
+@pytest.fixture(scope='module')
+def golden():
+    return dict(np.load(GOLDEN / 'programs.npz'))
+
+
+@pytest.mark.parametrize('program', cases.PROGRAMS, ids=lambda program: program.__name__)
+def test_a_program_gives_mxnets_numbers(program, golden):
+    found = {f'{program.__name__} {name}': np.asarray(value) for name, value in program(mx).items()}
+    expected = {key: value for key, value in golden.items() if key.partition(' ')[0] == program.__name__}
+    assert set(found) == set(expected)
+    for key, value in expected.items():
+        assert found[key].shape == value.shape, key
+        assert found[key].dtype.kind == value.dtype.kind, key
+        np.testing.assert_allclose(found[key], value, rtol=2e-5, atol=2e-6, err_msg=key)
+
+
+def variable(*values):
+    x = nd.array(values)
+    x.attach_grad()
+    return x
+
+
+def test_views_of_views_write_through_and_follow():
+    x = nd.zeros((2, 3))
+    corner = x[1].reshape((3, 1))[2]
+    corner += 5
+    assert x.asnumpy().tolist() == [[0, 0, 0], [0, 0, 5]]
+    x[:] = 2
+    assert corner.asnumpy().tolist() == [2]
+    cut = x.detach()
+    cut[0] = 1
+    assert x[0].asnumpy().tolist() == [1, 1, 1]
+    apart = x.copy()
+    apart[:] = 9
+    assert x[0].asnumpy().tolist() == [1, 1, 1]
+
+
+def test_arrays_answer_as_mxnets_do():
+    x = nd.array([[1.5, 2]])
+    assert (x.shape, x.size, x.ndim, x.dtype, x.context) == ((1, 2), 2, 2, np.float32, mx.cpu())
+    assert repr(nd.ones((1, 2))) == '\n[[1. 1.]]\n<NDArray 1x2 @cpu(0)>'
+    assert (float(x[0, 0]), int(x[0, 1]), bool(x[0, 0] > 1), len(x)) == (1.5, 2, True, 1)
+    assert (np.float32(2) * x).asnumpy().tolist() == [[3, 4]]
+    assert (np.ones((1, 2), 'float32') - x).asnumpy().tolist() == [[-0.5, -1]]
+    assert pickle.loads(pickle.dumps(x)).asnumpy().tolist() == x.asnumpy().tolist()
+    y = nd.empty((1, 2))
+    assert nd.exp(x, out=y) is y
+    assert np.allclose(y.asnumpy(), np.exp([[1.5, 2]]))
+    assert x.copyto(y) is y
+    assert (y == x).asnumpy().all()
+    assert jnp.asarray(x).sum() == 3.5
+    writable = x.asnumpy()
+    writable[:] = 0
+    assert x.sum().asscalar() == 3.5
+
+
+def test_contexts_are_devices():
+    x = variable(1, 2)
+    with autograd.record():
+        moved = x.as_in_context(mx.cpu(1)) * 3
+    assert moved.context == mx.cpu(1)
+    assert x.context == mx.cpu(0)
+    moved.backward()
+    assert x.grad.asnumpy().tolist() == [3, 3]
+    with mx.cpu(2):
+        assert nd.zeros(1).context == mx.current_context() == mx.cpu(2)
+    assert x.as_in_context(mx.cpu(0)) is x
+    with pytest.raises(ArgumentError, match=r'there is no device gpu\(7\)'):
+        nd.zeros(1, ctx=mx.gpu(7))
+
+
+def test_files_are_mxnets(tmp_path):
+    path = tmp_path / 'arrays'
+    nd.save(path, {'w': nd.ones((1, 2))})
+    assert nd.load(path)['w'].asnumpy().tolist() == [[1, 1]]
+    nd.save(path, [nd.zeros(1), nd.ones(2)])
+    assert [x.asnumpy().tolist() for x in nd.load(path)] == [[0], [1, 1]]
+
+
+def test_scopes_nest_and_stay_in_their_thread():
+    seen = []
+    with autograd.record():
+        with autograd.pause():
+            assert not autograd.is_recording()
+            assert not autograd.is_training()
+        with autograd.predict_mode():
+            assert autograd.is_recording()
+            assert not autograd.is_training()
+        thread = threading.Thread(target=lambda: seen.append(autograd.is_recording()))
+        thread.start()
+        thread.join()
+        assert autograd.is_recording()
+        assert autograd.is_training()
+    assert seen == [False]
+    assert not autograd.is_recording()
+
+
+def test_dropout_and_batch_norm_train_under_record():
+    mx.random.seed(3)
+    x = nd.ones((100,))
+    with autograd.record():
+        dropped = nd.Dropout(x, p=0.5)
+    assert set(dropped.asnumpy().tolist()) == {0, 2}
+    assert nd.Dropout(x, p=0.5).asnumpy().tolist() == x.asnumpy().tolist()
+    data, mean, var = nd.array([[1.0], [3.0]]), nd.zeros(1), nd.ones(1)
+    with autograd.train_mode():
+        nd.BatchNorm(data, nd.ones(1), nd.zeros(1), mean, var, momentum=0.5)
+    np.testing.assert_allclose([mean.asscalar(), var.asscalar()], [1, 1], rtol=1e-6)
+    nd.BatchNorm(data, nd.ones(1), nd.zeros(1), mean, var, momentum=0.5)
+    assert mean.asscalar() == 1
+
+
+def test_random_numbers_follow_the_seed():
+    def drawn():
+        mx.random.seed(4)
+        return nd.random.normal(1, 2, shape=(400,)), nd.random.randint(0, 3, (50,)), nd.random.shuffle(nd.arange(9))
+
+    first, second = drawn(), drawn()
+    for a, b in zip(first, second, strict=True):
+        assert a.asnumpy().tolist() == b.asnumpy().tolist()
+    normal, integers, order = (x.asnumpy() for x in first)
+    assert abs(normal.mean() - 1) < 0.4
+    assert abs(normal.std() - 2) < 0.3
+    assert set(integers.tolist()) == {0, 1, 2}
+    assert sorted(order.tolist()) == list(range(9))
+    assert nd.random.uniform(nd.array([0, 10]), nd.array([1, 11]), shape=3).asnumpy()[1].min() >= 10
+    assert nd.random.multinomial(nd.array([[0, 1, 0], [1, 0, 0]]), shape=2).asnumpy().tolist() == [[1, 1], [0, 0]]
+
+
+def test_a_step_of_many_numbers_compiles_once():
+    x = nd.ones(2)
+    x = x / 2 * 3
+    with jax.no_tracing():
+        for i in range(4, 7):
+            x = x / i * (i + 0.5)
+
+
+def test_what_the_tape_refuses():
+    x = variable(1, 2)
+    with autograd.record():
+        y = x * 2
+        with pytest.raises(GluonError, match='cannot be written while recording'):
+            y += 1
+        assert y.asnumpy().tolist() == [2, 4]
+    y.backward()
+    with pytest.raises(GluonError, match='already released by backward'):
+        y.backward()
+    with pytest.raises(ArgumentError, match='was not recorded'):
+        (x * 2).backward()
+    with pytest.raises(ArgumentError, match="'write', 'add' or 'null', got 'no'"):
+        x.attach_grad('no')
+    with pytest.raises(ShapeError, match='the shape of its head'), autograd.record():
+        (x * 2).backward(nd.ones(3))
+    with autograd.record(), pytest.raises(TransformationError, match='inside a transformation'):
+        jax.jit(lambda v: (x * nd.NDArray(v)).value)(jnp.ones(2))
+    with pytest.raises(ArgumentError, match='do not depend on variable 0'), autograd.record():
+        autograd.grad(x * 2, variable(1))
+
+
+def test_what_arrays_refuse():
+    x = nd.zeros((2, 3))
+    with pytest.raises(ShapeError, match='does not fit'):
+        x[:] = nd.ones(2)
+    with pytest.raises(ShapeError, match='does not fit'):
+        x[0] = nd.ones(2)
+    with pytest.raises(IndexError, match='index 2 is out of range for axis 0 with size 2'):
+        x[2]
+    with pytest.raises(ShapeError, match='takes an array of one element'):
+        x.asscalar()
+    with pytest.raises(ShapeError, match='that of its one element'):
+        bool(x)
+    with pytest.raises(MissingNameError, match="no attribute 'summ'"):
+        x.summ()
+    with pytest.raises(MissingNameError, match="nd has no 'consat'"):
+        nd.consat(x)
+    with pytest.raises(ArgumentError, match='FullyConnected lacks weight'):
+        nd.FullyConnected(x, num_hidden=2)
+    with pytest.raises(ArgumentError, match='takes other inputs'):
+        nd.dot(x, x, x)
+    assert x.asnumpy().tolist() == [[0, 0, 0], [0, 0, 0]]
