@@ -92,7 +92,10 @@ class Node:
         key: Any = None,
     ):
         self.number: int = next(_NUMBERS)
-        self.name, self.wanted, self.program, self.key = name, wanted, program, key
+        self.name: str = name
+        self.wanted: tuple[int, ...] = wanted
+        self.program: Program | None = program
+        self.key: Any = key
         self.inputs: Sequence[Tracked] = inputs
         self.pull: Callable[[list[jax.Array]], Arrays] | None = pull
         self.outputs: list[tuple[tuple[int, ...], Any, bool]] = [(y.shape, y.dtype, is_inexact(y)) for y in outputs]
@@ -114,7 +117,8 @@ class Leaf(Node):
         super().__init__('variable', (), (), (), lambda cotangents: ())
         if request not in ('write', 'add', 'null'):
             raise ArgumentError(f"grad_req must be 'write', 'add' or 'null', got {request!r}")
-        self.grad, self.request = grad, request
+        self.grad: Any = grad
+        self.request: str = request
 
 
 class Entry(NamedTuple):
@@ -145,7 +149,8 @@ class Program:
     """
 
     def __init__(self, name: str, function: Function):
-        self.name, self.function = name, function
+        self.name: str = name
+        self.function: Function = function
         self.plain: Callable[..., Any] = jax.jit(function)
         self.recorded: Callable[..., Any] = jax.jit(self._with_pull, static_argnums=0)
         self._pulls: dict[tuple[int, ...], Program] = {}
