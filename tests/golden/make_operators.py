@@ -7,6 +7,7 @@ auxiliary state.
 
 import ctypes
 import importlib
+import json
 import pathlib
 import sys
 
@@ -67,7 +68,31 @@ def write(table):
     print(path.name, len(found), 'arrays')
 
 
+def declared(name):
+    """The operator that a name stands for, and its attributes: name, type and default as MXNet writes them."""
+    handle, text, count = OpHandle(), ctypes.c_char_p, ctypes.c_uint32()
+    check_call(_LIB.NNGetOpHandle(c_str(name), ctypes.byref(handle)))
+    real, about, key, result = text(), text(), text(), text()
+    names, types, texts = (ctypes.POINTER(text)() for _ in range(3))
+    check_call(_LIB.MXSymbolGetAtomicSymbolInfo(handle, *map(ctypes.byref, (
+        real, about, count, names, types, texts, key, result))))
+    pairs = [(names[i].decode(), types[i].decode()) for i in range(count.value)]
+    return {'name': real.value.decode(),
+            'inputs': [key for key, kind in pairs if 'NDArray' in kind or 'Symbol' in kind],
+            'attributes': {key: kind for key, kind in pairs if 'NDArray' not in kind and 'Symbol' not in kind}}
+
+
+def write_declarations():
+    count, names = ctypes.c_uint32(), ctypes.POINTER(ctypes.c_char_p)()
+    check_call(_LIB.MXListAllOpNames(ctypes.byref(count), ctypes.byref(names)))
+    chosen = sorted(name for name in (names[i].decode() for i in range(count.value)) if 'backward' not in name)
+    lines = ['{}: {}'.format(json.dumps(name), json.dumps(declared(name), sort_keys=True)) for name in chosen]
+    pathlib.Path(__file__).with_name('operators.json').write_text('{\n' + ',\n'.join(lines) + '\n}\n')
+
+
 def main():
+    if not sys.argv[1:]:
+        write_declarations()
     for table in sys.argv[1:] or TABLES:
         write(table)
 

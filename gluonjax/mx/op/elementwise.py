@@ -241,7 +241,13 @@ for _name, (_binary, _aliases) in SCALAR.items():
     _enter_scalar(_binary, _name, *_aliases)
 
 
-@operator('_copy', 'identity', '_np_copy', infer=all_alike)
+@operator('_np_copy', infer=all_alike)
+def np_copy(a: jax.Array) -> jax.Array:
+    """The array itself."""
+    return a
+
+
+@operator('_copy', 'identity', infer=all_alike)
 def copy(data: jax.Array) -> jax.Array:
     """The array itself."""
     return data

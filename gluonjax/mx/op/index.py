@@ -94,7 +94,7 @@ def index_array(data: jax.Array, *, axes: Shape | None = None) -> jax.Array:
 
 
 @operator('_ravel_multi_index', 'ravel_multi_index')
-def ravel_multi_index(data: jax.Array, *, shape: Shape) -> jax.Array:
+def ravel_multi_index(data: jax.Array, *, shape: Shape = ()) -> jax.Array:
     """Coordinates, along the first axis, as one number."""
     number = jnp.zeros(data.shape[1:], data.dtype)
     for coordinate, size in zip(data, shape, strict=True):
@@ -103,7 +103,7 @@ def ravel_multi_index(data: jax.Array, *, shape: Shape) -> jax.Array:
 
 
 @operator('_unravel_index', 'unravel_index')
-def unravel_index(data: jax.Array, *, shape: Shape) -> jax.Array:
+def unravel_index(data: jax.Array, *, shape: Shape = ()) -> jax.Array:
     """One number as coordinates, along a new first axis."""
     places = jnp.unravel_index(as_indices(data), shape)
     return jnp.stack(places).astype(data.dtype)

@@ -473,42 +473,45 @@ def embedding(
     return rows(weight, as_indices(jnp.clip(data, 0, input_dim - 1)))
 
 
-def _softmax(
-    function: Any,
-    data: jax.Array,
-    length: jax.Array | None,
-    axis: int,
-    temperature: float | None,
-    dtype: str | None,
-    beyond: float,
-) -> jax.Array:
-    """Along an axis, in float32 at least; of the first `length` elements only, with `beyond` behind them."""
+def _softmax(function: Any, data: jax.Array, axis: int, temperature: float | None, dtype: str | None) -> jax.Array:
+    """Along an axis, in float32 at least."""
     x = data.astype(checks.at_least_float32(data.dtype)) / (temperature or 1)
-    result = data.dtype if dtype is None else dtype_of(dtype)
+    return function(x, axis).astype(data.dtype if dtype is None else dtype_of(dtype))
+
+
+@operator('softmax', '_npx_softmax', only_if={'length': lambda a: bool(a['use_length'])})
+def softmax(
+    data: jax.Array,
+    length: jax.Array | None = None,
+    *,
+    axis: int = -1,
+    temperature: float | None = None,
+    dtype: DType | None = None,
+    use_length: bool | None = False,
+) -> jax.Array:
+    """Softmax along an axis; with `length` of its first elements only, and 0 behind them."""
     if length is None:
-        return function(x, axis).astype(result)
+        return _softmax(jax.nn.softmax, data, axis, temperature, dtype)
     along = axis % data.ndim
     shape = [size for i, size in enumerate(data.shape) if i != along]
     valid = lax.broadcasted_iota('int32', data.shape, along) < jnp.expand_dims(length.reshape(shape), along)
-    y = function(jnp.where(valid, x, -jnp.inf), axis)
-    return jnp.where(valid, y, beyond).astype(result)
+    y = _softmax(jax.nn.softmax, jnp.where(valid, data, -jnp.inf), axis, temperature, dtype)
+    return jnp.where(valid, y, jnp.zeros((), y.dtype))
 
 
-def _enter_softmax(function: Any, *names: str, beyond: float = 0.0) -> None:
-    @operator(*names, only_if={'length': lambda a: bool(a['use_length'])})
-    def softmax(
+def _enter_softmax(function: Any, *names: str) -> None:
+    @operator(*names)
+    def of_softmax(
         data: jax.Array,
-        length: jax.Array | None = None,
         *,
         axis: int = -1,
         temperature: float | None = None,
         dtype: DType | None = None,
         use_length: bool | None = False,
     ) -> jax.Array:
-        return _softmax(function, data, length, axis, temperature, dtype, beyond)
+        return _softmax(function, data, axis, temperature, dtype)
 
 
-_enter_softmax(jax.nn.softmax, 'softmax', '_npx_softmax')
 _enter_softmax(jax.nn.log_softmax, 'log_softmax', '_npx_log_softmax')
 _enter_softmax(lambda x, axis: jax.nn.softmax(-x, axis), 'softmin')
 

@@ -523,8 +523,8 @@ def logspace(
 
 def _enter_window(name: str, function: Callable[[int], jax.Array]) -> None:
     @operator(name)
-    def window(*, M: int = 1, ctx: str = '', dtype: DType = 'float32') -> jax.Array:
-        return function(M).astype(dtype_of(dtype))
+    def window(*, M: int | None = None, ctx: str = '', dtype: DType = 'float32') -> jax.Array:
+        return function(1 if M is None else M).astype(dtype_of(dtype))
 
 
 _enter_window('_npi_hanning', jnp.hanning)

@@ -78,7 +78,7 @@ def _enter(name: str, draw: _Draw, attributes: Mapping[str, float], inputs: tupl
     arrays = [inspect.Parameter(key, inspect.Parameter.POSITIONAL_OR_KEYWORD) for key in inputs]
 
     def drawn(
-        *, shape: Shape = (1,), ctx: str = '', dtype: FloatType = 'None', pass_: Pass, **numbers: Any
+        *, shape: Shape | None = None, ctx: str = '', dtype: FloatType = 'None', pass_: Pass, **numbers: Any
     ) -> jax.Array:
         return draw(pass_.key(name), shape or (1,), _float(dtype), *(numbers[key] for key in attributes))
 
@@ -101,7 +101,7 @@ for _name, (_draw, _parameters, _inputs) in DISTRIBUTIONS.items():
 
 @operator('_random_randint', 'random_randint', '_npi_random_randint')
 def randint(
-    *, low: int, high: int, shape: Shape = (1,), ctx: str = '', dtype: IntType = 'None', pass_: Pass
+    *, low: int, high: int, shape: Shape | None = None, ctx: str = '', dtype: IntType = 'None', pass_: Pass
 ) -> jax.Array:
     """Integers from low to high - 1."""
     chosen = dtype_of('int32' if dtype == 'None' else dtype)
