@@ -140,13 +140,16 @@ def _values_of(arrays: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def labels_of(symbol: Symbol) -> set[str]:
-    """The names of the variables that nothing but loss heads takes, as what they do without."""
-    needed, labels = set(), set()
-    for node in symbol.nodes:
-        if not node.is_variable:
-            for name, entry in zip(node.input_names, node.inputs, strict=False):
-                (labels if name in node.operator.may_be_missing else needed).add(entry.node.name)
-    return labels - needed
+    """The names of the variables that reach an output through the label of a loss head only."""
+    ahead, needed = [entry.node for entry in symbol.heads], set()
+    while ahead:
+        node = ahead.pop()
+        if node not in needed:
+            needed.add(node)
+            if not node.is_variable:
+                inputs = zip(node.input_names, node.inputs, strict=False)
+                ahead += [entry.node for name, entry in inputs if name not in node.operator.may_be_missing]
+    return set(symbol.list_inputs()) - {node.name for node in needed if node.is_variable}
 
 
 def _param(node: Node, value: Any, trainable: bool, np_shape: bool) -> Any:

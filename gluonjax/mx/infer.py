@@ -12,6 +12,7 @@ from gluonjax.mx.evaluate import functions_of
 from gluonjax.mx.graph import DTYPE_CODES, Entry, Node, ordered
 from gluonjax.mx.op import Pass
 from gluonjax.mx.op.attributes import Shape, dtype_of, parse
+from gluonjax.mx.op.control import subgraph_inputs
 from gluonjax.shapes import is_known, merge_shapes, shape_text
 
 _MAKERS = ('_zeros', '_ones', '_full', '_zeros_without_dtype')  # a size of 0 is decided by what uses them
@@ -97,6 +98,8 @@ class Inference:
 
     def _infer_inputs(self, node: Node) -> bool:
         rule = node.operator.infer
+        if node.subgraphs:
+            return self._infer_inside(node)
         if rule is None:
             return False
         inputs = dict(zip(node.input_names, node.inputs, strict=False))
@@ -112,6 +115,27 @@ class Inference:
             error.locate(f'in {node.described}')
             raise
         return any(learnt)
+
+    def _infer_inside(self, node: Node) -> bool:
+        """What the graphs inside a node of control flow say of its inputs, as of the parameters of a step."""
+        changed = False
+        for heads, inputs in zip(
+            node.subgraphs, subgraph_inputs(str(node.op), node.parsed, len(node.inputs)), strict=True
+        ):
+            variables = [variable for variable in ordered(heads) if variable.is_variable]
+            outer = [self.shapes[node.inputs[i].node][node.inputs[i].index] for i, _ in inputs]
+            if all(map(is_known, outer)):
+                continue
+            known = {
+                variable.name: shape[1:] if is_slice and shape is not None else shape
+                for variable, shape, (_, is_slice) in zip(variables, outer, inputs, strict=True)
+            }
+            inside = Inference(heads, known)
+            for variable, (i, is_slice) in zip(variables, inputs, strict=True):
+                found = inside.shapes[variable][0]
+                if found is not None and not is_slice:
+                    changed |= self._learn(node.inputs[i], found)
+        return changed
 
     def _infer_outputs(self, node: Node) -> bool:
         inputs = [self.shapes[entry.node][entry.index] for entry in node.inputs]

@@ -123,6 +123,9 @@ class Symbol:
         group = ', '.join(str(entry.node.name) for entry in self.heads)
         return f'<Symbol {self.name or f"group [{group}]"}>'
 
+    def __reduce__(self) -> Any:  # by its JSON: nodes hold one another to any depth
+        return load_json, (self.tojson(),)
+
     def _like(self, heads: Sequence[Entry]) -> 'Symbol':
         return Symbol(heads, self.np_shape)
 

@@ -1,13 +1,16 @@
 """Symbols against MXNet: what graphs list, the shapes they infer, and what executors compute."""
 
+import copy
 import json
 import pathlib
+import pickle
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import gluonjax
 import gluonjax.mx as mx
 from gluonjax import nn
 from gluonjax.errors import ArgumentError, ParamsError, ShapeError
@@ -241,3 +244,40 @@ def test_unknown_operators_are_named_before_anything_runs():
     symbol = mx.sym.load_json(json.dumps({'nodes': nodes, 'arg_nodes': [0], 'heads': [[1, 0, 0]]}))
     with pytest.raises(ArgumentError, match="does not know: Mystery 'm'"):
         mx.gluon.SymbolBlock(symbol, mx.sym.var('x'))
+
+
+def test_labels_are_optional_and_named_where_they_are_not():
+    label = mx.sym.var('label')
+    x = mx.sym.FullyConnected(mx.sym.var('data'), num_hidden=2, name='fc')
+    head = mx.sym.SoftmaxOutput(x, mx.sym.reshape(label, shape=(-1,)), name='softmax')
+    net = mx.gluon.SymbolBlock(head, mx.sym.var('data'))
+    net.initialize()
+    np.testing.assert_allclose(net(jnp.ones((3, 4))).sum(1), 1, 1e-6)
+    assert list(net.collect_params()) == ['fc_weight', 'fc_bias']
+    both = mx.gluon.SymbolBlock(mx.sym.Group([head, label * 2]), [mx.sym.var('data'), label])
+    both.initialize()
+    assert both(jnp.ones((3, 4)), jnp.ones((3, 1)))[1].tolist() == [[2.0]] * 3
+
+
+def test_shapes_inside_of_loops_are_inferred():
+    symbol = graph('loop')
+    arguments, outputs, _ = symbol.infer_shape(data=(4, 2, 2), begin=(2, 3))
+    assert dict(zip(symbol.list_arguments(), arguments, strict=True))['fc_weight'] == (3, 2)
+    assert outputs == [(4, 2, 3), (2, 3)]
+
+
+def test_symbol_blocks_are_trained_copied_and_pickled():
+    x = mx.sym.FullyConnected(mx.sym.var('data'), num_hidden=1, name='fc')
+    net = mx.gluon.SymbolBlock(x, mx.sym.var('data'))
+    net.initialize(init='zeros')
+    inputs = jnp.arange(8.0).reshape(8, 1) / 4
+    trainer = gluonjax.Trainer(net, gluonjax.loss.L2Loss(), 'sgd', {'learning_rate': 0.3})
+    for _ in range(60):
+        trainer.step(inputs, 2 * inputs + 1)
+    np.testing.assert_allclose(net.params['fc_weight'], [[2]], 0.02)
+    for other in (copy.deepcopy(net), pickle.loads(pickle.dumps(net))):
+        np.testing.assert_array_equal(other(inputs), net(inputs))
+    net.initialize(init='ones', force_reinit=True)
+    assert net.params['fc_weight'].tolist() == [[1.0]]
+    net.hybridize(active=False)
+    np.testing.assert_allclose(net(inputs), inputs, 1e-6)

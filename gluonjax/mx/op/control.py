@@ -14,6 +14,25 @@ def _count(attributes: Any) -> int:
     return attributes['num_outputs']
 
 
+def subgraph_inputs(op: str, attributes: Any, count: int) -> list[list[tuple[int, bool]]]:
+    """For each input of each subgraph: which input of the operator it is, and whether it is a slice of that.
+
+    Args:
+        op: the operator.
+        attributes: its attributes.
+        count: of its inputs.
+    """
+    if op == '_foreach':
+        places = (*attributes['in_data_locs'], *attributes['in_state_locs'], *attributes['remain_locs'])
+        slices = len(attributes['in_data_locs'])
+        order = sorted(range(count), key=places.__getitem__)
+        return [[(i, i < slices) for i in order]]
+    names = ('cond_input_locs', 'func_input_locs') if op == '_while_loop' else (
+        'cond_input_locs', 'then_input_locs', 'else_input_locs'
+    )  # fmt: skip
+    return [[(place, False) for place in attributes[name]] for name in names]
+
+
 @operator('_foreach', outputs=_count)
 def foreach(
     *data: jax.Array,

@@ -132,6 +132,9 @@ class Operator:
         visible = outputs[: self.visible_for(parsed)]
         return visible[0] if len(visible) == 1 else visible
 
+    def __reduce__(self) -> Any:
+        return find, (self.name,)
+
     def __repr__(self) -> str:
         return f'<operator {self.name}>'
 
