@@ -70,7 +70,6 @@ def all_our_answers():
     return jax.jit(lambda arrays: {case.name: our_answers(case, arrays[case.name]) for case in LOSSES})(golden())
 
 
-@pytest.mark.optimized
 @pytest.mark.parametrize('case', LOSSES, ids=lambda case: case.name)
 def test_numbers_of_mxnet(case):
     ours, theirs = all_our_answers()[case.name], golden()[case.name]

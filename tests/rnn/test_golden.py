@@ -14,7 +14,6 @@ from gluonjax import rnn
 by_case = pytest.mark.parametrize('case', LAYERS + CELLS, ids=lambda case: case.name)
 
 
-@pytest.mark.optimized
 @by_case
 def test_numbers_of_mxnet(case):
     ours, golden = all_answers()[case.name], arrays()[case.name]
