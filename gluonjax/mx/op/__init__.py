@@ -16,7 +16,13 @@ An entry is a pure function under MXNet's name, one file a family. Its signature
 `only_if` says which inputs depend on attributes, `outputs` and `visible` how many outputs there are, and `infer` what
 the shapes of parameters, labels and states must be. Shapes and dtypes of outputs follow from `jax.eval_shape`.
 
-To add one: write the entry, add its cases to `tests/golden/operator_cases.py`, and make the golden file again.
+To add one: write the entry, add its cases to a table in `tests/golden/operator_cases*.py`, and make the golden file
+again; names, attributes and defaults are compared with MXNet's declarations by themselves.
+
+What differs from MXNet 1.9.1 on purpose: integers of 64 bits have 32 unless JAX has them enabled. Gradients that are of
+another function there (`LeakyReLU` with selu, `SoftmaxActivation` on more than two axes, `SoftmaxOutput` with
+`out_grad`, `_npi_rarctan2_scalar`) are of the operator here. A gamma that is fixed is taken as 1, and not overwritten.
+`RNN` heeds `sequence_length` and the clipping of states on CPUs too.
 
 >>> import jax.numpy as jnp
 >>> OPERATORS['Activation'](jnp.array([-1.0, 2.0]), act_type='relu')
