@@ -76,16 +76,6 @@ def flag(name: str, value: Any) -> bool:
     return bool(value)
 
 
-def axes(name: str, value: Any) -> tuple[int, ...]:
-    """Axes as a tuple; a single int is one axis.
-
-    >>> axes('axes', 1)
-    (1,)
-    """
-    values = tuple(value) if isinstance(value, Iterable) and not isinstance(value, str) else (value,)
-    return tuple(size(name, axis, least=None) for axis in values)
-
-
 def optional_size(name: str, value: Any) -> int | None:
     """A size, or None where the input decides; MXNet writes 0 for that."""
     return None if value is None or (isinstance(value, int) and value == 0) else size(name, value)

@@ -163,7 +163,10 @@ def _program(
 
 def _prompt(prompt: Any) -> jax.Array:
     """The prompt as int32 of shape (N, T)."""
-    tokens = jnp.asarray(admit(prompt, 'prompt'))
+    try:
+        tokens = jnp.asarray(admit(prompt, 'prompt'))
+    except (TypeError, ValueError) as error:
+        raise DTypeError('a prompt consists of integers', got=repr(prompt), remedy='encode texts as tokens') from error
     if tokens.ndim not in (1, 2) or tokens.size == 0:
         raise ShapeError('a prompt has a token or more', expected='shape (N, T) or (T,)', got=tokens.shape)
     if not jnp.issubdtype(tokens.dtype, jnp.integer):

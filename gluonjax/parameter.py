@@ -363,9 +363,10 @@ def check_dtype(dtype: DTypeLike) -> None:
     """Refuses a dtype that JAX would narrow without a word.
 
     Raises:
+        ArgumentError: for what is no dtype.
         DTypeError: for 64 bits without `jax_enable_x64`.
     """
-    wanted, there = jnp.dtype(dtype), jax.dtypes.canonicalize_dtype(dtype)
+    wanted, there = jnp.dtype(Param(dtype=dtype).dtype), jax.dtypes.canonicalize_dtype(dtype)
     if there != wanted:
         remedy = "jax.config.update('jax_enable_x64', True) at the start of the program"
         raise errors.DTypeError(f'JAX has {wanted} switched off, and would use {there}', remedy=remedy)

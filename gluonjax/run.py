@@ -342,6 +342,9 @@ class Run:
         if self.values is None:  # one step infers the shapes
             carry, y = body(carry, jax.tree.map(lambda x: jnp.zeros(x.shape[1:], x.dtype), xs))
             return carry, jax.tree.map(lambda y: jnp.broadcast_to(y, (sizes[0], *jnp.shape(y))), y)
+        if self.draw is not None:  # one step tells the shapes of all copies, before they are drawn
+            item = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), xs)
+            jax.eval_shape(self._inside(self.key, None, self.recorded)(body), carry, item)
         below, values = '.'.join((*path, over or '', '')), self.values
         stacked = {leaf.name for name, (leaf, _) in self.declarations.items() if over and name.startswith(below)}
         stacked |= {name for name in self.recordable if over and name.startswith(below)}

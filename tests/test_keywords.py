@@ -2,7 +2,7 @@
 
 import pytest
 
-from gluonjax import Trainer, callback, data, errors, generate, init, loss, make_step, metric, nn, optimizer
+from gluonjax import Trainer, callback, data, errors, generate, init, loss, make_step, metric, nn, optimizer, seed
 from gluonjax.hints import hints
 
 
@@ -70,3 +70,20 @@ def test_a_parameter_refuses_what_is_no_array(value):
 def test_the_name_of_an_optimizer_option_is_its_own_error():
     with pytest.raises(errors.ArgumentError, match='SGD has no option'):
         optimizer.SGD(lr=3)
+
+
+@pytest.mark.parametrize(
+    ('call', 'says'),
+    [
+        (lambda: generate(nn.Dense(2), 'hello', 2), 'encode texts as tokens'),
+        (lambda: nn.Sequential(nn.Dense(2)).cast('float23'), 'this is no dtype'),
+        (lambda: seed('one'), "a seed must be an int, got 'one'"),
+        (lambda: metric.Perplexity(from_logits='yes'), "from_logits must be a bool, got 'yes'"),
+        (lambda: metric.Accuracy(axis='last'), "axis must be an int, got 'last'"),
+        (lambda: metric.create({'classes': 'accuracy'}), r"Accuracy\(output_names=\['classes'\]"),
+        (lambda: trainer().restore(None), 'a file name must be a str or a path, got None'),
+    ],
+)
+def test_a_wrong_value_is_refused_by_name(call, says):
+    with pytest.raises(errors.GluonError, match=says):
+        call()

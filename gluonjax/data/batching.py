@@ -16,6 +16,7 @@ from gluonjax.arrays import admit
 from gluonjax.errors import ArgumentError, DataError, DTypeError
 from gluonjax.keys import as_key, next_key
 from gluonjax.keywords import suggests_keywords
+from gluonjax.nn import arguments
 
 
 class Batches:
@@ -49,7 +50,7 @@ class Batches:
         self.arrays: tuple[Any, ...] = tuple(whole(part, 'array') for part in arrays)
         self.batch_size: int = checks.size('batch_size', batch_size)
         self.shuffle: list[int] | None = _seed(shuffle)
-        axes = checks.axes('axis', axis)
+        axes = arguments.axes('axis', axis)
         self.axes: tuple[int, ...] = axes * len(arrays) if len(axes) == 1 else axes
         self.rows: np.ndarray = np.arange(self._number_of_rows())
         self._epoch = 0  # that the next iteration goes through

@@ -31,6 +31,7 @@ import numpy as np
 
 from gluonjax.errors import ArgumentError, CheckpointError
 from gluonjax.io.folders import ONE_AT_A_TIME, orbax
+from gluonjax.io.reading import checked_path
 from gluonjax.shapes import Shape, merge_shapes, shape_text
 
 Folder = str | os.PathLike[str]
@@ -76,7 +77,7 @@ def save(folder: Folder, state: Any, steps: int, remember: Mapping[str, Any], ke
         ArgumentError: if `keep` is less than 1, or JSON cannot say what is to be remembered.
         MissingExtraError: without orbax.
     """
-    module, folder = orbax(), pathlib.Path(folder).expanduser().absolute()
+    module, folder = orbax(), pathlib.Path(checked_path(folder)).expanduser().absolute()
     if keep is not None and keep < 1:
         raise ArgumentError('keep is how many checkpoints stay', expected='1 or more, or None for all', got=keep)
     leaves = {name: jnp.asarray(leaf) for name, leaf in leaves_by_name(state).items()}
@@ -199,7 +200,7 @@ def restore(
         CheckpointError: if there is no such checkpoint, or it does not fit; every difference is named.
         MissingExtraError: without orbax.
     """
-    module, place = orbax(), _find(pathlib.Path(folder).expanduser().absolute(), steps)
+    module, place = orbax(), _find(pathlib.Path(checked_path(folder)).expanduser().absolute(), steps)
     with module.Checkpointer(module.CompositeCheckpointHandler()) as reader:
         try:
             record = reader.restore(place, module.args.Composite(record=module.args.JsonRestore()))['record']

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gluonjax.io import folders, mxnet_params, npz, safetensors
-from gluonjax.io.reading import Path
+from gluonjax.io.reading import Path, checked_path
 from gluonjax.io.writing import Progress
 
 _OTHERS: dict[str, Any] = {'.safetensors': safetensors, '.npz': npz, folders.EXTENSION: folders}
@@ -33,7 +33,7 @@ def save(path: Path, arrays: Mapping[str, Any], progress: Progress | None = None
     >>> load(path)
     {'0.weight': array([1., 1.], dtype=float32)}
     """
-    module = folders if os.path.isdir(path) else _OTHERS.get(_extension(path), mxnet_params)
+    module = folders if os.path.isdir(checked_path(path)) else _OTHERS.get(_extension(path), mxnet_params)
     module.save(path, arrays, progress=progress)
 
 
@@ -47,7 +47,7 @@ def load(path: Path, shardings: Mapping[str, Any] | None = None) -> dict[str, An
     Raises:
         FileError: if it has none of them, or is damaged; it names the byte.
     """
-    if os.path.isdir(path):
+    if os.path.isdir(checked_path(path)):
         return folders.load(path, shardings)
     with open(path, 'rb') as file:
         start = file.read(_START)
@@ -60,7 +60,7 @@ def load(path: Path, shardings: Mapping[str, Any] | None = None) -> dict[str, An
 
 def is_mxnet(path: Path) -> bool:
     """Whether a file that is written has MXNet's format."""
-    return _extension(path) not in _OTHERS and not os.path.isdir(path)
+    return _extension(checked_path(path)) not in _OTHERS and not os.path.isdir(path)
 
 
 def _extension(path: Path) -> str:

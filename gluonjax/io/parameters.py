@@ -81,6 +81,7 @@ def load_parameters(
         FileError: if the file is damaged.
         ParamsError: if it does not fit the network; every difference is named.
     """
+    _check_placement(ctx)
     with LOCK:
         definition, parameters = net.definition, net.collect_params()
         transformed = {name for name, said in declarations_of(definition).items() if said.param.transform is not None}
@@ -132,6 +133,7 @@ def load(
         cast_dtype: take values of another dtype too.
         dtype_source: 'current' or 'saved'.
     """
+    _check_placement(ctx)
     with LOCK:
         loaded = {
             restore_prefix + name: value for name, value in _gluon_names(_read(filename, parameters, ctx)).items()
@@ -278,3 +280,10 @@ def _placement(parameter: Parameter) -> Any:
     """Where a value was put on purpose; None if it is on the default device."""
     value = parameter.current
     return value.sharding if value is not None and value.committed else None
+
+
+def _check_placement(ctx: Any) -> None:
+    if not isinstance(ctx, None | jax.Device | jax.sharding.Sharding):
+        raise ArgumentError(
+            'ctx is no place for values', expected='None, a jax.Device or a jax.sharding.Sharding', got=repr(ctx)
+        )

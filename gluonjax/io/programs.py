@@ -8,18 +8,19 @@ they run on later versions of JAX, by its rules of compatibility.
 import importlib.util
 import json
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
 import jax.export
 import numpy as np
 
+from gluonjax import checks
 from gluonjax.arrays import admit
 from gluonjax.block import Block
 from gluonjax.errors import ArgumentError, FileError, GluonError, MissingExtraError, ShapeError, TransformationError
 from gluonjax.io import safetensors
-from gluonjax.io.reading import Path, to_device
+from gluonjax.io.reading import Path, checked_path, to_device
 from gluonjax.keys import as_key
 from gluonjax.layer import Layer, run_layer
 from gluonjax.parameter import LOCK, key_or_next
@@ -28,6 +29,7 @@ from gluonjax.static import Packed, packed, split
 from gluonjax.tree import flatten, nest
 
 PLATFORMS = ('cpu', 'cuda', 'tpu')
+_KNOWN_PLATFORMS = (*PLATFORMS, 'rocm')
 _NOTES = 'gluonjax.program'
 _PROGRAM = 'program/'
 _PARAMS = 'params/'
@@ -53,11 +55,14 @@ def save_program(
         training: also write the program for training; and both can be differentiated.
 
     Raises:
+        ArgumentError: for a platform that JAX does not have, or inputs that are no arrays.
         DeferredInitializationError: if a parameter has no value yet.
         MissingExtraError: without flatbuffers.
         TransformationError: if the program cannot be made, as with a layer that needs the size of the batch.
     """
     _check_flatbuffers()
+    checked_path(filename)
+    platforms = [checks.one_of('a platform', platform, _KNOWN_PLATFORMS) for platform in platforms]
     arrays, static = split(inputs)
     if static.has_values() or not inputs:
         raise ArgumentError('a program takes arrays', expected='at least one input, and arrays only', got=repr(inputs))
@@ -69,7 +74,7 @@ def save_program(
     written = {way: _exported(definition, way, shapes, opened, platforms, training) for way in ways}
     notes = {
         'inputs': [f'{array.dtype} {shape_text(array.shape)}' for array in jax.tree.leaves(opened)],
-        'platforms': list(platforms),
+        'platforms': platforms,
         'checksums': {way: zlib.crc32(data) for way, data in written.items()},
         'jax': jax.__version__,
     }
@@ -86,7 +91,7 @@ def load_program(filename: Path) -> 'Program':
         MissingExtraError: without flatbuffers.
     """
     _check_flatbuffers()
-    arrays, metadata = safetensors.load_with_metadata(filename)
+    arrays, metadata = safetensors.load_with_metadata(checked_path(filename))
     try:
         notes = json.loads(metadata[_NOTES])
         exported = {way: _deserialized(arrays[_PROGRAM + way], crc) for way, crc in notes['checksums'].items()}
@@ -123,7 +128,7 @@ class Program:
         self.platforms: tuple[str, ...] = tuple(exported['inference'].platforms)
         self.params: dict[str, Any] = nest(values)
         self._exported = exported
-        self._compiled = {way: jax.jit(program.call) for way, program in exported.items()}
+        self._compiled = {way: jax.jit(_callable(program)) for way, program in exported.items()}
 
     def __call__(self, *inputs: Any) -> Any:
         """Inference with the parameters of the file."""
@@ -133,6 +138,7 @@ class Program:
         """Inference, a pure function. With `training=True` it can be differentiated.
 
         Raises:
+            ArgumentError: if it is differentiated, and was saved without `training=True`.
             ShapeError: if the inputs or the parameters are not those that the program was made for.
         """
         return self._run('inference', flatten(params), admit(inputs))
@@ -174,6 +180,20 @@ class Program:
     def __repr__(self) -> str:
         trained = 'training' in self._compiled
         return f'Program(inputs={self.inputs}, platforms={self.platforms}, training={trained})'
+
+
+def _callable(program: jax.export.Exported) -> Callable[..., Any]:
+    """The program as a function; where it has no derivative, this is said by name."""
+    if program.has_vjp():
+        return program.call
+
+    def refuse(*arguments: Any) -> Any:
+        remedy = 'net.save_program(path, x, training=True)'
+        raise ArgumentError('this program was saved without derivatives', remedy=remedy)
+
+    function = jax.custom_vjp(program.call)
+    function.defvjp(refuse, refuse)
+    return function
 
 
 def _check_flatbuffers() -> None:

@@ -12,13 +12,24 @@ import jax
 import numpy as np
 from jax.typing import DTypeLike
 
-from gluonjax.errors import FileError
+from gluonjax.errors import ArgumentError, FileError
 
 Path = str | os.PathLike[str]
 
 _ALIGNMENT = 64  # of memory that JAX takes as it is
 _PIECE = 1 << 24  # bytes: few enough for malloc to keep them when they are free
 _IS_PATH = re.compile(r'[/\\]|[A-Za-z]:[/\\]|(.*[/\\])?\.\.([/\\]|$)')
+
+
+def checked_path(path: Any) -> Path:
+    """A path; a number, which Python takes for an open file, is refused.
+
+    Raises:
+        ArgumentError: for anything but a str or a path.
+    """
+    if not isinstance(path, str | os.PathLike):
+        raise ArgumentError(f'a file name must be a str or a path, got {path!r}')
+    return path
 
 
 class Reader:

@@ -1,6 +1,7 @@
 """Writing files: each is there when it is whole, and not before."""
 
 import contextlib
+import errno
 import os
 import pathlib
 import uuid
@@ -16,6 +17,8 @@ from gluonjax.io.reading import Path
 def replacing(path: Path) -> Iterator[BinaryIO]:
     """A file to write to, which takes its place at the end; if anything fails, what was there before stays."""
     path = pathlib.Path(path).resolve()
+    if not path.parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, 'there is no such folder to write to', str(path.parent))
     unfinished = path.with_name(f'.{path.name[:200]}.unfinished-{uuid.uuid4().hex}')
     try:
         with open(unfinished, 'xb') as file:

@@ -72,7 +72,7 @@ class Accuracy(DeviceMetric):
     def __init__(
         self, axis: int = 1, name: str = 'accuracy', output_names: Names = None, label_names: Names = None
     ) -> None:
-        self.axis: int = axis
+        self.axis: int = checks.size('axis', axis, least=None)
         super().__init__(_Right(axis), name, output_names, label_names)
 
 

@@ -225,5 +225,14 @@ def create(metric: Any, *args: Any, **kwargs: Any) -> Any:
     if callable(metric):
         return CustomMetric(metric, *args, **kwargs)
     raise ArgumentError(
-        'this is no metric', expected='a name, a function, a metric or a list of these', got=repr(metric)
+        'this is no metric',
+        expected='a name, a function, a metric or a list of these',
+        got=repr(metric),
+        remedy=_of_one_output(metric) if isinstance(metric, Mapping) else None,
     )
+
+
+def _of_one_output(metrics: Mapping[str, Any]) -> str | None:
+    """What to write for metrics by the names of outputs."""
+    name = next(iter(metrics), None)
+    return name and f'metric.Accuracy(output_names=[{name!r}], label_names=[{name!r}]) is one of an output by name'

@@ -94,8 +94,8 @@ class CrossEntropy(DeviceMetric):
     ) -> None:
         self.eps: float = eps
         self.ignore_label: int | None = ignore_label
-        self.axis: int = axis
-        self.from_logits: bool = from_logits
+        self.axis: int = checks.size('axis', axis, least=None)
+        self.from_logits: bool = checks.flag('from_logits', from_logits)
         surprise = _Surprise(float(eps), 0.0, _ignored(ignore_label), axis, bool(from_logits))
         super().__init__(surprise, name, output_names, label_names)
 
@@ -164,8 +164,8 @@ class Perplexity(DeviceMetric):
         from_logits: bool = False,
     ) -> None:
         self.ignore_label: int | None = ignore_label
-        self.axis: int = axis
-        self.from_logits: bool = from_logits
+        self.axis: int = checks.size('axis', axis, least=None)
+        self.from_logits: bool = checks.flag('from_logits', from_logits)
         surprise = _Surprise(0.0, 1e-10, _ignored(ignore_label), axis, bool(from_logits), exponential=True)
         super().__init__(surprise, name, output_names, label_names)
 

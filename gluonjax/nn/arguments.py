@@ -28,3 +28,13 @@ def rank(x: Any, expected: int, meaning: str) -> None:
     """The input has this many axes."""
     if x.ndim != expected:
         raise ShapeError('the input has the wrong number of axes', expected=f'{expected} ({meaning})', got=x.shape)
+
+
+def axes(name: str, value: Any) -> tuple[int, ...]:
+    """Axes as a tuple; a single int is one axis.
+
+    >>> axes('axes', 1)
+    (1,)
+    """
+    values = tuple(value) if isinstance(value, Iterable) and not isinstance(value, str) else (value,)
+    return tuple(size(name, axis, least=None) for axis in values)

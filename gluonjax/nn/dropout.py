@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from gluonjax import checks
 from gluonjax.errors import ArgumentError
 from gluonjax.layer import Layer
+from gluonjax.nn import arguments
 
 
 class Dropout(Layer):
@@ -30,7 +31,7 @@ class Dropout(Layer):
     axes: tuple[int, ...]
 
     def __init__(self, rate: float, axes: int | Sequence[int] = ()):
-        self.rate, self.axes = checks.number('rate', rate, least=0, most=1), checks.axes('axes', axes)
+        self.rate, self.axes = checks.number('rate', rate, least=0, most=1), arguments.axes('axes', axes)
 
     def forward(self, x: jax.Array) -> jax.Array:
         checks.floating(x)

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from gluonjax import checks
 from gluonjax.errors import ArgumentError, ShapeError
+from gluonjax.nn import arguments
 from gluonjax.nn.dropout import Dropout
 from gluonjax.nn.sequential import Sequential, names_of_layers
 from gluonjax.rnn.cell import RecurrentCell, Unrollable, checked_cell, info_of
@@ -89,7 +90,7 @@ class DropoutCell(RecurrentCell):
     dropout: Dropout
 
     def __init__(self, rate: float, axes: int | Sequence[int] = ()):
-        self.rate, self.axes = checks.number('rate', rate, 0, 1), checks.axes('axes', axes)
+        self.rate, self.axes = checks.number('rate', rate, 0, 1), arguments.axes('axes', axes)
         self.dropout = Dropout(rate, tuple(axis + 1 if axis >= 0 else axis for axis in self.axes))
 
     def state_info(self, batch_size: int = 0) -> list[dict[str, Any]]:

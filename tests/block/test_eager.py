@@ -50,6 +50,35 @@ def test_the_same_bits_as_compiled():
     jax.tree.map(np.testing.assert_array_equal, nets[0].params, nets[1].params)
 
 
+class Folding(Block):
+    """A scan of the user's own, over a layer whose shape the first step tells."""
+
+    def __init__(self):
+        self.inner = nn.Dense(3)
+
+    def forward(self, x):
+        return self.scan(lambda h, row: (self.inner(h) + row[None], None), 0 * x[:1], x)[0]
+
+
+@pytest.mark.parametrize(
+    'network',
+    [
+        lambda: nn.Sequential(nn.Dense(2), nn.Repeat(nn.Sequential(nn.Dense(2), nn.BatchNorm(), nn.Dropout(0.5)), 2)),
+        lambda: nn.Sequential(nn.Repeat(nn.Repeat(nn.Dense(3), 2), 2, remat=True)),
+        Folding,
+    ],
+)
+def test_layers_in_a_scan_have_the_same_bits_as_compiled(network):
+    nets = [network(), network()]
+    for net in nets:
+        net.initialize(init.Normal(0.5), key=0)
+    nets[0].hybridize(active=False)
+    eager, compiled = (net(X, training=True, key=1) for net in nets)
+    np.testing.assert_allclose(eager, compiled, rtol=1e-6)
+    weights = [{name: p.data() for name, p in net.collect_params('.*weight').items()} for net in nets]
+    jax.tree.map(np.testing.assert_array_equal, *weights)
+
+
 def test_a_failed_first_call_changes_nothing():
     class Failing(Block):
         def __init__(self):

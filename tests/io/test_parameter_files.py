@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from golden.file_cases import NETWORKS
 
-from gluonjax import Block, Param, errors, nn, rnn
+from gluonjax import Block, Param, errors, load_program, nn, rnn
 from gluonjax.io import formats, mxnet_params, npz, safetensors
 from gluonjax.io.reading import Memory
 
@@ -495,3 +495,26 @@ def test_memory_is_aligned_and_no_two_pieces_of_it_overlap():
     for i, piece in enumerate(taken):
         piece[:] = i
     assert [set(piece.tolist()) for piece in taken] == [{0}, {1}, set(), {3}, {4}, {5}]
+
+
+@pytest.mark.parametrize('path', [None, 0, b'net.params'])
+def test_what_is_no_path_is_refused(path):
+    net = nn.Sequential(nn.Dense(2, in_units=1))
+    net.initialize()
+    parameters = net.collect_params()
+    for door in (net.save_parameters, net.load_parameters, parameters.save, parameters.load, load_program):
+        with pytest.raises(errors.ArgumentError, match='a file name must be a str or a path, got '):
+            door(path)
+
+
+def test_the_folder_that_is_not_there_and_the_device_that_is_none_are_named(tmp_path):
+    net = nn.Sequential(nn.Dense(2, in_units=1))
+    net.initialize()
+    with pytest.raises(FileNotFoundError, match='no such folder to write to') as error:
+        net.save_parameters(tmp_path / 'none' / 'net.params')
+    assert error.value.filename == str(tmp_path / 'none')
+    net.save_parameters(tmp_path / 'net.params')
+    with pytest.raises(errors.ArgumentError, match='ctx is no place for values'):
+        net.load_parameters(tmp_path / 'net.params', ctx='gpu(0)')
+    net.load_parameters(tmp_path / 'net.params', ctx=jax.devices()[1])
+    assert net[0].weight.data().devices() == {jax.devices()[1]}

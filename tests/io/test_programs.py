@@ -112,6 +112,8 @@ def test_what_cannot_be_a_program_is_refused_and_nothing_is_written(tmp_path):
     path, x = tmp_path / 'a', jnp.ones((2, 3))
     with pytest.raises(errors.ArgumentError, match='a program takes arrays'):
         Flat().save_program(path, x, 'word')
+    with pytest.raises(errors.ArgumentError, match="a platform must be one of 'cpu', 'cuda', 'tpu', 'rocm'; got 'gpu'"):
+        Flat().save_program(path, x, platforms=['gpu'])
     with pytest.raises(errors.TransformationError, match='batch_axis=None, if a layer needs the size of the batch'):
         Flat().save_program(path, x, platforms=['cpu'])
     with pytest.raises(errors.ArgumentError, match='a program returns arrays'):
@@ -122,7 +124,11 @@ def test_what_cannot_be_a_program_is_refused_and_nothing_is_written(tmp_path):
         deferred.save_program(path, x)
     assert list(tmp_path.iterdir()) == []
     Flat().save_program(path, x, batch_axis=None, platforms=['cpu'])
-    np.testing.assert_array_equal(gluonjax.load_program(path)(x), Flat()(x))
+    program = gluonjax.load_program(path)
+    np.testing.assert_array_equal(program(x), Flat()(x))
+    with pytest.raises(errors.ArgumentError, match='saved without derivatives') as error:
+        jax.grad(lambda x: program(x).sum())(x)
+    assert 'training=True' in str(error.value)
 
 
 @needs_flatbuffers
