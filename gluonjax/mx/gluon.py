@@ -64,17 +64,31 @@ class SymbolBlock(Block):
             if name not in self.input_names and (name not in labels or name in values):
                 setattr(self, name, _param(node, values.get(name), node not in auxiliary, symbol.np_shape))
 
+    def inputs_by_name(self, inputs: Sequence[Any]) -> dict[str, Any]:
+        """The inputs of a call by the names of their variables.
+
+        Raises:
+            ArgumentError: if they are more or fewer than the variables.
+        """
+        if len(inputs) != len(self.input_names):
+            raise ArgumentError(
+                f'this graph takes {len(self.input_names)} inputs, got {len(inputs)}',
+                expected=', '.join(self.input_names),
+            )
+        return dict(zip(self.input_names, inputs, strict=True))
+
     def infer_shape(self, *inputs: Any) -> dict[str, Shape]:
         names = [name for name in vars(self) if name not in _FIELDS]
-        given = {name: x.shape for name, x in zip(self.input_names, inputs, strict=True)}
-        dtypes = {name: np.dtype(x.dtype) for name, x in zip(self.input_names, inputs, strict=True)}
+        by_name = self.inputs_by_name(inputs)
+        given = {name: x.shape for name, x in by_name.items()}
+        dtypes = {name: np.dtype(x.dtype) for name, x in by_name.items()}
         inference = self.symbol.inference(given, dtypes)
         shapes = {node.name: inference.shapes[node][0] for node in inference.nodes if node.is_variable}
         return {name: shapes[name] for name in names if shapes.get(name) is not None}
 
     def forward(self, *inputs: Any) -> Any:
         values = {name: getattr(self, name) for name in vars(self) if name not in _FIELDS}
-        values.update(zip(self.input_names, inputs, strict=True))
+        values.update(self.inputs_by_name(inputs))
         outputs, updates = self.symbol.run(values, self.training, self.next_key)
         for name, value in updates.items():
             setattr(self, name, value)

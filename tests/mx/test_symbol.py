@@ -239,6 +239,17 @@ def test_imports_of_files(arrays, tmp_path):
         nn.SymbolBlock.imports(*files)
 
 
+def test_wrong_inputs_are_named():
+    x = mx.sym.FullyConnected(mx.sym.var('data'), num_hidden=3, name='fc')
+    net = mx.gluon.SymbolBlock(x, mx.sym.var('data'))
+    net.initialize()
+    net(jnp.ones((2, 4)))
+    with pytest.raises(ShapeError, match=r"'fc_weight' has shape \(3, 4\).*needs \(3, 5\)"):
+        net(jnp.ones((2, 5)))
+    with pytest.raises(ArgumentError, match=r'takes 1 inputs, got 2\n  expected: data'):
+        net(jnp.ones((2, 4)), jnp.ones(2))
+
+
 def test_unknown_operators_are_named_before_anything_runs():
     nodes = [{'op': 'null', 'name': 'x', 'inputs': []}, {'op': 'Mystery', 'name': 'm', 'inputs': [[0, 0, 0]]}]
     symbol = mx.sym.load_json(json.dumps({'nodes': nodes, 'arg_nodes': [0], 'heads': [[1, 0, 0]]}))
