@@ -205,4 +205,15 @@ FAMILIES = {
         Case('_npi_tensordot_int_axes', (2, 3), (3, 2), axes=1, grad_=0),
         Case('_npi_einsum', (2, 3), (3, 2), num_args=2, subscripts='ij,jk->ik', grad_=0),
     ],
+    'densities': [
+        Case('_random_pdf_uniform', uniform(0.1, 0.9, 2, 3), values(0, -1), values(1, 2)),
+        Case('_random_pdf_normal', (2, 3), (2,), uniform(0.5, 2, 2)),
+        Case('_random_pdf_normal', (2, 3), (2,), uniform(0.5, 2, 2), is_log=True),
+        Case('_random_pdf_gamma', uniform(0.5, 2, 2, 3), uniform(0.5, 2, 2), uniform(0.5, 2, 2), grad_=0),
+        Case('_random_pdf_exponential', uniform(0.5, 2, 2, 3), uniform(0.5, 2, 2)),
+        Case('_random_pdf_poisson', ints(0, 4, 2, 3), uniform(0.5, 2, 2), grad_=0),
+        Case('_random_pdf_negative_binomial', ints(0, 4, 2, 3), values(2, 3), uniform(0.2, 0.8, 2), grad_=0),
+        Case('_random_pdf_generalized_negative_binomial', ints(0, 4, 2, 3), uniform(1, 3, 2), uniform(0.5, 2, 2), grad_=0),
+        Case('_random_pdf_dirichlet', values([[0.2, 0.3, 0.5], [0.1, 0.1, 0.8]]), uniform(0.5, 2, 1, 3), is_log=True, grad_=0),
+    ],
 }

@@ -48,6 +48,7 @@ from gluonjax.mx.op import (
     regions,
     resize,
     rnn,
+    sampling,
     shape,
     spatial,
 )
@@ -78,6 +79,7 @@ __all__ = [
     'regions',
     'resize',
     'rnn',
+    'sampling',
     'shape',
     'spatial',
 ]

@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import jax.core
 import jax.numpy as jnp
+from jax.core import Tracer
 
 from gluonjax.errors import ArgumentError
 from gluonjax.mx.op.attributes import Bounds, Shape, dtype_of
@@ -23,7 +24,7 @@ def concrete(name: str, *arrays: jax.Array) -> None:
     Raises:
         ArgumentError: if one of the arrays is traced.
     """
-    if any(isinstance(array, jax.core.Tracer) for array in arrays):
+    if any(isinstance(array, Tracer) for array in arrays):
         raise ArgumentError(
             f'the shape of what {name} returns depends on values, so it cannot be compiled',
             remedy='call it on arrays, outside jax.jit and compiled graphs',
