@@ -12,7 +12,7 @@ import pytest
 from gluonjax.mx.op import INFERENCE, Pass, find
 
 GOLDEN = pathlib.Path(__file__).parents[1] / 'golden'
-TABLES = ['operator_cases', 'operator_cases_contrib', 'operator_cases_numpy']
+TABLES = ['operator_cases', 'operator_cases_contrib', 'operator_cases_numpy', 'operator_cases_update']
 
 
 def families():
@@ -47,16 +47,27 @@ def answers(case, inputs):
         for i, x in zip(wanted, chosen, strict=True):
             arrays[i] = x
         outputs, updates = operator.run(arrays, attributes, Pass(training=True) if case.training else INFERENCE)
-        return outputs[: operator.visible_for(attributes)], updates
+        visible = operator.visible_for(attributes)
+        return outputs[:visible], (updates, outputs[visible:])
 
-    outputs, pull, updates = jax.vjp(run, *[inputs[i] for i in wanted], has_aux=True)
+    outputs, pull, (updates, states) = jax.vjp(run, *[inputs[i] for i in wanted], has_aux=True)
     found = {f'out{i}': y for i, y in enumerate(outputs)}
     if wanted:
         gradients = pull([cotangent(y.shape, i, y.dtype) for i, y in enumerate(outputs)])
         found.update({f'grad{i}': y for i, y in zip(wanted, gradients, strict=True)})
     for name, value in zip(operator.auxiliary, updates, strict=True):
         found[f'aux{names.index(name)}'] = value
+    if operator.variadic:  # new states are outputs behind those that are visible
+        found.update({f'aux+{i}': y for i, y in enumerate(states)})
     return found
+
+
+def in_order(expected, variadic):
+    """The answers, with the auxiliary states of variadic operators by their order among each other."""
+    states = (
+        sorted((key for key in expected if key.startswith('aux')), key=lambda key: int(key[3:])) if variadic else []
+    )
+    return {f'aux+{states.index(key)}' if key in states else key: value for key, value in expected.items()}
 
 
 def differences(expected, found):
@@ -83,6 +94,7 @@ def test_numbers_are_mxnets(family):
         label = f'{family} {index} {case.operator}'
         expected = {key.rpartition(' ')[2]: golden[key] for key in golden if key.startswith(f'{label} ')}
         assert expected, label
+        expected = in_order(expected, find(case.operator).variadic)
         found[index] = {k: v for k, v in found[index].items() if not k.startswith('aux') or k in expected}
         if found[index].keys() != expected.keys():
             wrong[label] = f'{sorted(found[index])}, MXNet has {sorted(expected)}'

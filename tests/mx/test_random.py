@@ -1,6 +1,7 @@
-"""Random operators: their moments, shapes and dtypes, and that nothing is random without a key."""
+"""Random operators: moments, determinism by the key, shapes from arrays of parameters.
 
-import functools
+Moments are compared within five standard errors, so that less than one key in 10,000 would fail; the keys are fixed.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -8,65 +9,94 @@ import numpy as np
 import pytest
 
 from gluonjax.errors import ArgumentError
-from gluonjax.mx.op import OPERATORS, Pass
+from gluonjax.mx.op import OPERATORS, Pass, find
 
-COUNT = 4000
-# operator, attributes, mean and variance; a wrong one is found by 6 deviations, which chance has once in 10 ** 8
+N = 4000
+# operator, attributes -> mean, variance
 MOMENTS = [
-    ('_random_uniform', dict(low=-1.0, high=3.0), 1, 16 / 12),
-    ('_random_normal', dict(loc=2.0, scale=3.0), 2, 9),
-    ('_random_gamma', dict(alpha=2.0, beta=3.0), 6, 18),
-    ('_random_exponential', dict(lam=2.0), 0.5, 0.25),
-    ('_random_poisson', dict(lam=3.0), 3, 3),
-    ('_random_negative_binomial', dict(k=3, p=0.4), 4.5, 11.25),
-    ('_random_generalized_negative_binomial', dict(mu=2.0, alpha=0.5), 2, 4),
-    ('_random_randint', dict(low=-1, high=3), 0.5, 15 / 12),
-    ('_npi_normal', dict(loc=1.0, scale=2.0), 1, 4),
+    ('_random_uniform', {'low': -1, 'high': 3}, 1, 16 / 12),
+    ('_random_normal', {'loc': 2, 'scale': 0.5}, 2, 0.25),
+    ('_npi_gamma', {'shape': 3, 'scale': 0.5}, 1.5, 0.75),
+    ('_random_exponential', {'lam': 4}, 0.25, 1 / 16),
+    ('_random_poisson', {'lam': 3}, 3, 3),
+    ('_random_generalized_negative_binomial', {'mu': 2, 'alpha': 0.5}, 2, 4),
+    ('_random_randint', {'low': 2, 'high': 6}, 3.5, 15 / 12),
+    ('_npi_uniform', {'low': 0, 'high': 2}, 1, 4 / 12),
+    ('_npi_normal_n', {'loc': -1, 'scale': 2}, -1, 4),
+    ('_npi_gumbel', {'loc': 1, 'scale': 2}, 1 + 2 * np.euler_gamma, 4 * np.pi**2 / 6),
+    ('_npi_logistic', {'loc': 1, 'scale': 0.5}, 1, 0.25 * np.pi**2 / 3),
+    ('_npi_exponential', {'scale': 2}, 2, 4),
+    ('_npi_rayleigh', {'scale': 2}, 2 * np.sqrt(np.pi / 2), (4 - np.pi) / 2 * 4),
+    ('_npi_weibull', {'a': 1}, 1, 1),
+    ('_npi_pareto', {'a': 6}, 1 / 5, 6 / (25 * 4)),
+    ('_npi_powerd', {'a': 2}, 2 / 3, 1 / 18),
+    ('_npi_bernoulli', {'prob': 0.25, 'logit': None, 'is_logit': False}, 0.25, 3 / 16),
+    ('_npi_bernoulli', {'prob': None, 'logit': 0.0, 'is_logit': True}, 0.5, 0.25),
+    ('_npi_choice', {'a': 5}, 2, 2),
 ]
 
 
-def keyed(number):
-    keys = iter(jax.random.split(jax.random.key(number), 8))
-    return Pass(next_key=functools.partial(next, keys))
+def draw(name, *arrays, seed=0, **attributes):
+    operator = find(name)
+    outputs, _ = operator.run(arrays, operator.parse(attributes), Pass(next_key=lambda: jax.random.key(seed)))
+    return outputs if len(outputs) > 1 else outputs[0]
 
 
-@pytest.fixture(scope='module')
-def drawn():
-    def all_of_them():
-        size = {name: 'size' if '_npi' in name else 'shape' for name, *_ in MOMENTS}
-        return [OPERATORS[name](pass_=keyed(0), **{size[name]: (COUNT,)}, **a) for name, a, *_ in MOMENTS]
-
-    return jax.jit(all_of_them)()
-
-
-@pytest.mark.parametrize('index', range(len(MOMENTS)), ids=lambda index: MOMENTS[index][0])
-def test_moments(drawn, index):
-    _, _, mean, variance = MOMENTS[index]
-    values = np.asarray(drawn[index], float)
-    assert values.shape == (COUNT,)
-    assert abs(values.mean() - mean) < 6 * np.sqrt(variance / COUNT)
-    fourth = ((values - mean) ** 4).mean()
-    assert abs(((values - mean) ** 2).mean() - variance) < 6 * np.sqrt(fourth / COUNT)
+def test_moments():
+    cases = [(name, {**given, 'size' if name.startswith('_np') else 'shape': (N,)}) for name, given, *_ in MOMENTS]
+    cases = [(n, {'shape' if n == '_npi_random_randint' else k: v for k, v in given.items()}) for n, given in cases]
+    drawn = jax.jit(lambda seed: [draw(name, seed=seed, **given) for name, given in cases])(7)
+    for (name, given, mean, variance), x in zip(MOMENTS, drawn, strict=True):
+        x = np.asarray(x, float)
+        assert x.shape == (N,), name
+        assert abs(x.mean() - mean) < 5 * np.sqrt(variance / N), (name, given, x.mean())
+        fourth = ((x - x.mean()) ** 4).mean()
+        assert abs(x.var() - variance) < 5 * np.sqrt(max(fourth - variance**2, 1e-3) / N), (name, given, x.var())
 
 
-def test_rows_have_parameters_of_their_own():
-    low, high = jnp.array([0.0, 10.0]), jnp.array([1.0, 20.0])
-    y = OPERATORS['sample_uniform'](low, high, shape=(3, 2), pass_=keyed(1))
-    assert y.shape == (2, 3, 2)
-    assert (y[0] < 1).all()
-    assert ((y[1] >= 10) & (y[1] < 20)).all()
-    classes, logs = OPERATORS['_sample_multinomial'](
-        jnp.array([[0.0, 1.0], [1.0, 0.0]]), shape=(4,), get_prob=True, pass_=keyed(2)
-    )
-    assert classes.tolist() == [[1] * 4, [0] * 4]
-    np.testing.assert_allclose(logs, 0, atol=1e-6)
-    shuffled = OPERATORS['shuffle'](jnp.arange(6.0), pass_=keyed(3))
-    assert sorted(shuffled.tolist()) == list(range(6))
+def test_the_key_decides():
+    first, again, other = (draw('_random_normal', seed=seed, shape=(3,)) for seed in (1, 1, 2))
+    assert first.tolist() == again.tolist() != other.tolist()
+    assert draw('_random_uniform').shape == (1,)
+    with pytest.raises(ArgumentError, match='_random_normal is random, and there is no key'):
+        OPERATORS['_random_normal'](shape=(3,))
 
 
-def test_nothing_is_random_without_a_key():
-    with pytest.raises(ArgumentError, match='there is no key'):
-        OPERATORS['_random_normal'](shape=(2,))
+def test_parameters_that_are_arrays():
+    low = jnp.array([0.0, 10.0])
+    x = draw('_sample_uniform', low, low + 1, shape=(50,))
+    assert x.shape == (2, 50)
+    assert np.floor(x).astype(int).tolist() == [[0] * 50, [10] * 50]
+    assert draw('_sample_negative_binomial', low + 1, low / 20 + 0.5).shape == (2,)
+    assert np.floor(draw('_npi_uniform', low, low + 1, low=None, high=None)).tolist() == [0, 10]
+    assert np.floor(draw('_npi_uniform_n', low + 1, low=0, high=None, size=(3,))).shape == (3, 2)
+    assert draw('_random_normal_like', jnp.zeros((2, 3), 'float16'), loc=2).dtype == 'float16'
+
+
+def test_indices_with_probabilities():
+    index, logs = draw('_sample_multinomial', jnp.array([[0, 1.0, 0], [0.5, 0, 0.5]]), shape=(8,), get_prob=True)
+    assert index[0].tolist() == [1] * 8
+    assert set(index[1].tolist()) == {0, 2}
+    np.testing.assert_allclose(logs, [[0.0] * 8, [np.log(0.5)] * 8], atol=1e-6)
+    counts = draw('_npi_multinomial', n=10, pvals=(0.5, 0.5, 0.0), size=(4,))
+    assert counts.sum(-1).tolist() == [10] * 4
+    assert counts[:, 2].tolist() == [0] * 4
+    assert sorted(draw('_npi_choice', a=4, size=(4,), replace=False).tolist()) == [0, 1, 2, 3]
+    weights = jnp.array([0.0, 1.0])
+    assert draw('_npi_choice', weights, a=2, size=(3,), weighted=True).tolist() == [1, 1, 1]
+
+
+def test_orders():
+    rows = draw('_shuffle', jnp.arange(20).reshape(10, 2))
+    assert sorted(rows.tolist()) == np.arange(20).reshape(10, 2).tolist() != rows.tolist()
+    samples, tries = draw('_sample_unique_zipfian', range_max=50, shape=(400, 3))
+    assert all(len(set(row)) == 3 for row in samples.tolist())
+    assert tries.min() >= 3
+    expected = np.log(2) / np.log(51)  # that the first one is 0
+    assert abs((samples[:, 0] == 0).mean() - expected) < 5 * np.sqrt(expected / 400)
+
+
+def test_a_pass_of_training_draws_what_dropout_drops():
     x = jnp.ones((50, 4))
     y = OPERATORS['Dropout'](x, p=0.5, pass_=Pass(training=True, next_key=lambda: jax.random.key(0)))
     assert set(np.unique(y)) == {0, 2}

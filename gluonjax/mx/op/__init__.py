@@ -48,9 +48,9 @@ from gluonjax.mx.op import (
     regions,
     resize,
     rnn,
-    sampling,
     shape,
     spatial,
+    update,
 )
 from gluonjax.mx.op.table import INFERENCE, OPERATORS, Operator, Pass, find, operator
 
@@ -79,7 +79,7 @@ __all__ = [
     'regions',
     'resize',
     'rnn',
-    'sampling',
     'shape',
     'spatial',
+    'update',
 ]
