@@ -179,7 +179,7 @@ def _enter_numpy(name: str, suffix: str = '') -> None:
     if name in _WITH_DTYPE:
         attributes.append(_keyword('dtype', DType, 'float32'))
     if name != 'powerd':
-        attributes.append(_CTX)
+        attributes.append(_keyword('ctx', str, 'cpu'))
     arrays = [_array(each, None) for each in inputs]
     signed = _with_signature(random, *arrays, *attributes, _keyword('size', Shape | None, None))
     operator(f'_npi_{name}{suffix}', only_if={each: _has(i, defaults) for i, each in enumerate(inputs)})(signed)
@@ -215,24 +215,12 @@ def bernoulli(
 # Integers, and orders.
 
 
-def _integers(name: str, low: int, high: int, shape: Shape, dtype: str | None, pass_: Pass) -> jax.Array:
-    return jax.random.randint(pass_.key(name), shape, low, high, dtype_of(dtype or 'int32'))
-
-
-@operator('_random_randint', 'random_randint')
+@operator('_random_randint', 'random_randint', '_npi_random_randint')
 def randint(
     *, low: int, high: int, shape: Shape | None = None, ctx: str = '', dtype: DType | None = None, pass_: Pass
 ) -> jax.Array:
     """Integers from `low` to `high` - 1."""
-    return _integers('_random_randint', low, high, shape or (1,), dtype, pass_)
-
-
-@operator('_npi_random_randint')
-def np_randint(
-    *, low: int, high: int, shape: Shape | None = None, ctx: str = '', dtype: DType | None = None, pass_: Pass
-) -> jax.Array:
-    """Integers from `low` to `high` - 1."""
-    return _integers('_npi_random_randint', low, high, shape or (), dtype, pass_)
+    return jax.random.randint(pass_.key('_random_randint'), shape or (1,), low, high, dtype_of(dtype or 'int32'))
 
 
 @operator('_sample_multinomial', 'sample_multinomial', outputs=lambda a: 2 if a['get_prob'] else 1)

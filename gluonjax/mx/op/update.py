@@ -544,11 +544,12 @@ def _enter_multi_sgd(name: str, mixed: bool, with_momentum: bool) -> None:
 
         return _all([_group_step(group, mixed, step(i)) for i, group in enumerate(groups(arrays, count))])
 
-    count_of = {'outputs': _outputs('num_weights', states), 'visible': _weights('num_weights')}
+    def enter(name: str) -> Callable[..., Any]:
+        return operator(name, outputs=_outputs('num_weights', states), visible=_weights('num_weights'))
 
     if with_momentum:
 
-        @operator(name, **count_of)
+        @enter(name)
         def with_rates(
             *data: Array,
             lrs: Floats,
@@ -560,7 +561,7 @@ def _enter_multi_sgd(name: str, mixed: bool, with_momentum: bool) -> None:
         ) -> list[Array]:
             return steps(data, num_weights, lrs, wds, momentum, rescale_grad, clip_gradient)
 
-        @operator(f'preloaded_{name}', **count_of)
+        @enter(f'preloaded_{name}')
         def preloaded(
             *data: Array,
             momentum: float = 0.0,
@@ -568,11 +569,11 @@ def _enter_multi_sgd(name: str, mixed: bool, with_momentum: bool) -> None:
             clip_gradient: float = -1.0,
             num_weights: int = 1,
         ) -> list[Array]:
-            return steps(data[:-2], num_weights, *data[-2:], momentum, rescale_grad, clip_gradient)
+            return steps(data[:-2], num_weights, data[-2], data[-1], momentum, rescale_grad, clip_gradient)
 
         return
 
-    @operator(name, **count_of)
+    @enter(name)
     def plain_with_rates(
         *data: Array,
         lrs: Floats,
@@ -583,11 +584,11 @@ def _enter_multi_sgd(name: str, mixed: bool, with_momentum: bool) -> None:
     ) -> list[Array]:
         return steps(data, num_weights, lrs, wds, 0.0, rescale_grad, clip_gradient)
 
-    @operator(f'preloaded_{name}', **count_of)
+    @enter(f'preloaded_{name}')
     def plain_preloaded(
         *data: Array, rescale_grad: float = 1.0, clip_gradient: float = -1.0, num_weights: int = 1
     ) -> list[Array]:
-        return steps(data[:-2], num_weights, *data[-2:], 0.0, rescale_grad, clip_gradient)
+        return steps(data[:-2], num_weights, data[-2], data[-1], 0.0, rescale_grad, clip_gradient)
 
 
 _enter_multi_sgd('multi_sgd_update', mixed=False, with_momentum=False)
