@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from gluonjax.errors import ArgumentError
 from gluonjax.mx.op import OPERATORS, Operator, find
 from gluonjax.mx.op.attributes import as_text
+from gluonjax.mx.op.missing import why_missing
 
 VERSION = 10901  # of MXNet, whose JSON is written
 DTYPE_CODES = ('float32', 'float64', 'float16', 'uint8', 'int32', 'int8', 'int64', 'bool')
@@ -132,7 +133,8 @@ def check_known(nodes: Iterable[Node]) -> None:
     """
     nodes = list(nodes)
     if unknown := unknown_operators(nodes):
-        listed = ', '.join(sorted({node.described for node in unknown}))
+        reasons = {node.described: why_missing(str(node.op)) for node in unknown}
+        listed = ', '.join(f'{node} ({why})' if why else node for node, why in sorted(reasons.items()))
         raise ArgumentError(
             f'this graph has operators that gluonjax does not know: {listed}',
             remedy='cut the graph before them: sym.get_internals()[NAME], or write an entry with mx.op.operator',

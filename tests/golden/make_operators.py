@@ -18,7 +18,7 @@ from mxnet import autograd
 from mxnet._ctypes.ndarray import _imperative_invoke
 from mxnet.base import OpHandle, _LIB, c_str, check_call
 
-TABLES = ['operator_cases', 'operator_cases_contrib', 'operator_cases_numpy', 'operator_cases_update']
+TABLES = ['operator_cases' + part for part in ('', '_contrib', '_numpy', '_update', '_vision')]
 SCRATCH = [('BatchNorm', 1), ('_adamw_update', 1)]  # that MXNet overwrites: a fixed gamma, a gradient
 
 

@@ -1,18 +1,20 @@
-"""Operators that stand alone: CTC, patches, counts, straight-through gradients, images."""
+"""Operators that stand alone: CTC, counts, masks, transforms, sketches, gradients of their own."""
 
-import functools
 from typing import Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.core import Tracer
 
+from gluonjax.errors import ArgumentError
 from gluonjax.loss import CTCLoss
-from gluonjax.mx.op.attributes import Floats
-from gluonjax.mx.op.elementwise import all_alike
+from gluonjax.mx.op.elementwise import all_alike, half_away_from_zero
+from gluonjax.mx.op.gradient import with_slope
 from gluonjax.mx.op.index import as_indices
-from gluonjax.mx.op.table import operator
+from gluonjax.mx.op.loss import head
+from gluonjax.mx.op.table import Attributes, Pass, Shapes, operator
 
 
 @operator(
@@ -50,32 +52,22 @@ def quadratic(data: jax.Array, *, a: float = 0.0, b: float = 0.0, c: float = 0.0
     return a * data * data + b * data + c
 
 
-@functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
-def _scaled_gradient(x: jax.Array, scalar: float) -> jax.Array:
-    return x
-
-
-@_scaled_gradient.defjvp
-def _scaled_gradient_jvp(scalar, primals, tangents):
-    return primals[0], tangents[0] * scalar
-
-
 @operator('_contrib_gradientmultiplier', infer=all_alike)
 def gradient_multiplier(data: jax.Array, *, scalar: float = 1.0, is_int: bool = True) -> jax.Array:
     """The array; its gradient is multiplied."""
-    return _scaled_gradient(data, scalar)
+    return with_slope(lambda x: x, scalar, data)
 
 
 @operator('_contrib_round_ste', '_sparse__contrib_round_ste', infer=all_alike)
 def round_ste(data: jax.Array) -> jax.Array:
     """Rounded; the gradient passes as it is."""
-    return data + lax.stop_gradient(jnp.trunc(data + jnp.copysign(0.5, data)) - data)
+    return with_slope(half_away_from_zero, 1.0, data)
 
 
 @operator('_contrib_sign_ste', '_sparse__contrib_sign_ste', infer=all_alike)
 def sign_ste(data: jax.Array) -> jax.Array:
     """The sign; the gradient passes as it is."""
-    return data + lax.stop_gradient(jnp.sign(data) - data)
+    return with_slope(jnp.sign, 1.0, data)
 
 
 @operator('_contrib_allclose')
@@ -92,12 +84,30 @@ def identity_like(lhs: jax.Array, rhs: jax.Array) -> jax.Array:
     return lhs
 
 
-@operator('IdentityAttachKLSparseReg', infer=all_alike)
-def identity_with_regularization(
-    data: jax.Array, *, sparseness_target: float = 0.1, penalty: float = 0.001, momentum: float = 0.9
-) -> jax.Array:
-    """The array; MXNet's penalty of activations, a part of its training engine, is not added to the gradient."""
-    return data
+def _averages(attributes: Attributes, shapes: Shapes) -> Shapes:
+    data = shapes.get('data')
+    return {} if data is None else {'moving_avg': data[1:2]}
+
+
+@operator('IdentityAttachKLSparseReg', auxiliary=('moving_avg',), infer=_averages)
+def identity_with_sparseness(
+    data: jax.Array,
+    moving_avg: jax.Array,
+    *,
+    sparseness_target: float = 0.1,
+    penalty: float = 0.001,
+    momentum: float = 0.9,
+    pass_: Pass,
+) -> tuple[jax.Array, tuple[jax.Array]]:
+    """The data, activations between 0 and 1; the gradient draws their moving means to a target."""
+    if not pass_.training:
+        return data, (moving_avg,)
+    others = (0, *range(2, data.ndim))
+    average = momentum * moving_avg + (1 - momentum) * lax.stop_gradient(data).mean(others)
+    pull = penalty * ((1 - sparseness_target) / (1 - average) - sparseness_target / average)
+    return head(lambda x: x, lambda y, pull, cotangent: cotangent + jnp.expand_dims(pull, others), data, pull), (
+        average,
+    )
 
 
 @operator('cast_storage', '_sparse_cast_storage', infer=all_alike)
@@ -144,39 +154,97 @@ def amp_multicast(*data: jax.Array, num_outputs: int, cast_narrow: bool = False)
     return [x.astype(dtypes[0 if cast_narrow else -1]) for x in data]
 
 
-# Images, (H, W, C) or (N, H, W, C).
+@operator('_contrib_boolean_mask')
+def boolean_mask(data: jax.Array, index: jax.Array, *, axis: int = 0) -> jax.Array:
+    """The slices along an axis whose index is not 0.
+
+    Raises:
+        ArgumentError: inside a compiled function, as the shape of the result depends on numbers.
+    """
+    if isinstance(index, Tracer):
+        raise ArgumentError(
+            '_contrib_boolean_mask has a shape that depends on numbers, which a compiled function cannot have',
+            remedy='keep all slices and multiply by the mask, or use where',
+        )
+    return jnp.take(data, np.flatnonzero(np.asarray(index)), axis)
 
 
-@operator('_image_to_tensor', '_npx__image_to_tensor')
-def to_tensor(data: jax.Array) -> jax.Array:
-    """Channels first, from 0 to 1."""
-    return jnp.moveaxis(data.astype('float32') / 255, -1, -3)
+@operator('_contrib_fft')
+def fft(data: jax.Array, *, compute_size: int = 128) -> jax.Array:
+    """The Fourier transform along the last axis, twice as long: each real part before its imaginary part."""
+    y = jnp.fft.fft(data)
+    return jnp.stack([y.real, y.imag], -1).reshape(*data.shape[:-1], -1).astype(data.dtype)
 
 
-@operator('_image_normalize', '_npx__image_normalize')
-def normalize(data: jax.Array, *, mean: Floats = (0.0,) * 4, std: Floats = (1.0,) * 4) -> jax.Array:
-    """Each channel, of images with channels first, less its mean and divided by its deviation."""
-
-    def along(numbers: Floats) -> jax.Array:
-        chosen = np.resize(np.array(numbers), data.shape[-3]) if len(numbers) == 1 else numbers[: data.shape[-3]]
-        return jnp.array(chosen, data.dtype).reshape((1,) * (data.ndim - 3) + (-1, 1, 1))
-
-    return (data - along(mean)) / along(std)
+@operator('_contrib_ifft')
+def ifft(data: jax.Array, *, compute_size: int = 128) -> jax.Array:
+    """The real part of the inverse of `fft`, times the number of elements, as cuFFT leaves it."""
+    pairs = data.reshape(*data.shape[:-1], -1, 2)
+    return (jnp.fft.ifft(pairs[..., 0] + 1j * pairs[..., 1]).real * pairs.shape[-2]).astype(data.dtype)
 
 
-@operator('_image_flip_left_right', '_npx__image_flip_left_right')
-def flip_left_right(data: jax.Array) -> jax.Array:
-    """Mirrored."""
-    return jnp.flip(data, -2)
+@operator('_contrib_count_sketch')
+def count_sketch(
+    data: jax.Array, h: jax.Array, s: jax.Array, *, out_dim: int, processing_batch_size: int = 32
+) -> jax.Array:
+    """The elements of each row times `s`, added up where `h` says, (..., out_dim)."""
+    sketch = jnp.zeros((*data.shape[:-1], out_dim), data.dtype)
+    signs = s.reshape((1,) * (data.ndim - 1) + (-1,))
+    return sketch.at[..., as_indices(h.reshape(-1))].add(data * signs)
 
 
-@operator('_image_flip_top_bottom', '_npx__image_flip_top_bottom')
-def flip_top_bottom(data: jax.Array) -> jax.Array:
-    """Upside down."""
-    return jnp.flip(data, -3)
+@operator('_contrib_getnnz')
+def count_nonzero(data: jax.Array, *, axis: int | None = None) -> jax.Array:
+    """How many elements are not 0."""
+    return jnp.count_nonzero(data, axis)
 
 
-@operator('_image_crop', '_npx__image_crop')
-def image_crop(data: jax.Array, *, x: int, y: int, width: int, height: int) -> jax.Array:
-    """A part of images."""
-    return data[..., y : y + height, x : x + width, :]
+@operator('_contrib_edge_id')
+def edge_id(data: jax.Array, u: jax.Array, v: jax.Array) -> jax.Array:
+    """Elements of a matrix of edges, (rows u, columns v); -1 where there is no edge, that is 0."""
+    found = data[as_indices(u), as_indices(v)]
+    return jnp.where(found == 0, -1, found)
+
+
+@operator('_contrib_hawkesll', outputs=('output', 'state'))
+def hawkes_log_likelihood(
+    lda: jax.Array,
+    alpha: jax.Array,
+    beta: jax.Array,
+    state: jax.Array,
+    lags: jax.Array,
+    marks: jax.Array,
+    valid_length: jax.Array,
+    max_time: jax.Array,
+) -> tuple[jax.Array, jax.Array]:
+    """The log-likelihood of points of a Hawkes process, (batch,), and its state at the end, (batch, marks).
+
+    Gradients go to the background intensity `lda`, the branching ratio `alpha` and the decay `beta`.
+    """
+    kinds, rates = jnp.arange(lda.shape[1]), (alpha, beta)
+
+    def decayed(mu: jax.Array, state: jax.Array, since: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """What is left of the state after some time, and the integral of the intensity over that time."""
+        left = state * jnp.exp(-rates[1] * since)
+        return left, mu * since + rates[0] * (state - left)
+
+    def one(mu: jax.Array, state: jax.Array, points: tuple[jax.Array, jax.Array, jax.Array], end: jax.Array):
+        def step(carry: tuple[jax.Array, ...], point: tuple[jax.Array, ...]) -> tuple[tuple[jax.Array, ...], None]:
+            total, time, last, state = carry
+            lag, mark, valid = point
+            time = time + lag
+            here = (kinds == mark) & valid
+            left, integral = decayed(mu, state, time - last)
+            intensity = jnp.where(here, mu + alpha * beta * left, 1)
+            total += jnp.where(here, jnp.log(intensity) - integral, 0).sum()
+            return (total, time, jnp.where(here, time, last), jnp.where(here, 1 + left, state)), None
+
+        start = jnp.zeros((), mu.dtype), jnp.zeros((), mu.dtype), jnp.zeros_like(mu), state
+        (total, _, last, state), _ = lax.scan(step, start, points)
+        left, integral = decayed(mu, state, end - last)
+        return total - integral.sum(), left
+
+    valid = jnp.arange(lags.shape[1])[None] < valid_length[:, None]
+    points = lax.stop_gradient(lags), as_indices(marks), valid
+    likelihood, last = jax.vmap(one)(lda, lax.stop_gradient(state), points, lax.stop_gradient(max_time))
+    return likelihood, lax.stop_gradient(last)

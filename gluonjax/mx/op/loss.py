@@ -21,7 +21,7 @@ _Gradient = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]  # of data: f
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
-def _head(forward: _Forward, gradient: _Gradient, data: jax.Array, label: jax.Array) -> jax.Array:
+def head(forward: _Forward, gradient: _Gradient, data: jax.Array, label: jax.Array) -> jax.Array:
     """`forward(data)`, with a gradient of its own."""
     return forward(data)
 
@@ -36,7 +36,7 @@ def _head_backward(forward: _Forward, gradient: _Gradient, saved: tuple[jax.Arra
     return gradient(output, label, cotangent).astype(output.dtype), None
 
 
-_head.defvjp(_head_forward, _head_backward)
+head.defvjp(_head_forward, _head_backward)
 
 
 # Softmax.
@@ -96,7 +96,7 @@ def softmax_output(
         slope = (slope * (grad_scale / grown / count[normalization])).reshape(y.shape)
         return slope * cotangent if out_grad else slope
 
-    return _head(forward, gradient, data, label)
+    return head(forward, gradient, data, label)
 
 
 # Regression.
@@ -111,7 +111,7 @@ def _enter_regression(name: str, forward: _Forward, slope: Callable[[jax.Array],
         def gradient(y: jax.Array, label: jax.Array, cotangent: jax.Array) -> jax.Array:
             return slope(y - label.reshape(y.shape)) * (grad_scale / (label.size // label.shape[0]))
 
-        return _head(forward, gradient, data, label)
+        return head(forward, gradient, data, label)
 
 
 _enter_regression('LinearRegressionOutput', lambda x: x, lambda d: d, '_sparse_LinearRegressionOutput')
@@ -142,7 +142,7 @@ def svm_output(
         size = (inside > 0).astype(x.dtype) if use_linear else 2 * jnp.maximum(inside, 0)
         return sign * size * regularization_coefficient
 
-    return _head(lambda x: x, gradient, data, label)
+    return head(lambda x: x, gradient, data, label)
 
 
 @operator('MakeLoss', infer=all_alike)
@@ -155,10 +155,10 @@ def make_loss(
         count = {'null': 1, 'batch': x.shape[0], 'valid': jnp.maximum((x > valid_thresh).sum(), 1)}[normalization]
         return jnp.full_like(x, grad_scale) / count
 
-    return _head(lambda x: x, gradient, data, data)
+    return head(lambda x: x, gradient, data, data)
 
 
 @operator('make_loss', '_sparse_make_loss', infer=all_alike)
 def plain_make_loss(data: jax.Array) -> jax.Array:
     """The input, as a loss: its gradient is 1."""
-    return _head(lambda x: x, lambda x, label, cotangent: jnp.ones_like(x), data, data)
+    return head(lambda x: x, lambda x, label, cotangent: jnp.ones_like(x), data, data)

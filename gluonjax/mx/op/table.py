@@ -11,6 +11,7 @@ import jax
 
 from gluonjax.errors import ArgumentError
 from gluonjax.mx.op.attributes import parse
+from gluonjax.mx.op.missing import why_missing
 
 Attributes = Mapping[str, Any]  # parsed, every one of the operator's
 Shapes = Mapping[str, Any]  # of inputs and outputs by name; None where unknown, as a size or as a whole
@@ -219,9 +220,11 @@ def find(name: str) -> Operator:
     """The operator with this name.
 
     Raises:
-        ArgumentError: if there is none, with the nearest name.
+        ArgumentError: if there is none, with why, or with the nearest name.
     """
-    if name not in OPERATORS:
-        near = difflib.get_close_matches(name, OPERATORS, 1)
-        raise ArgumentError(f'there is no operator {name!r}', remedy=next(iter(near), None))
-    return OPERATORS[name]
+    if name in OPERATORS:
+        return OPERATORS[name]
+    if why := why_missing(name):
+        raise ArgumentError(f'there is no operator {name!r}: {why}')
+    near = difflib.get_close_matches(name, OPERATORS, 1)
+    raise ArgumentError(f'there is no operator {name!r}', remedy=next(iter(near), None))
