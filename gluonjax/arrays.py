@@ -76,6 +76,7 @@ def _from_torch(tensor: Any) -> np.ndarray:
 
 
 _OTHERS: dict[str, Callable[[Any], np.ndarray]] = {
+    'asnumpy': lambda array: array.asnumpy(),
     'detach': _from_torch,
     'numpy': lambda tensor: np.asarray(tensor.numpy()),
     'to_numpy': lambda frame: frame.to_numpy(),

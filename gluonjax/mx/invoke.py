@@ -1,7 +1,9 @@
 """Calls of the operators of the table on tracked arrays: compiled once for each operator, attributes and mode."""
 
+import contextlib
+import contextvars
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -28,11 +30,33 @@ def run(operator: Operator, inputs: Sequence[Tracked | None], attributes: Mappin
     program, random, visible = _program(operator, given, present, tape.scope().training)
     arrays = [x for x in inputs if x is not None]
     if random:
-        with keys.next_key() as key:
+        with next_key() as key:
             outputs, updates = tape.call(program, arrays, key)
     else:
         outputs, updates = tape.call(program, arrays)
     return outputs[:visible], updates
+
+
+_KEYS: contextvars.ContextVar[Iterator[jax.Array] | None] = contextvars.ContextVar('keys', default=None)
+
+
+@contextlib.contextmanager
+def drawing_from(key: Any) -> Iterator[None]:
+    """A `with` block in which all random keys come from one, as in a program that takes it; None changes nothing."""
+    if key is None:
+        yield
+        return
+    token = _KEYS.set(jax.random.fold_in(key, number) for number in range(1 << 30))
+    try:
+        yield
+    finally:
+        _KEYS.reset(token)
+
+
+def next_key() -> contextlib.AbstractContextManager[jax.Array]:
+    """A new random key, for a `with` block."""
+    numbers = _KEYS.get()
+    return keys.next_key() if numbers is None else contextlib.nullcontext(next(numbers))
 
 
 def scalar(name: str, data: Tracked, number: Any) -> Tracked:

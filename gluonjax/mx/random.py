@@ -44,7 +44,7 @@ def _draw(
         leading = jnp.broadcast_shapes(*(jnp.shape(value) for value in values))
         values = [jnp.broadcast_to(jnp.asarray(value), leading).reshape(leading + (1,) * len(size)) for value in values]
         size = leading + size
-    with keys.next_key() as key:
+    with invoke.next_key() as key:
         array = draw(key, out.shape if out is not None and not size else size or (1,), wanted, *values)
     if out is not None:
         out[:] = NDArray(array)
@@ -140,7 +140,7 @@ def multinomial(data: NDArray, shape: Size = (), get_prob: bool = False, dtype: 
         raise ArgumentError('multinomial takes the probabilities of classes', got='a number')
     size = (shape,) if isinstance(shape, int) else tuple(shape or ())
     logits = jnp.log(data.value)
-    with keys.next_key() as key:
+    with invoke.next_key() as key:
         drawn = jax.random.categorical(key, logits, axis=-1, shape=size + data.shape[:-1])
     drawn = jnp.moveaxis(drawn, range(len(size)), range(-len(size), 0)) if size else drawn
     picked = NDArray(drawn.astype(canonical(dtype)).reshape(drawn.shape or (1,)))
@@ -152,7 +152,7 @@ def multinomial(data: NDArray, shape: Size = (), get_prob: bool = False, dtype: 
 
 def shuffle(data: NDArray, out: Any = None) -> NDArray:
     """The rows in a random order."""
-    with keys.next_key() as key:
+    with invoke.next_key() as key:
         order = jax.random.permutation(key, data.shape[0])
     result = data.like(invoke.take(data.tracked, order))
     if out is not None:

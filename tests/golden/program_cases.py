@@ -53,42 +53,6 @@ def softmax_regression(mx):
     return {'losses': losses, 'w': w.asnumpy(), 'accuracy': accuracy, 'grad': b.grad.asnumpy()}
 
 
-def gru(mx):
-    """A language model from scratch; the state is carried over and detached, gradients are clipped."""
-    vocabulary, hidden = 5, 3
-    weights = [mx.nd.array(0.4 * draw(10 + i, vocabulary if i < 3 else hidden, hidden)) for i in range(6)]
-    weights += [mx.nd.zeros(hidden) for _ in range(3)] + [mx.nd.array(draw(20, hidden, vocabulary)), mx.nd.zeros(5)]
-    for parameter in weights:
-        parameter.attach_grad()
-    xz, xr, xh, hz, hr, hh, bz, br, bh, out, bias = weights
-    text = mx.nd.array(np.random.RandomState(5).randint(0, vocabulary, (2, 9)))
-    state, losses = mx.nd.zeros((2, hidden)), []
-    for start in range(0, 8, 4):
-        state = state.detach()
-        with mx.autograd.record():
-            outputs = []
-            for x in mx.nd.one_hot(text[:, start : start + 4].T, vocabulary):
-                z = mx.nd.sigmoid(mx.nd.dot(x, xz) + mx.nd.dot(state, hz) + bz)
-                r = mx.nd.sigmoid(mx.nd.dot(x, xr) + mx.nd.dot(state, hr) + br)
-                new = mx.nd.tanh(mx.nd.dot(x, xh) + mx.nd.dot(r * state, hh) + bh)
-                state = z * state + (1 - z) * new
-                outputs.append(mx.nd.dot(state, out) + bias)
-            scores = mx.nd.concat(*outputs, dim=0)
-            labels = text[:, start + 1 : start + 5].T.reshape((-1,))
-            loss = -mx.nd.log_softmax(scores).pick(labels).mean()
-        loss.backward()
-        norm = mx.nd.array([0])
-        for parameter in weights:
-            norm += (parameter.grad ** 2).sum()
-        norm = norm.sqrt().asscalar()
-        for parameter in weights:
-            if norm > 0.2:
-                parameter.grad[:] *= 0.2 / norm
-            parameter[:] -= 2 * parameter.grad
-        losses.append(loss.asscalar())
-    return {'losses': losses, 'xz': xz.asnumpy(), 'hh': hh.asnumpy(), 'state': state.asnumpy()}
-
-
 def arrays(mx):
     """What arrays are like: shapes, types, views, codes of shapes, comparisons."""
     x = mx.nd.arange(12).reshape((3, 4))
@@ -142,4 +106,130 @@ def gradients(mx):
     return answers
 
 
-PROGRAMS = [linear_regression, softmax_regression, gru, arrays, gradients]
+def set_all(mx, net, scale=0.4):
+    """Sets all parameters to numbers that their names decide."""
+    for name, parameter in sorted(net.collect_params().items()):
+        if parameter.grad_req != 'null':
+            parameter.set_data(mx.nd.array(scale * draw(sum(map(ord, name)), *parameter.shape)))
+
+
+def answers_of(net):
+    return {name: parameter.data().asnumpy() for name, parameter in net.collect_params().items()}
+
+
+def gluon_softmax_regression(mx):
+    """A Sequential, a loss, the Trainer with a scheduled momentum, and the accuracy."""
+    x, y = mx.nd.array(draw(30, 12, 2, 2)), mx.nd.array(np.arange(12) % 3)
+    net = mx.gluon.nn.Sequential(prefix='net_')
+    with net.name_scope():
+        net.add(mx.gluon.nn.Flatten(), mx.gluon.nn.Dense(4, activation='tanh'), mx.gluon.nn.Dense(3))
+    net.initialize(mx.init.Normal(0.01), ctx=mx.cpu())
+    net(x)
+    set_all(mx, net)
+    loss = mx.gluon.loss.SoftmaxCrossEntropyLoss()
+    trainer = mx.gluon.Trainer(net.collect_params(), 'sgd', {'learning_rate': 0.5, 'momentum': 0.9, 'wd': 0.01})
+    losses = []
+    for step in range(4):
+        if step == 2:
+            trainer.set_learning_rate(trainer.learning_rate / 2)
+        with mx.autograd.record():
+            value = loss(net(x), y)
+        value.backward()
+        trainer.step(len(x))
+        losses.append(value.mean().asscalar())
+    accuracy = (net(x).argmax(axis=1) == y).mean().asscalar()
+    return dict(answers_of(net), losses=losses, accuracy=accuracy)
+
+
+def gluon_mlp(mx):
+    """A HybridBlock with parameters of its own, a constant and BatchNorm; hybridized, and not: the same."""
+
+    class Scaled(mx.gluon.HybridBlock):
+        def __init__(self, units, **kwargs):
+            super(Scaled, self).__init__(**kwargs)
+            with self.name_scope():
+                self.weight = self.params.get('weight', shape=(units, 0), allow_deferred_init=True)
+                self.factor = self.params.get_constant('factor', mx.nd.array([2]))
+
+        def hybrid_forward(self, F, x, weight, factor):
+            return F.relu(F.broadcast_mul(F.FullyConnected(x, weight, no_bias=True, num_hidden=4), factor))
+
+    class Net(mx.gluon.HybridBlock):
+        def __init__(self, **kwargs):
+            super(Net, self).__init__(**kwargs)
+            with self.name_scope():
+                self.scaled = Scaled(4)
+                self.norm = mx.gluon.nn.BatchNorm()
+                self.output = mx.gluon.nn.Dense(1)
+
+        def hybrid_forward(self, F, x):
+            return self.output(F.tanh(self.norm(self.scaled(x))) + 1)
+
+    x, y = mx.nd.array(draw(40, 8, 3)), mx.nd.array(draw(41, 8, 1))
+    answers = {}
+    for way in ('plain', 'hybrid'):
+        net = Net(prefix='mlp_')
+        net.initialize()
+        net(x)
+        set_all(mx, net)
+        if way == 'hybrid':
+            net.hybridize()
+        trainer = mx.gluon.Trainer(net.collect_params(), 'adam', {'learning_rate': 0.1})
+        loss, losses = mx.gluon.loss.L2Loss(), []
+        for _ in range(3):
+            with mx.autograd.record():
+                value = loss(net(x), y).mean()
+            value.backward()
+            trainer.step(1)
+            losses.append(value.asscalar())
+        answers.update({way + ' ' + name: value for name, value in answers_of(net).items()})
+        answers[way + ' losses'], answers[way + ' output'] = losses, net(x).asnumpy()
+        for name in sorted(net._collect_params_with_prefix()):
+            answers[way + ' place ' + name] = 1.0
+    return answers
+
+
+def gluon_language_model(mx):
+    """An Embedding, a GRU and a Dense of all steps; the state is carried over, gradients are clipped."""
+
+    class Model(mx.gluon.Block):
+        def __init__(self, **kwargs):
+            super(Model, self).__init__(**kwargs)
+            with self.name_scope():
+                self.embed = mx.gluon.nn.Embedding(6, 3)
+                self.rnn = mx.gluon.rnn.GRU(4)
+                self.dense = mx.gluon.nn.Dense(6, flatten=False)
+
+        def forward(self, x, state):
+            y, state = self.rnn(self.embed(x.T), state)
+            return self.dense(y), state
+
+    text = mx.nd.array(np.random.RandomState(6).randint(0, 6, (2, 9)))
+    net = Model(prefix='model_')
+    net.initialize()
+    state, losses = net.rnn.begin_state(batch_size=2), []
+    net(text[:, :4], state)
+    set_all(mx, net)
+    trainer = mx.gluon.Trainer(net.collect_params(), 'sgd', {'learning_rate': 1})
+    loss = mx.gluon.loss.SoftmaxCrossEntropyLoss()
+    for start in (0, 4):
+        state = [s.detach() for s in state]
+        with mx.autograd.record():
+            scores, state = net(text[:, start : start + 4], state)
+            value = loss(scores.reshape((-1, 6)), text[:, start + 1 : start + 5].T.reshape((-1,))).mean()
+        value.backward()
+        mx.gluon.utils.clip_global_norm([p.grad() for p in net.collect_params().values()], 0.3)
+        trainer.step(1)
+        losses.append(value.asscalar())
+    return dict(answers_of(net), losses=losses, state=state[0].asnumpy())
+
+
+PROGRAMS = [
+    linear_regression,
+    softmax_regression,
+    arrays,
+    gradients,
+    gluon_softmax_regression,
+    gluon_mlp,
+    gluon_language_model,
+]

@@ -1,0 +1,191 @@
+"""Layers and losses of gluonjax as blocks of Gluon: each call is one compiled program, its gradient another."""
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+
+from gluonjax import errors
+from gluonjax.layer import Layer, infer_shapes, leaves_of, run_layer
+from gluonjax.mx import invoke, tape
+from gluonjax.mx.array import NDArray
+from gluonjax.mx.gluon.block import HybridBlock
+from gluonjax.mx.gluon.parameter import Parameter, ParameterDict
+from gluonjax.mx.tape import Arrays, Program
+
+
+class PureCall:
+    """A pure function of values and a tree of inputs, on tracked arrays.
+
+    Args:
+        name: what errors call it.
+        function: of the values, the inputs, and a random key, to the output and new values by name.
+        tree: of the inputs.
+        count: of the values.
+    """
+
+    def __init__(self, name: str, function: Callable[..., tuple[Any, Mapping[str, Any]]], tree: Any, count: int):
+        self.function: Callable[..., tuple[Any, Mapping[str, Any]]] = function
+        self.tree: Any = tree
+        self.count: int = count
+        self.output: Any = None  # the tree of the output
+        self.recorded: list[str] = []  # the names of new values
+        self.program: Program = Program(name, self._run)
+
+    def _run(self, arrays: Arrays, key: Any) -> tuple[list[jax.Array], list[jax.Array]]:
+        inputs = jax.tree.unflatten(self.tree, arrays[self.count :])
+        output, recorded = self.function(arrays[: self.count], inputs, key)
+        leaves, self.output = jax.tree.flatten(output)
+        self.recorded = sorted(recorded)
+        return leaves, [recorded[name] for name in self.recorded]
+
+    def __call__(self, values: Sequence[NDArray], inputs: Sequence[NDArray], random: bool) -> Any:
+        """The output, and new values by name."""
+        tracked = [x.tracked for x in [*values, *inputs]]
+        if random:
+            with invoke.next_key() as key:
+                outputs, updates = tape.call(self.program, tracked, key)
+        else:
+            outputs, updates = tape.call(self.program, tracked)
+        result = jax.tree.unflatten(self.output, [NDArray(*output) for output in outputs])
+        return result, dict(zip(self.recorded, updates, strict=True))
+
+
+class LayerBlock(HybridBlock):
+    """A layer of gluonjax as a block; its parameters are called as the layer calls them.
+
+    Args:
+        layer: the layer.
+        prefix: what the names of its parameters begin with.
+        params: a dict whose parameters are shared.
+    """
+
+    def __init__(self, layer: Layer, prefix: str | None = None, params: ParameterDict | None = None):
+        super().__init__(prefix, params)
+        self.layer: Layer = layer
+        self._calls: dict[Any, PureCall] = {}
+        self._leaves: tuple[str, ...] = tuple(leaf.name for leaf in leaves_of(layer))
+        for leaf in leaves_of(layer):
+            name = leaf.name.replace('.', '_')
+            parameter = self.params.get(
+                name,
+                shape=leaf.shape,
+                dtype=leaf.param.dtype,
+                init=leaf.param.init,
+                allow_deferred_init=True,
+                differentiable=leaf.param.trainable or leaf.param.frozen,
+            )
+            setattr(self, name, parameter)
+
+    def _parameters(self) -> list[Parameter]:
+        return [self._reg_params[name.replace('.', '_')] for name in self._leaves]
+
+    def forward(self, *args: Any) -> Any:
+        """Runs the layer."""
+        parameters = self._parameters()
+        leaves, tree = jax.tree.flatten(args)
+        if any(not parameter.is_ready for parameter in parameters):
+            self._finish(parameters, jax.tree.unflatten(tree, [x.value for x in leaves]))
+        training = tape.scope().training
+        if (training, tree) not in self._calls:
+            self._calls[training, tree] = self._call_of(training, tree, len(parameters))
+        values = [parameter.data() for parameter in parameters]
+        output, recorded = self._calls[training, tree](values, leaves, training)
+        for name, value in recorded.items():
+            self._reg_params[name.replace('.', '_')].data().assign(tape.Tracked(value))
+        return output
+
+    def _call_of(self, training: bool, tree: Any, count: int) -> PureCall:
+        layer, names = self.layer, self._leaves
+
+        def function(values: Arrays, inputs: Any, key: Any) -> tuple[Any, Mapping[str, Any]]:
+            named = dict(zip(names, values, strict=True))
+            output, recorded = run_layer(layer, named, inputs, {}, training, key)
+            return output, recorded if training else {}
+
+        return PureCall(self.name, function, tree, count)
+
+    def _finish(self, parameters: list[Parameter], inputs: Sequence[Any]) -> None:
+        for parameter in parameters:
+            if not parameter.is_ready and not parameter.waits:
+                parameter.data()  # which says so
+        known = {
+            name: None if parameter.shape is None else tuple(size or None for size in parameter.shape)
+            for name, parameter in zip(self._leaves, parameters, strict=True)
+        }
+        shapes = infer_shapes(self.layer, inputs, {}, known)
+        for name, parameter in zip(self._leaves, parameters, strict=True):
+            if not parameter.is_ready:
+                parameter.shape = shapes[name]
+                parameter.finish()
+
+    def cast(self, dtype: Any) -> None:
+        """Changes the dtype of all parameters."""
+        self.layer = self.layer.cast(dtype)
+        self._calls.clear()
+        super().cast(dtype)
+
+    def __repr__(self) -> str:
+        return repr(self.layer)
+
+
+def layer_class(cls: type[Layer]) -> Any:
+    """The class of blocks of a class of layers, with its arguments and `prefix` and `params`."""
+
+    class Made(LayerBlock):
+        def __init__(self, *args: Any, prefix: str | None = None, params: ParameterDict | None = None, **kwargs: Any):
+            super().__init__(cls(*args, **kwargs), prefix, params)
+
+        def _alias(self) -> str:
+            return cls.__name__.lower().removeprefix('_') if type(self) is Made else super()._alias()
+
+    return _named(Made, cls)
+
+
+class Loss(HybridBlock):
+    """The base of losses.
+
+    Args:
+        weight: a number that multiplies the loss; None for none.
+        batch_axis: the axis of samples.
+        prefix: MXNet's.
+        params: MXNet's.
+    """
+
+    def __init__(self, weight: float | None = None, batch_axis: int = 0, **kwargs: Any):
+        super().__init__(**kwargs)
+        self._weight, self._batch_axis = weight, batch_axis
+
+
+def loss_class(cls: type) -> Any:
+    """The class of blocks of a class of losses, with its arguments."""
+
+    class Made(Loss):
+        def __init__(self, *args: Any, prefix: str | None = None, params: Any = None, **kwargs: Any):
+            self._loss = cls(*args, **kwargs)
+            super().__init__(self._loss.weight, self._loss.batch_axis, prefix=prefix, params=params)
+            self._calls: dict[Any, PureCall] = {}
+
+        def __setattr__(self, name: str, value: Any) -> None:
+            object.__setattr__(self, name, value)
+
+        def __call__(self, *args: Any, **kwargs: Any) -> Any:
+            leaves, tree = jax.tree.flatten((args, kwargs))
+            wrong = [type(leaf).__name__ for leaf in leaves if not isinstance(leaf, NDArray)]
+            if wrong:
+                raise errors.ArgumentError(f'{cls.__name__} takes NDArrays', got=wrong[0], remedy='mx.nd.array(x)')
+            if tree not in self._calls:
+                loss = self._loss
+                self._calls[tree] = PureCall(
+                    cls.__name__, lambda values, inputs, key: (loss(*inputs[0], **inputs[1]), {}), tree, 0
+                )
+            return self._calls[tree]([], leaves, False)[0]
+
+    return _named(Made, cls)
+
+
+def _named(made: type, cls: type) -> type:
+    made.__name__ = made.__qualname__ = cls.__name__
+    made.__doc__ = inspect.getdoc(cls)
+    return made

@@ -1,0 +1,24 @@
+"""`gluon.loss`: the losses of gluonjax as blocks of Gluon.
+
+>>> from gluonjax.mx import nd
+>>> from gluonjax.mx.gluon import loss
+>>> loss.L2Loss()(nd.array([[1.0], [3.0]]), nd.array([[1.0], [1.0]])).asnumpy()
+array([0., 2.], dtype=float32)
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from gluonjax import loss
+from gluonjax.errors import MissingNameError
+from gluonjax.mx.gluon.library import Loss, loss_class
+
+__all__ = ['Loss']
+_MADE: dict[str, Any] = {}
+
+if not TYPE_CHECKING:  # a type checker would accept any name
+
+    def __getattr__(name: str) -> Any:
+        """Every loss of gluonjax.loss."""
+        if name not in loss.__all__:
+            raise MissingNameError(f'gluon.loss has no {name!r}', name=name)
+        return _MADE.setdefault(name, loss_class(getattr(loss, name)))

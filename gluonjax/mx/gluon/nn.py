@@ -1,0 +1,106 @@
+"""`gluon.nn`: the layers of gluonjax as blocks of Gluon, and containers.
+
+>>> from gluonjax.mx import nd
+>>> from gluonjax.mx.gluon import nn
+>>> net = nn.HybridSequential(prefix='net_')
+>>> with net.name_scope():
+...     net.add(nn.Dense(3, activation='relu'), nn.Dense(1))
+>>> net.initialize()
+>>> net.hybridize()
+>>> net(nd.ones((2, 4))).shape
+(2, 1)
+>>> list(net.collect_params())
+['net_dense0_weight', 'net_dense0_bias', 'net_dense1_weight', 'net_dense1_bias']
+"""
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from gluonjax import nn
+from gluonjax.errors import MissingNameError
+from gluonjax.layer import Layer
+from gluonjax.mx import ndarray
+from gluonjax.mx.gluon.block import Block, HybridBlock
+from gluonjax.mx.gluon.library import layer_class
+
+__all__ = ['Block', 'HybridBlock', 'HybridLambda', 'HybridSequential', 'Lambda', 'Sequential']
+
+
+class Sequential(Block):
+    """Blocks one after the other."""
+
+    def add(self, *blocks: Block) -> None:
+        """Adds blocks at the end."""
+        for block in blocks:
+            self.register_child(block)
+
+    def forward(self, *args: Any) -> Any:
+        """Runs the blocks."""
+        for block in self._children.values():
+            output = block(*args)
+            args = tuple(output) if isinstance(output, list | tuple) else (output,)
+        return args[0] if len(args) == 1 else args
+
+    def __len__(self) -> int:
+        return len(self._children)
+
+    def __iter__(self) -> Iterator[Block]:
+        return iter(self._children.values())
+
+    def __getitem__(self, index: int | slice) -> Any:
+        chosen = list(self._children.values())[index]
+        if isinstance(chosen, Block):
+            return chosen
+        part = type(self)(prefix=self.prefix)
+        part.add(*chosen)
+        return part
+
+
+class HybridSequential(Sequential, HybridBlock):
+    """Blocks one after the other, compiled whole after `hybridize`."""
+
+
+class Lambda(Block):
+    """A function as a block: one of arrays, or the name of an operator.
+
+    Args:
+        function: the function, or the name.
+        prefix: MXNet's.
+    """
+
+    def __init__(self, function: str | Callable[..., Any], prefix: str | None = None):
+        super().__init__(prefix)
+        self.function: Callable[..., Any] = getattr(ndarray, function) if isinstance(function, str) else function
+
+    def forward(self, *args: Any) -> Any:
+        """Calls the function."""
+        return self.function(*args)
+
+
+class HybridLambda(HybridBlock):
+    """As `Lambda`; the function takes `F` first.
+
+    Args:
+        function: the function, or the name of an operator.
+        prefix: MXNet's.
+    """
+
+    def __init__(self, function: str | Callable[..., Any], prefix: str | None = None):
+        super().__init__(prefix)
+        self.function: str | Callable[..., Any] = function
+
+    def hybrid_forward(self, F: Any, *args: Any, **kwargs: Any) -> Any:
+        """Calls the function."""
+        return getattr(F, self.function)(*args) if isinstance(self.function, str) else self.function(F, *args)
+
+
+_MADE: dict[str, Any] = {}
+
+if not TYPE_CHECKING:  # a type checker would accept any name
+
+    def __getattr__(name: str) -> Any:
+        """Every layer of gluonjax.nn."""
+        cls = None if name.startswith('_') else getattr(nn, name, None)
+        if not (isinstance(cls, type) and issubclass(cls, Layer)):
+            raise MissingNameError(f'gluon.nn has no {name!r}', name=name)
+        return _MADE.setdefault(name, layer_class(cls))

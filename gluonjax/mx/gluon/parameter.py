@@ -1,0 +1,339 @@
+"""Parameters of Gluon: a name, a value and a gradient that are mutable arrays."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import DTypeLike
+
+from gluonjax import keys
+from gluonjax.errors import ArgumentError, DeferredInitializationError, ShapeError, UninitializedError
+from gluonjax.layer import choose, request
+from gluonjax.mx.array import NDArray, as_jax, canonical, placed
+from gluonjax.mx.context import Context, current_context
+from gluonjax.mx.tape import Tracked
+from gluonjax.param import Leaf, Param
+from gluonjax.sampler import draw
+from gluonjax.shapes import is_known, merge_shapes
+
+
+class Parameter:
+    """A value with a gradient, which a Trainer updates.
+
+    Args:
+        name: its whole name, as 'dense0_weight'.
+        grad_req: 'write', 'add' or 'null', as of `attach_grad`.
+        shape: its shape; None, 0 or -1 for sizes that the first input decides.
+        dtype: its dtype.
+        lr_mult: what a Trainer multiplies the learning rate with.
+        wd_mult: what a Trainer multiplies the weight decay with.
+        init: its own initializer.
+        allow_deferred_init: whether `initialize` may wait for the first input.
+        differentiable: False for running statistics: no gradient.
+        stype: MXNet's storage type; accepted, arrays are dense.
+        grad_stype: likewise.
+
+    >>> p = Parameter('w', shape=(2,))
+    >>> p.initialize('ones')
+    >>> p.data().asnumpy()
+    array([1., 1.], dtype=float32)
+    """
+
+    def __init__(
+        self,
+        name: str,
+        grad_req: str = 'write',
+        shape: Any = None,
+        dtype: DTypeLike = 'float32',
+        lr_mult: float = 1.0,
+        wd_mult: float = 1.0,
+        init: Any = None,
+        allow_deferred_init: bool = False,
+        differentiable: bool = True,
+        stype: str = 'default',
+        grad_stype: str = 'default',
+    ):
+        self.name: str = name
+        self.role: str = name  # by which initializers know it
+        self.lr_mult: float = lr_mult
+        self.wd_mult: float = wd_mult
+        self.init: Any = init
+        self.allow_deferred_init: bool = allow_deferred_init
+        self._shape = _declared(shape)
+        self._dtype: DTypeLike = dtype
+        self._differentiable = differentiable
+        self._grad_req = grad_req if differentiable else 'null'
+        self._data: NDArray | None = None
+        self._waits: tuple[Any, Context | None] | None = None
+        self._general = True  # whether the initializer that waits is the network's, after which its own goes
+
+    def __repr__(self) -> str:
+        return f'Parameter {self.name} (shape={self.shape}, dtype={canonical(self._dtype)})'
+
+    @property
+    def shape(self) -> tuple[int, ...] | None:
+        """Its shape, with 0 for what is unknown; None if nothing is known."""
+        return None if self._shape is None else tuple(size or 0 for size in self._shape)
+
+    @shape.setter
+    def shape(self, shape: Any) -> None:
+        merged = _declared(shape) if self._shape is None else merge_shapes(self._shape, _declared(shape) or ())
+        if merged is None:
+            raise ShapeError(f'{self.name} has another shape', expected=self.shape, got=shape)
+        self._shape = merged
+
+    @property
+    def dtype(self) -> Any:
+        """NumPy's type of its elements."""
+        return canonical(self._dtype).type
+
+    @property
+    def grad_req(self) -> str:
+        """'write', 'add' or 'null'."""
+        return self._grad_req
+
+    @grad_req.setter
+    def grad_req(self, request: str) -> None:
+        self._grad_req = request if self._differentiable else 'null'
+        if self._data is not None:
+            self._attach(self._data)
+
+    def initialize(
+        self, init: Any = None, ctx: Any = None, default_init: Any = None, force_reinit: bool = False
+    ) -> None:
+        """Draws the value, or waits for the first input to complete the shape.
+
+        Raises:
+            ArgumentError: if the shape is unknown and it may not wait.
+        """
+        if self._data is not None and not force_reinit:
+            return
+        place = ctx[0] if isinstance(ctx, list | tuple) else ctx
+        self._waits = (init if init is not None else default_init, place or current_context())
+        self._general = init is None
+        if is_known(self._shape):
+            self.finish()
+        elif not self.allow_deferred_init:
+            self._waits = None
+            raise ArgumentError(f'the shape of {self.name} is unknown', got=self.shape, remedy='declare its sizes')
+
+    def finish(self) -> None:
+        """Draws the value that waited for the shape."""
+        if self._waits is None:
+            raise UninitializedError(f'parameter {self.name} has not been initialized', remedy='net.initialize()')
+        given, ctx = self._waits
+        shape: Any = self._shape
+        declared = self.init if self._general else given
+        leaf = Leaf(self.role, (self.role,), shape, Param(shape, self._dtype, declared))
+        chosen = choose([leaf], given)[self.role]
+        with keys.next_key() as key:
+            wanted = request(key, self.role, shape, canonical(self._dtype).name, chosen, leaf.param.copies)
+            value = draw([wanted])[0]
+        self._waits = None
+        self._put(NDArray(placed(value, ctx)))
+
+    def _put(self, data: NDArray) -> None:
+        self._data = data
+        self._attach(data)
+
+    def _attach(self, data: NDArray) -> None:
+        if self._grad_req == 'null':
+            data.entry = None
+        else:
+            data.attach_grad(self._grad_req)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it has a value."""
+        return self._data is not None
+
+    @property
+    def waits(self) -> bool:
+        """Whether its value waits for the first input."""
+        return self._waits is not None
+
+    def data(self, ctx: Context | None = None) -> NDArray:
+        """The value.
+
+        Raises:
+            UninitializedError: before `initialize`.
+            DeferredInitializationError: while it waits for the first input.
+        """
+        if self._data is None:
+            if self._waits is None:
+                raise UninitializedError(f'parameter {self.name} has not been initialized', remedy='net.initialize()')
+            what = f'parameter {self.name} is not initialized yet: its shape {self.shape} waits for the first input'
+            raise DeferredInitializationError(what, remedy='call net(x) once')
+        return self._data
+
+    def list_data(self) -> list[NDArray]:
+        """The value, in a list."""
+        return [self.data()]
+
+    def grad(self, ctx: Context | None = None) -> NDArray:
+        """The gradient.
+
+        Raises:
+            ArgumentError: if it has none.
+        """
+        found = self.data().grad
+        if found is None or self._grad_req == 'null':
+            raise ArgumentError(f"parameter {self.name} has no gradient: its grad_req is 'null'")
+        return found
+
+    def list_grad(self) -> list[NDArray]:
+        """The gradient, in a list."""
+        return [self.grad()]
+
+    def list_ctx(self) -> list[Context]:
+        """Where it is, in a list."""
+        return [self.data().context]
+
+    def zero_grad(self) -> None:
+        """Sets the gradient to zeros."""
+        if self._grad_req != 'null':
+            grad = self.grad()
+            grad.assign(Tracked(jnp.zeros_like(grad.value)))
+
+    def set_data(self, data: Any) -> None:
+        """Sets the value, in its dtype.
+
+        Raises:
+            ShapeError: if the shape does not fit.
+        """
+        value = as_jax(data, canonical(self._dtype))
+        self.shape = value.shape
+        if self._data is None:
+            self._waits = None
+            self._put(NDArray(value))
+        else:
+            self._data.entry, entry = None, self._data.entry
+            self._data.assign(Tracked(value))
+            self._data.entry = entry
+
+    def cast(self, dtype: DTypeLike) -> None:
+        """Changes the dtype of value and gradient."""
+        self._dtype = dtype
+        if self._data is not None:
+            self._put(NDArray(as_jax(self._data, dtype)))
+
+    def reset_ctx(self, ctx: Any) -> None:
+        """Moves it to another device."""
+        place = ctx[0] if isinstance(ctx, list | tuple) else ctx
+        if self._data is not None:
+            self._put(NDArray(placed(self._data.value, place)))
+
+
+class Constant(Parameter):
+    """A value that is not trained.
+
+    Args:
+        name: its whole name.
+        value: an array, or lists of numbers.
+    """
+
+    def __init__(self, name: str, value: Any):
+        array = as_jax(value)
+        super().__init__(name, 'null', array.shape, array.dtype, differentiable=False)
+        self.value: NDArray = NDArray(array)
+
+    def initialize(
+        self, init: Any = None, ctx: Any = None, default_init: Any = None, force_reinit: bool = False
+    ) -> None:
+        """Sets the value."""
+        self.set_data(self.value)
+
+
+class ParameterDict(Mapping[str, Parameter]):
+    """Parameters by their whole names.
+
+    Args:
+        prefix: what names begin with.
+        shared: where parameters of the same name are taken from.
+    """
+
+    def __init__(self, prefix: str = '', shared: 'ParameterDict | None' = None):
+        self.prefix: str = prefix
+        self.shared: ParameterDict | None = shared
+        self._params: dict[str, Parameter] = {}
+
+    def __getitem__(self, name: str) -> Parameter:
+        return self._params[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._params)
+
+    def __len__(self) -> int:
+        return len(self._params)
+
+    def __repr__(self) -> str:
+        return '\n'.join([f'{self.prefix} (', *(f'  {p!r}' for p in self._params.values()), ')'])
+
+    def get(self, name: str, default: Any = None, **kwargs: Any) -> Any:
+        """The parameter called prefix + name, made if it is not there; with arguments of `Parameter`."""
+        found = self._found(self.prefix + name)
+        if found is None:
+            found = Parameter(self.prefix + name, **kwargs)
+            found.role = name
+        elif kwargs.get('shape') is not None:
+            found.shape = kwargs['shape']
+        self._params[found.name] = found
+        return found
+
+    def get_constant(self, name: str, value: Any = None) -> Parameter:
+        """The constant called prefix + name, made if it is not there."""
+        found = self._found(self.prefix + name) or Constant(self.prefix + name, value)
+        self._params[found.name] = found
+        return found
+
+    def _found(self, name: str) -> Parameter | None:
+        if name in self._params:
+            return self._params[name]
+        return None if self.shared is None else self.shared.get_exact(name)
+
+    def get_exact(self, name: str) -> Parameter | None:
+        """The parameter of this whole name; None without one."""
+        return self._params.get(name) or (None if self.shared is None else self.shared.get_exact(name))
+
+    def update(self, other: Mapping[str, Parameter], select: str | None = None) -> None:
+        """Takes in the parameters of another dict.
+
+        Raises:
+            ArgumentError: for another parameter of a name that is there.
+        """
+        pattern = None if select is None else re.compile(select)
+        for name, parameter in other.items():
+            if pattern is not None and not pattern.match(name):
+                continue
+            if self._params.setdefault(name, parameter) is not parameter:
+                raise ArgumentError(f'there are two parameters {name!r}', remedy='give the blocks other prefixes')
+
+    def initialize(self, init: Any = None, ctx: Any = None, verbose: bool = False, force_reinit: bool = False) -> None:
+        """Initializes all parameters: by their own initializers, or by this one."""
+        for parameter in self._params.values():
+            parameter.initialize(None, ctx, init, force_reinit)
+
+    def zero_grad(self) -> None:
+        """Sets all gradients to zeros."""
+        for parameter in self._params.values():
+            parameter.zero_grad()
+
+    def reset_ctx(self, ctx: Any) -> None:
+        """Moves all parameters to another device."""
+        for parameter in self._params.values():
+            parameter.reset_ctx(ctx)
+
+    def setattr(self, name: str, value: Any) -> None:
+        """Sets an attribute of all parameters."""
+        for parameter in self._params.values():
+            setattr(parameter, name, value)
+
+
+def _declared(shape: Any) -> tuple[int | None, ...] | None:
+    """A shape with None for sizes that are unknown."""
+    if shape is None:
+        return None
+    sizes: Sequence[Any] = (shape,) if isinstance(shape, int | np.integer) else tuple(shape)
+    return tuple(int(size) if size is not None and size > 0 else None for size in sizes)
