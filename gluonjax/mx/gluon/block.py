@@ -183,6 +183,16 @@ class Block:
         return '\n'.join([f'{type(self).__name__}(', *lines, ')'])
 
 
+def children_of(block: Block) -> OrderedDict[str, Block]:
+    """The children by name; Gluon's programs know them as `_children`."""
+    return block._children
+
+
+def own_parameters_of(block: Block) -> dict[str, Parameter]:
+    """The parameters that are attributes, by name; Gluon's programs know them as `_reg_params`."""
+    return block._reg_params
+
+
 class HybridBlock(Block):
     """A Block that can be compiled whole: after `hybridize`, a call is one program, and its gradient another.
 

@@ -10,7 +10,7 @@ from gluonjax import errors
 from gluonjax.layer import Layer, infer_shapes, leaves_of, run_layer
 from gluonjax.mx import invoke, tape
 from gluonjax.mx.array import NDArray
-from gluonjax.mx.gluon.block import HybridBlock
+from gluonjax.mx.gluon.block import HybridBlock, own_parameters_of
 from gluonjax.mx.gluon.parameter import Parameter, ParameterDict
 from gluonjax.mx.tape import Arrays, Program
 
@@ -79,7 +79,7 @@ class LayerBlock(HybridBlock):
             setattr(self, name, parameter)
 
     def _parameters(self) -> list[Parameter]:
-        return [self._reg_params[name.replace('.', '_')] for name in self._leaves]
+        return [own_parameters_of(self)[name.replace('.', '_')] for name in self._leaves]
 
     def forward(self, *args: Any) -> Any:
         """Runs the layer."""
@@ -93,7 +93,7 @@ class LayerBlock(HybridBlock):
         values = [parameter.data() for parameter in parameters]
         output, recorded = self._calls[training, tree](values, leaves, training)
         for name, value in recorded.items():
-            self._reg_params[name.replace('.', '_')].data().assign(tape.Tracked(value))
+            own_parameters_of(self)[name.replace('.', '_')].data().assign(tape.Tracked(value))
         return output
 
     def _call_of(self, training: bool, tree: Any, count: int) -> PureCall:

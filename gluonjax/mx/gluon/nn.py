@@ -20,7 +20,7 @@ from gluonjax import nn
 from gluonjax.errors import MissingNameError
 from gluonjax.layer import Layer
 from gluonjax.mx import ndarray
-from gluonjax.mx.gluon.block import Block, HybridBlock
+from gluonjax.mx.gluon.block import Block, HybridBlock, children_of
 from gluonjax.mx.gluon.library import layer_class
 
 __all__ = ['Block', 'HybridBlock', 'HybridLambda', 'HybridSequential', 'Lambda', 'Sequential']
@@ -36,19 +36,19 @@ class Sequential(Block):
 
     def forward(self, *args: Any) -> Any:
         """Runs the blocks."""
-        for block in self._children.values():
+        for block in children_of(self).values():
             output = block(*args)
             args = tuple(output) if isinstance(output, list | tuple) else (output,)
         return args[0] if len(args) == 1 else args
 
     def __len__(self) -> int:
-        return len(self._children)
+        return len(children_of(self))
 
     def __iter__(self) -> Iterator[Block]:
-        return iter(self._children.values())
+        return iter(children_of(self).values())
 
     def __getitem__(self, index: int | slice) -> Any:
-        chosen = list(self._children.values())[index]
+        chosen = list(children_of(self).values())[index]
         if isinstance(chosen, Block):
             return chosen
         part = type(self)(prefix=self.prefix)
