@@ -63,7 +63,9 @@ family(
 )
 
 family(
-    'hawkes',
+    'counts',
+    Case('_histogram', (3, 4), bin_cnt=4, range=(-1.0, 1.0), grad_=0),
+    Case('_histogram', (3, 4), values(-1, 0, 0.5, 2), grad_=0),
     Case('_contrib_hawkesll', uniform(0.5, 2, 2, 3), uniform(0.1, 0.5, 3), uniform(0.5, 2, 3), uniform(0, 1, 2, 3),
          uniform(0.1, 1, 2, 4), ints(0, 3, 2, 4, dtype='int32'), values(4, 2), values(5, 6), grad_=3),
 )

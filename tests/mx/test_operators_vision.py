@@ -52,6 +52,15 @@ def test_matrices_of_edges():
     near(OPERATORS['_contrib_getnnz'](edges, axis=1), [1, 1, 1])
 
 
+def test_old_functions_of_rows():
+    near(OPERATORS['_onehot_encode'](jnp.array([1.0, 0.0]), jnp.zeros((2, 3))), [[0, 1, 0], [1, 0, 0]])
+    near(
+        OPERATORS['fill_element_0index'](X, jnp.array([5.0, 6.0]), jnp.array([3, 0])), [[*X[0, :3], 5], [6, *X[1, 1:]]]
+    )
+    with pytest.raises(ArgumentError, match='_histogram needs bins'):
+        OPERATORS['_histogram'](X, bin_cnt=3)
+
+
 def test_group_adagrad_has_a_history_for_each_row():
     update = OPERATORS['_contrib_group_adagrad_update']
     gradient, history = X[::-1] * 2, np.array([[1.0], [0.5]], 'float32')

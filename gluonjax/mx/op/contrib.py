@@ -10,6 +10,7 @@ from jax.core import Tracer
 
 from gluonjax.errors import ArgumentError
 from gluonjax.loss import CTCLoss
+from gluonjax.mx.op.attributes import Floats
 from gluonjax.mx.op.elementwise import all_alike, half_away_from_zero
 from gluonjax.mx.op.gradient import with_slope
 from gluonjax.mx.op.index import as_indices
@@ -76,6 +77,12 @@ def allclose(
 ) -> jax.Array:
     """1 if all elements are close, else 0."""
     return jnp.allclose(a, b, rtol, atol, equal_nan).astype('uint8')
+
+
+@operator('_CrossDeviceCopy', infer=all_alike)
+def cross_device_copy(data: jax.Array) -> jax.Array:
+    """The array; JAX moves it where it is needed."""
+    return data
 
 
 @operator('_identity_with_attr_like_rhs')
@@ -154,7 +161,7 @@ def amp_multicast(*data: jax.Array, num_outputs: int, cast_narrow: bool = False)
     return [x.astype(dtypes[0 if cast_narrow else -1]) for x in data]
 
 
-@operator('_contrib_boolean_mask')
+@operator('_contrib_boolean_mask', '_npi_boolean_mask')
 def boolean_mask(data: jax.Array, index: jax.Array, *, axis: int = 0) -> jax.Array:
     """The slices along an axis whose index is not 0.
 
@@ -248,3 +255,32 @@ def hawkes_log_likelihood(
     points = lax.stop_gradient(lags), as_indices(marks), valid
     likelihood, last = jax.vmap(one)(lda, lax.stop_gradient(state), points, lax.stop_gradient(max_time))
     return likelihood, lax.stop_gradient(last)
+
+
+@operator('_histogram', '_npi_histogram', only_if={'bins': lambda a: a['bin_cnt'] is None}, outputs=lambda a: 2)
+def histogram(
+    data: jax.Array, bins: jax.Array | None = None, *, bin_cnt: int | None = None, range: Floats | None = None
+) -> tuple[jax.Array, jax.Array]:
+    """How many elements lie between edges, and the edges: given, or `bin_cnt` equal bins of a range.
+
+    Raises:
+        ArgumentError: if there is neither.
+    """
+    if bins is None:
+        if bin_cnt is None or range is None or len(range) != 2:
+            raise ArgumentError('_histogram needs bins, or bin_cnt and range', got=f'bin_cnt={bin_cnt}, range={range}')
+        bins = jnp.linspace(range[0], range[1], bin_cnt + 1, dtype=data.dtype)
+    counts, edges = jnp.histogram(data, bins)
+    return counts.astype(jax.dtypes.canonicalize_dtype('int64')), edges.astype(data.dtype)
+
+
+@operator('_onehot_encode')
+def onehot_encode(lhs: jax.Array, rhs: jax.Array) -> jax.Array:
+    """One-hot rows of indices `lhs`, of the shape of `rhs`."""
+    return (as_indices(lhs)[:, None] == jnp.arange(rhs.shape[1])[None]).astype(rhs.dtype)
+
+
+@operator('fill_element_0index')
+def fill_element(lhs: jax.Array, mhs: jax.Array, rhs: jax.Array) -> jax.Array:
+    """Rows `lhs` with the numbers `mhs` in the columns `rhs`."""
+    return jnp.asarray(lhs).at[jnp.arange(len(lhs)), as_indices(rhs)].set(mhs)

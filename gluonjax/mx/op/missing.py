@@ -9,10 +9,9 @@ _FUSED = 'it is what MXNet makes of a graph for one kind of processor; export th
 _FILES = 'it reads files or images with OpenCV, which is no part of a graph; use a data loader'
 _WHY = (  # patterns of whole names
     (r'Custom|_npi_Custom|_CustomFunction|_Native|_NDArray', _PYTHON),
-    (r'_CachedOp|_CachedOpThreadSafe|_NoGradient|_set_value|_copyto|reset_arrays', _ENGINE),
+    (r'_CachedOp|_CachedOpThreadSafe|_NoGradient|_set_value|_copyto|_npi_copyto|_npi_share_memory', _ENGINE),
     (r'_.*backward(_.*)?', 'gradients are made by jax.grad, not by operators'),
     (r'_contrib_dgl_.*', _SPARSE),
-    (r'_sparse_retain|_sparse_.*_update', _SPARSE),
     (r'_sg_.*', _FUSED),
     (r'_contrib_tvm_.*|_TensorRT|_FusedOp.*', _FUSED),
     (r'_cv.*|_npi_cv.*|_imdecode', _FILES),
