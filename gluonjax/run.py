@@ -257,7 +257,7 @@ class Run:
         if method == 'forward':
             return bound(*inputs, **named)
         if not (isinstance(method, str) and callable(getattr(cls, method, None))):
-            near = difflib.get_close_matches(str(method), dir(cls), 1)
+            near = difflib.get_close_matches(str(method), [n for n in dir(cls) if n[0] != '_'], 1)
             raise errors.ArgumentError(f'{cls.__name__} has no method {method!r}', remedy=next(iter(near), None))
         return getattr(bound, method)(*inputs, **named)
 

@@ -206,7 +206,7 @@ class Constant(Initializer):
     """
 
     def __init__(self, value: ArrayLike | Sequence[Any] = 0.0) -> None:
-        self.value: Any = admit(value, 'the constant')
+        self.value: Any = admit(np.asarray(value) if isinstance(value, str | None) else value, 'the constant')
 
     def distribution(self, shape: Shape) -> Distribution | None:
         real = isinstance(self.value, int | float | np.integer | np.floating)

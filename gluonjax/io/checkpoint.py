@@ -29,6 +29,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gluonjax import checks
 from gluonjax.errors import ArgumentError, CheckpointError
 from gluonjax.io.folders import ONE_AT_A_TIME, orbax
 from gluonjax.io.reading import checked_path
@@ -78,8 +79,8 @@ def save(folder: Folder, state: Any, steps: int, remember: Mapping[str, Any], ke
         MissingExtraError: without orbax.
     """
     module, folder = orbax(), pathlib.Path(checked_path(folder)).expanduser().absolute()
-    if keep is not None and keep < 1:
-        raise ArgumentError('keep is how many checkpoints stay', expected='1 or more, or None for all', got=keep)
+    if keep is not None:
+        checks.size('keep, how many checkpoints stay,', keep)
     leaves = {name: jnp.asarray(leaf) for name, leaf in leaves_by_name(state).items()}
     entries = {name: _entry(leaf) for name, leaf in leaves.items()}
     record = {'steps': steps, **_as_json(remember), 'leaves': entries}
@@ -167,6 +168,8 @@ def _check_files(place: pathlib.Path) -> None:
             path = place / name
             if path.stat().st_size != size or _crc(path) != crc:
                 raise _broken(path, 'it is not as it was written')
+    except CheckpointError:
+        raise
     except (OSError, ValueError, TypeError) as error:
         raise _broken(pathlib.Path(getattr(error, 'filename', None) or place / _FILES), str(error)) from error
 

@@ -4,6 +4,10 @@ import inspect
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import jax
+import jax.numpy as jnp
+
+from gluonjax.arrays import admit
 from gluonjax.errors import ArgumentError
 from gluonjax.layer import Layer
 from gluonjax.nn.sequential import Sequential, names_of_layers
@@ -84,3 +88,17 @@ def _described(batch: Any) -> str:
     if isinstance(batch, tuple | list):
         return f'a {type(batch).__name__} of {len(batch)}'
     return f'{type(batch).__name__} of shape {batch.shape}' if hasattr(batch, 'shape') else repr(batch)
+
+
+def checked_carry(carry: Any) -> Any:
+    """What a network carries from batch to batch, in JAX's arrays.
+
+    Raises:
+        ArgumentError: for what is no array.
+    """
+    try:
+        return jax.tree.map(jnp.asarray, admit(carry, 'carry'))
+    except (TypeError, ValueError) as error:
+        raise ArgumentError(
+            'carry= takes arrays', expected='such as net.begin_state(batch_size=32)', got=carry
+        ) from error

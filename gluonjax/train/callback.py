@@ -14,6 +14,7 @@ import jax
 
 from gluonjax import checks
 from gluonjax.errors import ArgumentError, MissingExtraError, NonFiniteError
+from gluonjax.io.reading import checked_path
 from gluonjax.keywords import suggests_keywords
 from gluonjax.train.base import BaseTrainer
 from gluonjax.train.evaluate import plain
@@ -157,7 +158,7 @@ class Checkpoint(Callback):
         every_steps: int | None = None,
         keep: int | None = 1,
     ):
-        self.path: Path = path
+        self.path: Path = checked_path(path)
         self.monitor: str | None = monitor
         self.keep: int | None = keep
         self.mode: str | None = None if monitor is None else _mode(monitor, mode)
@@ -197,7 +198,7 @@ class CSVLogger(Callback):
 
     @suggests_keywords
     def __init__(self, path: Path):
-        self.path: pathlib.Path = pathlib.Path(path)
+        self.path: pathlib.Path = pathlib.Path(checked_path(path))
 
     def on_epoch_end(self, trainer: BaseTrainer, fit_state: FitState, record: Record) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)

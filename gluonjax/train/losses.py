@@ -8,6 +8,7 @@ import jax
 
 from gluonjax.errors import ArgumentError
 from gluonjax.loss import Loss
+from gluonjax.run import takes
 from gluonjax.static import is_array
 
 LossLike = Callable[..., Any] | Mapping[str, Callable[..., Any]]
@@ -26,9 +27,18 @@ def check_loss(loss: Any) -> None:
         what = f'the loss {name!r}' if name else 'the loss'
         if not callable(one):
             raise ArgumentError(f'{what} cannot be called', expected='loss(output, label)', got=repr(one))
+        if not isinstance(one, Loss | type) and not _takes_two(one):
+            raise ArgumentError(f'{what} takes other arguments', expected='loss(output, label)', got=repr(one))
         if isinstance(one, type):
             remedy = f'an object of it: {one.__name__}()'
             raise ArgumentError(f'{what if name else "this"} is the class of a loss', got=one.__name__, remedy=remedy)
+
+
+def _takes_two(loss: Any) -> bool:
+    try:
+        return takes(loss, ('output', 'label'), {})
+    except ValueError:  # a function of C, which does not say what it takes
+        return True
 
 
 def losses_of(loss: LossLike, output: Any, label: Any) -> Iterator[tuple[str, Any, Any, int]]:

@@ -12,7 +12,6 @@ import numpy as np
 
 from gluonjax import checks
 from gluonjax import optimizer as optimizers
-from gluonjax.arrays import admit
 from gluonjax.block import Block
 from gluonjax.errors import ArgumentError, ShapeError
 from gluonjax.keys import as_key
@@ -25,7 +24,7 @@ from gluonjax.nn.kernels import with_convolutions
 from gluonjax.optimizer import transforms as tx
 from gluonjax.optimizer.base import Optimizer, factors_of
 from gluonjax.run import in_precision
-from gluonjax.train.batch import Batch, most_inputs
+from gluonjax.train.batch import Batch, checked_carry, most_inputs
 from gluonjax.train.losses import LossLike, check_loss, checkable, checks_labels, losses_of
 from gluonjax.train.selection import training_only
 from gluonjax.train.state import LossScale, Totals, TrainState
@@ -376,7 +375,7 @@ def make_step(
     check_loss(loss)
     checks.one_of('precision', precision, (None, *PRECISIONS))
     trained = training_only(definition, train)
-    created = optimizers.create(optimizer, **(optimizer_params or {}))
+    created = make_optimizer(optimizer, optimizer_params)
     transformation = tx.with_known_extra_args(_with_multipliers(created, trained, lr_mult, wd_mult))
     if clip_global_norm is not None:
         limit = checks.number('clip_global_norm', clip_global_norm, least=0)
@@ -391,10 +390,21 @@ def make_step(
         metrics=pure_metrics(metrics),
         precision=precision,
         average=None if average is None else checks.number('average', average, least=0, most=1),
-        remat=remat,
-        guarded=skip_nonfinite,
-        carry=jax.tree.map(jnp.asarray, admit(carry, 'carry')),
+        remat=remat if callable(remat) else checks.flag('remat', remat),
+        guarded=checks.flag('skip_nonfinite', skip_nonfinite),
+        carry=checked_carry(carry),
     )
+
+
+def make_optimizer(optimizer: Any, options: Any) -> Any:
+    """An optimizer as `make_step` and `Trainer` are given it.
+
+    Raises:
+        ArgumentError: for what is none, or has no such options.
+    """
+    if not isinstance(options, Mapping | None):
+        raise ArgumentError(f"optimizer_params must be a dict such as {{'learning_rate': 0.1}}, got {options!r}")
+    return optimizers.create(optimizer, **(options or {}))
 
 
 def _with_multipliers(

@@ -27,7 +27,7 @@ from gluonjax.parameter import LOCK, ParameterDict, commit, hand_out, key_or_nex
 from gluonjax.ref import LATEST, Ref
 from gluonjax.structure import Structure
 from gluonjax.train import saving
-from gluonjax.train.batch import Batch, most_inputs
+from gluonjax.train.batch import Batch, checked_carry, most_inputs
 from gluonjax.train.compiled import CompiledStep, Outcome, ShardedStep, refuse_transformation
 from gluonjax.train.evaluate import Inference
 from gluonjax.train.history import FitState
@@ -35,7 +35,7 @@ from gluonjax.train.losses import LossLike
 from gluonjax.train.selection import training_only
 from gluonjax.train.sharding import Placement, Rules, moved
 from gluonjax.train.state import Totals, TrainState
-from gluonjax.train.step import Precision, Remat, TrainStep, make_step
+from gluonjax.train.step import Precision, Remat, TrainStep, make_optimizer, make_step
 from gluonjax.tree import flatten, matches, nest, no_match
 
 LastBatch = Literal['pad', 'keep', 'discard']
@@ -76,7 +76,7 @@ class Stepper:
         self.net: Block = _network(net)
         self.loss: LossLike = loss
         self.last_batch: LastBatch = last_batch
-        self.optimizer: Any = optimizers.create(optimizer, **(optimizer_params or {}))
+        self.optimizer: Any = make_optimizer(optimizer, optimizer_params)
         self._options: dict[str, Any] = {
             'metrics': metrics,
             'clip_global_norm': clip_global_norm,
@@ -86,7 +86,7 @@ class Stepper:
             'remat': remat,
             'skip_nonfinite': skip_nonfinite,
             'train': train,
-            'carry': jax.tree.map(jnp.asarray, admit(carry, 'carry')),
+            'carry': checked_carry(carry),
             'lr_mult': lr_mult,
             'wd_mult': wd_mult,
         }

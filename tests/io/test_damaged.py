@@ -66,6 +66,7 @@ def test_the_newest_whole_save_is_taken_and_the_damaged_file_is_named(folder, da
             with pytest.raises(errors.CheckpointError, match=r'(?s)is damaged: .*step-2') as caught:
                 trainer.restore(folder, step=2)
             assert path.name in str(caught.value) or path.name == 'files.json'
+            assert str(caught.value).count('is damaged') == 1
             jax.tree.map(np.testing.assert_array_equal, numbers(trainer), before)
             path.write_bytes(kept)
     trainer = trainer_of(key=1)
