@@ -1,18 +1,21 @@
-"""`python -m gluonjax`: looks into files and converts them.
+"""`python -m gluonjax`: looks into files, converts them, and runs scripts that were written for MXNet.
 
 python -m gluonjax inspect FILE      names, shapes, dtypes and sizes; of a graph its operators, and which are not known
 python -m gluonjax convert IN OUT    from one format of parameters to another, by the extension of OUT
+python -m gluonjax run SCRIPT ...    a script that imports mxnet, as it is: gluonjax.mx takes the place of MXNet
 """
 
 import argparse
 import collections
 import json
+import pathlib
 import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from gluonjax.errors import FileError, GluonError
 from gluonjax.io import formats
+from gluonjax.mx.alias import run_script
 from gluonjax.mx.op import OPERATORS
 from gluonjax.shapes import shape_text
 from gluonjax.tables import table
@@ -29,7 +32,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit status.
     """
-    parser = argparse.ArgumentParser('python -m gluonjax', description='Looks into files and converts them.')
+    parser = argparse.ArgumentParser(
+        'python -m gluonjax', description='Looks into files, converts them, runs scripts for MXNet.'
+    )
     commands = parser.add_subparsers(dest='command', required=True)
     one = commands.add_parser('inspect', help='what is in a file of parameters or in a graph (-symbol.json)')
     one.add_argument('file')
@@ -38,12 +43,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     two.add_argument('input')
     two.add_argument('output')
+    three = commands.add_parser('run', help='a script that imports mxnet, on gluonjax.mx')
+    three.add_argument('script')
+    three.add_argument('arguments', nargs=argparse.REMAINDER)
     given = parser.parse_args(arguments)
+    if given.command == 'run':
+        return _run(given.script, given.arguments)
     try:
         print(inspect(given.file) if given.command == 'inspect' else convert(given.input, given.output))
     except (GluonError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
+    return 0
+
+
+def _run(script: str, arguments: Sequence[str]) -> int:
+    """Runs a script; what it raises keeps its traceback."""
+    if not pathlib.Path(script).is_file():
+        print(f'there is no script {script}', file=sys.stderr)
+        return 1
+    run_script(script, arguments)
     return 0
 
 

@@ -4,6 +4,7 @@ from gluonjax import init, lr_scheduler, metric, optimizer
 from gluonjax.mx import autograd, context, gluon, op, random
 from gluonjax.mx import ndarray as nd
 from gluonjax.mx import symbol as sym
+from gluonjax.mx.alias import as_mxnet
 from gluonjax.mx.context import Context, cpu, cpu_pinned, current_context, gpu, num_gpus
 
 initializer = init
@@ -12,6 +13,7 @@ symbol = sym
 
 __all__ = [
     'Context',
+    'as_mxnet',
     'autograd',
     'context',
     'cpu',

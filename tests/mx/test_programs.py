@@ -3,6 +3,7 @@
 import importlib.util
 import pathlib
 import pickle
+import sys
 import threading
 
 import jax
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 import gluonjax.mx as mx
+from gluonjax.__main__ import main
 from gluonjax.errors import (
     ArgumentError,
     DeferredInitializationError,
@@ -319,3 +321,45 @@ def test_batches_are_split_and_losses_take_arrays():
     for module, name in ((gluon.nn, 'Dence'), (gluon.loss, 'L3Loss'), (gluon.rnn, 'GRUU')):
         with pytest.raises(MissingNameError, match=name):
             getattr(module, name)
+
+
+SCRIPT = """
+import sys
+import mxnet as mx
+from mxnet import autograd, gluon, nd
+from mxnet.gluon import nn
+
+net = nn.Dense(1, use_bias=False)
+net.initialize(mx.init.One())
+x = nd.array([[float(sys.argv[1]), 2]])
+with autograd.record():
+    loss = net(x).sum()
+loss.backward()
+print(__name__, loss.asscalar(), net.weight.grad().asnumpy().tolist())
+"""
+
+
+@pytest.fixture
+def no_mxnet():
+    def forget():
+        for name in [name for name in sys.modules if name.partition('.')[0] == 'mxnet']:
+            del sys.modules[name]
+
+    forget()
+    yield
+    forget()
+
+
+@pytest.mark.usefixtures('no_mxnet')
+def test_a_script_runs_as_it_is(tmp_path, capsys):
+    script = tmp_path / 'train.py'
+    script.write_text(SCRIPT)
+    argv, search = list(sys.argv), list(sys.path)
+    assert main(['run', str(script), '5']) == 0
+    assert capsys.readouterr().out == '__main__ 7.0 [[5.0, 2.0]]\n'
+    assert (sys.argv, sys.path) == (argv, search)
+    assert main(['run', str(tmp_path / 'none.py')]) == 1
+    assert 'there is no script' in capsys.readouterr().err
+    sys.modules['mxnet'] = pytest  # another than ours
+    with pytest.raises(ArgumentError, match='MXNet itself is imported already'):
+        mx.as_mxnet()
