@@ -1,8 +1,10 @@
-"""Steps of optimizers that MXNet's own answers do not cover."""
+"""Steps of optimizers and quantized operators that MXNet's own answers do not cover."""
 
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
+from gluonjax.errors import ArgumentError
 from gluonjax.mx.op import OPERATORS, find
 
 W, G = jnp.array([[1.0, -2.0]]), jnp.array([[0.5, 1.0]])
@@ -36,3 +38,21 @@ def test_states_of_many_weights_are_outputs_that_are_not_visible():
 
 def test_arrays_are_reset():
     assert [x.tolist() for x in OPERATORS['reset_arrays'](W, G, num_arrays=2)] == [[[0, 0]], [[0, 0]]]
+
+
+def test_products_of_quantized_arrays():
+    """MXNet 1.9.1 has them in compiled graphs only."""
+    q, ends = jnp.array([100, -50], 'int8'), [jnp.array([-1.0]), jnp.array([1.0])]
+    product, low, high = OPERATORS['_contrib_quantized_elemwise_mul'](q, q, *ends, *ends)
+    np.testing.assert_allclose(product * (high / (2.0**31 - 1)), (np.array([100, -50]) / 127) ** 2, rtol=1e-5)
+    assert low == -high
+    real = OPERATORS['_contrib_quantized_elemwise_mul'](q, q, *ends, *ends, enable_float_output=True)
+    np.testing.assert_allclose(real, (np.array([100, -50]) / 127) ** 2, rtol=1e-2)
+
+
+def test_quantized_operators_say_what_they_cannot():
+    q, ends = jnp.array([[1]], 'int8'), [jnp.array([-1.0]), jnp.array([1.0])]
+    with pytest.raises(ArgumentError, match='must be relu'):
+        OPERATORS['_contrib_quantized_act'](q, *ends, act_type='tanh')
+    with pytest.raises(ArgumentError, match='needs min_calib_range'):
+        OPERATORS['_contrib_quantized_batch_norm'](q, *[jnp.ones(1)] * 4, *ends)
