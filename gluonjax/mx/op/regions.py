@@ -31,6 +31,23 @@ def _inside(bounds: tuple[jax.Array, jax.Array], size: int) -> jax.Array:
     return (pixels >= bounds[0][..., None]) & (pixels < bounds[1][..., None])
 
 
+def _largest(values: jax.Array, first: jax.Array, last: jax.Array, axis: int) -> tuple[jax.Array, jax.Array]:
+    """The largest numbers in windows along an axis, and the first places where they are."""
+    first, last = first.astype('int32'), last.astype('int32')
+    shape = [len(first) if i == axis else size for i, size in enumerate(values.shape)]
+    along = [-1 if i == axis else 1 for i in range(values.ndim)]
+
+    def step(state: tuple[jax.Array, jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array, jax.Array]:
+        i, best, place = state
+        here = first + i
+        x = jnp.take(values, here, axis, mode='clip')
+        better = (x > best) & (here < last).reshape(along)
+        return i + 1, jnp.where(better, x, best), jnp.where(better, here.reshape(along), place)
+
+    start = jnp.array(0), jnp.full(shape, -jnp.inf, values.dtype), jnp.zeros(shape, 'int32')
+    return lax.while_loop(lambda state: state[0] < (last - first).max(), step, start)[1:]
+
+
 @operator('ROIPooling', '_npx_roi_pooling', outputs=('output', 'maxidx'), visible=lambda a: 1)
 def roi_pooling(
     data: jax.Array, rois: jax.Array, *, pooled_size: Shape, spatial_scale: float
@@ -39,24 +56,21 @@ def roi_pooling(
     height, width = data.shape[2:]
     rois = lax.stop_gradient(rois)
     left, top, right, bottom = half_away_from_zero(rois[:, 1:] * spatial_scale).T
-    rows = _inside(_bins(top, bottom, pooled_size[0], height), height)
-    columns = _inside(_bins(left, right, pooled_size[1], width), width)
+    rows = _bins(top, bottom, pooled_size[0], height)
+    columns = _bins(left, right, pooled_size[1], width)
     image = rois[:, 0].astype('int32')
-    values = lax.stop_gradient(data)
+    values = jnp.moveaxis(lax.stop_gradient(data), 1, -1)
 
-    def largest(region: tuple[jax.Array, jax.Array, jax.Array]) -> jax.Array:
+    def largest(region: tuple[jax.Array, ...]) -> jax.Array:
         """The place of the first largest pixel, (channels, *pooled_size), or -1: first along rows, then down."""
-        number, row, column = region
-        lowest = jnp.array(-jnp.inf, data.dtype)
-        across = jnp.where(column[None, :, None], values[number][:, None], lowest)  # (channels, columns, height, width)
-        best, place = across.max(-1), across.argmax(-1)
-        down = jnp.where(row[None, :, None], best[:, None], lowest)  # (channels, rows, columns, height)
-        line = down.argmax(-1)
-        there = jnp.take_along_axis(jnp.broadcast_to(place[:, None], down.shape), line[..., None], -1)[..., 0]
-        empty = ~(row.any(-1)[:, None] & column.any(-1)[None])
-        return jnp.where(empty[None], -1, line * width + there)
+        number, top, bottom, left, right = region
+        best, place = _largest(values[number], left, right, 1)  # (height, columns, channels)
+        _, line = _largest(best, top, bottom, 0)  # (rows, columns, channels)
+        there = jnp.take_along_axis(place, line, 0)
+        empty = (bottom <= top)[:, None] | (right <= left)[None]
+        return jnp.moveaxis(jnp.where(empty[..., None], -1, line * width + there), -1, 0)
 
-    index = lax.map(largest, (image, rows, columns))
+    index = lax.map(largest, (image, *rows, *columns))
     flat = data.reshape(*data.shape[:2], height * width)
     picked = flat[image[:, None, None, None], jnp.arange(data.shape[1])[None, :, None, None], jnp.maximum(index, 0)]
     return jnp.where(index >= 0, picked, 0), index.astype(data.dtype)
