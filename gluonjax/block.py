@@ -89,7 +89,7 @@ class Block(Observable, own=True):
     _compiled: bool
     _static: bool  # whether values are compiled into the program
     _structure: Structure | None
-    _programs: dict[Any, Callable[..., Any]]  # for calls; they outlive structures that differ in what is trained
+    _programs: dict[Any, Any]  # for calls; they outlive structures that differ in what is trained
     _ready: '_Ready | None'  # once every Parameter has a value
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
@@ -345,6 +345,7 @@ class Block(Observable, own=True):
     save_parameters: LazyMethod = LazyMethod('gluonjax.io.parameters', 'save_parameters')
     load_parameters: LazyMethod = LazyMethod('gluonjax.io.parameters', 'load_parameters')
     save_program: LazyMethod = LazyMethod('gluonjax.io.programs', 'save_program')
+    export: LazyMethod = LazyMethod('gluonjax.mx.export', 'export')
 
     # Running.
 

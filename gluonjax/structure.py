@@ -22,6 +22,8 @@ from gluonjax.tree import flatten
 
 NOTHING: Mapping[Any, Any] = MappingProxyType({})
 
+INPUTS = 'inputs'  # in `Structure.programs`: shapes and dtypes, where inference was last compiled
+
 
 class Structure(NamedTuple):
     """A definition, and the Parameter of each leaf. Programs take the values as one flat tuple."""
@@ -30,7 +32,7 @@ class Structure(NamedTuple):
     parameters: tuple[Parameter, ...]
     names: tuple[str, ...]
     made: dict[Any, Any]  # what was made from this structure, and is valid as long: pure functions, slices, programs
-    programs: dict[Any, Callable[..., Any]]  # for inference, which does not depend on what is trained
+    programs: dict[Any, Any]  # for inference, which does not depend on what is trained
 
     @property
     def entries(self) -> list[tuple[Leaf, Parameter]]:
@@ -68,10 +70,8 @@ class Structure(NamedTuple):
         if not missing:
             return {}
         deferred = {parameter: parameter.deferred_or_error() for _, parameter in missing}
-        known = {leaf.name: parameter.shape for leaf, parameter in self.entries}
-        shapes = infer_shapes(self.definition, inputs, named, known)
-        leaves = [leaf._replace(shape=shapes[leaf.name]) for leaf, _ in self.entries]
-        shardings = {} if place is None else place(leaves)
+        shapes = infer_shapes(self.definition, inputs, named, {leaf.name: p.shape for leaf, p in self.entries})
+        shardings = place([leaf._replace(shape=shapes[leaf.name]) for leaf, _ in self.entries]) if place else {}
         return draw_deferred(
             {parameter: (deferred[parameter], shapes[leaf.name]) for leaf, parameter in missing},
             {parameter: shardings[leaf.name] for leaf, parameter in missing if leaf.name in shardings},
@@ -88,8 +88,7 @@ class Structure(NamedTuple):
         Raises:
             UninitializedError: for a Parameter that was never asked to initialize.
         """
-        drawn: dict[Parameter, jax.Array] = {}
-        by_name = self.parameters_by_name()
+        drawn, by_name = dict[Parameter, jax.Array](), self.parameters_by_name()
 
         def draw(name: str, shape: tuple[int, ...]) -> jax.Array:
             drawn.update(draw_deferred({by_name[name]: (by_name[name].deferred_or_error(), shape)}))
@@ -123,15 +122,14 @@ class Structure(NamedTuple):
 
     def by_name(self, arrays: Mapping[str, jax.Array]) -> dict[Parameter, jax.Array]:
         """Arrays by Parameter, given by name."""
-        by_name = self.parameters_by_name()
-        return {by_name[name]: array for name, array in arrays.items()}
+        return {p: arrays[name] for name, p in self.parameters_by_name().items() if name in arrays}
 
     # Programs.
 
     def inference(self, compiled: bool) -> Callable[..., Any]:
         """A function of the values and the inputs by position, arrays only: the output."""
         if compiled not in self.programs:
-            infer = _inference(self.definition, self.names)
+            infer = _inference(self.definition, self.names, self.programs)
             self.programs[compiled] = jax.jit(infer) if compiled else infer
         return self.programs[compiled]
 
@@ -148,7 +146,7 @@ class Structure(NamedTuple):
 
     def serving(self) -> Callable[..., Any]:
         """As `inference`, with the values compiled in; it compiles again when one of them was replaced."""
-        infer, frozen = _inference(self.definition, self.names), []
+        infer, frozen = _inference(self.definition, self.names, self.programs), []
 
         def forward(values: Values, *inputs: Any) -> Any:
             if not frozen or not all(map(is_, values, frozen[0])):
@@ -159,8 +157,9 @@ class Structure(NamedTuple):
         return forward
 
 
-def _inference(definition: Layer, names: tuple[str, ...]) -> Callable[..., Any]:
+def _inference(definition: Layer, names: tuple[str, ...], called: dict[Any, Any]) -> Callable[..., Any]:
     def forward(values, *inputs):
+        called[INPUTS] = jax.tree.map(jax.typeof, inputs)
         return packed(run_layer(definition, dict(zip(names, values, strict=True)), inputs, {})[0])
 
     return forward

@@ -200,6 +200,7 @@ def test_the_core_is_small():
 
 # Methods whose code is in a module above, which is loaded when they are first used: (class, method) -> function there.
 LAZY_METHODS = {
+    ('Block', 'export'): 'mx.export.export',
     ('Block', 'load_parameters'): 'io.parameters.load_parameters',
     ('Block', 'save_parameters'): 'io.parameters.save_parameters',
     ('Block', 'save_program'): 'io.programs.save_program',
