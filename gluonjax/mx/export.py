@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import ShapedArray
 from jax.extend.core import Literal, Primitive
 
 from gluonjax.arrays import admit
@@ -146,7 +147,7 @@ class _Tracing(Run):
             return output
         shapes, output = jax.tree.flatten(jax.eval_shape(inside, arrays))
         self.calls[index] = _LayerCall(translate, layer, self.history[-1].path, form, output)
-        avals = tuple(jax.core.ShapedArray(shape.shape, shape.dtype) for shape in shapes)
+        avals = tuple(ShapedArray(shape.shape, shape.dtype) for shape in shapes)
         return jax.tree.unflatten(output, _LAYER.bind(*map(jnp.asarray, arrays), index=index, outputs=avals))
 
     def record(self, path: Path, param: Any, value: Any) -> None:
@@ -215,7 +216,7 @@ class _Translator:
         if inner is not None:
             name = str(equation.params.get('name', ''))
             if name == 'relu':
-                return [self.primitives.op('relu', self._symbol_or_array(values[0]))]
+                return [self.primitives.op('relu', self.primitives.symbol(self._symbol_or_array(values[0])))]
             if name.startswith(_INNER):
                 path, kind = self.calls[int(name.removeprefix(_INNER))]
                 where = f'layer {".".join(path)} ({kind})' if path else f'{kind} itself'

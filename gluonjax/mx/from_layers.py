@@ -42,7 +42,7 @@ def activated(scope: Scope, x: Symbol, activation: Any) -> Symbol:
     if name == 'log_sigmoid':
         softplus = scope.op('Activation', scope.op('negative', x, suffix='negative'), act_type='softrelu')
         return scope.op('negative', softplus, suffix='log_sigmoid_fwd')
-    slope = {'slope': 1.0} if name == 'elu' else {}
+    slope: dict[str, Any] = {'slope': 1.0} if name == 'elu' else {}
     return scope.op('LeakyReLU', x, suffix=f'{name}_fwd', act_type=name, **slope)
 
 
@@ -176,7 +176,7 @@ def _swish_layer(scope: Scope, layer: nn.Swish, x: Symbol) -> Symbol:
 
 
 def _embedding(scope: Scope, layer: nn.Embedding, x: Symbol) -> Symbol:
-    sizes = {'input_dim': layer.input_dim, 'output_dim': layer.output_dim}
+    sizes: dict[str, Any] = {'input_dim': layer.input_dim, 'output_dim': layer.output_dim}
     return scope.op('Embedding', x, scope.parameter('weight'), **sizes)
 
 

@@ -183,8 +183,8 @@ def _slice(to: Primitives, equation: Any, x: Value) -> Value:
 def _split(to: Primitives, equation: Any, x: Value) -> list[Value]:
     x, axis, outputs, begin = to.symbol(x), equation.params['axis'], [], 0
     for size in equation.params['sizes']:
-        outputs.append(to.op('slice_axis', x, axis=axis, begin=begin, end=begin + size))
-        begin += size
+        outputs.append(to.op('slice_axis', x, axis=axis, begin=begin, end=begin + int(size)))
+        begin += int(size)
     return outputs
 
 

@@ -1,0 +1,118 @@
+"""Exports against MXNet: the graphs are those that it ran, and the networks give its numbers."""
+
+import json
+import pathlib
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from gluonjax import nn
+from gluonjax.errors import ArgumentError, DeferredInitializationError
+from gluonjax.io import mxnet_params
+from gluonjax.mx.export import graph_of
+
+GOLDEN = pathlib.Path(__file__).parents[1] / 'golden'
+sys.path.insert(0, str(GOLDEN))
+from export_cases import CASES, network  # noqa: E402
+
+GRAPHS = json.loads((GOLDEN / 'exports.json').read_text())
+
+
+@pytest.fixture(scope='module')
+def arrays():
+    return dict(np.load(GOLDEN / 'exports.npz'))
+
+
+@pytest.mark.parametrize('name', CASES)
+def test_exports_are_what_mxnet_ran_and_come_back(name, arrays, tmp_path):
+    net, inputs = network(name)
+    files = net.export(tmp_path / 'net', 7, inputs=inputs)
+    assert files == (f'{tmp_path}/net-symbol.json', f'{tmp_path}/net-0007.params')
+    assert pathlib.Path(files[0]).read_text() == GRAPHS[name]['json']
+    imported = nn.SymbolBlock.imports(files[0], list(GRAPHS[name]['inputs']), files[1])
+    auxiliary, stored = imported.symbol.list_auxiliary_states(), imported.collect_params()
+    assert set(mxnet_params.load(files[1])) == {f'{"aux" if key in auxiliary else "arg"}:{key}' for key in stored}
+    golden = [arrays[key] for key in sorted(arrays) if key.split()[0] == name]
+
+    @jax.jit
+    def both(params, imported_params):
+        return net.apply(params, *inputs), imported.apply(imported_params, *inputs)
+
+    for outputs in both(net.params, imported.params):
+        outputs = outputs if isinstance(outputs, tuple | list) else [outputs]
+        assert len(outputs) == len(golden)
+        for output, expected in zip(outputs, golden, strict=True):
+            np.testing.assert_allclose(np.asarray(output), expected, 2e-5, 2e-5)
+
+
+def small():
+    net = nn.Sequential(nn.Dense(3, activation='relu'), nn.Dropout(0.5), nn.Dense(2))
+    net.initialize('xavier', key=0)
+    return net
+
+
+def test_a_network_that_was_called_is_exported_with_the_batch_left_open(tmp_path):
+    net = small()
+    net(jnp.ones((2, 4)))
+    imported = nn.SymbolBlock.imports(net.export(tmp_path / 'net')[0], 'data', tmp_path / 'net-0000.params')
+    x = jnp.linspace(-1, 1, 20).reshape(5, 4)
+    np.testing.assert_array_equal(imported(x), net(x))
+    assert (imported(x, training=True, key=0) != imported(x)).any()  # Dropout is in the graph
+    again = nn.Sequential(imported, nn.Dense(1, in_units=2))
+    again.initialize()
+    symbol, _ = graph_of(again, x)
+    assert symbol.list_arguments()[:2] == ['data', '0_0_weight']
+
+
+def test_before_anything_is_written_the_network_must_have_been_called_and_have_values(tmp_path):
+    net = nn.Sequential(nn.Dense(3, in_units=4))
+    net.initialize()
+    with pytest.raises(ArgumentError, match='call net'):
+        net.export(tmp_path / 'net')
+    with pytest.raises(ArgumentError, match='epoch'):
+        net.export(tmp_path / 'net', -1, inputs=jnp.ones((1, 4)))
+    deferred = small()
+    with pytest.raises(DeferredInitializationError):
+        deferred.export(tmp_path / 'net', inputs=jnp.ones((1, 4)))
+    assert not list(tmp_path.iterdir())
+
+
+def test_all_that_mxnet_lacks_is_named_and_nothing_is_written(tmp_path):
+    class Sums(nn.Block):
+        def __init__(self):
+            self.layers = nn.Sequential(nn.Lambda(jnp.sort), nn.Dense(2, in_units=4, flatten=False))
+
+        def forward(self, x):
+            return jnp.cumsum(self.layers(x), 1)
+
+    net = nn.Sequential(Sums(), nn.Conv1D(1, 1, in_channels=3, activation=lambda x: x + 1))
+    net.initialize()
+    with pytest.raises(ArgumentError) as caught:
+        net.export(tmp_path / 'net', inputs=jnp.ones((2, 3, 4)))
+    for part in (
+        'sort in layer 0.layers.0 (Lambda)',
+        'cumsum in layer 0 (Sums)',
+        'in layer 1 (Conv1D)',
+    ):
+        assert part in str(caught.value)
+    assert not list(tmp_path.iterdir())
+
+
+def test_only_what_is_used_is_written_and_ties_are_one_variable():
+    class Tied(nn.Block):
+        def __init__(self):
+            self.encoder = nn.Dense(4, in_units=4, use_bias=False)
+            self.decoder = nn.Dense(4, in_units=4, use_bias=False, params=self.encoder.params)
+            self.unused = nn.Dense(7, in_units=1)
+
+        def forward(self, x):
+            return self.decoder(self.encoder(x))
+
+    net = Tied()
+    net.initialize()
+    symbol, values = graph_of(net, jnp.ones((1, 4)))
+    assert symbol.list_arguments() == ['data', 'encoder_weight']
+    assert list(values) == ['encoder_weight']
