@@ -9,7 +9,7 @@ from typing import Any
 
 from gluonjax import nn
 from gluonjax.mx.building import Scope
-from gluonjax.mx.gluon import SymbolBlock
+from gluonjax.mx.gluon.symbol_block import SymbolBlock
 from gluonjax.mx.op.rnn import layout
 from gluonjax.mx.symbol import Symbol
 from gluonjax.nn.activation import FUNCTIONS
