@@ -12,7 +12,8 @@ _WHY = (  # patterns of whole names
     (r'_CachedOp|_CachedOpThreadSafe|_NoGradient|_set_value|_copyto|_npi_copyto|_npi_share_memory', _ENGINE),
     (r'_.*backward(_.*)?', 'gradients are made by jax.grad, not by operators'),
     (r'_contrib_dgl_.*', _SPARSE),
-    (r'_sg_.*', _FUSED),
+    (r'_sg_.*|_contrib_quantize_asym|_contrib_quantized_rnn', _FUSED),
+    (r'_contrib_calibrate_entropy', 'it chooses ranges when a network is quantized, and no graph has it'),
     (r'_contrib_tvm_.*|_TensorRT|_FusedOp.*', _FUSED),
     (r'_cv.*|_npi_cv.*|_imdecode', _FILES),
 )

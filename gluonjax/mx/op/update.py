@@ -532,49 +532,28 @@ def _group_step(group: Sequence[Array], mixed: bool, step: Callable[..., Step]) 
     return halved(weight, master, lambda w: step(w, grad.astype('float32'), *states))
 
 
-def _enter_multi_sgd(name: str, mixed: bool, with_momentum: bool) -> None:
-    """`multi_*`, whose rates are attributes, and `preloaded_multi_*`, whose rates are the last two inputs."""
-    states = mixed + with_momentum
+def _multi_sgd(
+    arrays: Sequence[Array], rates: tuple[Any, Any], mixed: bool, momentum: float | None, rescale: float, clip: float
+) -> list[Array]:
+    """Steps of gradient descent, with momentum unless it is None."""
+    lrs, wds = rates
 
-    def steps(arrays: Any, count: int, lrs: Any, wds: Any, momentum: float, rescale: float, clip: float) -> list[Array]:
-        def step(i: int) -> Callable[..., Step]:
-            if with_momentum:
-                return lambda w, g, mom: sgd_momentum(w, g, mom, lrs[i], momentum, wds[i], rescale, clip)
+    def step(i: int) -> Callable[..., Step]:
+        if momentum is None:
             return lambda w, g: (sgd(w, g, lrs[i], wds[i], rescale, clip), ())
+        return lambda w, g, mom: sgd_momentum(w, g, mom, lrs[i], momentum, wds[i], rescale, clip)
 
-        return _all([_group_step(group, mixed, step(i)) for i, group in enumerate(groups(arrays, count))])
+    return _all([_group_step(group, mixed, step(i)) for i, group in enumerate(groups(arrays, len(lrs)))])
 
-    def enter(name: str) -> Callable[..., Any]:
-        return operator(name, outputs=_outputs('num_weights', states), visible=_weights('num_weights'))
 
-    if with_momentum:
+# Rates are attributes, or in `preloaded_...` the last two inputs.
 
-        @enter(name)
-        def with_rates(
-            *data: Array,
-            lrs: Floats,
-            wds: Floats,
-            momentum: float = 0.0,
-            rescale_grad: float = 1.0,
-            clip_gradient: float = -1.0,
-            num_weights: int = 1,
-        ) -> list[Array]:
-            return steps(data, num_weights, lrs, wds, momentum, rescale_grad, clip_gradient)
 
-        @enter(f'preloaded_{name}')
-        def preloaded(
-            *data: Array,
-            momentum: float = 0.0,
-            rescale_grad: float = 1.0,
-            clip_gradient: float = -1.0,
-            num_weights: int = 1,
-        ) -> list[Array]:
-            return steps(data[:-2], num_weights, data[-2], data[-1], momentum, rescale_grad, clip_gradient)
+def _enter_multi_sgd(name: str, mixed: bool) -> None:
+    counts: Any = {'outputs': _outputs('num_weights', mixed), 'visible': _weights('num_weights')}
 
-        return
-
-    @enter(name)
-    def plain_with_rates(
+    @operator(name, **counts)
+    def with_rates(
         *data: Array,
         lrs: Floats,
         wds: Floats,
@@ -582,19 +561,45 @@ def _enter_multi_sgd(name: str, mixed: bool, with_momentum: bool) -> None:
         clip_gradient: float = -1.0,
         num_weights: int = 1,
     ) -> list[Array]:
-        return steps(data, num_weights, lrs, wds, 0.0, rescale_grad, clip_gradient)
+        return _multi_sgd(data, (lrs, wds), mixed, None, rescale_grad, clip_gradient)
 
-    @enter(f'preloaded_{name}')
-    def plain_preloaded(
+    @operator(f'preloaded_{name}', **counts)
+    def preloaded(
         *data: Array, rescale_grad: float = 1.0, clip_gradient: float = -1.0, num_weights: int = 1
     ) -> list[Array]:
-        return steps(data[:-2], num_weights, data[-2], data[-1], 0.0, rescale_grad, clip_gradient)
+        return _multi_sgd(data[:-2], (data[-2], data[-1]), mixed, None, rescale_grad, clip_gradient)
 
 
-_enter_multi_sgd('multi_sgd_update', mixed=False, with_momentum=False)
-_enter_multi_sgd('multi_sgd_mom_update', mixed=False, with_momentum=True)
-_enter_multi_sgd('multi_mp_sgd_update', mixed=True, with_momentum=False)
-_enter_multi_sgd('multi_mp_sgd_mom_update', mixed=True, with_momentum=True)
+def _enter_multi_sgd_mom(name: str, mixed: bool) -> None:
+    counts: Any = {'outputs': _outputs('num_weights', 1 + mixed), 'visible': _weights('num_weights')}
+
+    @operator(name, **counts)
+    def with_rates(
+        *data: Array,
+        lrs: Floats,
+        wds: Floats,
+        momentum: float = 0.0,
+        rescale_grad: float = 1.0,
+        clip_gradient: float = -1.0,
+        num_weights: int = 1,
+    ) -> list[Array]:
+        return _multi_sgd(data, (lrs, wds), mixed, momentum, rescale_grad, clip_gradient)
+
+    @operator(f'preloaded_{name}', **counts)
+    def preloaded(
+        *data: Array,
+        momentum: float = 0.0,
+        rescale_grad: float = 1.0,
+        clip_gradient: float = -1.0,
+        num_weights: int = 1,
+    ) -> list[Array]:
+        return _multi_sgd(data[:-2], (data[-2], data[-1]), mixed, momentum, rescale_grad, clip_gradient)
+
+
+_enter_multi_sgd('multi_sgd_update', mixed=False)
+_enter_multi_sgd('multi_mp_sgd_update', mixed=True)
+_enter_multi_sgd_mom('multi_sgd_mom_update', mixed=False)
+_enter_multi_sgd_mom('multi_mp_sgd_mom_update', mixed=True)
 
 
 def _enter_multi_adamw(name: str, mixed: bool) -> None:
