@@ -539,9 +539,13 @@ def _multi_sgd(
     lrs, wds = rates
 
     def step(i: int) -> Callable[..., Step]:
-        if momentum is None:
-            return lambda w, g: (sgd(w, g, lrs[i], wds[i], rescale, clip), ())
-        return lambda w, g, mom: sgd_momentum(w, g, mom, lrs[i], momentum, wds[i], rescale, clip)
+        def plain(w: Array, g: Array) -> Step:
+            return sgd(w, g, lrs[i], wds[i], rescale, clip), ()
+
+        def with_momentum(w: Array, g: Array, mom: Array) -> Step:
+            return sgd_momentum(w, g, mom, lrs[i], momentum or 0.0, wds[i], rescale, clip)
+
+        return plain if momentum is None else with_momentum
 
     return _all([_group_step(group, mixed, step(i)) for i, group in enumerate(groups(arrays, len(lrs)))])
 
