@@ -26,6 +26,9 @@ def trainer(**options):
         (lambda: trainer().evaluate([1], [1], batchsize=2), 'evaluate', 'batch_size='),
         (lambda: make_step(nn.Dense(2), loss.L2Loss(), 'sgd', metric=[]), 'make_step', 'metrics='),
         (lambda: generate(nn.Dense(2), [1], 2, topk=3), 'generate', 'top_k='),
+        (lambda: nn.Sequential().load_parameters('a', allow_mising=True), 'load_parameters', 'allow_missing='),
+        (lambda: nn.Sequential().save_program('a', platform=['cpu']), 'save_program', 'platforms='),
+        (lambda: trainer().save('a', kep=1), 'save', 'keep='),
     ],
 )
 def test_an_unknown_argument_names_whose_it_is_and_the_near_one(call, owner, remedy):
@@ -90,6 +93,9 @@ def test_the_name_of_an_optimizer_option_is_its_own_error():
         (lambda: Trainer(nn.Sequential(nn.Dense(2)), lambda output: output), 'the loss takes other arguments'),
         (lambda: callback.CSVLogger(3), 'a file name must be a str or a path, got 3'),
         (lambda: callback.Checkpoint(None), 'a file name must be a str or a path, got None'),
+        (lambda: metric.CompositeEvalMetric(3), 'a composite metric takes a list of metrics'),
+        (lambda: setattr(trainer(), 'learning_rate', 0.1), r'try: trainer.set_learning_rate\(0.01\)'),
+        (lambda: setattr(trainer(), 'state', {}), 'this is no state of a Trainer'),
         (lambda: trainer().restore(None), 'a file name must be a str or a path, got None'),
     ],
 )

@@ -15,6 +15,7 @@ from gluonjax.errors import ArgumentError, ParamsError
 from gluonjax.io import formats
 from gluonjax.io.old_names import match_old_names
 from gluonjax.io.reading import Memory, Path, to_device
+from gluonjax.keywords import suggests_keywords
 from gluonjax.layer import Layer, declarations_of, layers_of, walk
 from gluonjax.param import Param
 from gluonjax.parameter import LOCK, Parameter, ParameterDict, check_dtype, commit
@@ -26,6 +27,7 @@ _UNFUSED = re.compile(r'(.*\.)?_unfused\.(\d+)\.(?:([lr])_cell\.)?((?:i2h|h2h|h2
 _PREFIX = re.compile('^(arg:|aux:)')
 
 
+@suggests_keywords
 def save_parameters(net: Block, filename: Path, deduplicate: bool = False) -> None:
     """Writes the parameters to a file, in the format of its extension.
 
@@ -52,6 +54,7 @@ def save_parameters(net: Block, filename: Path, deduplicate: bool = False) -> No
     formats.save(filename, {as_mxnet.get(name, name): value for name, value in values.items()})
 
 
+@suggests_keywords
 def load_parameters(
     net: Block,
     filename: Path,

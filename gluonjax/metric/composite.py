@@ -35,6 +35,8 @@ class CompositeEvalMetric(EvalMetric):
         output_names: Names = None,
         label_names: Names = None,
     ) -> None:
+        if not isinstance(metrics, list | tuple | None):
+            raise ArgumentError('a composite metric takes a list of metrics', got=repr(metrics))
         self.metrics: list[Any] = [create(metric) for metric in metrics or ()]
         super().__init__(name, output_names, label_names)
 

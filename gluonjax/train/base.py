@@ -165,6 +165,7 @@ class BaseTrainer(Stepper):
 
     # Checkpoints.
 
+    @suggests_keywords
     def save(self, path: str | os.PathLike[str], *, keep: int | None = 1) -> None:
         """Saves everything that training goes on from; returns when it is on disk.
 

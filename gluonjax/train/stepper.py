@@ -131,6 +131,8 @@ class Stepper:
                 f'a Trainer keeps the {name} that it was made with',
                 remedy=f'other = Trainer(...) with another {name}; other.state = trainer.state goes on from here',
             )
+        if name == 'learning_rate':
+            raise FrozenError('a learning rate is not assigned', remedy='trainer.set_learning_rate(0.01)')
         object.__setattr__(self, name, value)
 
     def __getattr__(self, name: str) -> Any:
@@ -370,6 +372,8 @@ class Stepper:
 
     @state.setter
     def state(self, state: TrainState) -> None:
+        if not isinstance(state, TrainState):
+            raise ArgumentError('this is no state of a Trainer', expected='a TrainState', got=type(state).__name__)
         with LOCK:
             state = admit(state, 'state')
             self.net.params = state.params
