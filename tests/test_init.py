@@ -24,8 +24,6 @@ from gluonjax.errors import (
 from gluonjax.sampler import Distribution
 from gluonjax.tree import flatten
 
-pytestmark = pytest.mark.optimized
-
 GOLDEN = json.loads((pathlib.Path(__file__).parent / 'golden' / 'initializers.json').read_text())
 ARRAYS = np.load(pathlib.Path(__file__).parent / 'golden' / 'initializers.npz')
 CLASSES = sorted({name for name, *_ in GOLDEN['laws']})
@@ -109,6 +107,7 @@ def test_lstm_bias():
     np.testing.assert_array_equal(init.LSTMBias(3.0)(None, (8,)), [0, 0, 3, 3, 0, 0, 0, 0])
 
 
+@pytest.mark.optimized
 def test_a_distribution_is_what_is_drawn():
     for initializer in (init.Uniform(0.5), init.Normal(2), init.Xavier('gaussian', 'in', 2), init.MSRAPrelu(slope=0)):
         distribution = initializer.distribution((3, 4))

@@ -31,8 +31,6 @@ from gluonjax.errors import (
 )
 from gluonjax.layer import leaves_of, run_layer
 
-pytestmark = pytest.mark.optimized
-
 X = jnp.ones((2, 3))
 KEY = jax.random.key(0)
 
@@ -446,6 +444,7 @@ def test_names_keys_and_initializers_do_matter():
     assert len({float(x) for v in values for x in v.flat}) > 0.99 * 8 * 35
 
 
+@pytest.mark.optimized
 @pytest.mark.parametrize(
     'distribution',
     [*LAWS, jax.nn.initializers.he_normal(), lambda key, shape, dtype: jax.random.cauchy(key, shape, dtype)],
@@ -461,11 +460,13 @@ def test_the_same_bits_jitted_or_not_fused_or_not(distribution):
             chex.assert_trees_all_close(traced, eager, atol=1e-5)
 
 
+@pytest.mark.optimized
 def test_fused_outside_a_transformation_gives_the_same_bits():
     layer = Chain(nn.Dense(33), nn.Dense(5))
     same_bits(layer.init(KEY, X, fused=True), layer.init(KEY, X))
 
 
+@pytest.mark.optimized
 def test_a_vmapped_init_is_an_ensemble_of_the_same_draws():
     layer, keys = Chain(nn.Dense(9), nn.BatchNorm(), nn.Dense(2)), jax.random.split(KEY, 3)
     ensemble = jax.vmap(layer.init, (0, None))(keys, X)
@@ -474,6 +475,7 @@ def test_a_vmapped_init_is_an_ensemble_of_the_same_draws():
     assert jax.vmap(layer.apply, (0, None))(ensemble, X).shape == (3, 2, 2)
 
 
+@pytest.mark.optimized
 def test_the_same_bits_sharded_over_eight_devices():
     layer = Chain(nn.Dense(64), nn.Dense(16))
     mesh = jax.sharding.Mesh(np.array(jax.devices()), ('i',))
@@ -494,6 +496,7 @@ def test_dtypes_are_those_declared():
 # Everything under every transformation.
 
 
+@pytest.mark.optimized
 def test_init_apply_and_specs_work_under_jit_and_eval_shape():
     layer = Chain(nn.Dense(4), nn.BatchNorm(), nn.Dropout(0.5))
     params = jax.jit(layer.init)(KEY, X)

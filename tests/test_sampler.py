@@ -1,6 +1,8 @@
 """Every way of drawing gives, bit for bit, what `jax.random` gives for the key of a name; as it should."""
 
+import functools
 import hashlib
+import itertools
 import math
 import re
 import threading
@@ -20,8 +22,6 @@ from gluonjax import nn
 from gluonjax import sampler as drawing
 from gluonjax.keys import as_key
 from gluonjax.sampler import BLOCK, ROW, Distribution, Request, draw
-
-pytestmark = pytest.mark.optimized
 
 FEW = settings(max_examples=4, deadline=None, derandomize=True)
 UNIFORM, NORMAL, CONSTANT = Distribution('uniform', 0.3), Distribution('normal', 0.7), Distribution('constant', 2.5)
@@ -89,6 +89,7 @@ BOUNDARIES = [  # each with a scale of its own
 ]
 
 
+@pytest.mark.optimized
 def test_row_and_block_boundaries():
     requests = requests_of(jax.random.key(3), *BOUNDARIES)
     expected = [reference(request) for request in requests]
@@ -103,6 +104,7 @@ distributions = st.builds(Distribution, st.sampled_from(['uniform', 'normal', 'c
 tensors = st.tuples(st.text(max_size=12), st.sampled_from(SHAPES), distributions)
 
 
+@pytest.mark.optimized
 @FEW
 @given(st.integers(0, 2**32 - 1), st.lists(tensors, min_size=1, max_size=2))
 @example(5, [('0.weight', (), NORMAL), ('0.bias', (0, 3), UNIFORM), ('', (2, 2), CONSTANT)])
@@ -117,6 +119,7 @@ def test_all_ways_agree(seed, rows):
     assert_same_bits(traced(requests, fused=True), expected)
 
 
+@pytest.mark.optimized
 @pytest.mark.parametrize('fused', [False, True])
 def test_vmap_over_keys(fused):
     rows = [('a', (7, 5), UNIFORM), ('b', (2, ROW), NORMAL), ('c', (2,), CONSTANT)]
@@ -127,6 +130,7 @@ def test_vmap_over_keys(fused):
         assert_same_bits([np.broadcast_to(a, (3, *a.shape[-2:]))[i] for a in ensemble[:2]], expected[:2])
 
 
+@pytest.mark.optimized
 def test_alone_or_among_many():
     requests = requests_of(
         jax.random.key(2), *[(f'{i}.weight', (i * 1000,), [UNIFORM, NORMAL][i % 2]) for i in range(40)]
@@ -137,12 +141,14 @@ def test_alone_or_among_many():
     assert_same_bits(draw(requests[:7]), together[:7])
 
 
+@pytest.mark.optimized
 def test_each_request_has_its_own_key():
     keys = [jax.random.key(1), jax.random.key(2), jax.random.wrap_key_data(np.array([3, 4], np.uint32))]
     requests = [Request(key, 'w', (9,), 'float32', NORMAL) for key in keys]
     assert_same_bits(draw(requests), [reference(request) for request in requests])
 
 
+@pytest.mark.optimized
 @pytest.mark.parametrize('fused', [False, True])
 def test_sharded_over_eight_devices(fused):
     sharding = jax.NamedSharding(jax.make_mesh((8,), ('rows',)), jax.P('rows'))
@@ -161,6 +167,7 @@ def test_a_device_makes_only_its_own_part():
     assert max(sizes) == 8 * 300
 
 
+@pytest.mark.optimized
 def test_on_another_device():
     requests = requests_of(jax.random.key(4), ('a', (100,), NORMAL))
     with jax.default_device(jax.devices()[5]):
@@ -169,6 +176,7 @@ def test_on_another_device():
     assert_same_bits(arrays, draw(requests))
 
 
+@pytest.mark.optimized
 def test_a_key_from_outside_the_trace():
     requests = requests_of(jax.random.key(4), ('a', (100,), NORMAL), ('b', (5,), UNIFORM))
     expected = [reference(request) for request in requests]
@@ -180,6 +188,7 @@ def test_a_key_from_outside_the_trace():
     ]
 
 
+@pytest.mark.optimized
 def test_kinds_of_keys():
     rows = [('a', (5,), NORMAL)]
     expected = [reference(request) for request in requests_of(jax.random.key(11), *rows)]
@@ -188,6 +197,7 @@ def test_kinds_of_keys():
     assert_same_bits(jax.jit(lambda key: draw(requests_of(as_key(key), *rows)))(jax.random.PRNGKey(11)), expected)
 
 
+@pytest.mark.optimized
 def test_another_generator():
     key = jax.random.key(0, impl='rbg')
     requests = requests_of(key, ('a', (40, 3), UNIFORM), ('b', (9,), NORMAL), ('c', (2,), CONSTANT))
@@ -198,6 +208,7 @@ def test_another_generator():
     assert_same_bits(draw(mixed), [reference(request) for request in mixed])
 
 
+@pytest.mark.optimized
 def test_the_old_threefry():
     requests = requests_of(jax.random.key(0), ('a', (40, 3), UNIFORM), ('b', (9,), NORMAL))
     with jax.threefry_partitionable(False):
@@ -206,6 +217,7 @@ def test_the_old_threefry():
     assert not np.array_equal(got[0], draw(requests)[0])
 
 
+@pytest.mark.optimized
 @pytest.mark.parametrize('dtype', ['bfloat16', 'float16'])
 def test_half_precision(dtype):
     requests = requests_of(
@@ -218,6 +230,7 @@ def test_half_precision(dtype):
     assert_same_bits(traced(requests, fused=True), expected)
 
 
+@pytest.mark.optimized
 def test_double_precision():
     requests = requests_of(jax.random.key(0), ('a', (40, 3), UNIFORM), ('b', (ROW + 2,), NORMAL))
     single = draw(requests)
@@ -245,6 +258,7 @@ def test_offsets_of_more_than_32_bits(base):
             np.testing.assert_allclose(row, stats.norm.ppf(unit), rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.optimized
 @pytest.mark.parametrize('wrap', [lambda f: f, jax.jit])
 def test_own_code_is_called_once_as_it_is(wrap):
     calls = []
@@ -392,13 +406,17 @@ def test_stream_is_never_traced(transform):
     assert data(got[:1]) == expected
 
 
-@pytest.mark.parametrize('distribution', [Distribution('uniform'), Distribution('normal')])
-@pytest.mark.parametrize('spec', [('d',), (None, 'd')])
 @pytest.mark.parametrize('shape', [(64, 48), (64, 48, 3, 3)])
-def test_a_sharded_draw_makes_only_its_own_part(distribution, spec, shape):
+def test_a_sharded_draw_makes_only_its_own_part(shape):
     mesh = jax.make_mesh((8,), ('d',))
-    sharding = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec(*spec))
-    sample = jax.jit(lambda key: distribution.sample(key, shape), out_shardings=sharding)
+    shardings = [jax.NamedSharding(mesh, spec) for spec in (jax.P('d'), jax.P(None, 'd'))]
+    ways = list(itertools.product((Distribution('uniform'), Distribution('normal')), shardings))
+
+    @functools.partial(jax.jit, out_shardings=[sharding for _, sharding in ways])
+    def sample(key):
+        keys = jax.random.split(key, len(ways))
+        return [distribution.sample(keys[i], shape) for i, (distribution, _) in enumerate(ways)]
+
     program = sample.lower(jax.random.key(0)).compile().as_text()
     sizes = [math.prod(map(int, dims.split(','))) for dims in re.findall(r'[fu]32\[([\d,]+)\]', program)]
     assert 0 < max(sizes) < math.prod(shape)

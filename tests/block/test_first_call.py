@@ -11,8 +11,6 @@ from networks import Counting, X, mlp, ready, same_bits
 from gluonjax import init, nn
 from gluonjax.errors import TransformationError
 
-pytestmark = pytest.mark.optimized
-
 
 def concrete(net):
     return all(

@@ -13,8 +13,6 @@ import gluonjax
 from gluonjax import Block, init, nn
 from gluonjax.errors import DeferredInitializationError, PatternError, ShapeError, UninitializedError
 
-pytestmark = pytest.mark.optimized
-
 
 def test_parameters_tell_what_is_missing():
     net = mlp(4)
