@@ -1,6 +1,7 @@
 """`NDArray`: a mutable handle of a `jax.Array`, as MXNet's programs know it."""
 
 import dataclasses
+import functools
 import operator as functions
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Self
@@ -500,10 +501,16 @@ def placed(array: jax.Array, ctx: Context | None) -> jax.Array:
 def head_gradient(head: NDArray, given: NDArray | None) -> Tracked:
     """That of a head of `backward`: ones where none is given."""
     if given is None:
-        return Tracked(jnp.ones_like(head.value))
+        return Tracked(_ones(head.shape, head.value.dtype.name))
     if given.shape != head.shape:
         raise ShapeError('a head gradient has the shape of its head', expected=head.shape, got=given.shape)
     return given.tracked
+
+
+@functools.lru_cache(64)
+def _ones(shape: tuple[int, ...], dtype: str) -> jax.Array:
+    with jax.ensure_compile_time_eval():
+        return jnp.ones(shape, dtype)
 
 
 def _arithmetic(left: NDArray, right: Any, of_arrays: str, of_number: str) -> Any:

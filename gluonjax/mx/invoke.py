@@ -41,14 +41,24 @@ _KEYS: contextvars.ContextVar[Iterator[jax.Array] | None] = contextvars.ContextV
 
 
 @contextlib.contextmanager
-def drawing_from(key: Any) -> Iterator[None]:
-    """A `with` block in which all random keys come from one, as in a program that takes it; None changes nothing."""
+def drawing_from(key: Any) -> Iterator[list[int]]:
+    """A `with` block in which all random keys come from one, as in a program that takes it; None changes nothing.
+
+    It gives a list that is empty until one is drawn.
+    """
+    drawn: list[int] = []
     if key is None:
-        yield
+        yield drawn
         return
-    token = _KEYS.set(jax.random.fold_in(key, number) for number in range(1 << 30))
+
+    def numbered() -> Iterator[jax.Array]:
+        for number in range(1 << 30):
+            drawn.append(number)
+            yield jax.random.fold_in(key, number)
+
+    token = _KEYS.set(numbered())
     try:
-        yield
+        yield drawn
     finally:
         _KEYS.reset(token)
 
@@ -57,6 +67,13 @@ def next_key() -> contextlib.AbstractContextManager[jax.Array]:
     """A new random key, for a `with` block."""
     numbers = _KEYS.get()
     return keys.next_key() if numbers is None else contextlib.nullcontext(next(numbers))
+
+
+@functools.cache
+def unused_key() -> jax.Array:
+    """What a program that takes a key, and draws nothing, is given."""
+    with jax.ensure_compile_time_eval():
+        return jax.random.key(0)
 
 
 def scalar(name: str, data: Tracked, number: Any) -> Tracked:

@@ -281,5 +281,5 @@ def run_backward(
             leaf = entry.node
             if isinstance(leaf, Leaf) and leaf.request != 'null':
                 old = leaf.grad.value
-                new = gradient.array.astype(old.dtype)
+                new = gradient.array if gradient.array.dtype == old.dtype else gradient.array.astype(old.dtype)
                 leaf.grad.assign(Tracked(old + new if leaf.request == 'add' else new))

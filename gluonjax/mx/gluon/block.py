@@ -266,28 +266,31 @@ class _Traced:
         self.training = tape.scope().training
         self.output: Any = None  # the tree of the outputs
         self.changed: list[int] = []  # the numbers of the handles that are written
+        self.draws = True  # known when it has been traced
+        self.traced = False
         self.program = Program(block.name, self._function)
 
     def _function(self, arrays: Arrays, key: Any) -> tuple[list[jax.Array], list[jax.Array]]:
         values, inputs = arrays[: len(self.handles)], arrays[len(self.handles) :]
-        with replaced(self.handles, values), tape.Scoped(False, self.training), invoke.drawing_from(key):
+        with replaced(self.handles, values), tape.Scoped(False, self.training), invoke.drawing_from(key) as drawn:
             token = _INSIDE.set(True)
             try:
                 output = self.block.forward(*jax.tree.unflatten(self.tree, [NDArray(x) for x in inputs]))
             finally:
                 _INSIDE.reset(token)
             now = [handle.value for handle in self.handles]
+        self.draws, self.traced = bool(drawn) or (self.draws and self.traced), True
         leaves, self.output = jax.tree.flatten(output)
         self.changed = [i for i, (old, new) in enumerate(zip(values, now, strict=True)) if old is not new]
         return [leaf.value for leaf in leaves], [now[i] for i in self.changed]
 
     def __call__(self, inputs: list[NDArray]) -> Any:
         tracked = [handle.tracked for handle in [*self.handles, *inputs]]
-        if self.training:
+        if self.training and self.draws:
             with invoke.next_key() as key:
                 outputs, updates = tape.call(self.program, tracked, key)
         else:
-            outputs, updates = tape.call(self.program, tracked)
+            outputs, updates = tape.call(self.program, tracked, invoke.unused_key() if self.training else None)
         for i, value in zip(self.changed, updates, strict=True):
             self.handles[i].assign(Tracked(value))
         return jax.tree.unflatten(self.output, [NDArray(*output) for output in outputs])

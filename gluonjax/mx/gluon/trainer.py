@@ -105,9 +105,7 @@ class Trainer:
         self._prepare()
         trained = self._trained()
         gradients = {p.name: p.grad().value for p in trained}
-        values, self._state = self._update(
-            self._values(), gradients, self._state, jnp.float32(self._scale / batch_size)
-        )
+        values, self._state = self._update(self._values(), gradients, self._state, np.float32(self._scale / batch_size))
         for parameter in trained:
             parameter.data().assign(Tracked(values[parameter.name]))
 
