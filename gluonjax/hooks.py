@@ -40,6 +40,8 @@ class Observable(Bindable, Node, own=True):
         >>> from gluonjax import nn
         >>> net = nn.Sequential(nn.Dense(2), nn.Dropout(0.5)).visit(lambda block: block.hybridize(active=False))
         """
+        if not callable(function):
+            raise ArgumentError('visit takes a function of a network', got=repr(function))
         for _, block in list(self.named_blocks()):
             function(block)
         return self

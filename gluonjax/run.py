@@ -9,7 +9,6 @@ import dataclasses
 import difflib
 import functools
 import inspect
-import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
@@ -26,7 +25,7 @@ from gluonjax.config import Frozen
 from gluonjax.keys import named_keys
 from gluonjax.param import Declaration, Leaf, Param, Token, trace_state
 from gluonjax.shapes import Shape, is_known, merge_shapes, shape_text, shapes_text
-from gluonjax.tree import Path, map_items
+from gluonjax.tree import Path, map_items, matches
 
 
 def _without_naming(construct: Callable[..., None]) -> Callable[..., None]:
@@ -396,7 +395,7 @@ class Run:
         """What `Block.intermediates` documents."""
         above, trace, here, start = self.observe, self.trace, trace_state(), len(layer._path)
         wanted = [str(path) for path in ([select] if isinstance(select, int) else select or [])]
-        is_wanted = functools.partial(re.match, select or '') if isinstance(select, str | None) else wanted.__contains__
+        is_wanted = (lambda n: matches(select or '', [n])) if isinstance(select, str | None) else wanted.__contains__
         key, names = f'output of a layer in {_where(layer._path)}: '.__add__, []
 
         def observe(path: Path, seen: Bindable, output: Any) -> None:

@@ -1,5 +1,6 @@
 """Arguments by names that there are not: the error names the class or function, and what was meant."""
 
+import numpy as np
 import pytest
 
 from gluonjax import Trainer, callback, data, errors, generate, init, loss, make_step, metric, nn, optimizer, seed
@@ -93,6 +94,9 @@ def test_the_name_of_an_optimizer_option_is_its_own_error():
         (lambda: Trainer(nn.Sequential(nn.Dense(2)), lambda output: output), 'the loss takes other arguments'),
         (lambda: callback.CSVLogger(3), 'a file name must be a str or a path, got 3'),
         (lambda: callback.Checkpoint(None), 'a file name must be a str or a path, got None'),
+        (lambda: nn.Repeat(nn.Dense(2), 10**30), 'n must be an int >= 1 and <= 2147483647'),
+        (lambda: nn.Sequential().visit(3), 'visit takes a function of a network'),
+        (lambda: nn.Sequential(nn.Flatten()).intermediates(np.ones((1, 2)), select='('), 'is no pattern'),
         (lambda: metric.CompositeEvalMetric(3), 'a composite metric takes a list of metrics'),
         (lambda: setattr(trainer(), 'learning_rate', 0.1), r'try: trainer.set_learning_rate\(0.01\)'),
         (lambda: setattr(trainer(), 'state', {}), 'this is no state of a Trainer'),

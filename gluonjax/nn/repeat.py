@@ -14,6 +14,8 @@ from gluonjax.layer import Layer, frozen_value, map_nodes, with_fields
 from gluonjax.nn.kernels import with_convolutions
 from gluonjax.run import Bindable
 
+_MOST = 2**31 - 1  # what an axis can have
+
 
 class Repeat(Layer):
     """`n` copies of a layer in a row, each with its own parameters, as one `lax.scan` over stacked parameters.
@@ -44,7 +46,7 @@ class Repeat(Layer):
     copies: Layer
 
     def __init__(self, layer: Bindable, n: int, remat: bool | Callable[..., Any] = False):
-        self.n, self.remat = size('n', n), remat if callable(remat) else flag('remat', remat)
+        self.n, self.remat = size('n', n, most=_MOST), remat if callable(remat) else flag('remat', remat)
         self.copies = _stacked(_definition(self, 'layer', layer), self.n)
 
     def init_cache(self, batch_size: int, length: int, dtype: DTypeLike | None = None) -> Any:
