@@ -1,7 +1,7 @@
 """Graphs that are built from a network: names for nodes, variables for parameters, and the values of variables."""
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
@@ -69,12 +69,13 @@ class Builder:
         return var(name, shape=value.shape, **known)
 
 
-class Scope(NamedTuple):
+class Scope:
     """Where in the network a layer is: its nodes and variables are named after it."""
 
-    builder: Builder
-    path: Path
-    kind: str
+    def __init__(self, builder: Builder, path: Path, kind: str):
+        self.builder: Builder = builder
+        self.path: Path = path
+        self.kind: str = kind
 
     def op(self, op: str, *inputs: Symbol, suffix: str = 'fwd', **attributes: Any) -> Symbol:
         """A node, called by the path and a suffix."""

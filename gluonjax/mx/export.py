@@ -67,7 +67,12 @@ def export(
     True
     """
     size('epoch', epoch, least=0)
-    symbol, values = graph_of(net, inputs)
+    return write(path, epoch, *graph_of(net, inputs))
+
+
+def write(path: FilePath, epoch: int, symbol: Symbol, values: Mapping[str, Any]) -> tuple[str, str]:
+    """Writes a graph, and of these values those that it uses; returns the names of the two files."""
+    size('epoch', epoch, least=0)
     auxiliary = set(symbol.list_auxiliary_states())
     kinds = {name: 'aux' if name in auxiliary else 'arg' for name in symbol.list_inputs() if name in values}
     files = f'{path}-symbol.json', f'{path}-{epoch:04d}.params'

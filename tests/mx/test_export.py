@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import gluonjax.mx as mx
 from gluonjax import nn
 from gluonjax.errors import ArgumentError, DeferredInitializationError
 from gluonjax.io import mxnet_params
@@ -116,3 +117,45 @@ def test_only_what_is_used_is_written_and_ties_are_one_variable():
     symbol, values = graph_of(net, jnp.ones((1, 4)))
     assert symbol.list_arguments() == ['data', 'encoder_weight']
     assert list(values) == ['encoder_weight']
+
+
+class Hybrid(mx.gluon.HybridBlock):
+    def __init__(self, *layers):
+        super().__init__(prefix='hybrid_')
+        with self.name_scope():
+            self.scale = self.params.get('scale', shape=(1, 2), init='ones')
+            self.layers = mx.gluon.nn.HybridSequential()
+            self.layers.add(*layers)
+
+    def hybrid_forward(self, F, x, scale):
+        y = self.layers(x)
+        return F.broadcast_mul(F.relu(y) + self.layers(x), scale)
+
+
+def test_hybridized_blocks_of_mx_gluon_are_exported_with_their_own_names(tmp_path):
+    norm, dense = mx.gluon.nn.BatchNorm(prefix='norm_'), mx.gluon.nn.Dense(2, prefix='dense_')
+    net = Hybrid(norm, dense)
+    net.initialize('xavier')
+    x = mx.nd.array(np.linspace(-1, 1, 6).reshape(2, 3))
+    net(x)
+    with pytest.raises(ArgumentError, match='hybridize'):
+        net.export(tmp_path / 'net')
+    net.hybridize()
+    y = net(x)
+    files = net.export(tmp_path / 'net', 3)
+    imported = nn.SymbolBlock.imports(files[0], 'data', files[1])
+    np.testing.assert_allclose(imported(x.value), y.asnumpy(), 1e-6, 1e-6)
+    assert imported.symbol.list_arguments() == [
+        *('data', 'norm_gamma', 'norm_beta', 'dense_weight', 'dense_bias', 'hybrid_scale')
+    ]
+    assert imported.symbol.list_auxiliary_states() == ['norm_running_mean', 'norm_running_var']
+
+
+def test_a_layer_of_mx_gluon_without_an_operator_is_named(tmp_path):
+    net = mx.gluon.nn.HybridSequential()
+    net.add(mx.gluon.nn.Activation(lambda x: x + 1, prefix='plus_'))
+    net.hybridize()
+    net(mx.nd.ones((1, 2)))
+    with pytest.raises(ArgumentError, match='plus'):
+        net.export(tmp_path / 'net')
+    assert not list(tmp_path.iterdir())

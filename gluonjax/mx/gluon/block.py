@@ -10,10 +10,11 @@ from typing import Any, Self
 import jax
 from jax.typing import DTypeLike
 
-from gluonjax.errors import ParamsError
+from gluonjax.errors import ArgumentError, ParamsError
 from gluonjax.io import mxnet_params
 from gluonjax.mx import invoke, ndarray, symbol, tape
 from gluonjax.mx.array import NDArray
+from gluonjax.mx.export import write
 from gluonjax.mx.gluon.naming import NameScope, named
 from gluonjax.mx.gluon.parameter import Parameter, ParameterDict
 from gluonjax.mx.tape import Arrays, Program, Tracked
@@ -50,6 +51,7 @@ class Block:
         self._scope = NameScope(self)
         self._active = False
         self._programs: dict[Any, _Traced] = {}
+        self._inputs: Any = None  # the tree of the inputs of the last call, once hybridized
 
     def _alias(self) -> str:
         return type(self).__name__.lower()
@@ -193,6 +195,11 @@ def own_parameters_of(block: Block) -> dict[str, Parameter]:
     return block._reg_params
 
 
+def of_symbols(args: Any) -> bool:
+    """Whether a block is called to build a graph."""
+    return any(isinstance(x, symbol.Symbol) for x in jax.tree.leaves(args))
+
+
 class HybridBlock(Block):
     """A Block that can be compiled whole: after `hybridize`, a call is one program, and its gradient another.
 
@@ -220,11 +227,38 @@ class HybridBlock(Block):
         raise NotImplementedError(f'{type(self).__name__} has neither forward nor hybrid_forward')
 
     def forward(self, *args: Any) -> Any:
-        """Calls `hybrid_forward` with the parameters."""
+        """Calls `hybrid_forward` with the parameters; of symbols, with their variables."""
+        if of_symbols(args):
+            variables = {name: parameter.var() for name, parameter in self._reg_params.items()}
+            return self.hybrid_forward(symbol, *args, **variables)
         if any(not parameter.is_ready for parameter in self._reg_params.values()):
             self._infer_shapes(args)
         values = {name: parameter.data() for name, parameter in self._reg_params.items()}
         return self.hybrid_forward(ndarray, *args, **values)
+
+    def export(self, path: str | os.PathLike[str], epoch: int = 0, remove_amp_cast: bool = True) -> tuple[str, str]:
+        """Writes the graph and the values as `PATH-symbol.json` and `PATH-0000.params`, which MXNet 1.9.1 loads.
+
+        Args:
+            path: the beginning of the names of the files.
+            epoch: the number in the name of the file of values.
+            remove_amp_cast: MXNet's; accepted, there are no such casts.
+
+        Returns:
+            The names of the two files.
+
+        Raises:
+            ArgumentError: if the block was not hybridized and called, or a layer has no operator in MXNet.
+        """
+        if not self._active or self._inputs is None:
+            raise ArgumentError(
+                f'{type(self).__name__} has no graph yet', remedy='net.hybridize(), and call it once before export'
+            )
+        count = self._inputs.num_leaves
+        inputs = [symbol.var('data' if count == 1 else f'data{i}') for i in range(count)]
+        outputs = jax.tree.leaves(self(*jax.tree.unflatten(self._inputs, inputs)))
+        values = {parameter.name: parameter.data().value for parameter in self.collect_params().values()}
+        return write(path, epoch, symbol.Group(outputs), values)
 
     def _infer_shapes(self, args: Sequence[Any]) -> None:
         """Completes the shapes of its own parameters, from a graph of what it computes."""
@@ -244,13 +278,11 @@ class HybridBlock(Block):
             parameter.data()
 
     def _run(self, *args: Any) -> Any:
-        if not self._active or _INSIDE.get():
-            return self.forward(*args)
-        parameters = list(self.collect_params().values())
-        if any(not parameter.is_ready for parameter in parameters):
+        if not self._active or _INSIDE.get() or of_symbols(args):
             return self.forward(*args)
         leaves, tree = jax.tree.flatten(args)
-        if not all(isinstance(leaf, NDArray) for leaf in leaves):
+        parameters, self._inputs = list(self.collect_params().values()), tree
+        if any(not p.is_ready for p in parameters) or not all(isinstance(leaf, NDArray) for leaf in leaves):
             return self.forward(*args)
         key = (tree, tape.scope().training)
         if key not in self._programs:

@@ -10,8 +10,11 @@ from gluonjax import errors
 from gluonjax.layer import Layer, infer_shapes, leaves_of, run_layer
 from gluonjax.mx import invoke, tape
 from gluonjax.mx.array import NDArray
-from gluonjax.mx.gluon.block import HybridBlock, own_parameters_of
+from gluonjax.mx.building import Scope
+from gluonjax.mx.from_layers import translation_of
+from gluonjax.mx.gluon.block import HybridBlock, of_symbols, own_parameters_of
 from gluonjax.mx.gluon.parameter import Parameter, ParameterDict
+from gluonjax.mx.symbol import Symbol, call
 from gluonjax.mx.tape import Arrays, Program
 
 
@@ -82,7 +85,9 @@ class LayerBlock(HybridBlock):
         return [own_parameters_of(self)[name.replace('.', '_')] for name in self._leaves]
 
     def forward(self, *args: Any) -> Any:
-        """Runs the layer."""
+        """Runs the layer; of symbols, builds its operator."""
+        if of_symbols(args):
+            return self._graph(*args)
         parameters = self._parameters()
         leaves, tree = jax.tree.flatten(args)
         if any(not parameter.is_ready for parameter in parameters):
@@ -95,6 +100,12 @@ class LayerBlock(HybridBlock):
         for name, value in recorded.items():
             own_parameters_of(self)[name.replace('.', '_')].data().assign(tape.Tracked(value))
         return output
+
+    def _graph(self, *args: Any) -> Any:
+        translate = translation_of(self.layer, 'forward')
+        if translate is None:
+            raise errors.ArgumentError(f'MXNet has no operator for {self.name} ({type(self.layer).__name__})')
+        return translate(_BlockScope(self), self.layer, *args)
 
     def _call_of(self, training: bool, tree: Any, count: int) -> PureCall:
         layer, names = self.layer, self._leaves
@@ -128,6 +139,19 @@ class LayerBlock(HybridBlock):
 
     def __repr__(self) -> str:
         return repr(self.layer)
+
+
+class _BlockScope(Scope):
+    """Names nodes and variables as Gluon does, by the prefix of a block."""
+
+    def __init__(self, block: LayerBlock):
+        self.block = block
+
+    def op(self, op: str, *inputs: Symbol, suffix: str = 'fwd', **attributes: Any) -> Symbol:
+        return call(op, *inputs, name=f'{self.block.prefix}{suffix}', **attributes)
+
+    def parameter(self, name: str) -> Symbol:
+        return own_parameters_of(self.block)[name.replace('.', '_')].var()
 
 
 def layer_class(cls: type[Layer]) -> Any:

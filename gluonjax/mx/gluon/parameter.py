@@ -13,6 +13,7 @@ from gluonjax.errors import ArgumentError, DeferredInitializationError, ShapeErr
 from gluonjax.layer import choose, request
 from gluonjax.mx.array import NDArray, as_jax, canonical, placed
 from gluonjax.mx.context import Context, current_context
+from gluonjax.mx.symbol import Symbol, var
 from gluonjax.mx.tape import Tracked
 from gluonjax.param import Leaf, Param
 from gluonjax.sampler import draw
@@ -67,6 +68,7 @@ class Parameter:
         self._grad_req = grad_req if differentiable else 'null'
         self._data: NDArray | None = None
         self._waits: tuple[Any, Context | None] | None = None
+        self._variable: Symbol | None = None
         self._general = True  # whether the initializer that waits is the network's, after which its own goes
 
     def __repr__(self) -> str:
@@ -153,6 +155,12 @@ class Parameter:
     def waits(self) -> bool:
         """Whether its value waits for the first input."""
         return self._waits is not None
+
+    def var(self) -> Symbol:
+        """Its variable in graphs: the same one each time."""
+        if self._variable is None:
+            self._variable = var(self.name)
+        return self._variable
 
     def data(self, ctx: Context | None = None) -> NDArray:
         """The value.
