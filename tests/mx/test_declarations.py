@@ -7,6 +7,7 @@ import pytest
 
 from gluonjax.errors import ArgumentError
 from gluonjax.mx.op import OPERATORS
+from gluonjax.mx.op.missing import why_missing
 
 DECLARED = json.loads((pathlib.Path(__file__).parents[1] / 'golden' / 'operators.json').read_text())
 # One entry for two operators of MXNet's that differ only in what the older one lacks.
@@ -61,3 +62,8 @@ def test_declarations_are_mxnets():
 
 def test_most_operators_are_there():
     assert len(NAMES) > 600
+
+
+def test_what_is_not_in_the_table_is_explained():
+    unexplained = [name for name in DECLARED if name not in OPERATORS and why_missing(name) is None]
+    assert unexplained == []

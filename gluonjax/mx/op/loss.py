@@ -20,9 +20,13 @@ _Forward = Callable[[jax.Array], jax.Array]
 _Gradient = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]  # of data: from output, label, gradient of output
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
 def head(forward: _Forward, gradient: _Gradient, data: jax.Array, label: jax.Array) -> jax.Array:
     """`forward(data)`, with a gradient of its own."""
+    return _head(forward, gradient, data, label)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
+def _head(forward: _Forward, gradient: _Gradient, data: jax.Array, label: jax.Array) -> jax.Array:
     return forward(data)
 
 
@@ -36,7 +40,7 @@ def _head_backward(forward: _Forward, gradient: _Gradient, saved: tuple[jax.Arra
     return gradient(output, label, cotangent).astype(output.dtype), None
 
 
-head.defvjp(_head_forward, _head_backward)
+_head.defvjp(_head_forward, _head_backward)
 
 
 # Softmax.
