@@ -1,8 +1,8 @@
 """What every test runs with: eight CPU devices, no rank promotion, a fresh library stream, and programs made quickly.
 
 Most of a run is compiling. XLA therefore optimizes nothing, which halves it, except in tests that are marked
-`optimized`: those that compare the bits of different programs, or some numbers with MXNet's. What took long is kept in
-build/, by the program, as many tests, workers and child processes compile the same.
+`optimized`: those that compare the bits of different programs, or count on how XLA rounds for users. What took long is
+kept in build/, by the program, as many tests, workers and child processes compile the same.
 """
 
 import gc

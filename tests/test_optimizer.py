@@ -92,7 +92,6 @@ def trajectory(case):
     return np.array(losses), np.stack(rows)
 
 
-@pytest.mark.optimized
 @pytest.mark.parametrize('case', OPTIMIZERS, ids=lambda case: case.name)
 def test_trajectory_of_mxnet(case):
     """Tight enough to see MXNet's epsilons of 1e-6 and more; those of 1e-8 are below what float32 shows here."""

@@ -14,6 +14,7 @@ import numpy as np
 import optax
 import pytest
 import resumed_training as run
+from conftest import QUICK
 from jax.sharding import NamedSharding, PartitionSpec
 
 from gluonjax import Trainer, errors, init, loss, metric, nn
@@ -54,7 +55,6 @@ def uninterrupted():
 # Resuming.
 
 
-@pytest.mark.optimized
 def test_a_restored_run_is_the_uninterrupted_one_bit_for_bit(uninterrupted, tmp_path):
     losses, numbers = uninterrupted
     assert len({float(value) for value in losses}) == STEPS
@@ -289,6 +289,8 @@ def start(folder, steps):
         'JAX_COMPILATION_CACHE_DIR': str(folder.with_name('cache')),  # each of these processes runs the same programs
         'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS': '0',
         'JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES': '-1',
+        # With the options of the run that is left alone, here, to come to its bits.
+        'XLA_FLAGS': ' '.join([os.environ['XLA_FLAGS'], *(f'--{option}={value}' for option, value in QUICK.items())]),
     }
     command = [sys.executable, '-W', 'error', run.__file__, str(folder), str(steps)]
     pipes = {'stdout': subprocess.PIPE, 'stderr': subprocess.PIPE, 'text': True}
@@ -308,7 +310,6 @@ def kill_during_a_save(process, folder):
     raise AssertionError(process.communicate()[1])
 
 
-@pytest.mark.optimized
 def test_a_run_that_is_killed_again_and_again_comes_to_the_same_end(uninterrupted, tmp_path):
     folder = tmp_path / 'run'
     with start(folder, 10**6) as process:

@@ -69,7 +69,6 @@ def all_our_answers():
     return in_groups(lambda name, arrays: our_answers(cases[name], arrays), golden_arrays())
 
 
-@pytest.mark.optimized
 @by_golden
 def test_numbers_of_mxnet(case):
     ours, golden = all_our_answers()[case.name], golden_arrays()[case.name]

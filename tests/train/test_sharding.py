@@ -3,7 +3,6 @@
 import functools
 import json
 import os
-import pathlib
 import re
 import socket
 import subprocess
@@ -13,6 +12,8 @@ import jax
 import numpy as np
 import optax
 import pytest
+import two_processes
+from conftest import QUICK
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
@@ -367,7 +368,8 @@ def test_a_context_of_explicit_axes_is_refused():
 
 @pytest.mark.slow
 def test_two_processes_train_as_one():
-    alone, first, second = _run_processes(1, 8)[0], *_run_processes(2, 4)
+    first, second = _run_processes(2, devices=4)
+    alone = two_processes.train()
     np.testing.assert_allclose(first['losses'], alone['losses'], rtol=1e-4)
     assert first['losses'] == second['losses']
     assert first['metrics'] == alone['metrics']
@@ -381,13 +383,13 @@ def _run_processes(count, devices):
     with socket.socket() as free:
         free.bind(('localhost', 0))
         port = free.getsockname()[1]
-    script = str(pathlib.Path(__file__).with_name('two_processes.py'))
+    quickly = ' '.join(f'--{option}={value}' for option, value in QUICK.items())
     processes = [
         subprocess.Popen(
-            [sys.executable, script, str(port), str(number), str(count)],
+            [sys.executable, two_processes.__file__, str(port), str(number), str(count)],
             env={
                 **os.environ,
-                'XLA_FLAGS': f'--xla_force_host_platform_device_count={devices}',
+                'XLA_FLAGS': f'{quickly} --xla_force_host_platform_device_count={devices}',
                 'JAX_PLATFORMS': 'cpu',
             },
             stdout=subprocess.PIPE,

@@ -1,10 +1,11 @@
-"""One of several processes that train together; test_sharding.py starts them and reads what they print.
+"""One of several processes that train together; test_sharding.py starts two of them and reads what they print.
 
 python two_processes.py PORT NUMBER COUNT
 """
 
 import json
 import sys
+from typing import Any
 
 import jax
 import numpy as np
@@ -13,11 +14,8 @@ from jax.sharding import PartitionSpec as P
 from gluonjax import Trainer, init, loss, metric, nn
 
 
-def main(port: int, number: int, count: int) -> None:
-    """Prints what was computed; each process takes its part of every batch."""
-    if count > 1:
-        jax.config.update('jax_cpu_collectives_implementation', 'gloo')
-        jax.distributed.initialize(f'localhost:{port}', count, number, initialization_timeout=60)
+def train(number: int = 0, count: int = 1) -> dict[str, Any]:
+    """What was computed; each process takes its part of every batch."""
 
     def part(rows, seed):
         random = np.random.RandomState(seed)
@@ -41,15 +39,20 @@ def main(port: int, number: int, count: int) -> None:
     trainer.set_learning_rate(0.01)
     losses += [float(trainer.step(*part(rows, rows))) for rows in (16, 8)]  # the last is filled up
     weight = net[0].weight.data()
-    results = {
+    return {
         'losses': losses,
         'metrics': trainer.metrics,
         'evaluated': trainer.evaluate([part(24, 9)]),
         'predicted': trainer.predict(part(24, 9)[0], batch_size=8).tolist(),
-        'shape': weight.shape,
-        'part': weight.addressable_shards[0].data.shape,
+        'shape': list(weight.shape),
+        'part': list(weight.addressable_shards[0].data.shape),
     }
-    print(json.dumps(results))
+
+
+def main(port: int, number: int, count: int) -> None:
+    jax.config.update('jax_cpu_collectives_implementation', 'gloo')
+    jax.distributed.initialize(f'localhost:{port}', count, number, initialization_timeout=60)
+    print(json.dumps(train(number, count)))
 
 
 if __name__ == '__main__':
