@@ -85,7 +85,6 @@ def assert_told(mine, golden, context):
         np.testing.assert_allclose(np.float64(value), np.float64(expected), rtol=2e-6, atol=2e-7, err_msg=context)
 
 
-@pytest.mark.optimized
 @pytest.mark.parametrize('case', METRICS, ids=lambda case: case.name)
 def test_numbers_of_mxnet(case):
     differs = next((answer for kind, answer in DIFFERS.items() if case.name.endswith(kind)), None)
