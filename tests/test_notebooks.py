@@ -31,15 +31,15 @@ SHORTENED = {
         'range(80)': 'range(2)',
         '(2, 5, 10, 20, 40), range(3)': '(2, 5), range(1)',
     },
-    'gan': {'ROUNDS, BATCH, NOISE = 2000': 'ROUNDS, BATCH, NOISE = 600'},
+    'gan': {'ROUNDS, BATCH, NOISE = 2000': 'ROUNDS, BATCH, NOISE = 200'},
     'initialization': {'length=1000': 'length=20'},
     'language_model': {
         'EPOCHS, STEPS = 64, 16, 8, 40': 'EPOCHS, STEPS = 64, 16, 3, 5',
         'range(11)': 'range(2)',
         '11 * part': 'part',
     },
-    'lenet': {'epochs=40': 'epochs=6'},
-    'training': {'EPOCHS, BATCH = 20': 'EPOCHS, BATCH = 5'},
+    'lenet': {'epochs=40': 'epochs=3'},
+    'training': {'EPOCHS, BATCH = 20': 'EPOCHS, BATCH = 3'},
 }
 WRITTEN_BY_A_NETWORK = {'writing'}  # what it says depends on how long it has learned
 PNG = b'\x89PNG\r\n\x1a\n'
