@@ -145,6 +145,7 @@ def test_regions_without_an_image_are_zeros_and_crops_stay_inside():
 )
 def test_shapes_of_inputs_are_inferred(name, attributes, known, inferred):
     operator = OPERATORS[name]
+    assert operator.infer is not None
     assert operator.infer(operator.parse(attributes), known) == inferred
 
 
