@@ -77,7 +77,10 @@ def code_cells(notebook):
 
 
 def shown(cell):
-    """What a reader sees of a cell's output: its lines without numbers and spaces, and the number of pictures."""
+    """What a reader sees of a cell's output: its lines without numbers and spaces, and the number of pictures.
+
+    That a program is compiled is said on slow machines only.
+    """
     texts, pictures = [], 0
     for output in cell.outputs:
         data = output.get('data', {})
@@ -85,7 +88,7 @@ def shown(cell):
         pictures += 'image/png' in data
     lines = ' '.join(texts).splitlines()
     lines = [re.sub(r'[-+]?\d[\d,.]*(e[-+]?\d+)?%?|\s', '', line) for line in lines]
-    return [line for line in lines if line], pictures
+    return [line for line in lines if line and line != 'compiling...'], pictures
 
 
 def shorten(notebook, table):
