@@ -87,7 +87,8 @@ class WithStates(nn.Block):
 
 def containers():
     x = mx.sym.var('x')
-    graph = mx.gluon.SymbolBlock(mx.sym.FullyConnected(x, num_hidden=4, name='fc') * 2, x)
+    dense = mx.sym.FullyConnected(x, num_hidden=4, name='fc')
+    graph = mx.gluon.SymbolBlock(mx.sym._mul_scalar(dense, scalar=2.0, name='_mul_scalar0'), x)
     shared = nn.Dense(4, in_units=4, activation='tanh')
     return nn.Sequential(
         nn.Residual(shared, nn.Identity(), shared),
