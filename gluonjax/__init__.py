@@ -1,6 +1,6 @@
 """The Gluon API on JAX: stateless layers with pure `init` and `apply`, and networks that defer initialization."""
 
-import importlib
+import importlib.util
 from typing import TYPE_CHECKING, Any
 
 from gluonjax.hints import missing
@@ -89,10 +89,12 @@ if not TYPE_CHECKING:  # a type checker would accept any name
 
     def __getattr__(name: str) -> Any:
         """Loads a module when it is first asked for, so that `import gluonjax` costs nothing."""
-        if name not in __all__:
+        if name in _HOMES:
+            home = importlib.import_module(f'{__name__}.{_HOMES[name]}')
+            return globals().setdefault(name, vars(home).get(name, home))
+        if importlib.util.find_spec(f'{__name__}.{name}') is None:
             raise missing("module 'gluonjax'", name, 'gluonjax', __all__)
-        home = importlib.import_module(f'{__name__}.{_HOMES.get(name, name)}')
-        return globals().setdefault(name, getattr(home, name, home))
+        return importlib.import_module(f'{__name__}.{name}')
 
 
 def __dir__() -> list[str]:

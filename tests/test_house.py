@@ -252,10 +252,11 @@ def test_errors_are_never_raised_by_assert(name):
         'import gluonjax',
         'from gluonjax import nn, init, Block; nn.Sequential(nn.Dense(2))',
         'from gluonjax import loss; loss.L2Loss()',
+        'from gluonjax import init, nn, loss, Trainer',
     ],
 )
 def test_start_up_is_light(code):
-    heavy = ['optax', 'chex', 'matplotlib', 'rich', 'jax.extend', 'flax', 'scipy', 'sklearn']
+    heavy = ['optax', 'chex', 'matplotlib', 'rich', 'jax.extend', 'flax', 'scipy', 'sklearn', 'tomllib']
     check = f'import jax, sys; before = set(sys.modules); {code}; print(*(set(sys.modules) - before))'
     run = subprocess.run([sys.executable, '-c', check], capture_output=True, text=True, cwd=ROOT.parent, check=True)
     loaded = run.stdout.split()
