@@ -53,6 +53,7 @@ from gluonjax.mx.op import (
     shape,
     spatial,
     update,
+    updates,
 )
 from gluonjax.mx.op.table import INFERENCE, OPERATORS, Operator, Pass, find, operator
 
@@ -86,4 +87,5 @@ __all__ = [
     'shape',
     'spatial',
     'update',
+    'updates',
 ]
