@@ -104,7 +104,7 @@ class Trainer(BaseTrainer):
             metrics: those of `gluonjax.metric`, from now on; None leaves those that the Trainer has.
             callbacks: those of `gluonjax.callback`, in a list; or one.
             steps_per_epoch: how many steps an epoch has. One iterator then goes on over the epochs; arrays and a
-                function of the epoch begin anew in each.
+                function of the epoch begin again in each.
             validation_steps: how many batches of the validation are evaluated at most; None for all. An iterator goes
                 on in the next epoch.
             progress: whether to show a bar (with rich, in a terminal) or a line for each epoch.
