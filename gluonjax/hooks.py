@@ -59,7 +59,7 @@ class Observable(Bindable, Node, own=True):
         `jax.debug.callback` in it run at each call. `net.hybridize(active=False)` runs op by op, and hooks then see
         arrays at each call. Whoever wants the arrays of layers takes `net.intermediates`.
 
-        With the first call after a hook came, the network is traced anew; when all are gone, it has the program from
+        With the first call after a hook came, the network is traced again; when all are gone, it has the program from
         before. Copies and pickles have no hooks.
 
         Args:
