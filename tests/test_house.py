@@ -44,6 +44,7 @@ ORDER = [
 RANK = {name: rank for rank, names in enumerate(ORDER) for name in names}
 # Start-up is why these are imported where they are used.
 LAZY = {
+    ('data.images', 'PIL'),
     ('hints', 'tomllib'),
     ('io.folders', 'orbax.checkpoint'),
     ('optimizer.transforms', 'optax'),

@@ -1,5 +1,8 @@
 """MXNet as it was: its arrays and their tape, gluon, its operators, and the graphs that it exported."""
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from gluonjax import init, lr_scheduler, metric, optimizer
 from gluonjax.mx import autograd, context, gluon, op, random
 from gluonjax.mx import ndarray as nd
@@ -10,6 +13,21 @@ from gluonjax.mx.context import Context, cpu, cpu_pinned, current_context, gpu, 
 initializer = init
 ndarray = nd
 symbol = sym
+
+# What is rarely used is loaded when it is asked for: the name, and the module.
+_LAZY = {
+    'recordio': 'gluonjax.data.recordio',
+}
+
+if not TYPE_CHECKING:  # a type checker would accept any name
+
+    def __getattr__(name: str) -> Any:
+        """Modules that are loaded when they are first used."""
+        if name not in _LAZY:
+            raise AttributeError(f'module {__name__!r} has no attribute {name!r}', name=name)
+        globals()[name] = module = importlib.import_module(_LAZY[name])
+        return module
+
 
 __all__ = [
     'Context',

@@ -1,10 +1,13 @@
 """gluonjax.mx under the name of MXNet, for scripts that stay as they are."""
 
+import importlib.abc
+import importlib.machinery
 import runpy
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import gluonjax.mx
 from gluonjax.errors import ArgumentError, FileError
@@ -29,12 +32,28 @@ def as_mxnet() -> ModuleType:
     if sys.modules.get('mxnet', mx) is not mx:
         raise ArgumentError('MXNet itself is imported already', remedy='call as_mxnet() before it')
     sys.modules['mxnet'] = mx
-    for parent, names in (('mxnet', mx.__all__), ('mxnet.gluon', mx.gluon.__all__)):
-        for name in names:
-            module = getattr(sys.modules[parent], name)
-            if isinstance(module, ModuleType):
-                sys.modules[f'{parent}.{name}'] = module
+    if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _Finder())
     return mx
+
+
+class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Finds `mxnet.a.b` as the attribute `b` of `mxnet.a`, and leaves that module as it is."""
+
+    def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> importlib.machinery.ModuleSpec | None:
+        if not fullname.startswith('mxnet.') or sys.modules.get('mxnet') is not gluonjax.mx:
+            return None
+        parent, _, name = fullname.rpartition('.')
+        module = getattr(sys.modules[parent], name, None)
+        if not isinstance(module, ModuleType):
+            return None
+        return importlib.machinery.ModuleSpec(fullname, self, loader_state=(module, module.__spec__))
+
+    def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType:
+        return spec.loader_state[0]
+
+    def exec_module(self, module: ModuleType) -> None:
+        module.__spec__ = module.__spec__.loader_state[1]  # type: ignore[union-attr]
 
 
 def run_script(path: str, arguments: Sequence[str] = ()) -> None:
