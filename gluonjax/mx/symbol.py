@@ -18,8 +18,9 @@ import numpy as np
 from jax.typing import DTypeLike
 
 from gluonjax.errors import ArgumentError, MissingNameError
+from gluonjax.mx.array import NDArray, as_jax
 from gluonjax.mx.evaluate import evaluate
-from gluonjax.mx.executor import Executor
+from gluonjax.mx.executor import Executor, Programs
 from gluonjax.mx.graph import DTYPE_CODES, Entry, Node, auxiliary_of, check_known, ordered, parse_json, to_json
 from gluonjax.mx.infer import Inference
 from gluonjax.mx.naming import next_name
@@ -189,8 +190,8 @@ class Symbol:
         """The graph in MXNet's JSON."""
         return to_json(self.heads, self.np_shape)
 
-    def save(self, fname: str | pathlib.Path) -> None:
-        """Writes the graph to a file, by custom NAME-symbol.json."""
+    def save(self, fname: str | pathlib.Path, remove_amp_cast: bool = True) -> None:
+        """Writes the graph to a file, by custom NAME-symbol.json; `remove_amp_cast` is accepted."""
         pathlib.Path(fname).write_text(self.tojson())
 
     # Running.
@@ -217,9 +218,9 @@ class Symbol:
         inference = self.inference(known, {name: values[name].dtype for name in known})
         return {node: inference.shapes[node] for node in makers}
 
-    def eval(self, ctx: Any = None, **kwargs: Any) -> list[jax.Array]:
+    def eval(self, ctx: Any = None, **kwargs: Any) -> list[NDArray]:
         """The outputs for these values of the arguments."""
-        return self.run({name: jax.numpy.asarray(value) for name, value in kwargs.items()})[0]
+        return [NDArray(y) for y in self.run({name: as_jax(value) for name, value in kwargs.items()})[0]]
 
     def bind(
         self,
@@ -242,7 +243,9 @@ class Symbol:
         auxiliary = _by_name(aux_states, self.list_auxiliary_states())
         wanted = None if args_grad is None else set(_by_name(args_grad, self.list_arguments()))
         requests = _requests(grad_req, self.list_arguments(), wanted)
-        return Executor(self.run, self.list_arguments(), self.list_outputs(), arguments, auxiliary, requests)
+        gradients = _by_name(args_grad, self.list_arguments())
+        names = self.list_arguments(), self.list_outputs()
+        return Executor(Programs(self.run), *names, arguments, auxiliary, requests, gradients, self)
 
     def simple_bind(
         self, ctx: Any = None, grad_req: Any = 'write', type_dict: Mapping[str, Any] | None = None, **kwargs: Any
