@@ -742,5 +742,7 @@ def test_wrong_dtypes():
         losses.L1Loss()(np.ones((2, 3), 'int32'), np.ones((2, 3)))
     with pytest.raises(errors.DTypeError, match='real numbers'):
         losses.L1Loss()(np.ones((2, 3), 'float32'), np.ones((2, 3), 'complex64'))
-    with pytest.raises(TypeError, match="missing a required argument: 'label'"):
+    with pytest.raises(errors.KeywordError, match=r"L1Loss\(\): missing a required argument: 'label'"):
         losses.L1Loss()(np.ones((2, 3), 'float32'))
+    with pytest.raises(errors.ArgumentError, match=r'KLDivLoss\(\): label must be an array, got None'):
+        losses.KLDivLoss()(np.ones((2, 3), 'float32'), None)

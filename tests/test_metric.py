@@ -704,6 +704,12 @@ def test_wrong_arguments():
         lambda: metric.MCC(average=None),
         lambda: metric.PCC().pure.init(),
         lambda: metric.register(int),
+        lambda: metric.Fbeta(beta='x'),
+        lambda: metric.BinaryAccuracy(threshold=[0.5, 'x']),
+        lambda: metric.CrossEntropy(eps=float('nan')),
+        lambda: metric.NegativeLogLikelihood(eps=-1),
+        lambda: metric.Perplexity(ignore_label='x'),
+        lambda: metric.CustomMetric(3),
     ):
         with pytest.raises(ArgumentError):
             call()

@@ -565,6 +565,15 @@ def test_nag_decays_its_momentum_by_the_old_weight():
     )
 
 
+@pytest.mark.parametrize('value', ['x', None, np.ones(3)])
+@pytest.mark.parametrize(
+    ('name', 'flag'), [('sgd', 'lazy_update'), ('rmsprop', 'centered'), ('sgd', 'multi_precision')]
+)
+def test_flags_are_flags(name, flag, value):
+    with pytest.raises(errors.ArgumentError, match=f'{flag} must be a bool'):
+        optimizer.create(name, **{flag: value})
+
+
 def test_signum_refuses_what_mxnet_refuses():
     assert NOTES['signum_wd_lh_without_momentum']['error'] == 'MXNetError'  # ours: test_wrong_options
 

@@ -12,7 +12,7 @@ from jax.typing import ArrayLike
 from gluonjax import checks
 from gluonjax.arrays import admit
 from gluonjax.config import Frozen
-from gluonjax.errors import ArgumentError, DataError, DTypeError, GluonError
+from gluonjax.errors import ArgumentError, DataError, DTypeError, GluonError, KeywordError
 from gluonjax.loss.inputs import axis_of, broadcast
 
 
@@ -70,11 +70,9 @@ class Loss(Frozen):
 
     def checked_call(self, forward: Callable[..., Array], inputs: tuple[Any, ...], named: dict[str, Any]) -> Array:
         """What `forward`, or a function like it, gives on wide floats, in the dtype of the prediction."""
-        call = inspect.signature(forward).bind(*inputs, **named)
         try:
+            call = _bound(inspect.signature(forward), inputs, named)
             arrays, others = [_array(x) for x in call.args], {name: _array(x) for name, x in call.kwargs.items()}
-            if arrays[0] is None:
-                raise ArgumentError('a prediction is an array', got='None')
             dtype = arrays[0].dtype
             if not jnp.issubdtype(dtype, jnp.floating):
                 raise DTypeError('a prediction is of floating point', got=dtype, remedy="pred.astype('float32')")
@@ -137,6 +135,18 @@ class Loss(Frozen):
 
     def __hash__(self) -> int:
         return hash((type(self), *sorted(vars(self).items())))
+
+
+def _bound(signature: inspect.Signature, inputs: tuple[Any, ...], named: dict[str, Any]) -> inspect.BoundArguments:
+    """The inputs of a loss under their names; those that have no default are arrays."""
+    try:
+        call = signature.bind(*inputs, **named)
+    except TypeError as error:
+        raise KeywordError(str(error), expected=str(signature)) from None
+    for name, value in call.arguments.items():
+        if value is None and signature.parameters[name].default is inspect.Parameter.empty:
+            raise ArgumentError(f'{name} must be an array, got None', expected=str(signature))
+    return call
 
 
 def _array(x: Any) -> Any:

@@ -140,9 +140,9 @@ def _floating(pred: jax.Array) -> jax.Array:
 
 def _threshold(value: Any) -> float | tuple[float, ...]:
     """A threshold, or one for each class, as something that can be hashed."""
-    return (
-        tuple(float(v) for v in value) if getattr(value, 'ndim', 0) or isinstance(value, list | tuple) else float(value)
-    )
+    if getattr(value, 'ndim', 0) or isinstance(value, list | tuple):
+        return tuple(checks.number('threshold', float(v) if hasattr(v, 'ndim') else v) for v in value)
+    return checks.number('threshold', value)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -283,7 +283,8 @@ def _fscore(class_type: ClassType, threshold: Any, num_classes: int | None, beta
     checks.one_of('average', average, ('macro', 'micro', None))
     checks.one_of('class_type', class_type, ('binary', 'multiclass', 'multilabel'))
     num_classes = 1 if class_type == 'binary' else checks.optional_size('num_classes', num_classes)
-    return _Fscore(class_type, None if threshold is None else _threshold(threshold), num_classes, float(beta), average)
+    beta = checks.positive('beta', beta)
+    return _Fscore(class_type, None if threshold is None else _threshold(threshold), num_classes, beta, average)
 
 
 @register
@@ -476,7 +477,7 @@ class PCC(DeviceMetric):
         has_global_stats: bool = True,
         num_classes: int | None = None,
     ) -> None:
-        self.has_global_stats: bool = has_global_stats
+        self.has_global_stats: bool = checks.flag('has_global_stats', has_global_stats)
         self.num_classes: int | None = num_classes
         super().__init__(_Confusion(checks.optional_size('num_classes', num_classes)), name, output_names, label_names)
 

@@ -6,6 +6,7 @@ from typing import Any
 import numpy
 from jax.typing import ArrayLike
 
+from gluonjax import checks
 from gluonjax.errors import ArgumentError
 from gluonjax.metric.eval_metric import METRICS, EvalMetric, Names, alias, as_names, register
 from gluonjax.metric.pure import Composite, PureMetric, Selected, pairs
@@ -139,10 +140,13 @@ class CustomMetric(EvalMetric):
         output_names: Names = None,
         label_names: Names = None,
     ) -> None:
+        if not callable(feval):
+            raise ArgumentError('feval must be a function f(label, pred)', got=repr(feval))
         if name is None:
-            name = feval.__name__ if '<' not in feval.__name__ else f'custom({feval.__name__})'
+            of_function = str(getattr(feval, '__name__', type(feval).__name__))
+            name = of_function if '<' not in of_function else f'custom({of_function})'
         self.feval: Callable[[numpy.ndarray, numpy.ndarray], Any] = feval
-        self.allow_extra_outputs: bool = allow_extra_outputs
+        self.allow_extra_outputs: bool = checks.flag('allow_extra_outputs', allow_extra_outputs)
         super().__init__(name, output_names, label_names)
 
     def update(self, labels: Any, preds: Any, mask: ArrayLike | None = None) -> None:

@@ -55,7 +55,7 @@ class _Surprise(Mean):
 
 
 def _ignored(label: int | None) -> int | None:
-    return None if label is None else int(label)
+    return None if label is None else checks.size('ignore_label', label, least=None)
 
 
 @register
@@ -96,7 +96,7 @@ class CrossEntropy(DeviceMetric):
         self.ignore_label: int | None = ignore_label
         self.axis: int = checks.size('axis', axis, least=None)
         self.from_logits: bool = checks.flag('from_logits', from_logits)
-        surprise = _Surprise(float(eps), 0.0, _ignored(ignore_label), axis, bool(from_logits))
+        surprise = _Surprise(checks.number('eps', eps, least=0), 0.0, _ignored(ignore_label), axis, bool(from_logits))
         super().__init__(surprise, name, output_names, label_names)
 
 

@@ -145,7 +145,7 @@ class RMSProp(_Adaptive):
         self.gamma1: float = fraction('gamma1', gamma1)
         self.gamma2: float = fraction('gamma2', gamma2)
         self.epsilon: float = checks.number('epsilon', epsilon, 0)
-        self.centered: bool = bool(centered)
+        self.centered: bool = checks.flag('centered', centered)
         self.clip_weights: float | None = (
             None if clip_weights is None else checks.positive('clip_weights', clip_weights)
         )
@@ -215,7 +215,7 @@ class Adam(_WithMoments):
         **options: Unpack[Options],
     ) -> None:
         super().__init__(learning_rate, beta1, beta2, epsilon, **options)
-        self.lazy_update: bool = lazy_update
+        self.lazy_update: bool = checks.flag('lazy_update', lazy_update)
 
     def transformation(self) -> Transformation:
         gradient = tx.chain(add_weight_decay(), self.clip())
@@ -250,7 +250,7 @@ class AdamW(_WithMoments):
         **options: Unpack[Options],
     ) -> None:
         super().__init__(learning_rate, beta1, beta2, epsilon, **options)
-        self.correct_bias: bool = bool(correct_bias)
+        self.correct_bias: bool = checks.flag('correct_bias', correct_bias)
 
     def transformation(self) -> Transformation:
         correction = tx.correct_bias(self.beta1, self.beta2) if self.correct_bias else tx.identity()
@@ -288,7 +288,7 @@ class LAMB(_WithMoments):
         super().__init__(learning_rate, beta1, beta2, epsilon, **options)
         self.lower_bound: float | None = None if lower_bound is None else checks.positive('lower_bound', lower_bound)
         self.upper_bound: float | None = None if upper_bound is None else checks.positive('upper_bound', upper_bound)
-        self.bias_correction: bool = bool(bias_correction)
+        self.bias_correction: bool = checks.flag('bias_correction', bias_correction)
 
     def transformation(self) -> Transformation:
         ratio = self.corrected_ratio() if self.bias_correction else self.ratio()

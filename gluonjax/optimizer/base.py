@@ -133,7 +133,7 @@ class Optimizer(Frozen):
         )
         self.lr_scheduler: Any = _scheduler(lr_scheduler, self.learning_rate)
         self.begin_num_update: int = checks.size('begin_num_update', begin_num_update, least=0)
-        self.multi_precision: bool = bool(multi_precision)
+        self.multi_precision: bool = checks.flag('multi_precision', multi_precision)
         self.lr_mult: Mapping[str, float] | None = _factors('lr_mult', lr_mult)
         self.wd_mult: Mapping[str, float] | None = _factors('wd_mult', wd_mult)
 

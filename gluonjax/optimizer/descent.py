@@ -36,7 +36,7 @@ class SGD(Optimizer):
     def __init__(self, momentum: float = 0.0, lazy_update: bool = True, **options: Unpack[RateAndOptions]) -> None:
         super().__init__(**options)
         self.momentum: float = fraction('momentum', momentum)
-        self.lazy_update: bool = lazy_update
+        self.lazy_update: bool = checks.flag('lazy_update', lazy_update)
 
     def transformation(self) -> Transformation:
         return tx.chain(self.clip(), add_weight_decay(), scale_by_learning_rate(), tx.momentum(self.momentum))
@@ -189,10 +189,10 @@ class LARS(Optimizer):
     ) -> None:
         super().__init__(**options)
         self.momentum: float = fraction('momentum', momentum)
-        self.lazy_update: bool = lazy_update
+        self.lazy_update: bool = checks.flag('lazy_update', lazy_update)
         self.eta: float = checks.number('eta', eta)
         self.eps: float = checks.number('eps', eps, 0)
-        self.momentum_correction: bool = momentum_correction
+        self.momentum_correction: bool = checks.flag('momentum_correction', momentum_correction)
 
     def transformation(self) -> Transformation:
         corrected = self.momentum and self.momentum_correction
