@@ -3,7 +3,7 @@
 import contextlib
 import contextvars
 import functools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -37,36 +37,73 @@ def run(operator: Operator, inputs: Sequence[Tracked | None], attributes: Mappin
     return outputs[:visible], updates
 
 
-_KEYS: contextvars.ContextVar[Iterator[jax.Array] | None] = contextvars.ContextVar('keys', default=None)
+class _Keys:
+    """Random keys that all come from one, as in a program that takes it."""
+
+    def __init__(self, key: Any):
+        self.key, self.count = key, 0
+
+    def draw(self) -> jax.Array:
+        self.count += 1
+        return jax.random.fold_in(self.key, self.count - 1)
+
+
+_KEYS: contextvars.ContextVar[_Keys | None] = contextvars.ContextVar('keys', default=None)
 
 
 @contextlib.contextmanager
-def drawing_from(key: Any) -> Iterator[list[int]]:
+def drawing_from(key: Any) -> Iterator[Callable[[], int]]:
     """A `with` block in which all random keys come from one, as in a program that takes it; None changes nothing.
 
-    It gives a list that is empty until one is drawn.
+    It gives a function that says how many were drawn.
     """
-    drawn: list[int] = []
     if key is None:
-        yield drawn
+        yield lambda: 0
         return
-
-    def numbered() -> Iterator[jax.Array]:
-        for number in range(1 << 30):
-            drawn.append(number)
-            yield jax.random.fold_in(key, number)
-
-    token = _KEYS.set(numbered())
+    source = _Keys(key)
+    token = _KEYS.set(source)
     try:
-        yield drawn
+        yield lambda: source.count
     finally:
         _KEYS.reset(token)
 
 
 def next_key() -> contextlib.AbstractContextManager[jax.Array]:
     """A new random key, for a `with` block."""
-    numbers = _KEYS.get()
-    return keys.next_key() if numbers is None else contextlib.nullcontext(next(numbers))
+    source = _KEYS.get()
+    return keys.next_key() if source is None else contextlib.nullcontext(source.draw())
+
+
+class Keyed:
+    """A program that gets a new random key at each call if it draws from it, which is known once it is traced.
+
+    Args:
+        name: what errors call it.
+        function: of arrays and a key, to outputs, new values of auxiliary states, and whether it drew.
+    """
+
+    def __init__(self, name: str, function: Callable[[Any, Any], tuple[Any, Any, bool]]):
+        self.function: Callable[[Any, Any], tuple[Any, Any, bool]] = function
+        self.draws: bool | None = None
+        self.program: Program = Program(name, self._run)
+
+    def _run(self, arrays: Arrays, key: Any) -> tuple[list[jax.Array], list[jax.Array]]:
+        outputs, updates, drew = self.function(arrays, key)
+        self.draws = drew or bool(self.draws)
+        return outputs, updates
+
+    def __call__(self, inputs: Sequence[Tracked]) -> tuple[list[Tracked], list[jax.Array]]:
+        """The outputs, and new values of auxiliary states."""
+        if self.draws is False:
+            result = tape.call(self.program, inputs, unused_key())
+            if not self.draws:
+                return result  # otherwise another shape was traced, which does draw
+        with next_key() as key:
+            result = tape.call(self.program, inputs, key)
+        source = _KEYS.get()
+        if source is not None and not self.draws:
+            source.count -= 1
+        return result
 
 
 @functools.cache

@@ -6,7 +6,6 @@ on the tape are `Tracked`: an array, and the output of a `Node` that it is.
 """
 
 import contextvars
-import functools
 import heapq
 import itertools
 from collections.abc import Callable, Mapping, Sequence
@@ -137,7 +136,14 @@ class Tracked(NamedTuple):
 
 def is_inexact(array: Any) -> bool:
     """Whether it has gradients."""
-    return jnp.issubdtype(array.dtype, jnp.inexact)
+    dtype = array.dtype
+    found = _INEXACT.get(dtype)
+    if found is None:
+        found = _INEXACT[dtype] = bool(jnp.issubdtype(dtype, jnp.inexact))
+    return found
+
+
+_INEXACT: dict[Any, bool] = {}
 
 
 class Program:
@@ -152,8 +158,20 @@ class Program:
         self.name: str = name
         self.function: Function = function
         self.plain: Callable[..., Any] = jax.jit(function)
-        self.recorded: Callable[..., Any] = jax.jit(self._with_pull, static_argnums=0)
+        self._recorded: dict[tuple[int, ...], Callable[..., Any]] = {}
         self._pulls: dict[tuple[int, ...], Program] = {}
+
+    def recorded(self, wanted: tuple[int, ...], arrays: Arrays, key: Any) -> tuple[Arrays, Arrays, 'Pulled']:
+        """The outputs, new values of auxiliary states, and what pulls cotangents back to the wanted inputs."""
+        if wanted not in self._recorded:
+
+            def function(arrays: Arrays, key: Any) -> Any:
+                outputs, updates, pull = self._with_pull(wanted, arrays, key)
+                residuals, tree = jax.tree.flatten(pull)
+                return outputs, updates, Pulled(residuals, _pull_of(tree))
+
+            self._recorded[wanted] = jax.jit(function)
+        return self._recorded[wanted](arrays, key)
 
     def _with_pull(self, wanted: tuple[int, ...], arrays: Arrays, key: Any) -> Any:
         def chosen(*some: jax.Array) -> Any:
@@ -178,9 +196,29 @@ class Program:
         return self._pulls[wanted]
 
 
-@jax.jit
-def _run_pull(pull: Any, cotangents: list[jax.Array]) -> Any:
-    return pull(cotangents)
+class Pulled:
+    """What a recorded operation keeps for its gradient: arrays, and the program from them and cotangents.
+
+    Programs return it, and run it on plain lists: a `jax.vjp` is a tree of classes, slow to take apart in each call.
+    """
+
+    __slots__ = ('program', 'residuals')
+
+    def __init__(self, residuals: list[jax.Array], program: Callable[[list[jax.Array], list[jax.Array]], Arrays]):
+        self.residuals: list[jax.Array] = residuals
+        self.program: Callable[[list[jax.Array], list[jax.Array]], Arrays] = program
+
+    def __call__(self, cotangents: list[jax.Array]) -> Arrays:
+        return self.program(self.residuals, cotangents)
+
+
+jax.tree_util.register_pytree_node(
+    Pulled, lambda x: ((x.residuals,), x.program), lambda aux, parts: Pulled(*parts, aux)
+)
+
+
+def _pull_of(tree: Any) -> Callable[[list[jax.Array], list[jax.Array]], Arrays]:
+    return jax.jit(lambda residuals, cotangents: jax.tree.unflatten(tree, residuals)(cotangents))
 
 
 def call(program: Program, inputs: Sequence[Tracked], key: Any = None) -> tuple[list[Tracked], list[jax.Array]]:
@@ -198,8 +236,7 @@ def call(program: Program, inputs: Sequence[Tracked], key: Any = None) -> tuple[
             remedy='take gradients by jax.grad there, or record outside of it',
         )
     outputs, updates, pull = program.recorded(wanted, arrays, key)
-    run = functools.partial(_run_pull, pull)
-    return attach(Node(program.name, list(inputs), wanted, outputs, run, program, key), outputs), updates
+    return attach(Node(program.name, list(inputs), wanted, outputs, pull, program, key), outputs), updates
 
 
 def attach(node: Node, outputs: Arrays) -> list[Tracked]:

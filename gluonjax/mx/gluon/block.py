@@ -17,7 +17,7 @@ from gluonjax.mx.array import NDArray
 from gluonjax.mx.export import write
 from gluonjax.mx.gluon.naming import NameScope, named
 from gluonjax.mx.gluon.parameter import Parameter, ParameterDict
-from gluonjax.mx.tape import Arrays, Program, Tracked
+from gluonjax.mx.tape import Arrays, Tracked
 
 _INSIDE: contextvars.ContextVar[bool] = contextvars.ContextVar('inside', default=False)  # a hybridized call
 
@@ -298,11 +298,9 @@ class _Traced:
         self.training = tape.scope().training
         self.output: Any = None  # the tree of the outputs
         self.changed: list[int] = []  # the numbers of the handles that are written
-        self.draws = True  # known when it has been traced
-        self.traced = False
-        self.program = Program(block.name, self._function)
+        self.keyed = invoke.Keyed(block.name, self._function)
 
-    def _function(self, arrays: Arrays, key: Any) -> tuple[list[jax.Array], list[jax.Array]]:
+    def _function(self, arrays: Arrays, key: Any) -> tuple[list[jax.Array], list[jax.Array], bool]:
         values, inputs = arrays[: len(self.handles)], arrays[len(self.handles) :]
         with replaced(self.handles, values), tape.Scoped(False, self.training), invoke.drawing_from(key) as drawn:
             token = _INSIDE.set(True)
@@ -311,18 +309,13 @@ class _Traced:
             finally:
                 _INSIDE.reset(token)
             now = [handle.value for handle in self.handles]
-        self.draws, self.traced = bool(drawn) or (self.draws and self.traced), True
         leaves, self.output = jax.tree.flatten(output)
         self.changed = [i for i, (old, new) in enumerate(zip(values, now, strict=True)) if old is not new]
-        return [leaf.value for leaf in leaves], [now[i] for i in self.changed]
+        return [leaf.value for leaf in leaves], [now[i] for i in self.changed], bool(drawn())
 
     def __call__(self, inputs: list[NDArray]) -> Any:
         tracked = [handle.tracked for handle in [*self.handles, *inputs]]
-        if self.training and self.draws:
-            with invoke.next_key() as key:
-                outputs, updates = tape.call(self.program, tracked, key)
-        else:
-            outputs, updates = tape.call(self.program, tracked, invoke.unused_key() if self.training else None)
+        outputs, updates = self.keyed(tracked) if self.training else tape.call(self.keyed.program, tracked)
         for i, value in zip(self.changed, updates, strict=True):
             self.handles[i].assign(Tracked(value))
         return jax.tree.unflatten(self.output, [NDArray(*output) for output in outputs])

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 
 from gluonjax import errors
-from gluonjax.layer import Layer, infer_shapes, leaves_of, run_layer
+from gluonjax.layer import Layer, begin_run, infer_shapes, leaves_of
 from gluonjax.mx import invoke, tape
 from gluonjax.mx.array import NDArray
 from gluonjax.mx.building import Scope
@@ -15,7 +15,7 @@ from gluonjax.mx.from_layers import translation_of
 from gluonjax.mx.gluon.block import HybridBlock, of_symbols, own_parameters_of
 from gluonjax.mx.gluon.parameter import Parameter, ParameterDict
 from gluonjax.mx.symbol import Symbol, call
-from gluonjax.mx.tape import Arrays, Program
+from gluonjax.mx.tape import Arrays
 
 
 class PureCall:
@@ -23,34 +23,31 @@ class PureCall:
 
     Args:
         name: what errors call it.
-        function: of the values, the inputs, and a random key, to the output and new values by name.
+        function: of the values, the inputs, and a random key, to the output, new values by name, and whether it drew.
         tree: of the inputs.
         count: of the values.
     """
 
-    def __init__(self, name: str, function: Callable[..., tuple[Any, Mapping[str, Any]]], tree: Any, count: int):
-        self.function: Callable[..., tuple[Any, Mapping[str, Any]]] = function
+    def __init__(self, name: str, function: Callable[..., tuple[Any, Mapping[str, Any], bool]], tree: Any, count: int):
+        self.function: Callable[..., tuple[Any, Mapping[str, Any], bool]] = function
         self.tree: Any = tree
         self.count: int = count
         self.output: Any = None  # the tree of the output
         self.recorded: list[str] = []  # the names of new values
-        self.program: Program = Program(name, self._run)
+        self.keyed: invoke.Keyed = invoke.Keyed(name, self._run)
 
-    def _run(self, arrays: Arrays, key: Any) -> tuple[list[jax.Array], list[jax.Array]]:
+    def _run(self, arrays: Arrays, key: Any) -> tuple[list[jax.Array], list[jax.Array], bool]:
         inputs = jax.tree.unflatten(self.tree, arrays[self.count :])
-        output, recorded = self.function(arrays[: self.count], inputs, key)
+        output, recorded, drew = self.function(arrays[: self.count], inputs, key)
         leaves, self.output = jax.tree.flatten(output)
         self.recorded = sorted(recorded)
-        return leaves, [recorded[name] for name in self.recorded]
+        return leaves, [recorded[name] for name in self.recorded], drew
 
     def __call__(self, values: Sequence[NDArray], inputs: Sequence[NDArray], random: bool) -> Any:
         """The output, and new values by name."""
-        tracked = [x.tracked for x in [*values, *inputs]]
-        if random:
-            with invoke.next_key() as key:
-                outputs, updates = tape.call(self.program, tracked, key)
-        else:
-            outputs, updates = tape.call(self.program, tracked)
+        tracked = [x.tracked for x in values]
+        tracked += [x.tracked for x in inputs]
+        outputs, updates = self.keyed(tracked) if random else tape.call(self.keyed.program, tracked)
         result = jax.tree.unflatten(self.output, [NDArray(*output) for output in outputs])
         return result, dict(zip(self.recorded, updates, strict=True))
 
@@ -110,10 +107,10 @@ class LayerBlock(HybridBlock):
     def _call_of(self, training: bool, tree: Any, count: int) -> PureCall:
         layer, names = self.layer, self._leaves
 
-        def function(values: Arrays, inputs: Any, key: Any) -> tuple[Any, Mapping[str, Any]]:
-            named = dict(zip(names, values, strict=True))
-            output, recorded = run_layer(layer, named, inputs, {}, training, key)
-            return output, recorded if training else {}
+        def function(values: Arrays, inputs: Any, key: Any) -> tuple[Any, Mapping[str, Any], bool]:
+            run = begin_run(layer, dict(zip(names, values, strict=True)), training, key)
+            output = run(layer, inputs, {})
+            return output, run.recorded if training else {}, bool(run.keys_drawn)
 
         return PureCall(self.name, function, tree, count)
 
@@ -202,7 +199,7 @@ def loss_class(cls: type) -> Any:
             if tree not in self._calls:
                 loss = self._loss
                 self._calls[tree] = PureCall(
-                    cls.__name__, lambda values, inputs, key: (loss(*inputs[0], **inputs[1]), {}), tree, 0
+                    cls.__name__, lambda values, inputs, key: (loss(*inputs[0], **inputs[1]), {}, False), tree, 0
                 )
             return self._calls[tree]([], leaves, False)[0]
 

@@ -1,0 +1,78 @@
+"""What keeps the tape fast: no random keys where nothing draws, one compiled program an operation."""
+
+import jax
+import numpy as np
+import pytest
+
+import gluonjax.mx as mx
+from gluonjax import keys
+from gluonjax.mx import autograd, gluon, nd
+from gluonjax.mx.gluon import nn
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """The keys that the library's stream gave."""
+    found, real = [], keys.next_key
+    monkeypatch.setattr(keys, 'next_key', lambda: found.append(1) or real())
+    return found
+
+
+def trained(net, x):
+    with autograd.record():
+        y = net(x)
+    y.backward()
+    return y.asnumpy()
+
+
+@pytest.mark.parametrize('hybridized', [False, True])
+def test_only_what_draws_takes_keys(drawn, hybridized):
+    x = nd.ones((8, 16))
+    plain, random = nn.HybridSequential(), nn.HybridSequential()
+    plain.add(nn.Dense(3, in_units=16), nn.BatchNorm(in_channels=3))
+    random.add(nn.Dropout(0.5))
+    x.attach_grad()
+    for net in (plain, random):
+        net.initialize()
+        net.hybridize(hybridized)
+        trained(net, x)
+    drawn.clear()
+    np.testing.assert_array_equal(trained(plain, x), trained(plain, x))
+    assert not drawn
+    assert (trained(random, x) != trained(random, x)).any()
+    assert len(drawn) == 2
+
+
+def test_a_shape_that_draws_after_one_that_does_not():
+    class Sometimes(gluon.HybridBlock):
+        def forward(self, x):
+            return nd.Dropout(x, p=0.5) if x.shape[0] > 1 else x
+
+    net = Sometimes()
+    net.hybridize()
+    for rows in (1, 1, 30):
+        x = nd.ones((rows, 4))
+        x.attach_grad()
+        first = trained(net, x)
+    assert (trained(net, x) != first).any()
+
+
+def test_a_loop_compiles_nothing_after_its_first_step():
+    net, loss = nn.HybridSequential(), gluon.loss.L2Loss()
+    net.add(nn.Dense(4, activation='tanh'), nn.Dense(1))
+    net.initialize(mx.init.Xavier())
+    trainer = gluon.Trainer(net.collect_params(), 'sgd', {'momentum': 0.9})
+    x, y = nd.ones((2, 3)), nd.ones((2, 1))
+
+    def step():
+        with autograd.record():
+            value = loss(net(x), y)
+        value.backward()
+        trainer.step(2)
+
+    step(), step()
+    traced = []
+    jax.monitoring.register_event_duration_secs_listener(lambda name, *args, **kwargs: traced.append(name))
+    step()
+    jax.monitoring.clear_event_listeners()
+    assert not traced
