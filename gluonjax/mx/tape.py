@@ -161,7 +161,9 @@ class Program:
         self._recorded: dict[tuple[int, ...], Callable[..., Any]] = {}
         self._pulls: dict[tuple[int, ...], Program] = {}
 
-    def recorded(self, wanted: tuple[int, ...], arrays: Arrays, key: Any) -> tuple[list[jax.Array], list[jax.Array], 'Pulled']:
+    def recorded(
+        self, wanted: tuple[int, ...], arrays: Arrays, key: Any
+    ) -> tuple[list[jax.Array], list[jax.Array], 'Pulled']:
         """The outputs, new values of auxiliary states, and what pulls cotangents back to the wanted inputs."""
         if wanted not in self._recorded:
 
