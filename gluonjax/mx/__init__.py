@@ -3,8 +3,8 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from gluonjax import init, lr_scheduler, metric, optimizer
-from gluonjax.mx import autograd, context, gluon, op, random
+from gluonjax import init, lr_scheduler, metric
+from gluonjax.mx import autograd, context, gluon, op, optimizer, random
 from gluonjax.mx import ndarray as nd
 from gluonjax.mx import symbol as sym
 from gluonjax.mx.alias import as_mxnet

@@ -1,19 +1,15 @@
 """`gluon.Trainer`: updates the parameters by their gradients, in one compiled program."""
 
+import functools
 import os
 import pathlib
 import pickle
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import jax
-import jax.numpy as jnp
-import numpy as np
-
-from gluonjax import optimizer as optimizers
 from gluonjax.errors import ArgumentError, FileError
+from gluonjax.mx import optimizer as optimizers
 from gluonjax.mx.gluon.parameter import Parameter
-from gluonjax.mx.tape import Tracked
 
 
 class Trainer:
@@ -48,82 +44,84 @@ class Trainer:
         compression_params: Any = None,
         update_on_kvstore: bool | None = None,
     ):
-        given = list(params.values()) if isinstance(params, Mapping) else list(params)
+        given = [params[name] for name in sorted(params)] if isinstance(params, Mapping) else list(params)
         if wrong := [type(p).__name__ for p in given if not isinstance(p, Parameter)]:
             raise ArgumentError('a Trainer takes Parameters', got=wrong[0], remedy='net.collect_params()')
-        options = dict(optimizer_params or {})
-        self._scale = float(options.pop('rescale_grad', 1.0))
         self._params = given
-        self.optimizer: Any = optimizers.create(optimizer, **options)
-        self._state: Any = None
-        self._update: Any = None
+        self._optimizer = optimizers.create(optimizer, **(optimizer_params or {}))
+        self._optimizer.param_dict = dict(enumerate(given))
+        self._scale: float = self._optimizer.rescale_grad
+        self._updaters: list[optimizers.Updater] = []  # one for each context
+
+    @property
+    def optimizer(self) -> optimizers.Optimizer:
+        """What updates the parameters."""
+        return self._optimizer
+
+    @property
+    def learning_rate(self) -> Any:
+        """The learning rate of the next step."""
+        return self._optimizer.learning_rate
+
+    def set_learning_rate(self, lr: float) -> None:
+        """Sets the learning rate.
+
+        Raises:
+            ScheduledRateError: if a scheduler decides it.
+        """
+        self._optimizer.set_learning_rate(lr)
+
+    def step(self, batch_size: float, ignore_stale_grad: bool = False) -> None:
+        """Divides the gradients by the batch size, and updates the parameters."""
+        self.allreduce_grads()
+        self.update(batch_size, ignore_stale_grad)
+
+    def allreduce_grads(self) -> None:
+        """Sums the gradients of each parameter over its contexts."""
+        for parameter in self._trained():
+            gradients = parameter.list_grad()
+            if len(gradients) > 1:
+                home = gradients[0].context
+                total = functools.reduce(lambda a, b: a + b.as_in_context(home), gradients)
+                for gradient in gradients:
+                    gradient[:] = total.as_in_context(gradient.context)
+
+    def update(self, batch_size: float, ignore_stale_grad: bool = False) -> None:
+        """As `step`, with the gradients as they are."""
+        self._optimizer.rescale_grad = self._scale / batch_size
+        indices = [i for i, parameter in enumerate(self._params) if parameter.grad_req != 'null']
+        weights = [self._params[i].list_data() for i in indices]
+        gradients = [self._params[i].list_grad() for i in indices]
+        for place, updater in enumerate(self._updaters_for(max(map(len, weights), default=0))):
+            updater(indices, [each[place] for each in gradients], [each[place] for each in weights])
 
     def _trained(self) -> list[Parameter]:
         return [p for p in self._params if p.grad_req != 'null']
 
-    def _values(self) -> dict[str, jax.Array]:
-        return {p.name: p.data().value for p in self._trained()}
-
-    def _prepare(self) -> None:
-        if self._state is not None:
-            return
-        trained = self._trained()
-        optimizer = self.optimizer
-        rates = {p.name: p.lr_mult for p in trained if p.lr_mult != 1}
-        decays = {p.name: p.wd_mult for p in trained if p.wd_mult != 1}
-        if rates or decays:
-            optimizer = optimizers.with_multipliers(optimizer, rates, decays)
-
-        def update(values: Any, gradients: Any, state: Any, scale: Any) -> Any:
-            scaled = jax.tree.map(lambda g: g * scale.astype(g.dtype), gradients)
-            updates, state = optimizer.update(scaled, state, values)
-            return jax.tree.map(lambda p, u: (p + u).astype(p.dtype), values, updates), state
-
-        self._state = optimizer.init(self._values())
-        self._update = jax.jit(update)
-
-    @property
-    def learning_rate(self) -> float:
-        """The learning rate of the next step."""
-        self._prepare()
-        return float(optimizers.find_learning_rate(self._state))
-
-    def set_learning_rate(self, lr: float) -> None:
-        """Sets the learning rate."""
-        self._prepare()
-        self._state = optimizers.with_learning_rate(self._state, lr)
-
-    def step(self, batch_size: int, ignore_stale_grad: bool = False) -> None:
-        """Divides the gradients by the batch size, and updates the parameters."""
-        self.update(batch_size, ignore_stale_grad)
-
-    def allreduce_grads(self) -> None:
-        """Does nothing: there is one gradient for each parameter."""
-
-    def update(self, batch_size: int, ignore_stale_grad: bool = False) -> None:
-        """As `step`."""
-        self._prepare()
-        trained = self._trained()
-        gradients = {p.name: p.grad().value for p in trained}
-        values, self._state = self._update(self._values(), gradients, self._state, np.float32(self._scale / batch_size))
-        for parameter in trained:
-            parameter.data().assign(Tracked(values[parameter.name]))
+    def _updaters_for(self, contexts: int) -> list[optimizers.Updater]:
+        while len(self._updaters) < contexts:
+            self._updaters.append(optimizers.get_updater(self._optimizer))
+        return self._updaters
 
     def save_states(self, fname: str | os.PathLike[str]) -> None:
-        """Writes the optimizer's state."""
-        self._prepare()
-        leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(self._state)]
-        pathlib.Path(fname).write_bytes(pickle.dumps(leaves))
+        """Writes the optimizer and its states."""
+        (updater, *_) = self._updaters_for(1)
+        pathlib.Path(fname).write_bytes(updater.get_states(dump_optimizer=True))
 
     def load_states(self, fname: str | os.PathLike[str]) -> None:
-        """Reads the optimizer's state.
+        """Reads the optimizer and its states.
 
         Raises:
-            FileError: if it is that of another optimizer.
+            FileError: if the file has none, or states of other shapes.
         """
-        self._prepare()
-        leaves = pickle.loads(pathlib.Path(fname).read_bytes())
-        own, tree = jax.tree.flatten(self._state)
-        if [leaf.shape for leaf in leaves] != [jnp.shape(leaf) for leaf in own]:
-            raise FileError(f'{fname} has the state of another optimizer')
-        self._state = jax.tree.unflatten(tree, [jnp.asarray(leaf) for leaf in leaves])
+        try:
+            states, optimizer = pickle.loads(pathlib.Path(fname).read_bytes())
+        except (pickle.UnpicklingError, EOFError, AttributeError, TypeError, ValueError) as error:
+            raise FileError(f'{fname} has no states of a Trainer') from error
+        if not isinstance(optimizer, type(self._optimizer)) or not set(states) <= set(range(len(self._params))):
+            raise FileError(f'{fname} has the state of another optimizer', got=type(optimizer).__name__)
+        optimizer.param_dict = dict(enumerate(self._params))
+        self._optimizer = optimizer
+        self._updaters = [optimizers.get_updater(optimizer) for _ in self._updaters_for(1)]
+        for updater in self._updaters:
+            updater.set_states(pickle.dumps(states))

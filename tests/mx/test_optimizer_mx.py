@@ -1,0 +1,157 @@
+"""mx.optimizer: steps as MXNet takes them; counts, factors, states, and classes of one's own."""
+
+import pickle
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from gluonjax import optimizer as native
+from gluonjax.errors import ArgumentError, FileError
+from gluonjax.mx import gluon, lr_scheduler, nd, optimizer
+
+
+def quadratic(update, weight, steps=4):
+    """The weights after steps of gradient descent on the half square."""
+    seen = []
+    for _ in range(steps):
+        update(0, weight.copy(), weight)
+        seen.append(weight.asnumpy())
+    return np.stack(seen)
+
+
+OPTIONS = [
+    ('sgd', {'momentum': 0.9, 'wd': 0.1}),
+    ('nag', {'momentum': 0.9}),
+    ('adam', {'clip_gradient': 0.5}),
+    ('rmsprop', {'centered': True}),
+    ('adagrad', {}),
+    ('adadelta', {}),
+    ('ftrl', {}),
+    ('signum', {}),
+    ('lamb', {}),
+]
+
+
+@pytest.mark.parametrize(('name', 'options'), OPTIONS)
+def test_steps_are_those_of_the_library(name, options):
+    """Which are compared with MXNet's own in tests/test_optimizer.py."""
+    found = quadratic(optimizer.get_updater(optimizer.create(name, **options)), nd.array([1, -2]))
+    pure = native.create(name, **options)
+    weight = {'0': jnp.array([1.0, -2.0])}
+    state = pure.init(weight)
+    for row in found:
+        updates, state = pure.update(weight, state, weight)
+        weight = {'0': weight['0'] + updates['0']}
+        np.testing.assert_allclose(row, weight['0'], rtol=1e-6, atol=1e-7)
+
+
+def test_momentum_by_hand():
+    sgd = optimizer.SGD(learning_rate=0.5, momentum=0.5, rescale_grad=2)
+    weight = nd.array([1])
+    state = sgd.create_state(0, weight)
+    for expected_state, expected in [(-1, 0), (-1.5, -1.5)]:
+        sgd.update(0, weight, nd.array([1]), state)
+        assert (state.asscalar(), weight.asscalar()) == (expected_state, expected)
+    assert sgd.num_update == 2
+
+
+def test_factors_and_counts():
+    sgd = optimizer.SGD(param_idx2name={0: 'a_weight', 1: 'a_bias'}, learning_rate=1.0, wd=0.1, begin_num_update=5)
+    sgd.set_lr_mult({'a_weight': 0.5, 1: 2.0})
+    assert [sgd._get_lr(i) for i in (0, 1, 2)] == [0.5, 2.0, 1.0]
+    assert [sgd._get_wd(i) for i in (0, 1, 2)] == [0.1, 0.0, 0.1]  # biases do not decay
+    weights = [nd.ones(1), nd.ones(1)]
+    optimizer.get_updater(sgd)([0, 1], [nd.ones(1), nd.ones(1)], weights)
+    np.testing.assert_allclose([w.asscalar() for w in weights], [1 - 0.5 * 1.1, -1], rtol=1e-6)
+    assert sgd.num_update == 6
+
+
+def test_schedulers_of_any_kind_decide_the_rate():
+    falling = optimizer.SGD(learning_rate=0.5, lr_scheduler=lr_scheduler.FactorScheduler(1, 0.5))
+    np.testing.assert_allclose(quadratic(optimizer.get_updater(falling), nd.ones(1), 2)[:, 0], [0.5, 0.375])
+    with pytest.raises(UserWarning, match='a scheduler decides'):
+        falling.set_learning_rate(1)
+    by_hand = optimizer.SGD(lr_scheduler=lambda number: 0.25 * number)
+    np.testing.assert_allclose(quadratic(optimizer.get_updater(by_hand), nd.ones(1), 2)[:, 0], [0.75, 0.375])
+
+
+def test_half_precision_keeps_a_copy():
+    sgd = optimizer.SGD(learning_rate=1e-4, multi_precision=True)
+    weight, update = nd.ones(1, dtype='float16'), optimizer.get_updater(sgd)
+    for _ in range(10):  # one step is less than what float16 can tell
+        update(0, nd.ones(1, dtype='float16'), weight)
+    copy, _ = update.states[0]
+    np.testing.assert_allclose(copy.asnumpy(), [0.999], rtol=1e-6)
+    assert weight.asnumpy() == np.float16(0.999)
+
+
+def test_states_are_pickled():
+    first = optimizer.get_updater(optimizer.Adam(learning_rate=0.1))
+    weight = nd.array([1, 2])
+    quadratic(first, weight)
+    second = optimizer.get_updater(optimizer.Adam())
+    second.set_states(first.get_states(dump_optimizer=True))
+    again = weight.copy()
+    np.testing.assert_array_equal(quadratic(first, weight), quadratic(second, again))
+    assert second.optimizer.num_update == 8
+    assert pickle.loads(pickle.dumps(optimizer.SGD(momentum=0.5))).momentum == 0.5
+
+
+class Halves(optimizer.Optimizer):
+    def create_state(self, index, weight):
+        return nd.zeros(1)
+
+    def update(self, index, weight, grad, state):
+        self._update_count(index)
+        state += 1
+        weight[:] = weight - self._get_lr(index) * (grad * self.rescale_grad) / state
+
+
+def trained(kind, **options):
+    parameters = [gluon.Parameter(name, shape=(1,)) for name in ('a', 'b')]
+    for parameter in parameters:
+        parameter.initialize('ones')
+    parameters[1].lr_mult = 0.5
+    trainer = gluon.Trainer(parameters, kind, options)
+
+    def step():
+        for parameter in parameters:
+            parameter.grad()[:] = 2
+        trainer.step(2)
+        return [parameter.data().asscalar() for parameter in parameters]
+
+    return trainer, step
+
+
+def test_a_trainer_uses_optimizers_of_ones_own(tmp_path):
+    optimizer.register(Halves)
+    trainer, step = trained('halves', learning_rate=0.5)
+    assert step() == [0.5, 0.75]
+    trainer.save_states(tmp_path / 'states')
+    assert step() == [0.25, 0.625]
+    trainer.load_states(tmp_path / 'states')  # the second update once more
+    assert step() == [0.0, 0.5]
+    other, _ = trained('sgd')
+    with pytest.raises(FileError, match='state of another optimizer'):
+        other.load_states(tmp_path / 'states')
+
+
+def test_a_trainer_has_the_optimizer():
+    trainer, step = trained(optimizer.SGD(learning_rate=1.0))
+    assert step() == [0.0, 0.5]
+    trainer.set_learning_rate(0.5)
+    assert (trainer.learning_rate, trainer.optimizer.lr) == (0.5, 0.5)
+    assert step() == [-0.5, 0.25]
+    assert trained(native.SGD(learning_rate=0.25, momentum=0.9))[0].optimizer.momentum == 0.9
+
+
+def test_wrong_ones_are_refused():
+    with pytest.raises(ArgumentError, match="no optimizer is named 'sdg'"):
+        optimizer.create('sdg')
+    with pytest.raises(ArgumentError, match='lars'):
+        optimizer.create('lbsgd')
+    with pytest.raises(ArgumentError, match='has no option'):
+        optimizer.create('sgd', momentun=0.9)
+    with pytest.raises(ArgumentError, match='trees of parameters'):
+        optimizer.create(native.SGD(lr_mult={'.*': 2}))
