@@ -1,5 +1,6 @@
 """Attention."""
 
+import functools
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -11,6 +12,7 @@ from gluonjax.checks import at_least_float32, flag, floating, known, number, one
 from gluonjax.errors import ArgumentError, DTypeError, ShapeError
 from gluonjax.init.initializer import InitializerLike
 from gluonjax.layer import Layer
+from gluonjax.nn import fused_attention
 from gluonjax.nn.arguments import rank
 from gluonjax.nn.dense import Dense
 from gluonjax.nn.dropout import Dropout
@@ -29,8 +31,12 @@ class MultiHeadAttention(Layer):
 
     Vaswani et al. (2017): `softmax(query @ key.T * scale + bias) @ value` for each head, between linear layers
     `query`, `key`, `value` and `out` (`Dense`, so the weights are `query.weight` of shape (heads * head_size, C), ...).
-    `jax.nn.dot_product_attention` computes it, but for dropout of the weights in training, float16 (which it does not
-    compile on CPU) and float64 (whose softmax it takes in float32). The softmax is computed in float32 at least.
+    The softmax is computed in float32 at least. In a program compiled for CUDA, cuDNN's fused kernel computes it in
+    bfloat16 and float16 where it knows the case: head sizes that are multiples of 8, up to 128 (256 from Hopper on); a
+    bias of the dtype of the queries, and masks, over even lengths; no dropout in training. What is fastest there is
+    `causal` and `valid_length` rather than a mask. Everywhere else `jax.nn.dot_product_attention` computes it, but for
+    dropout of the weights in training, float16 and float64. The kernel has no forward-mode derivatives and no second
+    ones, so in half precision those need `implementation='xla'`, on any platform.
 
     Args:
         units: the size of the output.
@@ -44,7 +50,8 @@ class MultiHeadAttention(Layer):
         head_size: of each head; None for `units / num_heads`.
         scale: of the products; None for `head_size ** -0.5`.
         rotary: a `RotaryPositions`, which rotates queries and keys; None for none.
-        implementation: of `jax.nn.dot_product_attention`: None, 'xla' or 'cudnn'.
+        implementation: None chooses for the platform that the program is compiled for, as above; 'xla' never takes
+            cuDNN, and 'cudnn' always does in half precision (of what it does not know JAX raises an error).
         dtype: the dtype of the parameters.
         weight_initializer: of the four weights.
         bias_initializer: of the four biases.
@@ -178,19 +185,18 @@ class MultiHeadAttention(Layer):
             self._check_cache(cache, x, memory is not None or values is not None)
         keys = arrays[1].shape[1] if cache is None else cache.key.shape[1]
         mask, bias = _checked_weights(mask, bias, (x.shape[0], self.num_heads, x.shape[1], keys))
-        if valid_length is not None:
-            mask = _both(mask, _valid(valid_length, x.shape[0], keys))
-        if mask is not None and cache is None:
-            arrays = _finite(arrays, hidden=~mask.any((1, 2)))
+        shown = mask if valid_length is None else _both(mask, _valid(valid_length, x.shape[0], keys))
+        if shown is not None and cache is None:
+            arrays = _finite(arrays, hidden=~shown.any((1, 2)))
         query, key, value = self._projected(*arrays)
         start = jnp.zeros((), jnp.int32) if cache is None else cache.position
         if self.rotary is not None:
             query, key = self.rotary(query, positions=start), self.rotary(key, positions=start)
         if cache is None:
-            return self.out(self._attend(query, key, value, mask, bias, None))
+            return self.out(self._attend(query, key, value, mask, bias, valid_length, None))
         cache = _extended(cache, key, value)
         key, value = cache.key.astype(key.dtype), cache.value.astype(value.dtype)
-        y = self.out(self._attend(query, key, value, mask, bias, start))
+        y = self.out(self._attend(query, key, value, mask, bias, valid_length, start))
         return jnp.where(cache.position <= key.shape[1], y, jnp.nan), cache
 
     def _projected(self, x: jax.Array, memory: jax.Array, values: jax.Array) -> tuple[jax.Array, ...]:
@@ -211,24 +217,26 @@ class MultiHeadAttention(Layer):
         value: jax.Array,
         mask: jax.Array | None,
         bias: jax.Array | None,
+        valid_length: jax.Array | None,
         start: jax.Array | None,
     ) -> jax.Array:
         """(N, T, heads, head_size) -> (N, T, heads * head_size); `start`: where queries begin among cached keys."""
         query, key, value = promoted(query, key, value)
-        batch, queries, keys = query.shape[0], query.shape[1], key.shape[1]
-        covered = query.dtype in ('float32', 'bfloat16') or self.implementation == 'cudnn'
-        by_hand = not covered or (self.training and self.dropout.rate > 0)
-        causal = self.causal and start is None and not by_hand
-        if self.causal and not causal:
-            last = jnp.arange(queries) + (0 if start is None else start)
-            mask = _both(mask, (jnp.arange(keys)[None] <= last[:, None])[None, None])
+        (batch, queries), keys = query.shape[:2], key.shape[1]
+        mask, valid_length, causal = _hidden(mask, valid_length, self.causal, start, (batch, queries, keys))
         scale = self.head_size**-0.5 if self.scale is None else self.scale
-        if by_hand:
-            y = _attention(query, key, value, mask, bias, scale, self.dropout)
+        dropped = self.training and self.dropout.rate > 0
+        half = query.dtype in ('bfloat16', 'float16')
+        arrays = query, key, value, bias, mask, valid_length
+        xla = functools.partial(_attention, scale=scale, causal=causal, dropout=self.dropout if dropped else None)
+        if dropped or not half or self.implementation == 'xla':
+            y = xla(*arrays)
+        elif self.implementation == 'cudnn':
+            y = fused_attention.dot_product_attention(*arrays, scale=scale, causal=causal)
+        elif fused_attention.is_covered(*arrays, causal=causal):
+            y = fused_attention.dot_product_attention(*arrays, scale=scale, causal=causal, otherwise=xla)
         else:
-            y = jax.nn.dot_product_attention(
-                query, key, value, bias, mask, scale=scale, is_causal=causal, implementation=self.implementation
-            )
+            y = xla(*arrays)
         return y.reshape(batch, queries, self.num_heads * self.head_size)
 
     def _check_cache(self, cache: AttentionCache, x: jax.Array, memory_given: bool) -> None:
@@ -261,14 +269,58 @@ class MultiHeadAttention(Layer):
             )
 
 
+def _hidden(
+    mask: jax.Array | None,
+    valid_length: jax.Array | None,
+    causal: bool,
+    start: jax.Array | None,
+    shape: tuple[int, int, int],
+) -> tuple[jax.Array | None, jax.Array | None, bool]:
+    """What queries may not attend to, of shape (N, T, S): a mask; or valid lengths and whether it is causal from 0."""
+    batch, queries, keys = shape
+    if causal and start is not None and queries == 1 and mask is None:  # the last element of those so far
+        now = jnp.broadcast_to(jnp.minimum(start + 1, keys), (batch,))
+        return None, now if valid_length is None else jnp.minimum(now, valid_length), False
+    if causal and not (mask is None and start is None):
+        last = jnp.arange(queries) + (0 if start is None else start)
+        mask, causal = _both(mask, (jnp.arange(keys)[None] <= last[:, None])[None, None]), False
+    if mask is not None and valid_length is not None:
+        mask, valid_length = _both(mask, _valid(valid_length, batch, keys)), None
+    return mask, valid_length, causal
+
+
 def _attention(
+    query: jax.Array,
+    key: jax.Array,
+    value: jax.Array,
+    bias: jax.Array | None,
+    mask: jax.Array | None,
+    valid_length: jax.Array | None,
+    *,
+    scale: float,
+    causal: bool,
+    dropout: Dropout | None,
+) -> jax.Array:
+    """Attention by XLA: `jax.nn.dot_product_attention`, or in any dtype by hand, with dropout of the weights."""
+    if valid_length is not None:
+        mask = _both(mask, _valid(valid_length, query.shape[0], key.shape[1]))
+    if dropout is None and query.dtype in ('float32', 'bfloat16'):
+        return jax.nn.dot_product_attention(
+            query, key, value, bias, mask, scale=scale, is_causal=causal, implementation='xla'
+        )
+    if causal:
+        mask = _both(mask, jnp.tri(query.shape[1], key.shape[1], dtype=bool)[None, None])
+    return _attention_by_hand(query, key, value, mask, bias, scale, dropout)
+
+
+def _attention_by_hand(
     query: jax.Array,
     key: jax.Array,
     value: jax.Array,
     mask: jax.Array | None,
     bias: jax.Array | None,
     scale: float,
-    dropout: Dropout,
+    dropout: Dropout | None,
 ) -> jax.Array:
     """`jax.nn.dot_product_attention` with dropout of the weights, and in any dtype."""
     batch, queries, heads, head_size = query.shape
@@ -281,9 +333,10 @@ def _attention(
         logits = logits + bias.astype(wide)
     if mask is not None:
         logits = jnp.where(mask, logits, 0.7 * jnp.finfo(jnp.float32).min)  # finite, as there: no NaN without keys
-    weights = dropout(jax.nn.softmax(logits).astype(value.dtype))
+    weights = jax.nn.softmax(logits).astype(value.dtype)
+    weights = weights if dropout is None else dropout(weights)
     weights = weights.reshape(batch, kv_heads, heads // kv_heads, queries, keys)
-    return jnp.einsum('nkgts,nskh->ntkgh', weights, value)
+    return jnp.einsum('nkgts,nskh->ntkgh', weights, value).reshape(query.shape)
 
 
 def _extended(cache: AttentionCache, key: jax.Array, value: jax.Array) -> AttentionCache:

@@ -1,0 +1,171 @@
+"""cuDNN's fused attention, taken where a program is compiled for CUDA and the kernel knows the case."""
+
+import contextlib
+import functools
+import importlib
+import threading
+import types
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+_LOCK = threading.Lock()
+_LARGEST_HEAD = 256  # Hopper's and later; JAX refuses more than 128 where it sees an older GPU
+_CUDNN = 'jax._src.cudnn.fused_attention_stablehlo'
+
+
+class _AnyVersion(types.ModuleType):
+    """Stands for JAX's table of versions where no cuDNN is installed."""
+
+    def cudnn_get_version(self) -> int:
+        return 90_000
+
+
+@contextlib.contextmanager
+def _without_asking_for_cudnn() -> Iterator[None]:
+    """JAX asks for the version of the installed cuDNN while it traces, on a machine without a GPU too.
+
+    A program may be exported there for CUDA, or traced for CPU with both ways in it. Where JAX keeps its question
+    elsewhere, it is asked: then such a program has XLA's attention.
+    """
+    try:
+        module: Any = importlib.import_module(_CUDNN)
+    except ImportError:
+        yield
+        return
+    with _LOCK:
+        installed = getattr(module, 'cuda_versions', True)
+        if installed is None:
+            module.cuda_versions = _AnyVersion('any')
+        try:
+            yield
+        finally:
+            if installed is None:
+                module.cuda_versions = None
+
+
+def dot_product_attention(
+    query: jax.Array,
+    key: jax.Array,
+    value: jax.Array,
+    bias: jax.Array | None = None,
+    mask: jax.Array | None = None,
+    lengths: jax.Array | None = None,
+    *,
+    scale: float,
+    causal: bool,
+    otherwise: Callable[..., jax.Array] | None = None,
+) -> jax.Array:
+    """Attention by cuDNN on CUDA, and by `otherwise` on other platforms.
+
+    Both are traced; the platform that the program is compiled for decides. Gradients are cuDNN's there.
+
+    Args:
+        query: (N, T, heads, head_size), as are key and value, of the length S, with as many heads or a divisor.
+        key: see there.
+        value: see there.
+        bias: added to the products, (N or 1, heads or 1, T or 1, S or 1).
+        mask: True where a query may attend to a key; of a shape like that of a bias.
+        lengths: how many keys are valid in each example, integers of shape (N,).
+        scale: of the products.
+        causal: whether query t attends to keys 0 to t only.
+        otherwise: of `query, key, value, bias, mask, lengths`; None leaves no choice, and other platforms are refused
+            by JAX when the program is compiled.
+
+    Raises:
+        NotImplementedError: JAX's own, for what cuDNN does not know.
+    """
+    cudnn = functools.partial(_cudnn, scale=scale, causal=causal)
+    arrays = query, key, value, bias, mask, lengths
+    with _without_asking_for_cudnn():
+        return lax.platform_dependent(*arrays, cuda=cudnn, **({} if otherwise is None else {'default': otherwise}))
+
+
+def is_covered(
+    query: jax.Array,
+    key: jax.Array,
+    value: jax.Array,
+    bias: jax.Array | None = None,
+    mask: jax.Array | None = None,
+    lengths: jax.Array | None = None,
+    *,
+    causal: bool,
+) -> bool:
+    """Whether cuDNN knows such an attention, forward and backward; the arguments are those of the function."""
+    sizes = (*query.shape, *key.shape)
+    if not (query.dtype in ('bfloat16', 'float16') and all(isinstance(size, int) and size > 0 for size in sizes)):
+        return False
+    added = bias is not None or mask is not None
+    odd = query.shape[1] % 2 or key.shape[1] % 2
+    if query.shape[-1] % 8 or query.shape[-1] > _LARGEST_HEAD or (added and odd):
+        return False
+    if bias is not None and bias.dtype != query.dtype:  # cuDNN adds it in the precision of the queries
+        return False
+    try:
+        with _without_asking_for_cudnn():
+            jax.eval_shape(functools.partial(_cudnn, scale=1.0, causal=causal), query, key, value, bias, mask, lengths)
+    except (NotImplementedError, RuntimeError):  # an older GPU, or no cuDNN
+        return False
+    return True
+
+
+def _cudnn(
+    query: jax.Array,
+    key: jax.Array,
+    value: jax.Array,
+    bias: jax.Array | None,
+    mask: jax.Array | None,
+    lengths: jax.Array | None,
+    *,
+    scale: float,
+    causal: bool,
+) -> jax.Array:
+    (batch, queries), keys = query.shape[:2], key.shape[1]
+    if lengths is not None:
+        # cuDNN has no answer for no keys: queries of zeros attend to all alike, which is their mean
+        some = lengths > 0
+        query = jnp.where(some[:, None, None, None], query, 0)
+        lengths = jnp.where(some, jnp.minimum(lengths, keys), keys).astype(jnp.int32)
+    every = (
+        batch,
+        query.shape[2],
+        queries,
+        keys,
+    )  # under `vmap`, JAX's rule knows biases of all examples and heads alone
+    bias, mask = (None if array is None else jnp.broadcast_to(array, every) for array in (bias, mask))
+    full = None if lengths is None else jnp.full_like(lengths, queries)
+    true = _true_for_each((query, key, value, bias, mask, lengths))
+    query, key, value, bias, mask, lengths, full = (
+        None if array is None else jnp.where(true, array, array)
+        for array in (query, key, value, bias, mask, lengths, full)
+    )
+    y = jax.nn.dot_product_attention(
+        query,
+        key,
+        value,
+        bias,
+        mask,
+        scale=scale,
+        is_causal=causal,
+        query_seq_lengths=full,
+        key_value_seq_lengths=lengths,
+        implementation='cudnn',
+    )
+    return jnp.where(true, y, y)
+
+
+def _true_for_each(arrays: Sequence[jax.Array | None]) -> jax.Array:
+    """True, with an axis under `vmap` if any of the arrays has one.
+
+    JAX's rules for cuDNN under `vmap` ask for the axis in all inputs, and in the slope of the output, if one has it.
+    What is selected by this value has it. XLA finds out that it is true always: on the device nothing is computed.
+    """
+    true = jnp.array(True)
+    for array in arrays:
+        if array is not None:
+            first = array.ravel()[0]
+            true |= lax.bitcast_convert_type(first, jnp.uint16) == 0 if first.dtype.itemsize == 2 else first == 0
+    return true

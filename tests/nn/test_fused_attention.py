@@ -1,0 +1,134 @@
+"""cuDNN's attention: where programs for CUDA have it, that those for other platforms have not, and what is traced."""
+
+import functools
+import re
+
+import jax
+import jax.export
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from gluonjax import nn
+
+X = jax.ShapeDtypeStruct((2, 4, 16), 'bfloat16')
+KERNELS = ['Softmax', 'SoftmaxBackward', 'ScaleBiasSoftmax', 'ScaleBiasSoftmaxBackward']
+UNCHECKED = [jax.export.DisabledSafetyCheck.custom_call(f'__cudnn$fmha{name}') for name in KERNELS]
+MASK = np.tri(4, dtype=bool)[None, None]
+LENGTHS = np.array([3, 0], 'int32')
+
+
+def attention(dtype='bfloat16', **options):
+    return nn.MultiHeadAttention(16, 2, in_units=16, **options).cast(dtype)
+
+
+def kernels(layer, platform, x=X, gradient=True, **named):
+    """The kinds of attention in the lowered program, which of them is for gradients, and their masks."""
+
+    def loss(params, x):
+        return layer.apply(params, x, **named).astype('float32').sum()
+
+    params = jax.eval_shape(layer.init, jax.random.key(0), x)
+    function = jax.jit(jax.grad(loss, (0, 1)) if gradient else loss)
+    text = jax.export.export(function, platforms=[platform], disabled_checks=UNCHECKED)(params, x).mlir_module()
+    masks = set(re.findall(r'mask_type[^A-Z]+([A-Z_]+)', text))
+    return sorted(set(re.findall(r'__cudnn\$fmha(\w+)', text))), masks
+
+
+FUSED = {  # options, inputs by name, kernel, mask
+    'plain': ({}, {}, 'Softmax', 'NO_MASK'),
+    'causal_grouped': ({'causal': True, 'num_kv_heads': 1}, {}, 'Softmax', 'CAUSAL'),
+    'float16': ({'dtype': 'float16'}, {}, 'Softmax', 'NO_MASK'),
+    'lengths': ({}, {'valid_length': LENGTHS}, 'Softmax', 'PADDING'),
+    'causal_lengths': ({'causal': True}, {'valid_length': LENGTHS}, 'Softmax', 'PADDING_CAUSAL'),
+    'mask': ({'causal': True}, {'mask': MASK}, 'ScaleBiasSoftmax', 'NO_MASK'),
+    'forced': ({'implementation': 'cudnn'}, {}, 'Softmax', 'NO_MASK'),
+}
+
+
+@pytest.mark.parametrize('case', FUSED)
+def test_programs_for_cuda_have_the_fused_kernel(case):
+    options, named, kernel, mask = FUSED[case]
+    x = jax.ShapeDtypeStruct(X.shape, options.get('dtype', 'bfloat16'))
+    assert kernels(attention(**options), 'cuda', x, **named) == ([kernel, f'{kernel}Backward'], {mask})
+    if case in ('causal_lengths', 'float16'):
+        assert kernels(attention(**options), 'cpu', x, **named) == ([], set())
+
+
+@pytest.mark.parametrize(
+    ('options', 'x', 'named'),
+    [
+        ({'implementation': 'xla'}, X, {}),
+        ({'dtype': 'float32'}, jax.ShapeDtypeStruct(X.shape, 'float32'), {}),
+        ({'head_size': 12}, X, {}),
+        ({}, jax.ShapeDtypeStruct((2, 3, 16), 'bfloat16'), {'mask': MASK[..., :3, :3]}),
+        ({}, X, {'bias': np.zeros((1, 1, 4, 4), 'float32')}),
+    ],
+)
+def test_what_cudnn_does_not_know_is_left_to_xla(options, x, named):
+    assert kernels(attention(**options), 'cuda', x, **named) == ([], set())
+
+
+def test_decoding_has_the_fused_kernel():
+    layer, x = attention(causal=True), jax.ShapeDtypeStruct((2, 1, 16), 'bfloat16')
+
+    def step(params, x, cache):
+        return layer.apply(params, x, cache=cache)
+
+    params, cache = jax.eval_shape(layer.init, jax.random.key(0), x), jax.eval_shape(lambda: layer.init_cache(2, 8))
+    text = jax.export.export(jax.jit(step), platforms=['cuda'], disabled_checks=UNCHECKED)(
+        params, x, cache
+    ).mlir_module()
+    assert re.findall(r'mask_type[^A-Z]+([A-Z_]+)', text) == ['PADDING']
+
+
+@pytest.mark.parametrize('implementation', [None, 'cudnn'])
+def test_shapes_are_inferred_in_any_precision(implementation):
+    layer = nn.MultiHeadAttention(16, 2, implementation=implementation)
+    assert layer.specs(np.ones((2, 4, 6), 'float32'))['query.weight'].shape == (16, 6)
+    assert layer.cast('bfloat16').specs(np.ones((2, 4, 6), 'bfloat16'))['query.weight'].shape == (16, 6)
+
+
+@functools.cache
+def values():
+    layer = attention()
+    params = layer.init(jax.random.key(0), X)
+    x, memory = (jax.random.normal(jax.random.key(i), (3, *X.shape), 'bfloat16') for i in (1, 2))
+    return layer, params, x, memory
+
+
+def test_numbers_are_those_of_xla_and_vmap_takes_any_inputs():
+    layer, params, x, memory = values()
+    plain = attention(implementation='xla')
+
+    def slopes(layer, x, memory, mask, lengths):
+        def loss(x, memory):
+            return layer.apply(params, x, memory, mask=mask, valid_length=lengths).astype('float32').sum()
+
+        return jax.grad(loss, (0, 1))(x, memory)
+
+    def mapped(layer, axes):
+        return jax.jit(jax.vmap(functools.partial(slopes, layer), axes))
+
+    lengths = jnp.array([[3, 4], [1, 2], [4, 4]])
+    for axes, arrays in (
+        ((1, None, None, None), (x.swapaxes(0, 1), memory[0], None, lengths[0])),
+        ((None, 0, None, 0), (x[0], memory, None, lengths)),
+        ((0, 0, None, None), (x, memory, jnp.asarray(MASK), None)),
+    ):
+        for ours, theirs in zip(mapped(layer, axes)(*arrays), mapped(plain, axes)(*arrays), strict=True):
+            np.testing.assert_array_equal(np.asarray(ours, 'float32'), np.asarray(theirs, 'float32'))
+    cuda = jax.export.export(mapped(layer, axes), platforms=['cuda'], disabled_checks=UNCHECKED)(*arrays)
+    assert 'SoftmaxBackward' in cuda.mlir_module()
+
+
+@pytest.mark.accelerator
+def test_the_kernel_gives_the_numbers_of_xla():
+    if jax.default_backend() != 'gpu':
+        pytest.skip('needs a GPU')
+    for options, named, _, _ in FUSED.values():
+        layer, plain = attention(**options), attention(**{**options, 'implementation': 'xla'})
+        x = jax.random.normal(jax.random.key(1), X.shape, options.get('dtype', 'bfloat16'))
+        params = layer.init(jax.random.key(0), x)
+        ours, theirs = (jax.jit(one.apply)(params, x, **named) for one in (layer, plain))
+        np.testing.assert_allclose(np.asarray(ours, 'float32'), np.asarray(theirs, 'float32'), atol=0.03)
