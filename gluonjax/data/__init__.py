@@ -1,5 +1,30 @@
-"""Data on its way to the device."""
+"""Data: datasets, the order of their samples, transforms, loaders, and batches on their way to the device."""
 
+from gluonjax.data import batchify
 from gluonjax.data.batching import Batches, batches
+from gluonjax.data.dataset import ArrayDataset, Dataset, SimpleDataset
+from gluonjax.data.loader import DataLoader
+from gluonjax.data.sampler import (
+    BatchSampler,
+    FilterSampler,
+    IntervalSampler,
+    RandomSampler,
+    Sampler,
+    SequentialSampler,
+)
 
-__all__ = ['Batches', 'batches']
+__all__ = [
+    'ArrayDataset',
+    'BatchSampler',
+    'Batches',
+    'DataLoader',
+    'Dataset',
+    'FilterSampler',
+    'IntervalSampler',
+    'RandomSampler',
+    'Sampler',
+    'SequentialSampler',
+    'SimpleDataset',
+    'batches',
+    'batchify',
+]

@@ -19,7 +19,26 @@ from gluonjax.keywords import suggests_keywords
 from gluonjax.nn import arguments
 
 
-class Batches:
+class Epochs:
+    """What is gone through in epochs: iteration goes through the next one, a call through the one of a number."""
+
+    _epoch: int = 0  # that the next iteration goes through
+
+    def __iter__(self) -> Iterator[Any]:
+        epoch, self._epoch = self._epoch, self._epoch + 1
+        return self(epoch)
+
+    def __call__(self, epoch: int) -> Iterator[Any]:
+        """An epoch."""
+        raise NotImplementedError
+
+
+def epoch_of(data: Any, epoch: int) -> Iterator[Any]:
+    """An epoch of what has such, or of any iterable."""
+    return data(epoch) if isinstance(data, Epochs) else iter(data)
+
+
+class Batches(Epochs):
     """Arrays cut into batches, to be gone through as often as you like; the last batch has what is left.
 
     `for x, y in batches` goes through the epochs 0, 1, 2 and so on; `batches(epoch)` through one of them, which is how
@@ -49,11 +68,10 @@ class Batches:
     def __init__(self, *arrays: Any, batch_size: int, shuffle: Any = None, axis: int | Sequence[int] = 0):
         self.arrays: tuple[Any, ...] = tuple(whole(part, 'array') for part in arrays)
         self.batch_size: int = checks.size('batch_size', batch_size)
-        self.shuffle: list[int] | None = _seed(shuffle)
+        self.shuffle: list[int] | None = seed_numbers(shuffle)
         axes = arguments.axes('axis', axis)
         self.axes: tuple[int, ...] = axes * len(arrays) if len(axes) == 1 else axes
         self.rows: np.ndarray = np.arange(self._number_of_rows())
-        self._epoch = 0  # that the next iteration goes through
 
     def _number_of_rows(self) -> int:
         """How many rows all arrays have."""
@@ -75,10 +93,6 @@ class Batches:
 
     def __len__(self) -> int:
         return -(-len(self.rows) // self.batch_size)
-
-    def __iter__(self) -> Iterator[tuple[Any, ...]]:
-        epoch, self._epoch = self._epoch, self._epoch + 1
-        return self(epoch)
 
     def __call__(self, epoch: int) -> Iterator[tuple[Any, ...]]:
         """The batches of an epoch."""
@@ -129,10 +143,10 @@ def _on_host(name: str, leaf: Any) -> np.ndarray:
     return array
 
 
-def _seed(shuffle: Any) -> list[int] | None:
-    """The numbers that an order is drawn from."""
-    if shuffle is None or shuffle is False:
-        return None
+def seed_numbers(shuffle: Any) -> list[int] | None:
+    """The numbers that an order is drawn from, of an int, a key, True or themselves; None for no order."""
+    if shuffle is None or shuffle is False or isinstance(shuffle, list):
+        return shuffle or None
     if shuffle is True:
         with next_key() as shuffle:
             return seed_of(shuffle)
@@ -216,7 +230,7 @@ def _refuse_other_arguments(function: Any, name: str) -> None:
 
 def is_function(data: Any) -> bool:
     """Whether this gives the batches of an epoch when it is called."""
-    return callable(data) and (isinstance(data, Batches) or not isinstance(data, Iterable))
+    return callable(data) and (isinstance(data, Epochs) or not isinstance(data, Iterable))
 
 
 def is_used_up(data: Any) -> bool:

@@ -1,0 +1,193 @@
+"""Datasets: samples by number, and what is made of them: parts, selections, transformed ones."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from gluonjax import checks
+from gluonjax.data.sampler import FilterSampler, Sampler, SequentialSampler
+from gluonjax.errors import ArgumentError, DataError
+
+
+class Dataset:
+    """Samples by number. A dataset of your own has `__getitem__` and `__len__`.
+
+    >>> class Squares(Dataset):
+    ...     def __len__(self):
+    ...         return 5
+    ...
+    ...     def __getitem__(self, idx):
+    ...         return idx * idx
+    >>> odd = Squares().filter(lambda x: x % 2 == 1)
+    >>> list(odd), list(Squares().transform(lambda x: -x).take(2))
+    ([1, 9], [0, -1])
+    """
+
+    def __getitem__(self, idx: Any) -> Any:
+        raise NotImplementedError(f'{type(self).__name__} has no __getitem__, which gives a sample by its number')
+
+    def __len__(self) -> int:
+        raise NotImplementedError(f'{type(self).__name__} has no __len__, which gives the number of samples')
+
+    def __iter__(self) -> Iterator[Any]:
+        return (self[i] for i in range(len(self)))
+
+    def filter(self, fn: Callable[[Any], Any]) -> 'Dataset':
+        """The samples for which `fn(sample)` is true; it is called at once, with each."""
+        return SampledDataset(self, FilterSampler(fn, self))
+
+    def shard(self, num_shards: int, index: int) -> 'Dataset':
+        """One of several parts, whose sizes differ by one at most.
+
+        Args:
+            num_shards: how many parts there are.
+            index: which of them, from 0 on.
+
+        Raises:
+            ArgumentError: if there is no such part.
+
+        >>> [list(SimpleDataset(range(5)).shard(2, i)) for i in (0, 1)]
+        [[0, 1, 2], [3, 4]]
+        """
+        count = checks.size('num_shards', num_shards)
+        index = checks.size('index', index, least=0, most=count - 1)
+        size, rest = divmod(len(self), count)
+        return SampledDataset(self, SequentialSampler(size + (index < rest), size * index + min(index, rest)))
+
+    def take(self, count: int | None) -> 'Dataset':
+        """The first samples: `count` of them at most; all if it is None."""
+        most = len(self) if count is None else min(checks.size('count', count, least=0), len(self))
+        return SampledDataset(self, SequentialSampler(most))
+
+    def sample(self, sampler: Sampler) -> 'Dataset':
+        """The samples whose numbers a sampler gives; it is asked once.
+
+        Raises:
+            ArgumentError: if this is no sampler.
+        """
+        if not isinstance(sampler, Sampler):
+            raise ArgumentError(
+                'sample takes a sampler', expected='a gluonjax.data.Sampler', got=type(sampler).__name__
+            )
+        return SampledDataset(self, sampler)
+
+    def transform(self, fn: Callable[..., Any], lazy: bool = True) -> 'Dataset':
+        """Each sample transformed.
+
+        Args:
+            fn: called with the sample; with its parts, if it is a tuple.
+            lazy: whether it is called whenever a sample is asked for, as is right for random transforms; if not, once
+                and now.
+
+        >>> pairs = ArrayDataset([1, 2], [10, 20])
+        >>> list(pairs.transform(lambda x, y: x + y))
+        [11, 22]
+        """
+        transformed = TransformedDataset(self, fn)
+        return transformed if lazy else SimpleDataset(list(transformed))
+
+    def transform_first(self, fn: Callable[[Any], Any], lazy: bool = True) -> 'Dataset':
+        """The first part of each sample transformed, the label usually not.
+
+        >>> list(ArrayDataset([1, 2], [10, 20]).transform_first(lambda x: -x))
+        [(-1, 10), (-2, 20)]
+        """
+        return self.transform(FirstOf(fn), lazy)
+
+
+class SimpleDataset(Dataset):
+    """The elements of a list, an array or whatever else has `len` and numbers.
+
+    Args:
+        data: them.
+    """
+
+    def __init__(self, data: Any):
+        self._data = data
+
+    def __len__(self) -> int:
+        return len(self._data)
+
+    def __getitem__(self, idx: Any) -> Any:
+        return self._data[idx]
+
+
+class ArrayDataset(Dataset):
+    """Arrays, lists or datasets beside each other: sample `i` is `(a[i], b[i], ...)`, or `a[i]` of one alone.
+
+    Args:
+        *args: at least one, all of one length. Vectors that have `asnumpy` become NumPy arrays, so that their elements
+            are numbers.
+
+    Raises:
+        ArgumentError: if there is none.
+        DataError: if their lengths differ.
+
+    >>> dataset = ArrayDataset(np.arange(6).reshape(3, 2), ['a', 'b', 'c'])
+    >>> len(dataset), dataset[1]
+    (3, (array([2, 3]), 'b'))
+    """
+
+    def __init__(self, *args: Any):
+        if not args:
+            raise ArgumentError('ArrayDataset needs at least one array')
+        lengths = [len(part) for part in args]
+        if len(set(lengths)) > 1:
+            raise DataError('all arrays of an ArrayDataset have one length', got=lengths)
+        self._data = [part.asnumpy() if hasattr(part, 'asnumpy') and part.ndim == 1 else part for part in args]
+
+    def __len__(self) -> int:
+        return len(self._data[0])
+
+    def __getitem__(self, idx: Any) -> Any:
+        return self._data[0][idx] if len(self._data) == 1 else tuple(part[idx] for part in self._data)
+
+    def batch(self, indices: Sequence[int]) -> Any:
+        """The samples of some numbers as one batch of NumPy arrays, cut out at once; None if not all are arrays."""
+        if not all(hasattr(part, 'dtype') and hasattr(part, 'shape') for part in self._data):
+            return None
+        rows = tuple(_on_host(part)[np.asarray(indices)] for part in self._data)
+        return rows[0] if len(rows) == 1 else rows
+
+
+def _on_host(array: Any) -> np.ndarray:
+    """An array of NumPy, without a copy where that can be."""
+    return np.asarray(getattr(array, 'value', array))
+
+
+class SampledDataset(Dataset):
+    """The samples of another dataset whose numbers a sampler gives."""
+
+    def __init__(self, dataset: Any, sampler: Iterable[int]):
+        self._dataset, self._indices = dataset, list(sampler)
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    def __getitem__(self, idx: Any) -> Any:
+        return self._dataset[self._indices[idx]]
+
+
+class TransformedDataset(Dataset):
+    """The samples of another dataset, transformed whenever they are asked for."""
+
+    def __init__(self, data: Any, fn: Callable[..., Any]):
+        self._data, self._fn = data, fn
+
+    def __len__(self) -> int:
+        return len(self._data)
+
+    def __getitem__(self, idx: Any) -> Any:
+        sample = self._data[idx]
+        return self._fn(*sample) if isinstance(sample, tuple) else self._fn(sample)
+
+
+class FirstOf:
+    """A function of the first part of a sample, which leaves the others as they are."""
+
+    def __init__(self, fn: Callable[[Any], Any]):
+        self._fn = fn
+
+    def __call__(self, first: Any, *others: Any) -> Any:
+        return (self._fn(first), *others) if others else self._fn(first)
