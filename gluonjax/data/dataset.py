@@ -1,11 +1,13 @@
 """Datasets: samples by number, and what is made of them: parts, selections, transformed ones."""
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from gluonjax import checks
+from gluonjax.data import recordio
 from gluonjax.data.sampler import FilterSampler, Sampler, SequentialSampler
 from gluonjax.errors import ArgumentError, DataError
 
@@ -191,3 +193,25 @@ class FirstOf:
 
     def __call__(self, first: Any, *others: Any) -> Any:
         return (self._fn(first), *others) if others else self._fn(first)
+
+
+class RecordFileDataset(Dataset):
+    """The records of a RecordIO file, as bytes.
+
+    Args:
+        filename: the path of the `.rec` file, beside which its `.idx` is.
+
+    Raises:
+        FileError: if they are not there.
+    """
+
+    def __init__(self, filename: str | os.PathLike[str]):
+        self.filename: str = os.fspath(filename)
+        self.idx_file: str = os.path.splitext(self.filename)[0] + '.idx'
+        self._record = recordio.MXIndexedRecordIO(self.idx_file, self.filename, 'r')
+
+    def __getitem__(self, idx: int) -> Any:
+        return self._record.read_idx(self._record.keys[idx])
+
+    def __len__(self) -> int:
+        return len(self._record.keys)

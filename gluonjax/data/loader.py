@@ -116,7 +116,10 @@ class DataLoader(Epochs):
         self._prefetch = 2 * self._workers if prefetch is None else checks.size('prefetch', prefetch, least=0)
         self._timeout = checks.positive('timeout', timeout)
         self._threads = checks.flag('thread_pool', thread_pool)
-        self._task = Task(dataset, batchify_fn or default_batchify_fn)
+        self._task = Task(dataset, self._batchify(batchify_fn))
+
+    def _batchify(self, given: Callable[..., Any] | None) -> Callable[..., Any]:
+        return given or default_batchify_fn
 
     def _seed_numbers(self, key: Any) -> list[int] | None:
         """What the epochs' seeds are made from."""

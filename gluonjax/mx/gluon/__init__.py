@@ -1,11 +1,28 @@
 """`mx.gluon`: networks, losses and the Trainer as MXNet's programs use them, on the library's own layers."""
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from gluonjax.mx.gluon import batches as utils
 from gluonjax.mx.gluon import loss, nn, rnn
 from gluonjax.mx.gluon.block import Block, HybridBlock
 from gluonjax.mx.gluon.parameter import Constant, Parameter, ParameterDict
 from gluonjax.mx.gluon.symbol_block import SymbolBlock, labels_of, network_of
 from gluonjax.mx.gluon.trainer import Trainer
+
+if TYPE_CHECKING:
+    from gluonjax.mx.gluon import data
+
+_LAZY = ('data',)  # loaded when they are asked for
+
+if not TYPE_CHECKING:  # a type checker would accept any name
+
+    def __getattr__(name: str) -> Any:
+        """Packages that are loaded when they are first used."""
+        if name not in _LAZY:
+            raise AttributeError(f'module {__name__!r} has no attribute {name!r}', name=name)
+        return importlib.import_module(f'{__name__}.{name}')
+
 
 __all__ = [
     'Block',
@@ -15,6 +32,7 @@ __all__ = [
     'ParameterDict',
     'SymbolBlock',
     'Trainer',
+    'data',
     'labels_of',
     'loss',
     'network_of',

@@ -1,0 +1,24 @@
+"""Datasets of images, and transforms of them."""
+
+from gluonjax.data.vision import pixels, transforms
+from gluonjax.data.vision.datasets import (
+    CIFAR10,
+    CIFAR100,
+    MNIST,
+    FashionMNIST,
+    ImageFolderDataset,
+    ImageListDataset,
+    ImageRecordDataset,
+)
+
+__all__ = [
+    'CIFAR10',
+    'CIFAR100',
+    'MNIST',
+    'FashionMNIST',
+    'ImageFolderDataset',
+    'ImageListDataset',
+    'ImageRecordDataset',
+    'pixels',
+    'transforms',
+]

@@ -1,0 +1,53 @@
+"""DataLoader of MXNet's programs: its batches are lists of their arrays."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from gluonjax.data import batchify, loader
+from gluonjax.data.batching import seed_numbers
+from gluonjax.mx.gluon.data.arrays import handles
+from gluonjax.mx.gluon.data.sampler import RandomSampler
+
+_OURS = (batchify.Stack, batchify.Pad, batchify.Append, batchify.Group)
+
+
+def default_batchify_fn(data: Sequence[Any]) -> Any:
+    """A batch of samples: lists of the parts of tuples, arrays stacked.
+
+    >>> default_batchify_fn([(1, 2.0), (3, 4.0)])[1].asnumpy()
+    array([2., 4.], dtype=float32)
+    """
+    return handles(batchify.default_batchify_fn(data))
+
+
+default_mp_batchify_fn = default_batchify_fn
+
+
+class DataLoader(loader.DataLoader):
+    """Batches of a dataset's samples; see `gluonjax.data.DataLoader` for the arguments.
+
+    The order of `shuffle=True` is that of `numpy.random`, as in MXNet; random transforms follow `mx.random.seed`.
+
+    >>> from gluonjax.mx import nd
+    >>> batches = DataLoader(nd.array([[1], [2], [3]]), batch_size=2)
+    >>> [x.asnumpy().tolist() for x in batches]
+    [[[1.0], [2.0]], [[3.0]]]
+    """
+
+    def _batchify(self, given: Callable[..., Any] | None) -> Callable[..., Any]:
+        self._wraps = given in (None, default_batchify_fn) or isinstance(given, _OURS)
+        return super()._batchify(None if given is default_batchify_fn else given)
+
+    def _seed_numbers(self, key: Any) -> list[int] | None:
+        self._given_seed = None if key is None else seed_numbers(key)
+        return self._given_seed
+
+    def _random_sampler(self, length: int) -> Any:
+        return RandomSampler(length)
+
+    def __call__(self, epoch: int) -> Iterator[Any]:
+        """The batches of an epoch."""
+        if self._given_seed is None:
+            self._seed = seed_numbers(True)
+        batches = super().__call__(epoch)
+        return map(handles, batches) if self._wraps else batches

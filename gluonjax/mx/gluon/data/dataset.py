@@ -1,0 +1,8 @@
+"""Datasets of MXNet's programs: those of `gluonjax.data`."""
+
+from gluonjax.data.dataset import ArrayDataset, Dataset, RecordFileDataset, SimpleDataset
+from gluonjax.data.vision.datasets import FilesDataset
+
+_DownloadedDataset = FilesDataset
+
+__all__ = ['ArrayDataset', 'Dataset', 'RecordFileDataset', 'SimpleDataset']

@@ -1,0 +1,108 @@
+"""Transforms of images as blocks of MXNet's programs: those of `gluonjax.data.vision.transforms`, on MXNet's arrays.
+
+They compute on the host, and are no part of the tape. Random ones follow `mx.random.seed`.
+
+>>> from gluonjax.mx import nd
+>>> transform = Compose([Resize(2), ToTensor()])
+>>> transform(nd.array([[[0], [255]]], dtype='uint8')).asnumpy().tolist()
+[[[0.0, 1.0], [0.0, 1.0]]]
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from gluonjax.data import chance
+from gluonjax.data.vision import transforms
+from gluonjax.mx.gluon.block import Block
+from gluonjax.mx.gluon.data.arrays import handle, host
+from gluonjax.mx.gluon.nn import Sequential
+
+
+class Transform(Block):
+    """A transform of `gluonjax.data` as a block; its arguments are those of that one."""
+
+    made_of: Callable[..., Any]
+
+    def __init__(self, *args: Any, **kwargs: Any):
+        super().__init__()
+        self._transform = type(self).made_of(*args, **kwargs)
+
+    def forward(self, x: Any) -> Any:
+        return handle(self._transform(host(x)))
+
+    def __reduce__(self) -> Any:
+        return _made_again, (type(self), self._transform)
+
+
+def _made_again(kind: type[Transform], transform: Any) -> Transform:
+    made = kind.__new__(kind)
+    Block.__init__(made)
+    made._transform = transform
+    return made
+
+
+def _block(native: Any) -> type[Transform]:
+    members = {'made_of': native, '__doc__': native.__doc__, '__module__': __name__}
+    return type(native.__name__, (Transform,), members)
+
+
+CenterCrop: type[Transform] = _block(transforms.CenterCrop)
+Cast: type[Transform] = _block(transforms.Cast)
+CropResize: type[Transform] = _block(transforms.CropResize)
+Normalize: type[Transform] = _block(transforms.Normalize)
+RandomBrightness: type[Transform] = _block(transforms.RandomBrightness)
+RandomColorJitter: type[Transform] = _block(transforms.RandomColorJitter)
+RandomContrast: type[Transform] = _block(transforms.RandomContrast)
+RandomCrop: type[Transform] = _block(transforms.RandomCrop)
+RandomFlipLeftRight: type[Transform] = _block(transforms.RandomFlipLeftRight)
+RandomFlipTopBottom: type[Transform] = _block(transforms.RandomFlipTopBottom)
+RandomGray: type[Transform] = _block(transforms.RandomGray)
+RandomHue: type[Transform] = _block(transforms.RandomHue)
+RandomLighting: type[Transform] = _block(transforms.RandomLighting)
+RandomResizedCrop: type[Transform] = _block(transforms.RandomResizedCrop)
+RandomRotation: type[Transform] = _block(transforms.RandomRotation)
+RandomSaturation: type[Transform] = _block(transforms.RandomSaturation)
+Resize: type[Transform] = _block(transforms.Resize)
+Rotate: type[Transform] = _block(transforms.Rotate)
+ToTensor: type[Transform] = _block(transforms.ToTensor)
+
+
+class Compose(Sequential):
+    """Transforms one after the other.
+
+    Args:
+        transforms: blocks.
+    """
+
+    def __init__(self, transforms: Sequence[Any]):
+        super().__init__()
+        self.add(*transforms)
+
+    def __reduce__(self) -> Any:
+        return type(self), (list(self._children.values()),)
+
+
+HybridCompose = Compose
+
+
+class RandomApply(Block):
+    """Transforms, with a probability; else none of them.
+
+    Args:
+        transforms: a block, or a list of them.
+        p: the probability.
+    """
+
+    def __init__(self, transforms: Any, p: float = 0.5):
+        super().__init__()
+        self.transforms: Any = Compose(transforms) if isinstance(transforms, list | tuple) else transforms
+        self.p: float = p
+
+    def forward(self, x: Any) -> Any:
+        return self.transforms(x) if chance.generator().random() < self.p else x
+
+    def __reduce__(self) -> Any:
+        return type(self), (self.transforms, self.p)
+
+
+HybridRandomApply = RandomApply
