@@ -77,6 +77,7 @@ class DataLoader(Epochs):
     Raises:
         ArgumentError: for arguments that exclude each other, or have no such value.
 
+    >>> import numpy as np
     >>> from gluonjax.data import ArrayDataset
     >>> loader = DataLoader(ArrayDataset(np.arange(5), np.arange(5) * 10), batch_size=2)
     >>> list(loader)[-1]

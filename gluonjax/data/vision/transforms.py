@@ -242,8 +242,8 @@ class RandomResizedCrop:
         interpolation: int = 1,
     ):
         self._size, self._interpolation = pixels.size_of(size), interpolation
-        self._scale = tuple(scale) if isinstance(scale, Sequence) else (scale, 1.0)
-        self._ratio = tuple(map(math.log, ratio))
+        self._scale = (scale[0], scale[1]) if isinstance(scale, Sequence) else (scale, 1.0)
+        self._ratio = math.log(ratio[0]), math.log(ratio[1])
 
     def __call__(self, x: Any) -> np.ndarray:
         x, numbers = _image(x), chance.generator()

@@ -17,19 +17,19 @@ class _InMemory:
 
 
 class MNIST(_InMemory, datasets.MNIST):
-    __doc__ = datasets.MNIST.__doc__
+    """Handwritten digits: images (28, 28, 1) and int32 labels; see `gluonjax.data.vision.MNIST`."""
 
 
 class FashionMNIST(_InMemory, datasets.FashionMNIST):
-    __doc__ = datasets.FashionMNIST.__doc__
+    """Articles of clothing: images (28, 28, 1) and int32 labels; see `gluonjax.data.vision.FashionMNIST`."""
 
 
 class CIFAR10(_InMemory, datasets.CIFAR10):
-    __doc__ = datasets.CIFAR10.__doc__
+    """Pictures of ten things: images (32, 32, 3) and int32 labels; see `gluonjax.data.vision.CIFAR10`."""
 
 
 class CIFAR100(_InMemory, datasets.CIFAR100):
-    __doc__ = datasets.CIFAR100.__doc__
+    """Pictures of a hundred things: images (32, 32, 3) and int32 labels; see `gluonjax.data.vision.CIFAR100`."""
 
 
 class _Reader(datasets.ImageReader):
@@ -38,15 +38,18 @@ class _Reader(datasets.ImageReader):
 
 
 class ImageFolderDataset(datasets.ImageFolderDataset):
-    __doc__ = datasets.ImageFolderDataset.__doc__
+    """Images in one folder for each class; see `gluonjax.data.vision.ImageFolderDataset`."""
+
     reader: type[datasets.ImageReader] = _Reader
 
 
 class ImageListDataset(datasets.ImageListDataset):
-    __doc__ = datasets.ImageListDataset.__doc__
+    """Images that a list names; see `gluonjax.data.vision.ImageListDataset`."""
+
     reader: type[datasets.ImageReader] = _Reader
 
 
 class ImageRecordDataset(datasets.ImageRecordDataset):
-    __doc__ = datasets.ImageRecordDataset.__doc__
+    """Images in a RecordIO file; see `gluonjax.data.vision.ImageRecordDataset`."""
+
     reader: type[datasets.ImageReader] = _Reader

@@ -76,10 +76,11 @@ class Compose(Sequential):
 
     def __init__(self, transforms: Sequence[Any]):
         super().__init__()
-        self.add(*transforms)
+        self._given = list(transforms)
+        self.add(*self._given)
 
     def __reduce__(self) -> Any:
-        return type(self), (list(self._children.values()),)
+        return type(self), (self._given,)
 
 
 HybridCompose = Compose
