@@ -7,7 +7,13 @@ from _timing import in_new_process, report, shuffled
 
 ROUNDS = 15
 BASE = 'import jax'
-STATEMENTS = (BASE, 'import gluonjax', 'from gluonjax import init, nn', 'from gluonjax import init, nn, loss, Trainer')
+STATEMENTS = (
+    BASE,
+    'import gluonjax',
+    'from gluonjax import init, nn',
+    'from gluonjax import init, nn, loss, Trainer',
+    'import gluonjax.mx',
+)
 CODE = 'import time; start = time.perf_counter(); {}; print(time.perf_counter() - start)'
 
 if __name__ == '__main__':

@@ -248,16 +248,20 @@ def test_errors_are_never_raised_by_assert(name):
 
 
 @pytest.mark.parametrize(
-    'code',
+    ('code', 'unused'),
     [
-        'import gluonjax',
-        'from gluonjax import nn, init, Block; nn.Sequential(nn.Dense(2))',
-        'from gluonjax import loss; loss.L2Loss()',
-        'from gluonjax import init, nn, loss, Trainer',
+        ('import gluonjax', ['numpy']),
+        ('from gluonjax import nn, init, Block; nn.Sequential(nn.Dense(2))', ['gluonjax.train', 'gluonjax.rnn']),
+        ('from gluonjax import loss; loss.L2Loss()', ['gluonjax.nn']),
+        ('from gluonjax import init, nn, loss, Trainer', ['gluonjax.mx', 'gluonjax.data']),
+        (
+            'import gluonjax.mx; from gluonjax.mx import autograd, gluon, init, nd',
+            ['gluonjax.metric', 'gluonjax.optimizer', 'gluonjax.train', 'gluonjax.data', 'gluonjax.mx.export'],
+        ),
     ],
 )
-def test_start_up_is_light(code):
-    heavy = ['optax', 'chex', 'matplotlib', 'rich', 'jax.extend', 'flax', 'scipy', 'sklearn', 'tomllib']
+def test_start_up_is_light(code, unused):
+    heavy = ['optax', 'chex', 'matplotlib', 'rich', 'jax.extend', 'flax', 'scipy', 'sklearn', 'tomllib', *unused]
     check = f'import jax, sys; before = set(sys.modules); {code}; print(*(set(sys.modules) - before))'
     run = subprocess.run([sys.executable, '-c', check], capture_output=True, text=True, cwd=ROOT.parent, check=True)
     loaded = run.stdout.split()

@@ -3,8 +3,8 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from gluonjax import init, lr_scheduler, metric
-from gluonjax.mx import autograd, context, gluon, op, optimizer, random
+from gluonjax import init
+from gluonjax.mx import autograd, context, gluon, op, random
 from gluonjax.mx import ndarray as nd
 from gluonjax.mx import symbol as sym
 from gluonjax.mx.alias import as_mxnet
@@ -14,8 +14,15 @@ initializer = init
 ndarray = nd
 symbol = sym
 
+if TYPE_CHECKING:
+    from gluonjax import lr_scheduler, metric
+    from gluonjax.mx import optimizer
+
 # What is rarely used is loaded when it is asked for: the name, and the module.
 _LAZY = {
+    'lr_scheduler': 'gluonjax.lr_scheduler',
+    'metric': 'gluonjax.metric',
+    'optimizer': 'gluonjax.mx.optimizer',
     'recordio': 'gluonjax.data.recordio',
 }
 

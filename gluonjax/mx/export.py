@@ -17,13 +17,12 @@ from gluonjax.arrays import admit
 from gluonjax.block import Block, structure_of
 from gluonjax.checks import size
 from gluonjax.errors import ArgumentError, GluonError
-from gluonjax.io import mxnet_params
 from gluonjax.io.reading import Path as FilePath
-from gluonjax.io.writing import replacing
 from gluonjax.layer import Layer, declarations_of
 from gluonjax.mx.building import Builder, Scope
 from gluonjax.mx.from_layers import Translation, translation_of
 from gluonjax.mx.from_primitives import Primitives, UnknownPrimitiveError, Value
+from gluonjax.mx.saving import write
 from gluonjax.mx.symbol import Group, Symbol
 from gluonjax.run import Bindable, Run
 from gluonjax.structure import INPUTS
@@ -68,18 +67,6 @@ def export(
     """
     size('epoch', epoch, least=0)
     return write(path, epoch, *graph_of(net, inputs))
-
-
-def write(path: FilePath, epoch: int, symbol: Symbol, values: Mapping[str, Any]) -> tuple[str, str]:
-    """Writes a graph, and of these values those that it uses; returns the names of the two files."""
-    size('epoch', epoch, least=0)
-    auxiliary = set(symbol.list_auxiliary_states())
-    kinds = {name: 'aux' if name in auxiliary else 'arg' for name in symbol.list_inputs() if name in values}
-    files = f'{path}-symbol.json', f'{path}-{epoch:04d}.params'
-    mxnet_params.save(files[1], {f'{kind}:{name}': values[name] for name, kind in kinds.items()})
-    with replacing(files[0]) as file:
-        file.write(symbol.tojson().encode())
-    return files
 
 
 def graph_of(net: Block, inputs: Any = None) -> tuple[Symbol, dict[str, Any]]:

@@ -8,7 +8,17 @@ from gluonjax.mx.gluon import loss, nn, rnn
 from gluonjax.mx.gluon.block import Block, HybridBlock
 from gluonjax.mx.gluon.parameter import Constant, Parameter, ParameterDict
 from gluonjax.mx.gluon.symbol_block import SymbolBlock, labels_of, network_of
-from gluonjax.mx.gluon.trainer import Trainer
+
+if TYPE_CHECKING:
+    from gluonjax.mx.gluon.trainer import Trainer
+else:
+
+    def __getattr__(name: str) -> Any:
+        """The Trainer, and optimizers with it, are loaded when they are first used."""
+        if name != 'Trainer':
+            raise AttributeError(f'module {__name__!r} has no attribute {name!r}', name=name)
+        return globals().setdefault(name, importlib.import_module('gluonjax.mx.gluon.trainer').Trainer)
+
 
 if TYPE_CHECKING:
     from gluonjax.mx.gluon import data

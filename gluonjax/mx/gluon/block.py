@@ -14,9 +14,9 @@ from gluonjax.errors import ArgumentError, ParamsError
 from gluonjax.io import mxnet_params
 from gluonjax.mx import invoke, ndarray, symbol, tape
 from gluonjax.mx.array import NDArray
-from gluonjax.mx.export import write
 from gluonjax.mx.gluon.naming import NameScope, named
 from gluonjax.mx.gluon.parameter import Parameter, ParameterDict
+from gluonjax.mx.saving import write
 from gluonjax.mx.tape import Arrays, Tracked
 
 _INSIDE: contextvars.ContextVar[bool] = contextvars.ContextVar('inside', default=False)  # a hybridized call

@@ -5,7 +5,7 @@ import difflib
 import inspect
 import types
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 
@@ -144,6 +144,40 @@ _TABLE: dict[str, Operator] = {}
 OPERATORS: Mapping[str, Operator] = types.MappingProxyType(_TABLE)  # by every name
 
 
+class _Declared(NamedTuple):
+    """What the parameters of a function say of an operator."""
+
+    inputs: Sequence[str]
+    missing: Sequence[str]  # inputs whose default is None
+    variadic: bool
+    annotations: dict[str, Any]
+    defaults: dict[str, Any]
+
+    @classmethod
+    def of(cls, function: Any) -> '_Declared':
+        if hasattr(function, '__signature__') or hasattr(function, '__wrapped__'):
+            return cls._of_signature(inspect.signature(function))
+        code, defaults = function.__code__, function.__defaults__ or ()  # `inspect.signature` would slow down start-up
+        inputs, rest = code.co_varnames[: code.co_argcount], code.co_varnames[code.co_argcount :]
+        optional = zip(inputs[len(inputs) - len(defaults) :], defaults, strict=True)
+        annotations = {name: function.__annotations__.get(name) for name in rest[: code.co_kwonlyargcount]}
+        missing = [name for name, value in optional if value is None]
+        variadic = bool(code.co_flags & inspect.CO_VARARGS)
+        return cls(inputs, missing, variadic, annotations, dict(function.__kwdefaults__ or {}))
+
+    @classmethod
+    def _of_signature(cls, signature: inspect.Signature) -> '_Declared':
+        positional = [p for p in signature.parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD]
+        keywords = [p for p in signature.parameters.values() if p.kind is p.KEYWORD_ONLY]
+        return cls(
+            [p.name for p in positional],
+            [p.name for p in positional if p.default is None],
+            any(p.kind is p.VAR_POSITIONAL for p in signature.parameters.values()),
+            {p.name: p.annotation for p in keywords},
+            {p.name: p.default for p in keywords if p.default is not p.empty},
+        )
+
+
 def operator(
     *names: str,
     auxiliary: Sequence[str] = (),
@@ -168,23 +202,23 @@ def operator(
     """
 
     def enter(function: _Function) -> _Function:
-        parameters = inspect.signature(function).parameters.values()
-        positional = [p for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
-        keywords = {p.name: p for p in parameters if p.kind is p.KEYWORD_ONLY and p.name != 'pass_'}
+        declared = _Declared.of(function)
+        takes_pass = declared.annotations.pop('pass_', None) is not None
+        declared.defaults.pop('pass_', None)
         entry = Operator(
             name=names[0],
             function=function,
-            inputs=tuple(p.name for p in positional),
-            may_be_missing=frozenset(p.name for p in positional if p.default is None and p.name not in (only_if or {})),
-            variadic=any(p.kind is p.VAR_POSITIONAL for p in parameters),
-            annotations={name: p.annotation for name, p in keywords.items()},
-            defaults={name: p.default for name, p in keywords.items() if p.default is not p.empty},
+            inputs=tuple(declared.inputs),
+            may_be_missing=frozenset(declared.missing) - set(only_if or {}),
+            variadic=declared.variadic,
+            annotations=declared.annotations,
+            defaults=declared.defaults,
             auxiliary=tuple(auxiliary),
             only_if=only_if or {},
             output_names=_names_of(outputs),
             visible=visible,
             infer=infer,
-            takes_pass=any(p.name == 'pass_' for p in parameters),
+            takes_pass=takes_pass,
         )
         for name in names:
             if name in _TABLE:
