@@ -10,28 +10,20 @@ from gluonjax.mx.gluon.parameter import Constant, Parameter, ParameterDict
 from gluonjax.mx.gluon.symbol_block import SymbolBlock, labels_of, network_of
 
 if TYPE_CHECKING:
-    from gluonjax.mx.gluon.trainer import Trainer
-else:
-
-    def __getattr__(name: str) -> Any:
-        """The Trainer, and optimizers with it, are loaded when they are first used."""
-        if name != 'Trainer':
-            raise AttributeError(f'module {__name__!r} has no attribute {name!r}', name=name)
-        return globals().setdefault(name, importlib.import_module('gluonjax.mx.gluon.trainer').Trainer)
-
-
-if TYPE_CHECKING:
     from gluonjax.mx.gluon import data
+    from gluonjax.mx.gluon.trainer import Trainer
 
-_LAZY = ('data',)  # loaded when they are asked for
+# What is loaded when it is asked for: a name, and the module that it is or is in.
+_LAZY = {'Trainer': 'gluonjax.mx.gluon.trainer', 'data': 'gluonjax.mx.gluon.data'}
 
 if not TYPE_CHECKING:  # a type checker would accept any name
 
     def __getattr__(name: str) -> Any:
-        """Packages that are loaded when they are first used."""
+        """What is loaded when it is first used."""
         if name not in _LAZY:
             raise AttributeError(f'module {__name__!r} has no attribute {name!r}', name=name)
-        return importlib.import_module(f'{__name__}.{name}')
+        module = importlib.import_module(_LAZY[name])
+        return globals().setdefault(name, getattr(module, name, module))
 
 
 __all__ = [
