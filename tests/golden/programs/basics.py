@@ -1,14 +1,8 @@
-"""Small programs as MXNet's users write them: functions of `mx`, which is MXNet or gluonjax.mx.
-
-Each gives a dict of NumPy's arrays or numbers. They draw nothing by `mx` itself, as random numbers differ. The syntax is
-that of Python 3.8, which MXNet needs.
-"""
+"""What arrays and the tape are like, and first networks."""
 
 import numpy as np
 
-
-def draw(seed, *shape):
-    return np.random.RandomState(seed).randn(*shape).astype('float32')
+from .common import answers_of, draw, set_all
 
 
 def linear_regression(mx):
@@ -104,17 +98,6 @@ def gradients(mx):
     mx.autograd.backward([head, a])
     answers['marked'] = buffer.asnumpy()
     return answers
-
-
-def set_all(mx, net, scale=0.4):
-    """Sets all parameters to numbers that their names decide."""
-    for name, parameter in sorted(net.collect_params().items()):
-        if parameter.grad_req != 'null':
-            parameter.set_data(mx.nd.array(scale * draw(sum(map(ord, name)), *parameter.shape)))
-
-
-def answers_of(net):
-    return {name: parameter.data().asnumpy() for name, parameter in net.collect_params().items()}
 
 
 def gluon_softmax_regression(mx):
