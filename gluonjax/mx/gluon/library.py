@@ -1,12 +1,13 @@
 """Layers and losses of gluonjax as blocks of Gluon: each call is one compiled program, its gradient another."""
 
 import inspect
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
 
-from gluonjax import errors
+from gluonjax import errors, nn
 from gluonjax.layer import Layer, begin_run, infer_shapes, leaves_of
 from gluonjax.mx import invoke, tape
 from gluonjax.mx.array import NDArray
@@ -62,8 +63,8 @@ class LayerBlock(HybridBlock):
     """
 
     def __init__(self, layer: Layer, prefix: str | None = None, params: ParameterDict | None = None):
+        self.layer: Layer = layer  # which its name is made from
         super().__init__(prefix, params)
-        self.layer: Layer = layer
         self._calls: dict[Any, PureCall] = {}
         self._leaves: tuple[str, ...] = tuple(leaf.name for leaf in leaves_of(layer))
         for leaf in leaves_of(layer):
@@ -151,6 +152,19 @@ class _BlockScope(Scope):
         return own_parameters_of(self.block)[name.replace('.', '_')].var()
 
 
+def alias_of(layer: Layer) -> str | None:
+    """By which Gluon names a block of this layer if not by its class: all convolutions are 'conv'.
+
+    >>> from gluonjax import nn
+    >>> alias_of(nn.Conv2DTranspose(1, 3)), alias_of(nn.Activation('relu')), alias_of(nn.Dense(1))
+    ('conv', 'relu', None)
+    """
+    if isinstance(layer, nn.Activation):
+        return str(layer.activation)
+    kind = re.search('Conv|Pool', ' '.join(cls.__name__ for cls in type(layer).__mro__))
+    return kind.group().lower() if kind else None
+
+
 def layer_class(cls: type[Layer]) -> Any:
     """The class of blocks of a class of layers, with its arguments and `prefix` and `params`."""
 
@@ -159,7 +173,7 @@ def layer_class(cls: type[Layer]) -> Any:
             super().__init__(cls(*args, **kwargs), prefix, params)
 
         def _alias(self) -> str:
-            return cls.__name__.lower().removeprefix('_') if type(self) is Made else super()._alias()
+            return alias_of(self.layer) or super()._alias()
 
     return _named(Made, cls)
 

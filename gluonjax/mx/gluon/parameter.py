@@ -1,5 +1,6 @@
 """Parameters of Gluon: a name, a value and a gradient that are mutable arrays."""
 
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -9,7 +10,9 @@ import numpy as np
 from jax.typing import DTypeLike
 
 from gluonjax import keys
-from gluonjax.errors import ArgumentError, DeferredInitializationError, ShapeError, UninitializedError
+from gluonjax.errors import ArgumentError, DeferredInitializationError, ParamsError, ShapeError, UninitializedError
+from gluonjax.init import Initializer
+from gluonjax.io import mxnet_params
 from gluonjax.layer import choose, request
 from gluonjax.mx.array import NDArray, as_jax, canonical, placed
 from gluonjax.mx.context import Context, current_context
@@ -128,6 +131,8 @@ class Parameter:
         given, ctx = self._waits
         shape: Any = self._shape
         declared = self.init if self._general else given
+        if declared is None and not isinstance(given, Mapping) and not _looks_at_names(given):
+            declared = 'uniform' if given is None else given  # whatever the name: MXNet looks at those of symbols alone
         leaf = Leaf(self.role, (self.role,), shape, Param(shape, self._dtype, declared))
         chosen = choose([leaf], given)[self.role]
         with keys.next_key() as key:
@@ -323,6 +328,44 @@ class ParameterDict(Mapping[str, Parameter]):
         for parameter in self._params.values():
             parameter.initialize(None, ctx, init, force_reinit)
 
+    def save(self, filename: str | os.PathLike[str], strip_prefix: str = '') -> None:
+        """Writes all values by their names, without what those begin with.
+
+        Raises:
+            ArgumentError: if a name does not begin with it.
+        """
+        if wrong := [name for name in self if not name.startswith(strip_prefix)]:
+            raise ArgumentError(f'the name of {wrong[0]} does not begin with {strip_prefix!r}')
+        values = {name.removeprefix(strip_prefix): p.data().value for name, p in self.items()}
+        mxnet_params.save(os.fspath(filename), values)
+
+    def load(
+        self,
+        filename: str | os.PathLike[str],
+        ctx: Any = None,
+        allow_missing: bool = False,
+        ignore_extra: bool = False,
+        restore_prefix: str = '',
+        cast_dtype: bool = False,
+        dtype_source: str = 'current',
+    ) -> None:
+        """Sets values by name from a file.
+
+        Raises:
+            ParamsError: for missing values, or others; nothing is set then.
+        """
+        found = mxnet_params.load(os.fspath(filename))
+        named = {name.removeprefix('arg:').removeprefix('aux:'): value for name, value in found.items()}
+        given = {restore_prefix + name: value for name, value in named.items()}
+        missing = [] if allow_missing else [f'missing: {name}' for name in self if name not in given]
+        extra = [] if ignore_extra else [f'extra: {name}' for name in given if name not in self]
+        if missing or extra:
+            remedy = 'restore_prefix=, allow_missing=, ignore_extra='
+            raise ParamsError('the file is not of these parameters', got=', '.join(missing + extra), remedy=remedy)
+        for name, parameter in self.items():
+            if name in given:
+                parameter.set_data(given[name])
+
     def zero_grad(self) -> None:
         """Sets all gradients to zeros."""
         for parameter in self._params.values():
@@ -337,6 +380,10 @@ class ParameterDict(Mapping[str, Parameter]):
         """Sets an attribute of all parameters."""
         for parameter in self._params.values():
             setattr(parameter, name, value)
+
+
+def _looks_at_names(init: Any) -> bool:
+    return isinstance(init, Initializer) and type(init).for_name is not Initializer.for_name
 
 
 def _declared(shape: Any) -> tuple[int | None, ...] | None:

@@ -131,12 +131,10 @@ TRAINERS = [
     ('adadelta', {'rho': 0.9}),
     ('adam', {'learning_rate': 0.01, 'beta1': 0.8, 'wd': 0.1}),
     ('adamax', {'learning_rate': 0.01}),
-    ('nadam', {'learning_rate': 0.01}),
     ('ftrl', {'learning_rate': 0.1}),
     ('signum', {'learning_rate': 0.01}),
     ('ftml', {'learning_rate': 0.01}),
     ('lamb', {'learning_rate': 0.01}),
-    ('lars', {'learning_rate': 0.1, 'momentum': 0.9}),
     ('dcasgd', {'learning_rate': 0.1}),
 ]
 

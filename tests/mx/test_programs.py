@@ -1,0 +1,39 @@
+"""Programs of MXNet, with the import changed: their numbers are MXNet's."""
+
+import importlib.util
+import pathlib
+import sys
+
+import numpy as np
+import pytest
+
+import gluonjax.mx as mx
+
+PROGRAMS = pathlib.Path(__file__).parents[1] / 'golden' / 'programs'
+spec = importlib.util.spec_from_file_location(
+    'golden_programs', PROGRAMS / '__init__.py', submodule_search_locations=[str(PROGRAMS)]
+)
+sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(sys.modules[spec.name])
+
+CASES = [
+    pytest.param(theme, program, id=f'{theme}-{program.__name__}')
+    for theme in sorted(path.stem for path in PROGRAMS.glob('*.npz'))
+    for program in importlib.import_module(f'{spec.name}.{theme}').PROGRAMS
+]
+
+
+@pytest.fixture(scope='module')
+def golden():
+    return {path.stem: dict(np.load(path)) for path in PROGRAMS.glob('*.npz')}
+
+
+@pytest.mark.parametrize(('theme', 'program'), CASES)
+def test_a_program_gives_mxnets_numbers(theme, program, golden):
+    found = {f'{program.__name__} {name}': np.asarray(value) for name, value in program(mx).items()}
+    expected = {key: value for key, value in golden[theme].items() if key.partition(' ')[0] == program.__name__}
+    assert set(found) == set(expected)
+    for key, value in expected.items():
+        assert found[key].shape == value.shape, key
+        assert found[key].dtype.kind == value.dtype.kind, key
+        np.testing.assert_allclose(found[key], value, rtol=2e-5, atol=5e-6, err_msg=key)
