@@ -93,7 +93,7 @@ class NDArray:
             GluonError: while recording, if it is on the tape already.
         """
         recording = tape.scope().recording
-        if recording and self.entry is not None:
+        if recording and Tracked(self._value, self.entry).is_recorded:
             raise GluonError(
                 'an array that is on the tape cannot be written while recording',
                 remedy='y = y + x instead of y += x, or autograd.pause()',
@@ -215,7 +215,7 @@ class NDArray:
 
     def _moved(self, context: Context) -> Self:
         moved = jax.device_put(self.value, context.device)
-        if self.entry is None or not tape.scope().recording:
+        if not (tape.scope().recording and self.tracked.is_recorded):
             return self.like(Tracked(moved))
         home = self.context.device
         node = tape.Node('as_in_context', [self.tracked], (0,), [moved], lambda g: [jax.device_put(g[0], home)])

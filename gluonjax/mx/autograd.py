@@ -183,7 +183,7 @@ class Function:
             results = self.forward(*inputs)
         single = isinstance(results, NDArray)
         outputs = _listed(results)
-        wanted = tuple(i for i, x in enumerate(inputs) if x.entry is not None and tape.is_inexact(x.value))
+        wanted = tuple(i for i, x in enumerate(inputs) if x.tracked.is_recorded and tape.is_inexact(x.value))
         if not recording or not wanted:
             return results
         arrays = [output.value for output in outputs]

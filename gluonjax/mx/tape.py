@@ -133,6 +133,11 @@ class Tracked(NamedTuple):
     array: jax.Array
     entry: Entry | None = None
 
+    @property
+    def is_recorded(self) -> bool:
+        """Whether it is on the tape: what `backward` released is a constant from then on, as in MXNet."""
+        return self.entry is not None and self.entry.node.pull is not None
+
 
 def is_inexact(array: Any) -> bool:
     """Whether it has gradients."""
@@ -228,7 +233,7 @@ def call(program: Program, inputs: Sequence[Tracked], key: Any = None) -> tuple[
     arrays = [x.array for x in inputs]
     wanted: tuple[int, ...] = ()
     if _SCOPE.get().recording:
-        wanted = tuple(i for i, x in enumerate(inputs) if x.entry is not None and is_inexact(x.array))
+        wanted = tuple(i for i, x in enumerate(inputs) if x.is_recorded and is_inexact(x.array))
     if not wanted:
         outputs, updates = program.plain(arrays, key)
         return [Tracked(y) for y in outputs], updates

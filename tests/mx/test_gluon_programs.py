@@ -167,6 +167,17 @@ def test_what_the_tape_refuses():
         autograd.grad(x * 2, variable(1))
 
 
+def test_what_backward_released_is_a_constant():
+    x = variable(1, 2)
+    state = nd.zeros(2)
+    for _ in range(2):  # truncated: each step's gradient is that of its own operations
+        with autograd.record():
+            state = state * 3 + x
+            (state * x).sum().backward()
+            state += 1  # which may be written, as it is on no tape
+    assert x.grad.asnumpy().tolist() == [3 * 2 + 2 * 1, 3 * 3 + 2 * 2]
+
+
 def test_what_arrays_refuse():
     x = nd.zeros((2, 3))
     with pytest.raises(ShapeError, match='does not fit'):

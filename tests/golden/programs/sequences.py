@@ -220,7 +220,7 @@ def translation(mx):
     batch_loss()
     set_all(mx, encoder)
     set_all(mx, decoder)
-    trainers = [mx.gluon.Trainer(net.collect_params(), 'adam', {'learning_rate': 0.1}) for net in (encoder, decoder)]
+    trainers = [mx.gluon.Trainer(net.collect_params(), 'sgd', {'learning_rate': 0.5}) for net in (encoder, decoder)]
     losses = []
     for _ in range(2):
         with mx.autograd.record():
