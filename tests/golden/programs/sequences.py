@@ -103,7 +103,8 @@ def of_gluon(mx):
             super(Model, self).__init__(**kwargs)
             self.rnn = layer
             self.vocab = vocab
-            self.dense = nn.Dense(vocab)
+            with self.name_scope():
+                self.dense = nn.Dense(vocab)
 
         def forward(self, inputs, state):
             x = nd.one_hot(inputs.T, self.vocab)
