@@ -30,6 +30,7 @@ from gluonjax.loss.classification import (
 from gluonjax.loss.ctc import CTCLoss
 from gluonjax.loss.embedding import CosineEmbeddingLoss, SDMLLoss, TripletLoss
 from gluonjax.loss.regression import HuberLoss, L1Loss, L2Loss, PoissonNLLLoss
+from gluonjax.loss.vocabulary import LinearSoftmaxCrossEntropyLoss
 
 __all__ = [
     'CTCLoss',
@@ -39,6 +40,7 @@ __all__ = [
     'KLDivLoss',
     'L1Loss',
     'L2Loss',
+    'LinearSoftmaxCrossEntropyLoss',
     'LogisticLoss',
     'Loss',
     'PoissonNLLLoss',

@@ -13,6 +13,7 @@ from gluonjax.nn.conv import Conv1D, Conv1DTranspose, Conv2D, Conv2DTranspose, C
 from gluonjax.nn.dense import Dense
 from gluonjax.nn.dropout import Dropout
 from gluonjax.nn.embedding import Embedding
+from gluonjax.nn.factors import DenseFactors
 from gluonjax.nn.norm import BatchNorm, BatchNormReLU, GroupNorm, InstanceNorm, LayerNorm, RMSNorm, SyncBatchNorm
 from gluonjax.nn.pool import (
     AvgPool1D,
@@ -62,6 +63,7 @@ __all__ = [  # noqa: RUF022  (a test holds the order of sorted())
     'Conv3D',
     'Conv3DTranspose',
     'Dense',
+    'DenseFactors',
     'Dropout',
     'ELU',
     'Embedding',

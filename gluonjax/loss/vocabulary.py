@@ -1,0 +1,127 @@
+"""The loss of a linear layer and a softmax together, in chunks."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+from jax.typing import DTypeLike
+
+from gluonjax import checks
+from gluonjax.errors import ArgumentError, ShapeError
+from gluonjax.loss.base import Loss
+
+
+class LinearSoftmaxCrossEntropyLoss(Loss):
+    """`SoftmaxCrossEntropyLoss` of `x @ weight.T + bias`, which never holds all logits: for large vocabularies.
+
+    It is called with the three outputs of `nn.DenseFactors`, and labels. Logits are computed for a chunk of tokens at a
+    time, and again in the backward pass: 50,000 words at 16,384 tokens would be 3.3 GB, in chunks of 1,024 they are
+    0.2 GB. Values and gradients are those of the two in a row, to rounding, in float32 at least.
+
+    Labels are the numbers of classes, of the shape of `x` without its last axis; one out of range is taken as the
+    nearest. The losses that `sample_weight` multiplies have the shape of the labels and one axis of 1 more.
+
+    Args:
+        chunk: how many tokens have logits at one moment.
+        ignore_label: a label that counts nothing; the loss of a sample is then the mean over its other labels, and 0
+            if there are none. None for none.
+        dtype: what is multiplied in, with sums in float32; None for float32, or float64 where inputs are. With
+            `Trainer(..., precision='bfloat16')`, give 'bfloat16'.
+        weight: a number that multiplies every loss; None for none.
+        batch_axis: the axis of samples.
+
+    Raises:
+        ArgumentError: if an argument has no such value.
+        ShapeError: when called, if shapes do not fit each other.
+        DTypeError: when called, if `x` is not of floating point.
+
+    >>> from gluonjax import Trainer, nn
+    >>> net = nn.Sequential(nn.Embedding(1000, 8), nn.DenseFactors(1000))
+    >>> net.initialize(key=0)
+    >>> tokens = jnp.array([[4, 7, 1], [3, 2, 2]])
+    >>> loss = Trainer(net, LinearSoftmaxCrossEntropyLoss(chunk=2), 'adam').step(tokens[:, :-1], tokens[:, 1:])
+    >>> bool(abs(loss - jnp.log(1000)) < 0.01)
+    True
+    """
+
+    def __init__(
+        self,
+        chunk: int = 1024,
+        ignore_label: int | None = None,
+        dtype: DTypeLike | None = None,
+        weight: float | None = None,
+        batch_axis: int = 0,
+    ) -> None:
+        super().__init__(weight, batch_axis)
+        self.chunk: int = checks.size('chunk', chunk)
+        self.ignore_label: int | None = (
+            None if ignore_label is None else checks.size('ignore_label', ignore_label, least=None)
+        )
+        self.dtype: str | None = None if dtype is None else _name(dtype)
+
+    def forward(self, x: Array, weight: Array, bias: Array, label: Array, sample_weight: Array | None = None) -> Array:
+        _check_shapes(x, weight, bias, label)
+        dtype = x.dtype if self.dtype is None else self.dtype
+        tokens, labels = x.reshape(-1, x.shape[-1]), label.reshape(-1).astype(jnp.int32)
+        nearest = jnp.clip(labels, 0, len(weight) - 1)
+        losses = _losses(tokens.astype(dtype), weight, bias, nearest, min(self.chunk, max(len(tokens), 1)), dtype)
+        losses = losses.reshape(*x.shape[:-1], 1)
+        if self.ignore_label is None:
+            return self.mean(losses, sample_weight)
+        valid = label.reshape(losses.shape) != self.ignore_label
+        axes = self.other_axes(losses)
+        total = self.weighted(jnp.where(valid, losses, 0), sample_weight).sum(axes)
+        return total / jnp.maximum(valid.sum(axes), 1)
+
+
+def _name(dtype: DTypeLike) -> str:
+    try:
+        if jnp.issubdtype(dtype, jnp.floating):
+            return jnp.dtype(dtype).name
+    except TypeError:
+        pass
+    raise ArgumentError('this is no dtype of floating point', expected="one such as 'bfloat16'", got=repr(dtype))
+
+
+def _check_shapes(x: Array, weight: Array, bias: Array, label: Array) -> None:
+    if weight.ndim != 2 or x.ndim < 2 or x.shape[-1] != weight.shape[1] or bias.shape != weight.shape[:1]:
+        raise ShapeError(
+            'x, weight and bias are no linear layer',
+            expected='(N, ..., C), (classes, C) and (classes,)',
+            got=f'{x.shape}, {weight.shape} and {bias.shape}',
+            remedy='nn.DenseFactors(classes) at the end of the network returns the three',
+        )
+    if label.shape not in (x.shape[:-1], (*x.shape[:-1], 1)):
+        raise ShapeError('labels are the numbers of classes', expected=x.shape[:-1], got=label.shape)
+
+
+def _losses(tokens: Array, weight: Array, bias: Array, labels: Array, chunk: int, dtype: Any) -> Array:
+    """The losses of tokens (M, C) with labels (M,), of which `chunk` at a time have logits."""
+    count = len(tokens)
+    chunks = -(-count // chunk)
+    padding = chunk * chunks - count
+
+    def in_chunks(array: Array) -> Array:
+        """(M, ...) -> (chunks, chunk, ...); of tokens of all samples, so that batches stay cut."""
+        padded = jnp.pad(array, ((0, padding), *((0, 0),) * (array.ndim - 1)))
+        return padded.reshape(chunk, chunks, *array.shape[1:]).swapaxes(0, 1)
+
+    @jax.checkpoint
+    def losses_of(tokens: Array, labels: Array, weight: Array, bias: Array) -> Array:
+        logits = lax.dot_general(
+            tokens,
+            weight.astype(dtype),
+            (((1,), (1,)), ((), ())),
+            preferred_element_type=checks.at_least_float32(tokens.dtype),
+        )
+        logits = logits + bias.astype(logits.dtype)[None]
+        logits = logits - lax.stop_gradient(logits.max(1, keepdims=True))
+        picked = jnp.where(jnp.arange(len(weight))[None] == labels[:, None], logits, 0).sum(1)
+        return jnp.log(jnp.exp(logits).sum(1)) - picked
+
+    def step(_: None, chunk_of: tuple[Array, Array]) -> tuple[None, Array]:
+        return None, losses_of(*chunk_of, weight, bias)
+
+    _, losses = lax.scan(step, None, (in_chunks(tokens), in_chunks(labels)))
+    return losses.swapaxes(0, 1).reshape(-1)[:count]
