@@ -115,6 +115,7 @@ def test_simple_bind_and_backward():
         (lambda: mx.sym.Convolution(mx.sym.var('x'), kernel='big', num_filter=1), 'must be a tuple of ints'),
         (lambda: mx.sym.Activation(mx.sym.var('x'), act_type='loud'), "one of 'elu'"),
         (lambda: mx.sym.relu(mx.sym.var('x'), slope=1), "has no attribute 'slope'"),
+        (lambda: mx.sym.FullyConnected(mx.sym.var('x'), num_hiden=1), r"'num_hiden'[\s\S]*try: num_hidden="),
         (lambda: mx.sym.relu(3), 'must be a Symbol'),
         (lambda: mx.sym.load_json('{"nodes": 3}'), 'this is no graph of MXNet'),
         (lambda: mx.sym.load_json('text'), 'this is no graph of MXNet'),

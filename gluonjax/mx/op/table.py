@@ -82,8 +82,13 @@ class Operator:
             if name in self.annotations:
                 parsed[name] = parse(where, name, self.annotations[name], value)
             elif not name.startswith('__'):
-                known = ', '.join(self.annotations)
-                raise ArgumentError(f'{where} has no attribute {name!r}', expected=known, got=f'{name}={value!r}')
+                near = difflib.get_close_matches(name, self.annotations, 1)
+                raise ArgumentError(
+                    f'{where} has no attribute {name!r}',
+                    expected=', '.join(self.annotations),
+                    got=f'{name}={value!r}',
+                    remedy=f'{near[0]}=' if near else None,
+                )
         if missing := [name for name in self.annotations if name not in parsed]:
             raise ArgumentError(f'{where} lacks {", ".join(missing)}', remedy=f'give {missing[0]}=')
         return parsed
