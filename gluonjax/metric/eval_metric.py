@@ -32,6 +32,8 @@ class EvalMetric(Configured):
         output_names: which predictions are taken of several: names in a dict or NamedTuple, or positions in a tuple;
             None for all.
         label_names: which labels are taken of several; None for all.
+        has_global_stats: accepted; `get_global` always tells of all since `reset`.
+        **kwargs: what `get_config` tells beside these.
 
     >>> class Bias(EvalMetric):
     ...     def update(self, labels, preds):
@@ -45,11 +47,20 @@ class EvalMetric(Configured):
 
     sum_metric: float
     num_inst: int
+    _earlier: tuple[Any, int] = (0.0, 0)
 
-    def __init__(self, name: str, output_names: Names = None, label_names: Names = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        output_names: Names = None,
+        label_names: Names = None,
+        has_global_stats: bool = True,
+        **kwargs: Any,
+    ) -> None:
         self.name: str = str(name)
         self.output_names: Names = output_names
         self.label_names: Names = label_names
+        self._kwargs = kwargs
         self.reset()
 
     def get_config(self) -> dict[str, Any]:
@@ -63,7 +74,7 @@ class EvalMetric(Configured):
         {'axis': -1, 'metric': 'Accuracy', 'name': 'accuracy', 'output_names': None, 'label_names': None}
         """
         names = [name for name in inspect.signature(type(self)).parameters if name not in _OF_ALL]
-        own = {name: getattr(self, name) for name in names}
+        own = {name: getattr(self, name) for name in names if hasattr(self, name)} | self._kwargs
         if functions := [name for name, value in own.items() if callable(value)]:
             raise ArgumentError(
                 f'{self.name!r} has no configuration: it runs a function of Python', got=repr(own[functions[0]])
@@ -127,7 +138,23 @@ class EvalMetric(Configured):
         """[(name, value)] of each metric in it, as `get_global`."""
         return _zipped(*self.get_global())
 
-    def _all(self) -> tuple[float, int]:
+    @property
+    def global_num_inst(self) -> int:
+        """`num_inst` since the last `reset`. It follows by itself: what MXNet's metrics add to it is not needed."""
+        return self._all()[1]
+
+    @global_num_inst.setter
+    def global_num_inst(self, value: Any) -> None: ...
+
+    @property
+    def global_sum_metric(self) -> Any:
+        """`sum_metric` since the last `reset`, which follows likewise."""
+        return self._all()[0]
+
+    @global_sum_metric.setter
+    def global_sum_metric(self, value: Any) -> None: ...
+
+    def _all(self) -> tuple[Any, int]:
         return self._earlier[0] + self.sum_metric, self._earlier[1] + self.num_inst
 
     def __str__(self) -> str:
@@ -234,6 +261,10 @@ class DeviceMetric(EvalMetric):
 
     def get_global(self) -> tuple[str, Any]:
         return self.name, self._value(self._whole())
+
+    def _all(self) -> tuple[Any, int]:
+        state = self._whole()
+        return (0.0, 0) if state is None else self._pure.sum_and_count(state)
 
     def _value(self, state: Any) -> Any:
         return float('nan') if state is None else self._pure.result(state)

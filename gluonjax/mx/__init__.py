@@ -3,25 +3,23 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from gluonjax import init
-from gluonjax.mx import autograd, context, gluon, op, random
+from gluonjax.mx import autograd, context, gluon, initializer, op, random
 from gluonjax.mx import ndarray as nd
 from gluonjax.mx import symbol as sym
 from gluonjax.mx.alias import as_mxnet
 from gluonjax.mx.context import Context, cpu, cpu_pinned, current_context, gpu, num_gpus
 
-initializer = init
+init = initializer
 ndarray = nd
 symbol = sym
 
 if TYPE_CHECKING:
-    from gluonjax import lr_scheduler, metric
-    from gluonjax.mx import optimizer
+    from gluonjax.mx import lr_scheduler, metric, optimizer
 
 # What is rarely used is loaded when it is asked for: the name, and the module.
 _LAZY = {
-    'lr_scheduler': 'gluonjax.lr_scheduler',
-    'metric': 'gluonjax.metric',
+    'lr_scheduler': 'gluonjax.mx.lr_scheduler',
+    'metric': 'gluonjax.mx.metric',
     'optimizer': 'gluonjax.mx.optimizer',
     'recordio': 'gluonjax.data.recordio',
 }

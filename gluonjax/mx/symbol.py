@@ -456,7 +456,7 @@ def var(
     """
     if not isinstance(name, str):
         raise ArgumentError(f'the name of a variable must be a string, got {name!r}')
-    declared = {'shape': shape, 'lr_mult': lr_mult, 'wd_mult': wd_mult, 'init': init}
+    declared = {'shape': shape, 'lr_mult': lr_mult, 'wd_mult': wd_mult, 'init': getattr(init, 'dumps', lambda: init)()}
     attributes = {f'__{key}__': value for key, value in declared.items() if value is not None}
     if dtype is not None:
         attributes['__dtype__'] = DTYPE_CODES.index(np.dtype(dtype).name)

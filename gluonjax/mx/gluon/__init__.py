@@ -10,11 +10,16 @@ from gluonjax.mx.gluon.parameter import Constant, Parameter, ParameterDict
 from gluonjax.mx.gluon.symbol_block import SymbolBlock, labels_of, network_of
 
 if TYPE_CHECKING:
+    from gluonjax.mx import metric
     from gluonjax.mx.gluon import data
     from gluonjax.mx.gluon.trainer import Trainer
 
 # What is loaded when it is asked for: a name, and the module that it is or is in.
-_LAZY = {'Trainer': 'gluonjax.mx.gluon.trainer', 'data': 'gluonjax.mx.gluon.data'}
+_LAZY = {
+    'Trainer': 'gluonjax.mx.gluon.trainer',
+    'data': 'gluonjax.mx.gluon.data',
+    'metric': 'gluonjax.mx.metric',
+}
 
 if not TYPE_CHECKING:  # a type checker would accept any name
 
@@ -37,6 +42,7 @@ __all__ = [
     'data',
     'labels_of',
     'loss',
+    'metric',
     'network_of',
     'nn',
     'rnn',
