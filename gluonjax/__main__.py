@@ -3,6 +3,7 @@
 python -m gluonjax inspect FILE      names, shapes, dtypes and sizes; of a graph its operators, and which are not known
 python -m gluonjax convert IN OUT    from one format of parameters to another, by the extension of OUT
 python -m gluonjax run SCRIPT ...    a script that imports mxnet, as it is: gluonjax.mx takes the place of MXNet
+                                     (run --advice SCRIPT: and which of its lines would gain from the native API)
 """
 
 import argparse
@@ -44,11 +45,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     two.add_argument('input')
     two.add_argument('output')
     three = commands.add_parser('run', help='a script that imports mxnet, on gluonjax.mx')
+    three.add_argument(
+        '--advice', action='store_true', help='print at its end the lines that would gain from the native API'
+    )
     three.add_argument('script')
     three.add_argument('arguments', nargs=argparse.REMAINDER)
     given = parser.parse_args(arguments)
     if given.command == 'run':
-        return _run(given.script, given.arguments)
+        return _run(given.script, given.arguments, given.advice)
     try:
         print(inspect(given.file) if given.command == 'inspect' else convert(given.input, given.output))
     except (GluonError, OSError) as error:
@@ -57,12 +61,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _run(script: str, arguments: Sequence[str]) -> int:
+def _run(script: str, arguments: Sequence[str], advice: bool) -> int:
     """Runs a script; what it raises keeps its traceback."""
     if not pathlib.Path(script).is_file():
         print(f'there is no script {script}', file=sys.stderr)
         return 1
-    run_script(script, arguments)
+    run_script(script, arguments, advice)
     return 0
 
 

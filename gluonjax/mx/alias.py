@@ -1,20 +1,26 @@
 """gluonjax.mx under the name of MXNet, for scripts that stay as they are."""
 
+import atexit
+import contextlib
 import importlib.abc
 import importlib.machinery
 import runpy
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import gluonjax.mx
 from gluonjax.errors import ArgumentError, FileError
+from gluonjax.mx.advice import counting, report
 
 
-def as_mxnet() -> ModuleType:
+def as_mxnet(advice: bool = False) -> ModuleType:
     """Lets `import mxnet` give `gluonjax.mx`, and `mxnet.gluon.nn` and the others theirs; returns `gluonjax.mx`.
+
+    Args:
+        advice: whether the script that runs is told at its end which lines would gain from the native API.
 
     Raises:
         ArgumentError: if MXNet itself is imported already; nothing is changed then.
@@ -34,7 +40,20 @@ def as_mxnet() -> ModuleType:
     sys.modules['mxnet'] = mx
     if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
         sys.meta_path.insert(0, _Finder())
+    path = getattr(sys.modules['__main__'], '__file__', None)
+    if advice and path:
+        scope = _advising(path)
+        scope.__enter__()
+        atexit.register(scope.__exit__, None, None, None)
     return mx
+
+
+@contextlib.contextmanager
+def _advising(path: str) -> Iterator[None]:
+    """Counts what a script runs, and prints the advice on it at the end."""
+    with counting(path) as counts:
+        yield
+    print(f'\n{report(path, counts)}')
 
 
 class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
@@ -56,12 +75,13 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         module.__spec__ = module.__spec__.loader_state[1]  # type: ignore[union-attr]
 
 
-def run_script(path: str, arguments: Sequence[str] = ()) -> None:
+def run_script(path: str, arguments: Sequence[str] = (), advice: bool = False) -> None:
     """Runs a script as `python script.py` does, with gluonjax.mx under the name of MXNet.
 
     Args:
         path: of the script.
         arguments: what it finds in `sys.argv`.
+        advice: whether the lines that would gain from the native API are printed at its end.
 
     Raises:
         FileError: if there is no such script.
@@ -73,6 +93,7 @@ def run_script(path: str, arguments: Sequence[str] = ()) -> None:
     sys.argv = [path, *arguments]
     sys.path.insert(0, str(Path(path).resolve().parent))
     try:
-        runpy.run_path(path, run_name='__main__')
+        with _advising(path) if advice else contextlib.nullcontext():
+            runpy.run_path(path, run_name='__main__')
     finally:
         sys.argv, sys.path[:] = argv, search
