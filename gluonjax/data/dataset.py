@@ -35,6 +35,13 @@ class Dataset:
     def __iter__(self) -> Iterator[Any]:
         return (self[i] for i in range(len(self)))
 
+    def on_host(self) -> 'Dataset':
+        """A dataset of the same samples whose arrays are NumPy's, where that is known beforehand; else itself.
+
+        A loader that stacks samples itself loads those, since what is done with each costs less on the host.
+        """
+        return self
+
     def filter(self, fn: Callable[[Any], Any]) -> 'Dataset':
         """The samples for which `fn(sample)` is true; it is called at once, with each."""
         return SampledDataset(self, FilterSampler(fn, self))
@@ -145,17 +152,20 @@ class ArrayDataset(Dataset):
     def __getitem__(self, idx: Any) -> Any:
         return self._data[0][idx] if len(self._data) == 1 else tuple(part[idx] for part in self._data)
 
+    def on_host(self) -> Dataset:
+        return ArrayDataset(*map(_on_host, self._data)) if any(hasattr(part, 'value') for part in self._data) else self
+
     def batch(self, indices: Sequence[int]) -> Any:
         """The samples of some numbers as one batch of NumPy arrays, cut out at once; None if not all are arrays."""
         if not all(hasattr(part, 'dtype') and hasattr(part, 'shape') for part in self._data):
             return None
-        rows = tuple(_on_host(part)[np.asarray(indices)] for part in self._data)
+        rows = tuple(np.asarray(_on_host(part))[np.asarray(indices)] for part in self._data)
         return rows[0] if len(rows) == 1 else rows
 
 
-def _on_host(array: Any) -> np.ndarray:
-    """An array of NumPy, without a copy where that can be."""
-    return np.asarray(getattr(array, 'value', array))
+def _on_host(part: Any) -> Any:
+    """NumPy's array of one that MXNet's programs have, without a copy where that can be; else the part."""
+    return np.asarray(part.value) if hasattr(part, 'value') else part
 
 
 class SampledDataset(Dataset):
@@ -169,6 +179,9 @@ class SampledDataset(Dataset):
 
     def __getitem__(self, idx: Any) -> Any:
         return self._dataset[self._indices[idx]]
+
+    def on_host(self) -> Dataset:
+        return SampledDataset(on_host(self._dataset), self._indices)
 
 
 class TransformedDataset(Dataset):
@@ -184,9 +197,24 @@ class TransformedDataset(Dataset):
         sample = self._data[idx]
         return self._fn(*sample) if isinstance(sample, tuple) else self._fn(sample)
 
+    def on_host(self) -> Dataset:
+        native = getattr(self._fn, 'native', None)
+        return self if native is None else TransformedDataset(on_host(self._data), native)
+
+
+def on_host(dataset: Any) -> Any:
+    """A dataset of the same samples, of NumPy's arrays where that can be known."""
+    return dataset.on_host() if isinstance(dataset, Dataset) else _on_host(dataset)
+
 
 class FirstOf:
     """A function of the first part of a sample, which leaves the others as they are."""
+
+    @property
+    def native(self) -> 'FirstOf | None':
+        """The same of NumPy's arrays, where the function has an attribute `native` that computes it of those."""
+        native = getattr(self._fn, 'native', None)
+        return None if native is None else FirstOf(native)
 
     def __init__(self, fn: Callable[[Any], Any]):
         self._fn = fn

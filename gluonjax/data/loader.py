@@ -7,7 +7,9 @@ from gluonjax import checks
 from gluonjax.data import chance
 from gluonjax.data.batchify import default_batchify_fn
 from gluonjax.data.batching import Epochs, epoch_of, seed_numbers
+from gluonjax.data.dataset import on_host
 from gluonjax.data.sampler import BatchSampler, RandomSampler, SequentialSampler
+from gluonjax.data.workers import Workers
 from gluonjax.errors import ArgumentError
 from gluonjax.keywords import suggests_keywords
 
@@ -29,9 +31,9 @@ class Task:
     """
 
     def __init__(self, dataset: Any, batchify_fn: Callable[[Sequence[Any]], Any]):
-        self.dataset, self.batchify_fn = dataset, batchify_fn
-        # Arrays are cut at once, where nobody sees the samples.
-        self._cut: Any = getattr(dataset, 'batch', None) if batchify_fn is default_batchify_fn else None
+        unseen = batchify_fn is default_batchify_fn  # samples are stacked, and nobody else sees them
+        self.dataset, self.batchify_fn = on_host(dataset) if unseen else dataset, batchify_fn
+        self._cut: Any = getattr(self.dataset, 'batch', None) if unseen else None
 
     def __call__(self, job: Job) -> Any:
         batch = self._cut(job.indices) if self._cut is not None else None
@@ -63,7 +65,9 @@ class DataLoader(Epochs):
             which its samples begin the next epoch.
         batch_sampler: gives lists of numbers, instead of the four before.
         batchify_fn: makes a batch of a list of samples; by default `gluonjax.data.batchify.default_batchify_fn`.
-        num_workers: how many processes load samples; with 0 it is this one, when a batch is asked for.
+        num_workers: how many processes load samples; with 0 it is this one, when a batch is asked for. A dataset that
+            cannot be pickled, or whose classes and functions are the script's own, is loaded by threads instead; what
+            is in a module of its own is loaded by processes.
         pin_memory: MXNet's; accepted.
         pin_device_id: MXNet's; accepted.
         prefetch: how many batches are loaded before they are asked for, by workers; by default twice their number.
@@ -83,6 +87,8 @@ class DataLoader(Epochs):
     >>> list(loader)[-1]
     (array([4]), array([40]))
     """
+
+    home: str = 'gluonjax.data'  # what processes import
 
     @suggests_keywords
     def __init__(
@@ -117,7 +123,8 @@ class DataLoader(Epochs):
         self._prefetch = 2 * self._workers if prefetch is None else checks.size('prefetch', prefetch, least=0)
         self._timeout = checks.positive('timeout', timeout)
         self._threads = checks.flag('thread_pool', thread_pool)
-        self._task = Task(dataset, self._batchify(batchify_fn))
+        self._pool: Workers | None = None
+        self._dataset, self._batchify_fn = dataset, self._batchify(batchify_fn)
 
     def _batchify(self, given: Callable[..., Any] | None) -> Callable[..., Any]:
         return given or default_batchify_fn
@@ -143,7 +150,17 @@ class DataLoader(Epochs):
 
     def __call__(self, epoch: int) -> Iterator[Any]:
         """The batches of an epoch."""
-        return map(self._task, self._jobs(epoch))
+        if not self._workers:
+            return map(Task(self._dataset, self._batchify_fn), self._jobs(epoch))
+        if self._pool is None:
+            prepare = None if self._threads else self._preparation()
+            task = Task(self._dataset, self._batchify_fn)
+            self._pool = Workers(self._workers, task, self._timeout, prepare, self.home)
+        return self._pool.load(self._jobs(epoch), self._prefetch)
+
+    def _preparation(self) -> Callable[[], Any]:
+        """What a process calls before it has the dataset."""
+        return int  # nothing
 
     def _jobs(self, epoch: int) -> Iterator[Job]:
         place, seed = 0, (*(self._seed or ()), epoch)

@@ -13,7 +13,7 @@ import numpy as np
 
 from gluonjax import checks
 from gluonjax.data import images, recordio
-from gluonjax.data.dataset import Dataset, RecordFileDataset
+from gluonjax.data.dataset import ArrayDataset, Dataset, RecordFileDataset
 from gluonjax.errors import ArgumentError, FileError
 
 Path = str | os.PathLike[str]
@@ -63,12 +63,8 @@ class FilesDataset(Dataset):
     def __len__(self) -> int:
         return len(self._label)
 
-    def batch(self, indices: Sequence[int]) -> Any:
-        """The samples of some numbers as one batch, cut out at once; None if they are transformed."""
-        if self._transform is not None:
-            return None
-        rows = np.asarray(indices)
-        return tuple(np.asarray(getattr(part, 'value', part))[rows] for part in (self._data, self._label))
+    def on_host(self) -> Dataset:
+        return self if self._transform is not None else ArrayDataset(self._data, self._label).on_host()
 
 
 class MNIST(FilesDataset):

@@ -1,10 +1,14 @@
 """DataLoader of MXNet's programs: its batches are lists of their arrays."""
 
+import functools
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from gluonjax.data import batchify, loader
 from gluonjax.data.batching import seed_numbers
+from gluonjax.mx import dialect
+from gluonjax.mx.alias import as_mxnet
 from gluonjax.mx.gluon.data.arrays import handles
 from gluonjax.mx.gluon.data.sampler import RandomSampler
 
@@ -23,6 +27,14 @@ def default_batchify_fn(data: Sequence[Any]) -> Any:
 default_mp_batchify_fn = default_batchify_fn
 
 
+def _prepare(shape: bool, array: bool, alias: bool) -> None:
+    """A process that loads batches speaks the dialect of the program, and imports `mxnet` as it does."""
+    if alias:
+        as_mxnet()
+    if shape or array:
+        dialect.set_np(shape=shape, array=array)
+
+
 class DataLoader(loader.DataLoader):
     """Batches of a dataset's samples; see `gluonjax.data.DataLoader` for the arguments.
 
@@ -34,9 +46,14 @@ class DataLoader(loader.DataLoader):
     [[[1.0], [2.0]], [[3.0]]]
     """
 
+    home: str = 'gluonjax.mx.gluon.data'
+
     def _batchify(self, given: Callable[..., Any] | None) -> Callable[..., Any]:
         self._wraps = given in (None, default_batchify_fn) or isinstance(given, _OURS)
         return super()._batchify(None if given is default_batchify_fn else given)
+
+    def _preparation(self) -> Callable[[], Any]:
+        return functools.partial(_prepare, dialect.is_np_shape(), dialect.is_np_array(), 'mxnet' in sys.modules)
 
     def _seed_numbers(self, key: Any) -> list[int] | None:
         self._given_seed = None if key is None else seed_numbers(key)

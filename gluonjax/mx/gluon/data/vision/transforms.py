@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from gluonjax.data import chance
-from gluonjax.data.vision import transforms
+from gluonjax.data.vision import transforms as on_arrays
 from gluonjax.mx.gluon.block import Block
 from gluonjax.mx.gluon.data.arrays import handle, host
 from gluonjax.mx.gluon.nn import Sequential
@@ -26,6 +26,11 @@ class Transform(Block):
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__()
         self._transform = type(self).made_of(*args, **kwargs)
+
+    @property
+    def native(self) -> Any:
+        """What it does with NumPy's arrays; None if a subclass does something else."""
+        return self._transform if type(self).forward is Transform.forward else None
 
     def forward(self, x: Any) -> Any:
         return handle(self._transform(host(x)))
@@ -46,25 +51,25 @@ def _block(native: Any) -> type[Transform]:
     return type(native.__name__, (Transform,), members)
 
 
-CenterCrop: type[Transform] = _block(transforms.CenterCrop)
-Cast: type[Transform] = _block(transforms.Cast)
-CropResize: type[Transform] = _block(transforms.CropResize)
-Normalize: type[Transform] = _block(transforms.Normalize)
-RandomBrightness: type[Transform] = _block(transforms.RandomBrightness)
-RandomColorJitter: type[Transform] = _block(transforms.RandomColorJitter)
-RandomContrast: type[Transform] = _block(transforms.RandomContrast)
-RandomCrop: type[Transform] = _block(transforms.RandomCrop)
-RandomFlipLeftRight: type[Transform] = _block(transforms.RandomFlipLeftRight)
-RandomFlipTopBottom: type[Transform] = _block(transforms.RandomFlipTopBottom)
-RandomGray: type[Transform] = _block(transforms.RandomGray)
-RandomHue: type[Transform] = _block(transforms.RandomHue)
-RandomLighting: type[Transform] = _block(transforms.RandomLighting)
-RandomResizedCrop: type[Transform] = _block(transforms.RandomResizedCrop)
-RandomRotation: type[Transform] = _block(transforms.RandomRotation)
-RandomSaturation: type[Transform] = _block(transforms.RandomSaturation)
-Resize: type[Transform] = _block(transforms.Resize)
-Rotate: type[Transform] = _block(transforms.Rotate)
-ToTensor: type[Transform] = _block(transforms.ToTensor)
+CenterCrop: type[Transform] = _block(on_arrays.CenterCrop)
+Cast: type[Transform] = _block(on_arrays.Cast)
+CropResize: type[Transform] = _block(on_arrays.CropResize)
+Normalize: type[Transform] = _block(on_arrays.Normalize)
+RandomBrightness: type[Transform] = _block(on_arrays.RandomBrightness)
+RandomColorJitter: type[Transform] = _block(on_arrays.RandomColorJitter)
+RandomContrast: type[Transform] = _block(on_arrays.RandomContrast)
+RandomCrop: type[Transform] = _block(on_arrays.RandomCrop)
+RandomFlipLeftRight: type[Transform] = _block(on_arrays.RandomFlipLeftRight)
+RandomFlipTopBottom: type[Transform] = _block(on_arrays.RandomFlipTopBottom)
+RandomGray: type[Transform] = _block(on_arrays.RandomGray)
+RandomHue: type[Transform] = _block(on_arrays.RandomHue)
+RandomLighting: type[Transform] = _block(on_arrays.RandomLighting)
+RandomResizedCrop: type[Transform] = _block(on_arrays.RandomResizedCrop)
+RandomRotation: type[Transform] = _block(on_arrays.RandomRotation)
+RandomSaturation: type[Transform] = _block(on_arrays.RandomSaturation)
+Resize: type[Transform] = _block(on_arrays.Resize)
+Rotate: type[Transform] = _block(on_arrays.Rotate)
+ToTensor: type[Transform] = _block(on_arrays.ToTensor)
 
 
 class Compose(Sequential):
@@ -78,6 +83,16 @@ class Compose(Sequential):
         super().__init__()
         self._given = list(transforms)
         self.add(*self._given)
+        natives = [getattr(block, 'native', None) for block in self._given]
+        self._chain = None if None in natives else on_arrays.Compose(natives)
+
+    @property
+    def native(self) -> Any:
+        """What it does with NumPy's arrays; None if not all blocks say what they do."""
+        return self._chain if type(self).forward is Compose.forward else None
+
+    def forward(self, x: Any) -> Any:
+        return super().forward(x) if self._chain is None else handle(self._chain(host(x)))
 
     def __reduce__(self) -> Any:
         return type(self), (self._given,)
@@ -101,6 +116,12 @@ class RandomApply(Block):
 
     def forward(self, x: Any) -> Any:
         return self.transforms(x) if chance.generator().random() < self.p else x
+
+    @property
+    def native(self) -> Any:
+        """What it does with NumPy's arrays; None if its block does not say so."""
+        native = getattr(self.transforms, 'native', None)
+        return None if native is None else on_arrays.RandomApply(native, self.p)
 
     def __reduce__(self) -> Any:
         return type(self), (self.transforms, self.p)
