@@ -284,6 +284,8 @@ def test_what_is_public_is_documented(module):
 
 PACKAGES = (
     gluonjax,
+    gluonjax.data,
+    gluonjax.data.vision,
     gluonjax.io,
     gluonjax.loss,
     gluonjax.lr_scheduler,

@@ -4,7 +4,7 @@ So a sample is transformed alike whoever transforms it, and however many do so a
 """
 
 import contextvars
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -39,13 +39,3 @@ def generator() -> np.random.Generator:
 def begin_sample(seed: Sequence[int] | None) -> None:
     """From here on the numbers of this thread or task are those of a sample; of none, if the seed is None."""
     _CURRENT.set(seed)
-    if seed is not None and _WATCHER:
-        _WATCHER[0](seed)
-
-
-_WATCHER: list[Callable[[Sequence[int]], None]] = []
-
-
-def on_begin(watcher: Callable[[Sequence[int]], None]) -> None:
-    """Has a function called with the seed of every sample that begins, in a process that does nothing else."""
-    _WATCHER[:] = [watcher]

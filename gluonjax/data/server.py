@@ -19,8 +19,6 @@ from typing import Any
 
 import numpy as np
 
-from gluonjax.data import chance
-
 
 def serve(descriptor: int) -> None:
     """Forks a worker for every socket that comes, until the program is gone."""
@@ -44,12 +42,12 @@ def serve(descriptor: int) -> None:
 
 def work(connection: Any) -> None:
     """Loads batches: receives what prepares the process, a `Task`, and then jobs, and answers each of those."""
-    chance.on_begin(_seed_globals)
     try:
         pickle.loads(connection.recv_bytes())()
         task = _attempt(lambda: pickle.loads(connection.recv_bytes()))
         while True:
             job = pickle.loads(connection.recv_bytes())
+            _seed_globals((*job.seed, job.place))
             done, value = _attempt(lambda: task[1](job)) if task[0] else task  # noqa: B023 -- called at once
             connection.send_bytes(_pickled(done, value))
     except (EOFError, OSError):  # the loader is gone
@@ -78,7 +76,7 @@ def _pickled(done: bool, value: Any) -> bytes:
 
 
 def _seed_globals(seed: Sequence[int]) -> None:
-    """What transforms of users draw from belongs to the sample too."""
+    """What users' transforms draw from belongs to the batch, so that it is the same in whichever process."""
     words = np.random.SeedSequence(seed).generate_state(4)
     random.seed(words.tobytes())
     np.random.seed(words)  # noqa: NPY002 -- what users' code draws from

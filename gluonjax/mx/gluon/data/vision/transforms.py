@@ -83,7 +83,7 @@ class Compose(Sequential):
         super().__init__()
         self._given = list(transforms)
         self.add(*self._given)
-        natives = [getattr(block, 'native', None) for block in self._given]
+        natives: list[Any] = [getattr(block, 'native', None) for block in self._given]
         self._chain = None if None in natives else on_arrays.Compose(natives)
 
     @property
