@@ -46,6 +46,7 @@ RANK = {name: rank for rank, names in enumerate(ORDER) for name in names}
 LAZY = {
     ('data.images', 'PIL'),
     ('hints', 'tomllib'),
+    ('mx.visualization', 'graphviz'),
     ('io.folders', 'orbax.checkpoint'),
     ('optimizer.transforms', 'optax'),
     ('param', 'jax.extend.core'),

@@ -266,7 +266,7 @@ class Executor:
 
     def _show(self, callback: Callable[[str, NDArray], Any], monitor_all: bool) -> None:
         inside = self.symbol.get_internals()
-        training, trained, rest, key = self._last or ()
+        training, trained, rest, key = self._last  # type: ignore[misc]
         keys = iter(jax.random.fold_in(key, i) for i in range(1 << 30))
         found, _ = inside.run({**rest, **trained}, training, lambda: next(keys))
         for entry, name, value in zip(inside.heads, inside.list_outputs(), found, strict=True):

@@ -1,0 +1,24 @@
+"""`mx.io`: iterators over batches, as the Module era has them.
+
+>>> import numpy as np
+>>> import gluonjax.mx as mx
+>>> data = mx.io.NDArrayIter(np.arange(10).reshape(5, 2), np.arange(5), batch_size=2)
+>>> [batch.pad for batch in data]
+[0, 0, 1]
+"""
+
+from gluonjax.mx.io.arrays import NDArrayIter
+from gluonjax.mx.io.batch import DataBatch, DataDesc, DataIter, PrefetchingIter, ResizeIter
+from gluonjax.mx.io.files import CSVIter, LibSVMIter, MNISTIter
+
+__all__ = [
+    'CSVIter',
+    'DataBatch',
+    'DataDesc',
+    'DataIter',
+    'LibSVMIter',
+    'MNISTIter',
+    'NDArrayIter',
+    'PrefetchingIter',
+    'ResizeIter',
+]
