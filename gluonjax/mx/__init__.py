@@ -18,10 +18,21 @@ if TYPE_CHECKING:
 
 # What is rarely used is loaded when it is asked for: the name, and the module.
 _LAZY = {
+    'callback': 'gluonjax.mx.callback',
+    'io': 'gluonjax.mx.io',
+    'kv': 'gluonjax.mx.kvstore',
+    'kvstore': 'gluonjax.mx.kvstore',
     'lr_scheduler': 'gluonjax.mx.lr_scheduler',
     'metric': 'gluonjax.mx.metric',
+    'mod': 'gluonjax.mx.module',
+    'model': 'gluonjax.mx.model',
+    'module': 'gluonjax.mx.module',
+    'mon': 'gluonjax.mx.monitor',
+    'monitor': 'gluonjax.mx.monitor',
     'optimizer': 'gluonjax.mx.optimizer',
     'recordio': 'gluonjax.data.recordio',
+    'visualization': 'gluonjax.mx.visualization',
+    'viz': 'gluonjax.mx.visualization',
 }
 
 if not TYPE_CHECKING:  # a type checker would accept any name
