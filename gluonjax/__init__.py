@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         rnn,
     )
     from gluonjax.block import Block, HybridBlock
+    from gluonjax.compilation import enable_compilation_cache
     from gluonjax.decoding import generate
     from gluonjax.io.programs import load_program
     from gluonjax.keys import seed
@@ -48,6 +49,7 @@ __all__ = [
     'callback',
     'data',
     'decoding',
+    'enable_compilation_cache',
     'errors',
     'generate',
     'init',
@@ -76,6 +78,7 @@ _HOMES = {
     'ParameterDict': 'parameter',
     'Trainer': 'train.trainer',
     'callback': 'train.callback',
+    'enable_compilation_cache': 'compilation',
     'generate': 'decoding',
     'load_program': 'io.programs',
     'make_step': 'train.step',

@@ -21,7 +21,7 @@ ROOT = pathlib.Path(gluonjax.__file__).parent
 ORDER = [
     ['errors', 'ref'],
     ['hints', 'lazy'],
-    ['arrays', 'autograd', 'checks', 'config', 'keys', 'keywords', 'shapes', 'static', 'tables', 'tree'],
+    ['arrays', 'autograd', 'checks', 'compilation', 'config', 'keys', 'keywords', 'shapes', 'static', 'tables', 'tree'],
     ['sampler'],
     ['init'],
     ['param'],

@@ -3,6 +3,8 @@
 Rules are a dict from patterns (`re.match` on any name of a parameter, the first that matches wins) to
 `jax.sharding.PartitionSpec`: `{'.*weight': P('model', None)}`. What no rule matches is on every device.
 
+`transformer` makes the rules of a transformer.
+
 `Trainer(..., mesh=mesh, sharding=rules)` does all of this. For a loop of your own, `param_shardings` and
 `state_shardings` say where the arrays of `layer.init` and of `make_step(...).init` belong, and `shard_batch` puts
 batches there. Parameters are then drawn
@@ -31,6 +33,7 @@ from gluonjax.errors import ArgumentError, DataError, ShapeError
 from gluonjax.optimizer.state import parameter_of
 from gluonjax.param import Leaf, Param
 from gluonjax.shapes import shape_text
+from gluonjax.train.sharding_rules import transformer as transformer
 from gluonjax.tree import flatten, matches, nest, no_match
 
 Rules = Mapping[str, PartitionSpec]
