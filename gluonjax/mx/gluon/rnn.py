@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from gluonjax import rnn
 from gluonjax.errors import MissingNameError
 from gluonjax.layer import Layer
-from gluonjax.mx.array import NDArray
+from gluonjax.mx.array import NDArray, array_class
 from gluonjax.mx.gluon.library import layer_class
 
 __all__ = ['recurrent_class']
@@ -26,7 +26,7 @@ def recurrent_class(cls: Any) -> Any:
     class Made(layer_class(cls)):
         def begin_state(self, batch_size: int = 0, **kwargs: Any) -> list[NDArray]:
             states = self.layer.begin_state(batch_size)
-            return [NDArray(state) for state in states]
+            return [array_class()(state) for state in states]
 
         def state_info(self, batch_size: int = 0) -> Any:
             return self.layer.state_info(batch_size)
