@@ -14,9 +14,7 @@ ndarray = nd
 symbol = sym
 
 if TYPE_CHECKING:
-    from gluonjax.mx import lr_scheduler, metric, numpy, numpy_extension, optimizer
-    from gluonjax.mx import numpy as np
-    from gluonjax.mx import numpy_extension as npx
+    from gluonjax.mx import lr_scheduler, metric, optimizer
 
 # What is rarely used is loaded when it is asked for: the name, and the module.
 _LAZY = {
@@ -31,10 +29,6 @@ _LAZY = {
     'module': 'gluonjax.mx.module',
     'mon': 'gluonjax.mx.monitor',
     'monitor': 'gluonjax.mx.monitor',
-    'np': 'gluonjax.mx.numpy',
-    'npx': 'gluonjax.mx.numpy_extension',
-    'numpy': 'gluonjax.mx.numpy',
-    'numpy_extension': 'gluonjax.mx.numpy_extension',
     'optimizer': 'gluonjax.mx.optimizer',
     'recordio': 'gluonjax.data.recordio',
     'visualization': 'gluonjax.mx.visualization',
@@ -67,11 +61,7 @@ __all__ = [
     'metric',
     'nd',
     'ndarray',
-    'np',
-    'npx',
     'num_gpus',
-    'numpy',
-    'numpy_extension',
     'op',
     'optimizer',
     'random',

@@ -1,16 +1,60 @@
-"""Names of nodes that were given none: the operator's, and a count."""
+"""Names of nodes that were given none: the operator's, and a count; in the scope of a block with its prefix."""
 
 import collections
-import itertools
-
-_COUNTS: dict[str, 'itertools.count[int]'] = collections.defaultdict(itertools.count)
+import contextvars
 
 
-def next_name(op: str) -> str:
-    """A new name for a node with this operator.
+class NameManager:
+    """Gives names to the nodes that are made in a `with` block of it.
+
+    >>> with NameManager() as manager:
+    ...     manager.get(None, 'relu'), manager.get(None, 'relu'), manager.get('mine', 'relu')
+    ('relu0', 'relu1', 'mine')
+    """
+
+    def __init__(self) -> None:
+        self._counter: collections.Counter[str] = collections.Counter()
+        self._tokens: list[contextvars.Token[NameManager]] = []
+
+    def get(self, name: str | None, hint: str) -> str:
+        """The name that is given; without one the hint and a count."""
+        if name:
+            return name
+        number = self._counter[hint]
+        self._counter[hint] += 1
+        return f'{hint}{number}'
+
+    def __enter__(self) -> 'NameManager':
+        self._tokens.append(_CURRENT.set(self))
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        _CURRENT.reset(self._tokens.pop())
+
+
+class Prefix(NameManager):
+    """Names that begin with a prefix, those that are given too.
+
+    >>> with Prefix('net_'):
+    ...     next_name('NoSuchOperator'), next_name('NoSuchOperator', 'out')
+    ('net_nosuchoperator0', 'net_out')
+    """
+
+    def __init__(self, prefix: str):
+        super().__init__()
+        self._prefix = prefix
+
+    def get(self, name: str | None, hint: str) -> str:
+        return self._prefix + super().get(name, hint)
+
+
+_CURRENT: contextvars.ContextVar[NameManager] = contextvars.ContextVar('names of nodes', default=NameManager())  # noqa: B039
+
+
+def next_name(op: str, name: str | None = None) -> str:
+    """The name of a node with this operator: what the manager of the innermost `with` block says.
 
     >>> next_name('NoSuchOperator'), next_name('NoSuchOperator')
     ('nosuchoperator0', 'nosuchoperator1')
     """
-    hint = op.lower()
-    return f'{hint}{next(_COUNTS[hint])}'
+    return _CURRENT.get().get(name, op.lower())

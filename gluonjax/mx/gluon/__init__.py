@@ -11,14 +11,17 @@ from gluonjax.mx.gluon.symbol_block import SymbolBlock, labels_of, network_of
 
 if TYPE_CHECKING:
     from gluonjax.mx import metric
-    from gluonjax.mx.gluon import data
+    from gluonjax.mx.gluon import contrib, data, model_zoo
     from gluonjax.mx.gluon.trainer import Trainer
 
 # What is loaded when it is asked for: a name, and the module that it is or is in.
 _LAZY = {
     'Trainer': 'gluonjax.mx.gluon.trainer',
+    'contrib': 'gluonjax.mx.gluon.contrib',
     'data': 'gluonjax.mx.gluon.data',
     'metric': 'gluonjax.mx.metric',
+    'model_zoo': 'gluonjax.mx.gluon.model_zoo',
+    'trainer': 'gluonjax.mx.gluon.trainer',
 }
 
 if not TYPE_CHECKING:  # a type checker would accept any name
@@ -39,10 +42,12 @@ __all__ = [
     'ParameterDict',
     'SymbolBlock',
     'Trainer',
+    'contrib',
     'data',
     'labels_of',
     'loss',
     'metric',
+    'model_zoo',
     'network_of',
     'nn',
     'rnn',

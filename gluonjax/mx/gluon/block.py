@@ -13,7 +13,7 @@ from jax.typing import DTypeLike
 from gluonjax.errors import ArgumentError, ParamsError
 from gluonjax.io import mxnet_params
 from gluonjax.mx import invoke, ndarray, symbol, tape
-from gluonjax.mx.array import NDArray, array_class
+from gluonjax.mx.array import NDArray
 from gluonjax.mx.gluon.naming import NameScope, named
 from gluonjax.mx.gluon.parameter import Parameter, ParameterDict
 from gluonjax.mx.saving import write
@@ -195,6 +195,11 @@ def own_parameters_of(block: Block) -> dict[str, Parameter]:
     return block._reg_params
 
 
+def places_of(block: Block) -> dict[str, Parameter]:
+    """All parameters by their place; Gluon's programs know them as `_collect_params_with_prefix()`."""
+    return block._collect_params_with_prefix()
+
+
 def of_symbols(args: Any) -> bool:
     """Whether a block is called to build a graph."""
     return any(isinstance(x, symbol.Symbol) for x in jax.tree.leaves(args))
@@ -230,7 +235,8 @@ class HybridBlock(Block):
         """Calls `hybrid_forward` with the parameters; of symbols, with their variables."""
         if of_symbols(args):
             variables = {name: parameter.var() for name, parameter in self._reg_params.items()}
-            return self.hybrid_forward(symbol, *args, **variables)
+            with self.name_scope():
+                return self.hybrid_forward(symbol, *args, **variables)
         if any(not parameter.is_ready for parameter in self._reg_params.values()):
             self._infer_shapes(args)
         values = {name: parameter.data() for name, parameter in self._reg_params.items()}
@@ -262,11 +268,12 @@ class HybridBlock(Block):
 
     def _infer_shapes(self, args: Sequence[Any]) -> None:
         """Completes the shapes of its own parameters, from a graph of what it computes."""
-        inputs = {f'data{i}': x for i, x in enumerate(args) if isinstance(x, NDArray)}
-        given = [symbol.var(f'data{i}') if isinstance(x, NDArray) else x for i, x in enumerate(args)]
+        leaves, tree = jax.tree.flatten(list(args))
+        inputs = {f'data{i}': x for i, x in enumerate(leaves) if isinstance(x, NDArray)}
+        given = [symbol.var(f'data{i}') if isinstance(x, NDArray) else x for i, x in enumerate(leaves)]
         variables = {name: symbol.var(f'parameter_{name}') for name in self._reg_params}
-        outputs = self.hybrid_forward(symbol, *given, **variables)
-        graph = outputs if isinstance(outputs, symbol.Symbol) else symbol.Group(list(outputs))
+        outputs = jax.tree.leaves(self.hybrid_forward(symbol, *jax.tree.unflatten(tree, given), **variables))
+        graph = symbol.Group(outputs)
         known = {name: x.shape for name, x in inputs.items()}
         known |= {f'parameter_{n}': p.shape for n, p in self._reg_params.items() if p.shape and 0 not in p.shape}
         inference = graph.inference(known, {name: x.value.dtype for name, x in inputs.items()})
@@ -305,7 +312,7 @@ class _Traced:
         with replaced(self.handles, values), tape.Scoped(False, self.training), invoke.drawing_from(key) as drawn:
             token = _INSIDE.set(True)
             try:
-                output = self.block.forward(*jax.tree.unflatten(self.tree, [array_class()(x) for x in inputs]))
+                output = self.block.forward(*jax.tree.unflatten(self.tree, [NDArray(x) for x in inputs]))
             finally:
                 _INSIDE.reset(token)
             now = [handle.value for handle in self.handles]
@@ -318,7 +325,7 @@ class _Traced:
         outputs, updates = self.keyed(tracked) if self.training else tape.call(self.keyed.program, tracked)
         for i, value in zip(self.changed, updates, strict=True):
             self.handles[i].assign(Tracked(value))
-        return jax.tree.unflatten(self.output, [array_class()(*output) for output in outputs])
+        return jax.tree.unflatten(self.output, [NDArray(*output) for output in outputs])
 
 
 @contextlib.contextmanager

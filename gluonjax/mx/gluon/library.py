@@ -10,7 +10,7 @@ import jax
 from gluonjax import errors, nn
 from gluonjax.layer import Layer, begin_run, infer_shapes, leaves_of
 from gluonjax.mx import invoke, tape
-from gluonjax.mx.array import NDArray, array_class
+from gluonjax.mx.array import NDArray
 from gluonjax.mx.building import Scope
 from gluonjax.mx.from_layers import translation_of
 from gluonjax.mx.gluon.block import HybridBlock, of_symbols, own_parameters_of
@@ -49,7 +49,7 @@ class PureCall:
         tracked = [x.tracked for x in values]
         tracked += [x.tracked for x in inputs]
         outputs, updates = self.keyed(tracked) if random else tape.call(self.keyed.program, tracked)
-        result = jax.tree.unflatten(self.output, [array_class()(*output) for output in outputs])
+        result = jax.tree.unflatten(self.output, [NDArray(*output) for output in outputs])
         return result, dict(zip(self.recorded, updates, strict=True))
 
 
@@ -79,6 +79,13 @@ class LayerBlock(HybridBlock):
             )
             setattr(self, name, parameter)
 
+    def _alias(self) -> str:
+        return alias_of(self.layer) or type(self.layer).__name__.lower().removeprefix('_')
+
+    def _collect_params_with_prefix(self, prefix: str = '') -> dict[str, Parameter]:
+        start = f'{prefix}.' if prefix else ''
+        return {start + name: parameter for name, parameter in zip(self._leaves, self._parameters(), strict=True)}
+
     def _parameters(self) -> list[Parameter]:
         return [own_parameters_of(self)[name.replace('.', '_')] for name in self._leaves]
 
@@ -103,7 +110,8 @@ class LayerBlock(HybridBlock):
         translate = translation_of(self.layer, 'forward')
         if translate is None:
             raise errors.ArgumentError(f'MXNet has no operator for {self.name} ({type(self.layer).__name__})')
-        return translate(_BlockScope(self), self.layer, *args)
+        with self.name_scope():
+            return translate(_BlockScope(self), self.layer, *args)
 
     def _call_of(self, training: bool, tree: Any, count: int) -> PureCall:
         layer, names = self.layer, self._leaves
@@ -146,7 +154,7 @@ class _BlockScope(Scope):
         self.block = block
 
     def op(self, op: str, *inputs: Symbol, suffix: str = 'fwd', **attributes: Any) -> Symbol:
-        return call(op, *inputs, name=f'{self.block.prefix}{suffix}', **attributes)
+        return call(op, *inputs, name=suffix, **attributes)
 
     def parameter(self, name: str) -> Symbol:
         return own_parameters_of(self.block)[name.replace('.', '_')].var()
@@ -173,7 +181,7 @@ def layer_class(cls: type[Layer]) -> Any:
             super().__init__(cls(*args, **kwargs), prefix, params)
 
         def _alias(self) -> str:
-            return alias_of(self.layer) or super()._alias()
+            return super()._alias() if type(self) is Made or alias_of(self.layer) else type(self).__name__.lower()
 
     return _named(Made, cls)
 

@@ -5,22 +5,30 @@ import contextvars
 from typing import Any
 
 from gluonjax.mx.gluon.parameter import ParameterDict
+from gluonjax.mx.naming import Prefix
 
 
 class NameScope:
-    """The names inside a block; a `with` block of it is `block.name_scope()`."""
+    """The names inside a block; a `with` block of it is `block.name_scope()`. One without a prefix changes nothing."""
 
     def __init__(self, block: Any):
         self.block: Any = block
         self.counts: collections.Counter[str] = collections.Counter()
-        self._tokens: list[contextvars.Token[NameScope | None]] = []
+        self.is_empty: bool = not block.prefix
+        self._entered: list[tuple[contextvars.Token[NameScope | None], Prefix]] = []
 
     def __enter__(self) -> 'NameScope':
-        self._tokens.append(_SCOPE.set(self))
+        if not self.is_empty:
+            nodes = Prefix(self.block.prefix)
+            self._entered.append((_SCOPE.set(self), nodes))
+            nodes.__enter__()
         return self
 
     def __exit__(self, *error: object) -> None:
-        _SCOPE.reset(self._tokens.pop())
+        if not self.is_empty:
+            token, nodes = self._entered.pop()
+            nodes.__exit__()
+            _SCOPE.reset(token)
 
 
 _SCOPE: contextvars.ContextVar[NameScope | None] = contextvars.ContextVar('names', default=None)

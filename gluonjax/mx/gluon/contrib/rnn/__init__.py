@@ -1,0 +1,28 @@
+"""`gluon.contrib.rnn`: more cells."""
+
+from gluonjax.mx.gluon.contrib.rnn.cells import LSTMPCell, VariationalDropoutCell
+from gluonjax.mx.gluon.contrib.rnn.conv import (
+    Conv1DGRUCell,
+    Conv1DLSTMCell,
+    Conv1DRNNCell,
+    Conv2DGRUCell,
+    Conv2DLSTMCell,
+    Conv2DRNNCell,
+    Conv3DGRUCell,
+    Conv3DLSTMCell,
+    Conv3DRNNCell,
+)
+
+__all__ = [
+    'Conv1DGRUCell',
+    'Conv1DLSTMCell',
+    'Conv1DRNNCell',
+    'Conv2DGRUCell',
+    'Conv2DLSTMCell',
+    'Conv2DRNNCell',
+    'Conv3DGRUCell',
+    'Conv3DLSTMCell',
+    'Conv3DRNNCell',
+    'LSTMPCell',
+    'VariationalDropoutCell',
+]

@@ -1,0 +1,91 @@
+"""`gluon.model_zoo.vision`: the networks of gluonjax.model_zoo as blocks of Gluon, with the same names.
+
+>>> from gluonjax.mx import nd
+>>> net = get_model('mobilenet0.25', classes=10)
+>>> net.initialize()
+>>> net(nd.ones((1, 3, 32, 32))).shape
+(1, 10)
+"""
+
+import functools
+from typing import TYPE_CHECKING, Any
+
+from gluonjax import nn as layers
+from gluonjax.errors import MissingNameError
+from gluonjax.model_zoo import vision
+from gluonjax.mx.gluon import nn
+from gluonjax.mx.gluon.block import Block, HybridBlock, places_of
+from gluonjax.mx.gluon.library import LayerBlock
+from gluonjax.run import forward_class
+
+__all__ = ['Classifier', 'get_model']
+
+
+class Classifier(HybridBlock):
+    """A network of the zoo: `features` makes a vector of an image, `output` scores of classes.
+
+    Args:
+        network: of gluonjax.model_zoo.
+        kind: its class.
+    """
+
+    def __init__(self, network: Any, kind: str, **kwargs: Any):
+        self.kind: str = kind.lower()
+        super().__init__(**kwargs)
+        definition = network.definition
+        with self.name_scope():
+            self.features: Any = block_of(definition.features)
+            self.output: Any = block_of(definition.output)
+
+    def _alias(self) -> str:
+        return self.kind
+
+    def forward(self, x: Any) -> Any:
+        """The scores of classes, (N, classes)."""
+        return self.output(self.features(x))
+
+
+def block_of(layer: Any) -> Block:
+    """A layer as a block; one that runs its children in a row as `HybridSequential`."""
+    if forward_class(layer) is not layers.Sequential:
+        return LayerBlock(layer)
+    block = nn.HybridSequential(prefix='')
+    for name, child in vars(layer).items():
+        block.register_child(block_of(child), name)
+    return block
+
+
+def get_model(name: str, **kwargs: Any) -> Classifier:
+    """A network by its name: 'resnet18_v1', 'vgg16', 'mobilenet1.0', ...
+
+    Args:
+        name: as in gluonjax.model_zoo.
+        **kwargs: `classes`, `pretrained` (the path of a file, or True), `root`; `ctx` is accepted.
+
+    Raises:
+        ArgumentError: for an unknown name.
+    """
+    return _made(functools.partial(vision.get_model, name), kwargs)
+
+
+def _made(function: Any, kwargs: dict[str, Any]) -> Classifier:
+    ctx, names = kwargs.pop('ctx', None), {key: kwargs.pop(key) for key in ('prefix', 'params') if key in kwargs}
+    network = function(**kwargs)
+    block = Classifier(network, type(network).__name__, **names)
+    if kwargs.get('pretrained'):
+        values = network.collect_params()
+        for name, parameter in places_of(block).items():
+            parameter.set_data(values[name].data())
+            if ctx is not None:
+                parameter.reset_ctx(ctx)
+    return block
+
+
+if not TYPE_CHECKING:  # a type checker would accept any name
+
+    def __getattr__(name: str) -> Any:
+        """The functions and classes of gluonjax.model_zoo.vision."""
+        if name not in vision.__all__:
+            raise MissingNameError(f'gluon.model_zoo.vision has no {name!r}', name=name)
+        function = getattr(vision, name)
+        return lambda *args, **kwargs: _made(functools.partial(function, *args), kwargs)

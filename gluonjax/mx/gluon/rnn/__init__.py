@@ -1,0 +1,86 @@
+"""`gluon.rnn`: the recurrent layers and cells of gluonjax as blocks of Gluon, and cells.
+
+>>> from gluonjax.mx import nd
+>>> from gluonjax.mx.gluon import rnn
+>>> layer = rnn.GRU(3)
+>>> layer.initialize()
+>>> output, state = layer(nd.ones((4, 2, 5)), layer.begin_state(batch_size=2))
+>>> output.shape, state[0].shape
+((4, 2, 3), (1, 2, 3))
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from gluonjax import rnn
+from gluonjax.errors import MissingNameError
+from gluonjax.mx import ndarray
+from gluonjax.mx.gluon.library import layer_class
+from gluonjax.mx.gluon.rnn.cell import HybridRecurrentCell, RecurrentCell, made_states
+from gluonjax.mx.gluon.rnn.cells import GRUCell, LSTMCell, RNNCell
+from gluonjax.mx.gluon.rnn.modifiers import (
+    BidirectionalCell,
+    DropoutCell,
+    HybridSequentialRNNCell,
+    ModifierCell,
+    ResidualCell,
+    SequentialRNNCell,
+    ZoneoutCell,
+)
+
+__all__ = [
+    'BidirectionalCell',
+    'DropoutCell',
+    'GRUCell',
+    'HybridRecurrentCell',
+    'HybridSequentialRNNCell',
+    'LSTMCell',
+    'ModifierCell',
+    'RNNCell',
+    'RecurrentCell',
+    'ResidualCell',
+    'SequentialRNNCell',
+    'ZoneoutCell',
+    'recurrent_class',
+]
+
+
+def recurrent_class(cls: Any) -> Any:
+    """The class of blocks of a class of recurrent layers."""
+
+    class Made(layer_class(cls)):
+        _states = 0  # how many states were made
+
+        def begin_state(self, batch_size: int = 0, func: Callable[..., Any] = ndarray.zeros, **kwargs: Any) -> Any:
+            return made_states(self, self.state_info(batch_size), func, kwargs)
+
+        def next_state_name(self) -> str:
+            self._states += 1
+            return f'{self.prefix}begin_state_{self._states - 1}'
+
+        def state_info(self, batch_size: int = 0) -> Any:
+            return self.layer.state_info(batch_size)
+
+        def _alias(self) -> str:
+            return cls.__name__.lower()
+
+        def forward(self, inputs: Any, states: Any = None, sequence_length: Any = None) -> Any:
+            if states is None:
+                return super().forward(inputs)
+            listed = list(states) if isinstance(states, list | tuple) else [states]
+            return super().forward(inputs, listed, *(() if sequence_length is None else (sequence_length,)))
+
+    Made.__name__ = Made.__qualname__ = cls.__name__
+    Made.__doc__ = cls.__doc__
+    return Made
+
+
+_MADE: dict[str, Any] = {}
+
+if not TYPE_CHECKING:  # a type checker would accept any name
+
+    def __getattr__(name: str) -> Any:
+        """The recurrent layers of gluonjax.rnn."""
+        if name not in ('RNN', 'LSTM', 'GRU'):
+            raise MissingNameError(f'gluon.rnn has no {name!r}', name=name)
+        return _MADE.setdefault(name, recurrent_class(getattr(rnn, name)))
