@@ -207,7 +207,7 @@ def _in_turn(data: Any, name: str) -> Iterator[Any]:
             raise DataError(
                 f'{name}[{i}] is a single sample, and a batch is expected',
                 got=f'a label of {batch[-1]!r}',
-                remedy='torch.utils.data.DataLoader(dataset, batch_size=32) makes batches; of arrays, data.batches',
+                remedy='gluonjax.data.DataLoader(dataset, batch_size=32) makes batches; of arrays, data.batches',
             )
         yield batch
 

@@ -122,6 +122,8 @@ class DataLoader(Epochs):
         self._workers = max(checks.size('num_workers', num_workers, least=None), 0)
         self._prefetch = 2 * self._workers if prefetch is None else checks.size('prefetch', prefetch, least=0)
         self._timeout = checks.positive('timeout', timeout)
+        self.pin_memory: bool = checks.flag('pin_memory', pin_memory)
+        self.pin_device_id: int = checks.size('pin_device_id', pin_device_id, least=0)
         self._threads = checks.flag('thread_pool', thread_pool)
         self._pool: Workers | None = None
         self._dataset, self._batchify_fn = dataset, self._batchify(batchify_fn)

@@ -41,15 +41,19 @@ def serve(descriptor: int) -> None:
 
 
 def work(connection: Any) -> None:
-    """Loads batches: receives what prepares the process, a `Task`, and then jobs, and answers each of those."""
+    """Loads batches.
+
+    It receives what prepares the process, and a `Task`, and says whether it could have that; then jobs, whose batches
+    or errors it sends.
+    """
     try:
         pickle.loads(connection.recv_bytes())()
-        task = _attempt(lambda: pickle.loads(connection.recv_bytes()))
+        done, task = _attempt(lambda: pickle.loads(connection.recv_bytes()))
+        connection.send_bytes(pickle.dumps(done))
         while True:
             job = pickle.loads(connection.recv_bytes())
             _seed_globals((*job.seed, job.place))
-            done, value = _attempt(lambda: task[1](job)) if task[0] else task  # noqa: B023 -- called at once
-            connection.send_bytes(_pickled(done, value))
+            connection.send_bytes(_pickled(*_attempt(lambda: task(job))))  # noqa: B023 -- called at once
     except (EOFError, OSError):  # the loader is gone
         return
 

@@ -46,7 +46,7 @@ class Workers:
         sockets = []
         for _ in range(self.processes):
             sockets.append(_SERVER.worker(module))
-            self._idle.put(_Process(sockets[-1], pickle.dumps(prepare), pickled))  # type: ignore[arg-type]
+            self._idle.put(_Process(sockets[-1], task, pickle.dumps(prepare), pickled))  # type: ignore[arg-type]
         self.close: Callable[[], Any] = weakref.finalize(self, _close, self._executor, sockets)
 
     def load(self, jobs: Iterable[Any], ahead: int) -> Iterator[Any]:
@@ -115,14 +115,20 @@ class _RemoteTraceback(Exception):
 
 
 class _Process:
-    def __init__(self, connection: Any, *messages: bytes):
-        self._connection, self._messages = connection, messages
+    """A process that loads batches. One that cannot import what the task is made of leaves them to its thread here."""
+
+    def __init__(self, connection: Any, task: Load, *messages: bytes):
+        self._connection, self._task, self._messages = connection, task, messages
+        self._has_task = False
 
     def load(self, job: Any) -> Any:
         try:
-            for message in self._messages:
-                self._connection.send_bytes(message)
-            self._messages = ()
+            if self._messages:
+                for message in self._messages:
+                    self._connection.send_bytes(message)
+                self._messages, self._has_task = (), pickle.loads(self._connection.recv_bytes())
+            if not self._has_task:
+                return self._task(job)
             self._connection.send_bytes(pickle.dumps(job))
             answer = self._connection.recv_bytes()
         except (EOFError, OSError) as error:

@@ -16,12 +16,12 @@ from gluonjax.errors import ArgumentError
 _TYPES = ('cpu', 'gpu', 'tpu', 'cpu_pinned', 'cpu_shared')
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Context:
     """A device by its type and number. In a `with` block new arrays are made there.
 
     Args:
-        device_type: 'cpu', 'gpu' or 'tpu'; the host's other kinds of memory are its only one.
+        device_type: 'cpu', 'gpu' or 'tpu'; the host's other kinds of memory are its only one, and equal to it.
         device_id: which of them.
 
     >>> with Context('cpu', 0):
@@ -40,13 +40,23 @@ class Context:
             raise ArgumentError('there is no such context', expected=', '.join(_TYPES), got=repr(self.device_type))
 
     @property
+    def _key(self) -> tuple[str, int]:
+        return str(self.device_type).partition('_')[0], self.device_id
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Context) and self._key == other._key
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+    @property
     def device(self) -> Any:
         """JAX's device.
 
         Raises:
             ArgumentError: if there is none.
         """
-        platform = str(self.device_type).partition('_')[0]
+        platform, _ = self._key
         try:
             devices = jax.devices(platform)
         except RuntimeError:

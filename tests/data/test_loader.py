@@ -135,6 +135,7 @@ def test_what_a_process_does():
     dataset = data.SimpleDataset([0, 1]).transform(float)
     for message in (int, Task(dataset, batchify.default_batchify_fn)):
         ours.send_bytes(pickle.dumps(message))
+    assert pickle.loads(ours.recv_bytes()) is True
     drawn = []
     for job in (Job([0, 1], (5, 0), 0), Job([7], (5, 0), 2), Job([1], (5, 0), 0)):
         ours.send_bytes(pickle.dumps(job))

@@ -134,8 +134,8 @@ def test_rotations_are_within_their_limits(monkeypatch):
 @pytest.mark.parametrize(
     ('make', 'error', 'message'),
     [
-        (lambda x: transforms.Resize(-1), errors.ArgumentError, r'size must be an int >= 1 or \(width, height\)'),
-        (lambda x: transforms.Resize((1, 2, 3)), errors.ArgumentError, 'size'),
+        (lambda x: transforms.Resize(-1)(x), errors.ArgumentError, r'size must be an int >= 1 or \(width, height\)'),
+        (lambda x: transforms.Resize((1, 2, 3))(x), errors.ArgumentError, 'size'),
         (lambda x: transforms.Resize(3, interpolation=7)(x), errors.ArgumentError, 'interp must be one of'),
         (lambda x: transforms.CropResize(3, 0, 5, 2)(x), errors.ArgumentError, 'reaches beyond 7 x 5'),
         (lambda x: transforms.Rotate(1)(x), errors.DTypeError, 'ToTensor'),

@@ -93,3 +93,10 @@ def test_mnist_has_images_of_mxnet_and_labels_of_numpy(tmp_path):
     assert len(data.vision.MNIST(root=str(tmp_path), train=False).take(2)) == 2
     with pytest.raises(errors.FileError, match='nothing is downloaded'):
         data.vision.CIFAR100(root=str(tmp_path))
+
+
+def test_what_is_pinned_is_on_the_host():
+    loader = data.DataLoader(data.ArrayDataset(nd.ones((2, 3)), nd.arange(2)), 2, pin_memory=True)
+    ((x, y),) = loader
+    assert x.context == y.context == mx.cpu_pinned() == mx.cpu()
+    assert len({mx.cpu(), mx.cpu_pinned(), mx.cpu(1)}) == 2

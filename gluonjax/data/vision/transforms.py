@@ -140,13 +140,12 @@ class Resize:
     """
 
     def __init__(self, size: int | Sequence[int], keep_ratio: bool = False, interpolation: int = 1):
-        self._size, self._keeps = pixels.size_of(size), checks.flag('keep_ratio', keep_ratio)
-        self._keeps = self._keeps and not isinstance(size, Sequence)
-        self._interpolation = interpolation
+        self._size, self._interpolation = size, interpolation  # a wrong size is refused by the call, as in MXNet
+        self._keeps = checks.flag('keep_ratio', keep_ratio) and not isinstance(size, Sequence)
 
     def __call__(self, x: Any) -> np.ndarray:
-        x = _image(x)
-        size = pixels.resized_edge(x, self._size[0]) if self._keeps else self._size
+        x, size = _image(x), pixels.size_of(self._size)
+        size = pixels.resized_edge(x, size[0]) if self._keeps else size
         return pixels.resize(x, size, self._interpolation)
 
 
@@ -172,12 +171,12 @@ class CropResize:
         interpolation: int | None = None,
     ):
         self._part = (x, y, (width, height))
-        self._size = None if not size else pixels.size_of(size)
+        self._size = size or None
         self._interpolation = 1 if interpolation is None else interpolation
 
     def __call__(self, x: Any) -> np.ndarray:
         part = pixels.crop(_image(x), *self._part)
-        return part if self._size is None else pixels.resize(part, self._size, self._interpolation)
+        return part if self._size is None else pixels.resize(part, pixels.size_of(self._size), self._interpolation)
 
 
 class CenterCrop:

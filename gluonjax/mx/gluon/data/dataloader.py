@@ -9,6 +9,8 @@ from gluonjax.data import batchify, loader
 from gluonjax.data.batching import seed_numbers
 from gluonjax.mx import dialect
 from gluonjax.mx.alias import as_mxnet
+from gluonjax.mx.array import NDArray
+from gluonjax.mx.context import Context, cpu_pinned
 from gluonjax.mx.gluon.data.arrays import handles
 from gluonjax.mx.gluon.data.sampler import RandomSampler
 
@@ -35,6 +37,12 @@ def _prepare(shape: bool, array: bool, alias: bool) -> None:
         dialect.set_np(shape=shape, array=array)
 
 
+def _moved(batch: Any, context: Context) -> Any:
+    if isinstance(batch, list | tuple):
+        return [_moved(part, context) for part in batch]
+    return batch.as_in_context(context) if isinstance(batch, NDArray) else batch
+
+
 class DataLoader(loader.DataLoader):
     """Batches of a dataset's samples; see `gluonjax.data.DataLoader` for the arguments.
 
@@ -47,6 +55,10 @@ class DataLoader(loader.DataLoader):
     """
 
     home: str = 'gluonjax.mx.gluon.data'
+
+    def __init__(self, *args: Any, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        self._pinned = cpu_pinned(self.pin_device_id) if self.pin_memory else None
 
     def _batchify(self, given: Callable[..., Any] | None) -> Callable[..., Any]:
         self._wraps = given in (None, default_batchify_fn) or isinstance(given, _OURS)
@@ -67,4 +79,5 @@ class DataLoader(loader.DataLoader):
         if self._given_seed is None:
             self._seed = seed_numbers(True)
         batches = super().__call__(epoch)
-        return map(handles, batches) if self._wraps else batches
+        batches = map(handles, batches) if self._wraps else batches
+        return batches if self._pinned is None else (_moved(batch, self._pinned) for batch in batches)
