@@ -39,6 +39,10 @@ SHORTENED = {
         '11 * part': 'part',
     },
     'lenet': {'epochs=40': 'epochs=3'},
+    'migrating_from_mxnet': {
+        'EPOCHS, BATCH = 40': 'EPOCHS, BATCH = 3',
+        'ROUNDS, STEPS = 15, 60': 'ROUNDS, STEPS = 2, 5',
+    },
     'training': {'EPOCHS, BATCH = 20': 'EPOCHS, BATCH = 3'},
 }
 WRITTEN_BY_A_NETWORK = {'writing'}  # what it says depends on how long it has learned
