@@ -14,10 +14,11 @@ ndarray = nd
 symbol = sym
 
 if TYPE_CHECKING:
-    from gluonjax.mx import lr_scheduler, metric, optimizer
+    from gluonjax.mx import contrib, lr_scheduler, metric, optimizer
 
 # What is rarely used is loaded when it is asked for: the name, and the module.
 _LAZY = {
+    'contrib': 'gluonjax.mx.contrib',
     'callback': 'gluonjax.mx.callback',
     'io': 'gluonjax.mx.io',
     'kv': 'gluonjax.mx.kvstore',
@@ -50,6 +51,7 @@ __all__ = [
     'as_mxnet',
     'autograd',
     'context',
+    'contrib',
     'cpu',
     'cpu_pinned',
     'current_context',
