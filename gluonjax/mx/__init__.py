@@ -14,7 +14,9 @@ ndarray = nd
 symbol = sym
 
 if TYPE_CHECKING:
-    from gluonjax.mx import contrib, lr_scheduler, metric, optimizer
+    from gluonjax.mx import contrib, lr_scheduler, metric, numpy, numpy_extension, optimizer
+    from gluonjax.mx import numpy as np
+    from gluonjax.mx import numpy_extension as npx
 
 # What is rarely used is loaded when it is asked for: the name, and the module.
 _LAZY = {
@@ -30,6 +32,10 @@ _LAZY = {
     'module': 'gluonjax.mx.module',
     'mon': 'gluonjax.mx.monitor',
     'monitor': 'gluonjax.mx.monitor',
+    'np': 'gluonjax.mx.numpy',
+    'npx': 'gluonjax.mx.numpy_extension',
+    'numpy': 'gluonjax.mx.numpy',
+    'numpy_extension': 'gluonjax.mx.numpy_extension',
     'optimizer': 'gluonjax.mx.optimizer',
     'recordio': 'gluonjax.data.recordio',
     'visualization': 'gluonjax.mx.visualization',
@@ -63,7 +69,11 @@ __all__ = [
     'metric',
     'nd',
     'ndarray',
+    'np',
+    'npx',
     'num_gpus',
+    'numpy',
+    'numpy_extension',
     'op',
     'optimizer',
     'random',

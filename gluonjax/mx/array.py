@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import importlib
 import operator as functions
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Self
@@ -16,6 +17,7 @@ from gluonjax.arrays import admit
 from gluonjax.errors import ArgumentError, GluonError, MissingNameError, ShapeError
 from gluonjax.mx import invoke, tape
 from gluonjax.mx.context import Context, context_of, current_context, default_device
+from gluonjax.mx.dialect import is_np_array
 from gluonjax.mx.op import OPERATORS, Operator, find
 from gluonjax.mx.op.attributes import dtype_of
 from gluonjax.mx.op.shape import reshaped
@@ -224,6 +226,10 @@ class NDArray:
     def as_nd_ndarray(self) -> 'NDArray':
         """The same array as `mx.nd.NDArray`."""
         return NDArray(self.value, self.entry, _whole(self))
+
+    def as_np_ndarray(self) -> 'NDArray':
+        """The same array as `mx.np.ndarray`."""
+        return _face(True)(self.value, self.entry, _whole(self))
 
     def tostype(self, stype: str) -> Self:
         """Itself: all arrays are dense."""
@@ -457,6 +463,26 @@ class NDArray:
         return id(self)
 
 
+_FACES: dict[bool, type[NDArray]] = {False: NDArray}  # whether it is NumPy's -> the class
+
+
+def enter_face(cls: Any) -> Any:
+    """Makes a class the one of arrays in the dialect of NumPy."""
+    _FACES[True] = cls
+    return cls
+
+
+def array_class() -> type[NDArray]:
+    """That of the arrays that Gluon takes and gives: `mx.np.ndarray` after `npx.set_np()`."""
+    return _face(is_np_array())
+
+
+def _face(numpy: bool) -> type[NDArray]:
+    if numpy not in _FACES:
+        importlib.import_module('gluonjax.mx.numpy')  # which enters it
+    return _FACES[numpy]
+
+
 def _whole(base: NDArray) -> View:
     return View(base, lambda x: x, lambda _, new: new)
 
@@ -466,10 +492,10 @@ def _unpickled(kind: type[NDArray], array: np.ndarray) -> NDArray:
 
 
 def _plain(key: Any) -> Any:
-    """A key with arrays of NumPy for those of MXNet."""
+    """A key with arrays of JAX for those of MXNet."""
     if isinstance(key, tuple):
         return tuple(map(_plain, key))
-    return key.asnumpy() if isinstance(key, NDArray) else key
+    return key.value if isinstance(key, NDArray) else key
 
 
 def _misfit(expected: Any, got: Any) -> ShapeError:

@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from gluonjax import keys
 from gluonjax.mx import tape
@@ -157,7 +158,7 @@ def take(data: Tracked, key: Any) -> Tracked:
     """Elements by a key of slices, numbers and arrays; the starts of slices are no part of the program."""
     parts = _box(key, data.array.shape)
     if parts is None:
-        arrays, static = _operands(key)
+        arrays, static = _operands(key, data.array.shape)
         return tape.call(_gather(static), [data, *arrays])[0][0]
     starts, sizes, dropped = parts
     return tape.call(_slice(sizes, dropped), [data, Tracked(starts)])[0][0]
@@ -167,7 +168,7 @@ def put(data: Tracked, key: Any, value: Tracked) -> Tracked:
     """The array with other elements there; the value is broadcast, and cast."""
     parts = _box(key, data.array.shape)
     if parts is None:
-        arrays, static = _operands(key)
+        arrays, static = _operands(key, data.array.shape)
         return tape.call(_scatter(static), [data, value, *arrays])[0][0]
     starts, sizes, dropped = parts
     return tape.call(_update(sizes, dropped), [data, value, Tracked(starts)])[0][0]
@@ -237,14 +238,27 @@ def fitted(value: jax.Array, shape: tuple[int, ...]) -> jax.Array:
     return jnp.broadcast_to(value, shape)
 
 
-def _operands(key: Any) -> tuple[list[Tracked], Any]:
-    """The arrays of a key, and the key without them, which can be hashed."""
+def _operands(key: Any, shape: tuple[int, ...]) -> tuple[list[Tracked], Any]:
+    """The arrays of a key, and the key without them, which can be hashed.
+
+    Raises:
+        IndexError: for an index out of range, as far as it can be known.
+    """
     arrays, static = [], []
+    axis: int | None = 0  # None after an ellipsis
     for item in key if isinstance(key, tuple) else (key,):
-        if isinstance(item, list | np.ndarray | jax.Array):
+        if item is Ellipsis:
+            axis = None
+        elif axis is not None and item is not None and not isinstance(item, list | np.ndarray | jax.Array):
+            axis += 1
+        if isinstance(item, Tracer) and item.dtype != np.bool_:
+            arrays.append(Tracked(item))
+            static.append('array')
+        elif isinstance(item, list | np.ndarray | jax.Array):
             array = np.asarray(item)
-            for part in np.nonzero(array) if array.dtype == bool else (array.astype('int32'),):
-                arrays.append(Tracked(part.astype('int32')))  # type: ignore[arg-type]
+            axis = None if axis is None else _next_axis(array, shape, axis)
+            for part in np.nonzero(array) if array.dtype == bool and array.ndim else (array,):
+                arrays.append(Tracked(part if part.dtype == bool else part.astype('int32')))  # type: ignore[arg-type]
                 static.append('array')
         elif isinstance(item, slice):
             static.append(('slice', item.start, item.stop, item.step))
@@ -253,9 +267,22 @@ def _operands(key: Any) -> tuple[list[Tracked], Any]:
     return arrays, tuple(static)
 
 
+def _next_axis(index: np.ndarray, shape: tuple[int, ...], axis: int) -> int:
+    """The axis behind those that an array of indices, or a mask, takes."""
+    if index.dtype == bool:
+        return axis + index.ndim
+    if axis < len(shape) and index.size and not -shape[axis] <= index.min() <= index.max() < shape[axis]:
+        raise IndexError(f'an index is out of range for axis {axis} with size {shape[axis]}')
+    return axis + 1
+
+
+def _indices(array: jax.Array) -> jax.Array:
+    return array.astype('int32') if jnp.issubdtype(array.dtype, jnp.inexact) else array
+
+
 def _key(static: Any, arrays: Arrays) -> tuple[Any, ...]:
     rest = iter(arrays)
-    items = [next(rest) if isinstance(item, str) else item for item in static]
+    items = [_indices(next(rest)) if isinstance(item, str) else item for item in static]
     return tuple(slice(*item[1:]) if isinstance(item, tuple) else item for item in items)
 
 

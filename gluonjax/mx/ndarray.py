@@ -9,12 +9,13 @@ array([[1., 1.],
 """
 
 import functools
+import importlib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import jax.numpy as jnp
-import numpy as np
+import numpy as onp
 from jax.typing import DTypeLike
 
 from gluonjax.errors import MissingNameError
@@ -48,14 +49,14 @@ def array(source_array: Any, ctx: Context | None = None, dtype: DTypeLike | None
     >>> nd.array([[1, 2]]).dtype
     <class 'numpy.float32'>
     """
-    if dtype is None and isinstance(source_array, np.ndarray):
+    if dtype is None and isinstance(source_array, onp.ndarray):
         dtype = 'float32'
     value = as_jax(source_array, dtype, ctx)
     return NDArray(value if value.shape else value.reshape(1))
 
 
 def _size(shape: Size) -> tuple[int, ...]:
-    return (int(shape),) if isinstance(shape, int | np.integer) else tuple(map(int, shape))
+    return (int(shape),) if isinstance(shape, int | onp.integer) else tuple(map(int, shape))
 
 
 def zeros(shape: Size, ctx: Context | None = None, dtype: DTypeLike | None = None, **kwargs: Any) -> NDArray:
@@ -140,7 +141,7 @@ def waitall() -> None:
     """Returns at once: whoever reads an array waits for it."""
 
 
-def from_numpy(ndarray: np.ndarray, zero_copy: bool = True) -> NDArray:
+def from_numpy(ndarray: onp.ndarray, zero_copy: bool = True) -> NDArray:
     """A copy of NumPy's array, of its dtype."""
     return NDArray(as_jax(ndarray))
 
@@ -158,7 +159,7 @@ def save(fname: str | os.PathLike[str], data: Any) -> None:
 def load(fname: str | os.PathLike[str]) -> Any:
     """The arrays of a file: a list, or a dict if they have names."""
     found = mxnet_params.load(os.fspath(fname))
-    arrays = {name: NDArray(as_jax(np.array(value))) for name, value in found.items()}
+    arrays = {name: NDArray(as_jax(onp.array(value))) for name, value in found.items()}
     return list(arrays.values()) if list(arrays) == [str(i) for i in range(len(arrays))] else arrays
 
 
@@ -227,11 +228,14 @@ linalg: Namespace = Namespace('_linalg_')
 image: Namespace = Namespace('_image_')
 op: Namespace = Namespace('')
 _internal: Namespace = op
+_DIALECT = {'np': 'gluonjax.mx.numpy', 'npx': 'gluonjax.mx.numpy_extension'}
 
 if not TYPE_CHECKING:  # a type checker would accept any name
 
     def __getattr__(name: str) -> Any:
-        """Every operator of the table."""
+        """Every operator of the table; `np` and `npx`, which `F` has in `hybrid_forward`."""
+        if name in _DIALECT:
+            return importlib.import_module(_DIALECT[name])
         if name.startswith('__') or name not in OPERATORS:
             raise MissingNameError(f'gluonjax.mx.nd has no {name!r}', name=name)
         return _function(name)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Union
 
 import jax
-import numpy as np
+import numpy as onp
 from jax.typing import DTypeLike
 
 from gluonjax.errors import ArgumentError, MissingNameError
@@ -174,10 +174,10 @@ class Symbol:
     def infer_type(self, *args: Any, **kwargs: Any) -> tuple[list[Any], list[Any], list[Any]]:
         """The dtypes of arguments, outputs and auxiliary states, from dtypes of arguments in order or by name."""
         given = dict(zip(self.list_arguments(), args, strict=False)) | kwargs
-        given = {name: np.dtype(dtype) for name, dtype in given.items() if dtype is not None}
-        floating = next((dtype for dtype in given.values() if dtype.kind == 'f'), np.dtype('float32'))
+        given = {name: onp.dtype(dtype) for name, dtype in given.items() if dtype is not None}
+        floating = next((dtype for dtype in given.values() if dtype.kind == 'f'), onp.dtype('float32'))
         dtypes = {node.name: given.get(node.name, floating) for node in self.nodes if node.is_variable}
-        dtypes |= dict.fromkeys(self.list_auxiliary_states(), np.dtype('float32'))
+        dtypes |= dict.fromkeys(self.list_auxiliary_states(), onp.dtype('float32'))
         return (
             [dtypes[name] for name in self.list_arguments()],
             [dtypes.get(entry.node.name, floating) for entry in self.heads],
@@ -214,7 +214,7 @@ class Symbol:
         makers = [node for node in self.nodes if not node.is_variable and not node.inputs and 'shape' in node.parsed]
         if self.np_shape or not any(0 in node.parsed['shape'] or not node.parsed['shape'] for node in makers):
             return {}
-        known = {name: np.shape(value) for name, value in values.items() if value is not None}
+        known = {name: onp.shape(value) for name, value in values.items() if value is not None}
         inference = self.inference(known, {name: values[name].dtype for name in known})
         return {node: inference.shapes[node] for node in makers}
 
@@ -376,7 +376,7 @@ def _requests(grad_req: Any, names: Sequence[str], wanted: set[str] | None) -> d
 def _arithmetic(left: Symbol, right: Any, of_symbols: str, of_number: str) -> Symbol:
     if isinstance(right, Symbol):
         return call(of_symbols, left, right)
-    if not isinstance(right, int | float | np.number):
+    if not isinstance(right, int | float | onp.number):
         raise ArgumentError('a Symbol is combined with Symbols and numbers', got=type(right).__name__)
     return call(of_number, left, scalar=float(right))
 
@@ -459,7 +459,7 @@ def var(
     declared = {'shape': shape, 'lr_mult': lr_mult, 'wd_mult': wd_mult, 'init': getattr(init, 'dumps', lambda: init)()}
     attributes = {f'__{key}__': value for key, value in declared.items() if value is not None}
     if dtype is not None:
-        attributes['__dtype__'] = DTYPE_CODES.index(np.dtype(dtype).name)
+        attributes['__dtype__'] = DTYPE_CODES.index(onp.dtype(dtype).name)
     return Symbol([Entry(Node(None, name, {**(attr or {}), **kwargs, **attributes}))])
 
 
@@ -512,6 +512,8 @@ contrib: Namespace = Namespace('_contrib_')
 linalg: Namespace = Namespace('_linalg_')
 random: Namespace = Namespace('_random_', '_sample_')
 image: Namespace = Namespace('_image_')
+np: Namespace = Namespace('_npi_', '_np_')
+npx: Namespace = Namespace('_npx_')
 op: Namespace = Namespace('')
 _internal = op
 

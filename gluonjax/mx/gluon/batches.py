@@ -6,7 +6,7 @@ from typing import Any
 import jax.numpy as jnp
 
 from gluonjax.errors import ArgumentError
-from gluonjax.mx.array import NDArray, as_jax, call
+from gluonjax.mx.array import NDArray, array_class, as_jax, call
 from gluonjax.mx.context import Context
 from gluonjax.mx.tape import Tracked
 
@@ -32,7 +32,7 @@ def split_and_load(
     data: Any, ctx_list: Sequence[Context], batch_axis: int = 0, even_split: bool = True
 ) -> list[NDArray]:
     """A batch in parts, one for each context."""
-    array = data if isinstance(data, NDArray) else NDArray(as_jax(data))
+    array = data if isinstance(data, NDArray) else array_class()(as_jax(data))
     parts = split_data(array, len(ctx_list), batch_axis, even_split)
     return [part.as_in_context(ctx) for part, ctx in zip(parts, ctx_list, strict=True)]
 

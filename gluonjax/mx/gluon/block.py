@@ -13,7 +13,7 @@ from jax.typing import DTypeLike
 from gluonjax.errors import ArgumentError, ParamsError
 from gluonjax.io import mxnet_params
 from gluonjax.mx import invoke, ndarray, symbol, tape
-from gluonjax.mx.array import NDArray
+from gluonjax.mx.array import NDArray, array_class
 from gluonjax.mx.gluon.naming import NameScope, named
 from gluonjax.mx.gluon.parameter import Parameter, ParameterDict
 from gluonjax.mx.saving import write
@@ -312,7 +312,7 @@ class _Traced:
         with replaced(self.handles, values), tape.Scoped(False, self.training), invoke.drawing_from(key) as drawn:
             token = _INSIDE.set(True)
             try:
-                output = self.block.forward(*jax.tree.unflatten(self.tree, [NDArray(x) for x in inputs]))
+                output = self.block.forward(*jax.tree.unflatten(self.tree, [array_class()(x) for x in inputs]))
             finally:
                 _INSIDE.reset(token)
             now = [handle.value for handle in self.handles]
@@ -325,7 +325,7 @@ class _Traced:
         outputs, updates = self.keyed(tracked) if self.training else tape.call(self.keyed.program, tracked)
         for i, value in zip(self.changed, updates, strict=True):
             self.handles[i].assign(Tracked(value))
-        return jax.tree.unflatten(self.output, [NDArray(*output) for output in outputs])
+        return jax.tree.unflatten(self.output, [array_class()(*output) for output in outputs])
 
 
 @contextlib.contextmanager

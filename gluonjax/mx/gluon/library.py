@@ -10,7 +10,7 @@ import jax
 from gluonjax import errors, nn
 from gluonjax.layer import Layer, begin_run, infer_shapes, leaves_of
 from gluonjax.mx import invoke, tape
-from gluonjax.mx.array import NDArray
+from gluonjax.mx.array import NDArray, array_class
 from gluonjax.mx.building import Scope
 from gluonjax.mx.from_layers import translation_of
 from gluonjax.mx.gluon.block import HybridBlock, of_symbols, own_parameters_of
@@ -49,7 +49,7 @@ class PureCall:
         tracked = [x.tracked for x in values]
         tracked += [x.tracked for x in inputs]
         outputs, updates = self.keyed(tracked) if random else tape.call(self.keyed.program, tracked)
-        result = jax.tree.unflatten(self.output, [NDArray(*output) for output in outputs])
+        result = jax.tree.unflatten(self.output, [array_class()(*output) for output in outputs])
         return result, dict(zip(self.recorded, updates, strict=True))
 
 

@@ -14,7 +14,7 @@ from gluonjax.errors import ArgumentError, DeferredInitializationError, ParamsEr
 from gluonjax.init import Initializer
 from gluonjax.io import mxnet_params
 from gluonjax.layer import choose, request
-from gluonjax.mx.array import NDArray, as_jax, canonical, placed
+from gluonjax.mx.array import NDArray, array_class, as_jax, canonical, placed
 from gluonjax.mx.context import Context, current_context
 from gluonjax.mx.symbol import Symbol, var
 from gluonjax.mx.tape import Tracked
@@ -139,7 +139,7 @@ class Parameter:
             wanted = request(key, self.role, shape, canonical(self._dtype).name, chosen, leaf.param.copies)
             value = draw([wanted])[0]
         self._waits = None
-        self._put(NDArray(placed(value, ctx)))
+        self._put(array_class()(placed(value, ctx)))
 
     def _put(self, data: NDArray) -> None:
         self._data = data
@@ -220,7 +220,7 @@ class Parameter:
         self.shape = value.shape
         if self._data is None:
             self._waits = None
-            self._put(NDArray(value))
+            self._put(array_class()(value))
         else:
             self._data.entry, entry = None, self._data.entry
             self._data.assign(Tracked(value))
@@ -230,13 +230,13 @@ class Parameter:
         """Changes the dtype of value and gradient."""
         self._dtype = dtype
         if self._data is not None:
-            self._put(NDArray(as_jax(self._data, dtype)))
+            self._put(array_class()(as_jax(self._data, dtype)))
 
     def reset_ctx(self, ctx: Any) -> None:
         """Moves it to another device."""
         place = ctx[0] if isinstance(ctx, list | tuple) else ctx
         if self._data is not None:
-            self._put(NDArray(placed(self._data.value, place)))
+            self._put(array_class()(placed(self._data.value, place)))
 
 
 class Constant(Parameter):
@@ -250,7 +250,7 @@ class Constant(Parameter):
     def __init__(self, name: str, value: Any):
         array = as_jax(value)
         super().__init__(name, 'null', array.shape, array.dtype, differentiable=False)
-        self.value: NDArray = NDArray(array)
+        self.value: NDArray = array_class()(array)
 
     def initialize(
         self, init: Any = None, ctx: Any = None, default_init: Any = None, force_reinit: bool = False

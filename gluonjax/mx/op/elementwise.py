@@ -33,6 +33,11 @@ def _half_down(x: jax.Array) -> jax.Array:
     return jnp.ceil(x - jnp.asarray(0.5, x.dtype)) if jnp.issubdtype(x.dtype, jnp.floating) else x
 
 
+def absolute(x: jax.Array) -> jax.Array:
+    """Without its sign; at 0 the gradient is 0."""
+    return x * jnp.sign(x)
+
+
 UNARY: Mapping[str, Unary] = {
     'relu': FUNCTIONS['relu'],
     'sigmoid': FUNCTIONS['sigmoid'],
@@ -51,7 +56,7 @@ UNARY: Mapping[str, Unary] = {
     'square': jnp.square,
     'reciprocal': lambda x: 1 / x,
     'negative': jnp.negative,
-    'abs': jnp.abs,
+    'abs': absolute,
     'sign': jnp.sign,
     'round': half_away_from_zero,
     'rint': _half_down,
@@ -127,6 +132,16 @@ def _as_number(compare: Binary) -> Binary:
     return lambda a, b: compare(a, b).astype(jnp.result_type(a, b))
 
 
+def maximum(a: Any, b: Any) -> Any:
+    """The greater; of two that are equal the first has the gradient."""
+    return jnp.where((a >= b) | (a != a), a, b)
+
+
+def minimum(a: Any, b: Any) -> Any:
+    """The lesser; of two that are equal the first has the gradient."""
+    return jnp.where((a <= b) | (a != a), a, b)
+
+
 ARITHMETIC: Mapping[str, Binary] = {
     'add': jnp.add,
     'sub': jnp.subtract,
@@ -134,8 +149,8 @@ ARITHMETIC: Mapping[str, Binary] = {
     'div': _divide,
     'mod': _modulo,
     'power': jnp.power,
-    'maximum': jnp.maximum,
-    'minimum': jnp.minimum,
+    'maximum': maximum,
+    'minimum': minimum,
     'hypot': jnp.hypot,
     'equal': _as_number(jnp.equal),
     'not_equal': _as_number(jnp.not_equal),
@@ -214,8 +229,8 @@ SCALAR: Mapping[str, tuple[Binary, list[str]]] = {
     '_rmod_scalar': (_swapped(_modulo), ['_RModScalar']),
     '_power_scalar': (jnp.power, ['_PowerScalar']),
     '_rpower_scalar': (_swapped(jnp.power), ['_RPowerScalar']),
-    '_maximum_scalar': (jnp.maximum, ['_MaximumScalar', '_npi_maximum_scalar']),
-    '_minimum_scalar': (jnp.minimum, ['_MinimumScalar', '_npi_minimum_scalar']),
+    '_maximum_scalar': (maximum, ['_MaximumScalar', '_npi_maximum_scalar']),
+    '_minimum_scalar': (minimum, ['_MinimumScalar', '_npi_minimum_scalar']),
     '_hypot_scalar': (jnp.hypot, ['_HypotScalar', '_npi_hypot_scalar']),
     '_equal_scalar': (ARITHMETIC['equal'], ['_EqualScalar']),
     '_not_equal_scalar': (ARITHMETIC['not_equal'], ['_NotEqualScalar']),

@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 
 from gluonjax.mx.op.attributes import DType, Shape, dtype_of
-from gluonjax.mx.op.elementwise import ARITHMETIC, UNARY, all_alike, same_rank
+from gluonjax.mx.op.elementwise import ARITHMETIC, UNARY, absolute, all_alike, maximum, minimum, same_rank
+from gluonjax.mx.op.reduce import greatest, smallest
 from gluonjax.mx.op.shape import SKIP, reshaped
 from gluonjax.mx.op.table import operator
 
@@ -39,7 +40,7 @@ NUMPY_UNARY: Mapping[str, Unary] = {
     **{name: UNARY[name] for name in _EXACT},
     **{name: _of_floats(UNARY[name]) for name in _ROUNDING},
     **{name: _in_own_dtype(UNARY[name]) for name in _FLOATING.split()},
-    'absolute': jnp.abs,
+    'absolute': absolute,
     'logical_not': jnp.logical_not,
     'bitwise_not': jnp.bitwise_not,
     'isnan': jnp.isnan,
@@ -151,16 +152,17 @@ _enter_reduction('_np_prod', jnp.prod, '_np_product')
 _enter_reduction('_npi_mean', _mean)
 
 
-def _enter_extremum(name: str, function: Callable[..., jax.Array], *aliases: str) -> None:
+def _enter_extremum(name: str, function: Callable[..., jax.Array], bound: Binary, *aliases: str) -> None:
     @operator(name, *aliases)
     def extremum(
         a: jax.Array, *, axis: Shape | None = None, keepdims: bool = False, initial: float | None = None
     ) -> jax.Array:
-        return function(a, axis=axis, keepdims=keepdims, **({} if initial is None else {'initial': initial}))
+        result = function(a, axis=axis, keepdims=keepdims)
+        return result if initial is None else bound(result, initial)
 
 
-_enter_extremum('_np_max', jnp.max, '_np_amax')
-_enter_extremum('_np_min', jnp.min, '_np_amin')
+_enter_extremum('_np_max', greatest, maximum, '_np_amax')
+_enter_extremum('_np_min', smallest, minimum, '_np_amin')
 
 
 def _enter_spread(name: str, function: Callable[..., jax.Array]) -> None:

@@ -1,5 +1,6 @@
 """Operators that reduce along axes, sort, and search."""
 
+import functools
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -18,6 +19,30 @@ def chosen_axes(axis: Shape | None, rank: int, exclude: bool) -> tuple[int, ...]
     return tuple(i for i in range(rank) if (i in chosen) != exclude)
 
 
+@functools.partial(jax.custom_jvp, nondiff_argnums=(1, 2, 3))
+def extremum(data: jax.Array, smallest: bool, axis: Any, keepdims: bool) -> jax.Array:
+    """The greatest along axes, or the smallest; all that equal it have its gradient, as in MXNet."""
+    return (jnp.min if smallest else jnp.max)(data, axis=axis, keepdims=keepdims)
+
+
+@extremum.defjvp
+def _extremum_jvp(smallest: bool, axis: Any, keepdims: bool, primals: Any, tangents: Any) -> Any:
+    (data,), (tangent,) = primals, tangents
+    result = extremum(data, smallest, axis, True)
+    slope = jnp.sum(jnp.where(data == result, tangent, 0), axis=axis, keepdims=keepdims)
+    return (result if keepdims else result.reshape(slope.shape)), slope
+
+
+def greatest(data: jax.Array, axis: Any = None, keepdims: bool = False) -> jax.Array:
+    """The greatest element along axes."""
+    return extremum(data, False, axis, keepdims)
+
+
+def smallest(data: jax.Array, axis: Any = None, keepdims: bool = False) -> jax.Array:
+    """The smallest element along axes."""
+    return extremum(data, True, axis, keepdims)
+
+
 def _shown(result: jax.Array) -> jax.Array:
     """MXNet without NumPy's shapes has no scalars: what is reduced whole has shape (1,)."""
     return result.reshape(1) if result.ndim == 0 else result
@@ -34,8 +59,8 @@ def _enter(function: Callable[..., jax.Array], *names: str) -> None:
 
 _enter(jnp.sum, 'sum', 'sum_axis', '_sparse_sum')
 _enter(jnp.mean, 'mean', '_sparse_mean')
-_enter(jnp.max, 'max', 'max_axis')
-_enter(jnp.min, 'min', 'min_axis')
+_enter(greatest, 'max', 'max_axis')
+_enter(smallest, 'min', 'min_axis')
 _enter(jnp.prod, 'prod')
 _enter(jnp.nansum, 'nansum')
 _enter(jnp.nanprod, 'nanprod')

@@ -6,6 +6,7 @@ from typing import Any
 
 from gluonjax.errors import ArgumentError
 from gluonjax.mx import ndarray, symbol
+from gluonjax.mx.dialect import is_np_array
 from gluonjax.mx.gluon.block import Block, HybridBlock, children_of
 from gluonjax.mx.gluon.parameter import ParameterDict
 from gluonjax.mx.gluon.rnn.sequences import (
@@ -151,7 +152,8 @@ def made_states(
         given = {**info, **more, 'name': cell.next_state_name()}
         if getattr(func, '__module__', '') not in (ndarray.__name__, symbol.__name__):
             given = {key: value for key, value in given.items() if key in more or _takes(func, key)}
-        states.append(func(**given))
+        state = func(**given)
+        states.append(state.as_np_ndarray() if func is ndarray.zeros and is_np_array() else state)
     return states
 
 

@@ -1,0 +1,9 @@
+"""`mx.npx.image`: operators on images."""
+
+from gluonjax.mx.ndarray import Namespace
+
+_OPERATORS: Namespace = Namespace('_npx__image_', '_image_')
+
+
+def __getattr__(name: str) -> object:
+    return getattr(_OPERATORS, name)
