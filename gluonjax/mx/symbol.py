@@ -468,12 +468,12 @@ Variable = var
 
 def zeros(shape: Any, dtype: DTypeLike = 'float32', name: str | None = None, **kwargs: Any) -> Symbol:
     """Zeros; a size of 0 is that which the rest of the graph needs. `__layout__` and `ctx` are accepted."""
-    return call('_zeros', shape=shape, dtype=np.dtype(dtype).name, name=name)
+    return call('_zeros', shape=shape, dtype=onp.dtype(dtype).name, name=name)
 
 
 def ones(shape: Any, dtype: DTypeLike = 'float32', name: str | None = None, **kwargs: Any) -> Symbol:
     """Ones; a size of 0 is that which the rest of the graph needs. `__layout__` and `ctx` are accepted."""
-    return call('_ones', shape=shape, dtype=np.dtype(dtype).name, name=name)
+    return call('_ones', shape=shape, dtype=onp.dtype(dtype).name, name=name)
 
 
 def Group(symbols: Sequence[Symbol]) -> Symbol:
