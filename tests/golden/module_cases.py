@@ -1,5 +1,10 @@
 """Programs of the Module era: functions of `mx`, which is MXNet or gluonjax.mx, as in program_cases.py."""
 
+import random
+import struct
+import tempfile
+import zlib
+
 import numpy as np
 
 
@@ -158,4 +163,66 @@ def stores(mx):
     return found
 
 
-PROGRAMS = [mlp, lenet, bucketing, iterators, stores]
+def png(image):
+    """The bytes of an image file."""
+    def chunk(kind, data):
+        return struct.pack('>I', len(data)) + kind + data + struct.pack('>I', zlib.crc32(kind + data))
+
+    height, width, _ = image.shape
+    rows = b''.join(b'\0' + row.tobytes() for row in image)
+    header = chunk(b'IHDR', struct.pack('>IIBBBBB', width, height, 8, 2, 0, 0, 0))
+    return b'\x89PNG\r\n\x1a\n' + header + chunk(b'IDAT', zlib.compress(rows)) + chunk(b'IEND', b'')
+
+
+def images(mx):
+    """Sizes, crops, borders and augmenters, with the same random numbers; iterators over records."""
+    image, find = np.random.RandomState(0).randint(0, 256, (9, 12, 3)).astype('uint8'), mx.image
+    x = find.imdecode(png(image))
+    found = {'decoded': x.asnumpy(), 'gray': find.imdecode(png(image), flag=0).asnumpy(),
+             'blue': find.imdecode(png(image), to_rgb=0).asnumpy()}
+    for interp in range(4):
+        found['small%d' % interp] = find.imresize(x, 5, 4, interp).asnumpy()
+        found['large%d' % interp] = find.imresize(x, 15, 18, interp).asnumpy()
+    found['short'] = find.resize_short(x, 6, 1).asnumpy()
+    found['fixed'] = find.fixed_crop(x, 2, 1, 6, 7, (4, 4), 1).asnumpy()
+    found['center'] = find.center_crop(x, (20, 5), 1)[0].asnumpy()
+    found['border'] = find.copyMakeBorder(x, 1, 2, 3, 1, 1).asnumpy()
+    mean, std = mx.nd.array([1, 2, 3]), mx.nd.array([4, 5, 6])
+    found['normal'] = find.color_normalize(x.astype('float32'), mean, std).asnumpy()
+    found['turned'] = find.imrotate(mx.nd.array(image).transpose((2, 0, 1)), 30).asnumpy()
+    random.seed(1)
+    np.random.seed(1)  # noqa: NPY002 (MXNet draws from there)
+    found['crop'], found['box'] = find.random_crop(x, (5, 4), 1)[0].asnumpy(), find.random_crop(x, (5, 4), 1)[1]
+    found['sized'] = find.random_size_crop(x, (5, 4), 0.3, (0.8, 1.2), 1)[0].asnumpy()
+    chain = find.CreateAugmenter((3, 6, 6), 8, True, True, True, True, True, 0.2, 0.3, 0.4, 0.1, 0.1, 0.5, 1)
+    for i in range(4):
+        y = x
+        for augmenter in chain:
+            y = augmenter(y)
+        found['augmented%d' % i] = y.asnumpy()
+    with tempfile.TemporaryDirectory() as folder:
+        names = [folder + '/' + name for name in ('a.idx', 'a.rec', 'a.lst')]
+        record = mx.recordio.MXIndexedRecordIO(names[0], names[1], 'w')
+        for i in range(5):
+            header = mx.recordio.IRHeader(0, i, i, 0)
+            record.write_idx(i, mx.recordio.pack(header, png((image + i).astype('uint8'))))
+        record.close()
+        for handle in ('pad', 'discard', 'roll_over'):
+            data = find.ImageIter(2, (3, 8, 8), path_imgrec=names[1], path_imgidx=names[0], last_batch_handle=handle,
+                                  inter_method=1, std=np.array([2, 3, 4]))
+            seen = []
+            for _ in range(2):
+                seen += [[*batch.label[0].asnumpy(), batch.pad] for batch in data]
+                data.reset()
+            found['labels ' + handle] = np.array(seen)
+        data.hard_reset()
+        found['iterated'] = next(data).data[0].asnumpy()
+        data = mx.io.ImageRecordIter(path_imgrec=names[1], data_shape=(3, 9, 12), batch_size=2, mean_r=3,
+                                     mean_b=5, std_g=2, scale=0.5, preprocess_threads=1)
+        batches = [(b.data[0].asnumpy(), b.label[0].asnumpy(), b.pad) for b in data]
+        found['records'], found['record labels'] = batches[1][0], np.array([label for _, label, _ in batches])
+        found['record pads'] = np.array([pad for _, _, pad in batches])
+    return found
+
+
+PROGRAMS = [mlp, lenet, bucketing, iterators, stores, images]

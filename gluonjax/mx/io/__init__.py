@@ -10,12 +10,14 @@
 from gluonjax.mx.io.arrays import NDArrayIter
 from gluonjax.mx.io.batch import DataBatch, DataDesc, DataIter, PrefetchingIter, ResizeIter
 from gluonjax.mx.io.files import CSVIter, LibSVMIter, MNISTIter
+from gluonjax.mx.io.records import ImageRecordIter
 
 __all__ = [
     'CSVIter',
     'DataBatch',
     'DataDesc',
     'DataIter',
+    'ImageRecordIter',
     'LibSVMIter',
     'MNISTIter',
     'NDArrayIter',
