@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 _LAZY = {
     'contrib': 'gluonjax.mx.contrib',
     'callback': 'gluonjax.mx.callback',
+    'image': 'gluonjax.mx.image',
+    'img': 'gluonjax.mx.image',
     'io': 'gluonjax.mx.io',
     'kv': 'gluonjax.mx.kvstore',
     'kvstore': 'gluonjax.mx.kvstore',
