@@ -39,7 +39,8 @@ class _Call:
         inputs = iter(arrays)
         leaves = [next(inputs) if item is _INPUT else item[1] for item in self.static]
         args, kwargs = jax.tree.unflatten(self.tree, leaves)
-        outputs, self.output = jax.tree.flatten(self.function(*args, **kwargs))
+        with jax.numpy_rank_promotion('allow'):
+            outputs, self.output = jax.tree.flatten(self.function(*args, **kwargs))
         return [strong(y) for y in outputs], []
 
 
@@ -50,8 +51,11 @@ def _call(name: str, tree: Any, static: tuple[Any, ...]) -> _Call:
 
 @functools.cache
 def _of_two(name: str) -> Program:
-    function = PURE[name]
-    return Program(f'np.{name}', lambda arrays, key: ([strong(function(*arrays))], []))
+    def function(arrays: Arrays, key: Any) -> tuple[list[jax.Array], list[jax.Array]]:
+        with jax.numpy_rank_promotion('allow'):
+            return [strong(PURE[name](*arrays))], []
+
+    return Program(f'np.{name}', function)
 
 
 def call(name: str, *args: Any, out: Any = None, **kwargs: Any) -> Any:
