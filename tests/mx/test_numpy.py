@@ -80,7 +80,8 @@ def test_two_faces_share_memory():
     row += 2
     assert x.asnumpy().tolist() == [[1, 1], [2, 2]]
     assert type(face.as_nd_ndarray()) is nd.NDArray
-    assert mx.np.shares_memory(row, face) and not mx.np.shares_memory(face.reshape(-1), face)
+    assert mx.np.shares_memory(row, face)
+    assert not mx.np.shares_memory(face.reshape(-1), face)
 
 
 def test_numpys_own_functions_take_it_and_record():
@@ -99,14 +100,16 @@ def test_printing_and_numbers_are_numpys():
     x = mx.np.array([1, 2.5])
     assert (repr(x), str(x), f'{x[1]:.2f}') == ('array([1. , 2.5])', '[1.  2.5]', '2.50')
     assert (float(x[1]), int(x[0]), bool(x[0]), x[1].item(), len(x)) == (2.5, 1, True, 2.5, 2)
-    assert x.dtype == np.float32 and repr(x.astype('int32')) == 'array([1, 2], dtype=int32)'
+    assert x.dtype == np.float32
+    assert repr(x.astype('int32')) == 'array([1, 2], dtype=int32)'
     copy = pickle.loads(pickle.dumps(x))
-    assert type(copy) is mx.np.ndarray and copy.tolist() == [1, 2.5]
+    assert type(copy) is mx.np.ndarray
+    assert copy.tolist() == [1, 2.5]
     with pytest.raises(MissingNameError, match=r'np.exp\(x\)'):
         x.exp()
-    with pytest.raises(ArgumentError, match='np.add takes'):
+    with pytest.raises(ArgumentError, match=r'np\.add takes'):
         mx.np.add(x, [1, 2])
-    with pytest.raises(ArgumentError, match='np.dot'):
+    with pytest.raises(ArgumentError, match=r'np\.dot'):
         mx.np.dot(x, mx.np.ones(3))
 
 
@@ -120,7 +123,8 @@ def test_in_place_writes_keep_dtype_and_shape():
     with pytest.raises(GluonError):
         x += mx.np.ones((2, 2))
     out = zeros(2)
-    assert mx.np.add(mx.np.ones(2), 1, out=out) is out and out.tolist() == [2, 2]
+    assert mx.np.add(mx.np.ones(2), 1, out=out) is out
+    assert out.tolist() == [2, 2]
 
 
 @pytest.mark.parametrize(
@@ -194,7 +198,8 @@ def test_gluon_takes_and_gives_arrays_of_numpy_after_set_np():
 def test_the_dialect_is_switched_and_restored():
     npx.set_np()
     try:
-        assert npx.is_np_array() and npx.is_np_shape()
+        assert npx.is_np_array()
+        assert npx.is_np_shape()
         with npx.np_array(False):
             assert not npx.is_np_array()
         assert npx.is_np_array()
@@ -224,4 +229,5 @@ def test_hybrid_forward_finds_numpy_in_F(tmp_path):
         assert block(x).tolist() == [[3, 3, 3], [0, 0, 0]]
     npx.save(tmp_path / 'a', {'x': x})
     loaded = npx.load(tmp_path / 'a')['x']
-    assert type(loaded) is mx.np.ndarray and loaded.tolist() == x.tolist()
+    assert type(loaded) is mx.np.ndarray
+    assert loaded.tolist() == x.tolist()
