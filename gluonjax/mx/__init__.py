@@ -3,6 +3,7 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from gluonjax.errors import GluonError
 from gluonjax.mx import autograd, context, gluon, initializer, op, random
 from gluonjax.mx import ndarray as nd
 from gluonjax.mx import symbol as sym
@@ -12,6 +13,9 @@ from gluonjax.mx.context import Context, cpu, cpu_pinned, current_context, gpu, 
 init = initializer
 ndarray = nd
 symbol = sym
+rnd = random
+MXNetError = GluonError
+__version__ = '1.9.1'
 
 if TYPE_CHECKING:
     from gluonjax.mx import contrib, lr_scheduler, metric, numpy, numpy_extension, optimizer
@@ -20,13 +24,18 @@ if TYPE_CHECKING:
 
 # What is rarely used is loaded when it is asked for: the name, and the module.
 _LAZY = {
-    'contrib': 'gluonjax.mx.contrib',
+    'attribute': 'gluonjax.mx.naming',
+    'base': 'gluonjax.mx.base',
     'callback': 'gluonjax.mx.callback',
+    'contrib': 'gluonjax.mx.contrib',
+    'engine': 'gluonjax.mx.engine',
+    'error': 'gluonjax.mx.base',
     'image': 'gluonjax.mx.image',
     'img': 'gluonjax.mx.image',
     'io': 'gluonjax.mx.io',
     'kv': 'gluonjax.mx.kvstore',
     'kvstore': 'gluonjax.mx.kvstore',
+    'libinfo': 'gluonjax.mx.runtime',
     'lr_scheduler': 'gluonjax.mx.lr_scheduler',
     'metric': 'gluonjax.mx.metric',
     'mod': 'gluonjax.mx.module',
@@ -34,12 +43,18 @@ _LAZY = {
     'module': 'gluonjax.mx.module',
     'mon': 'gluonjax.mx.monitor',
     'monitor': 'gluonjax.mx.monitor',
+    'name': 'gluonjax.mx.naming',
     'np': 'gluonjax.mx.numpy',
     'npx': 'gluonjax.mx.numpy_extension',
     'numpy': 'gluonjax.mx.numpy',
     'numpy_extension': 'gluonjax.mx.numpy_extension',
+    'operator': 'gluonjax.mx.operator',
     'optimizer': 'gluonjax.mx.optimizer',
+    'profiler': 'gluonjax.mx.profiler',
     'recordio': 'gluonjax.data.recordio',
+    'runtime': 'gluonjax.mx.runtime',
+    'test_utils': 'gluonjax.mx.test_utils',
+    'util': 'gluonjax.mx.dialect',
     'visualization': 'gluonjax.mx.visualization',
     'viz': 'gluonjax.mx.visualization',
 }
@@ -56,6 +71,7 @@ if not TYPE_CHECKING:  # a type checker would accept any name
 
 __all__ = [
     'Context',
+    'MXNetError',
     'as_mxnet',
     'autograd',
     'context',
@@ -79,6 +95,7 @@ __all__ = [
     'op',
     'optimizer',
     'random',
+    'rnd',
     'sym',
     'symbol',
 ]

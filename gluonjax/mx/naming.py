@@ -1,7 +1,15 @@
-"""Names of nodes that were given none: the operator's, and a count; in the scope of a block with its prefix."""
+"""Names of nodes that were given none: the operator's, and a count; in the scope of a block with its prefix.
+
+That is `mx.name`; `mx.attribute` has what `with` blocks say of nodes.
+"""
 
 import collections
 import contextvars
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Literal, Self
+
+from gluonjax.errors import ArgumentError
 
 
 class NameManager:
@@ -58,3 +66,47 @@ def next_name(op: str, name: str | None = None) -> str:
     ('nosuchoperator0', 'nosuchoperator1')
     """
     return _CURRENT.get().get(name, op.lower())
+
+
+class AttrScope:
+    """Attributes of all variables and nodes that are made in a `with` block.
+
+    >>> from gluonjax.mx import sym
+    >>> with AttrScope(ctx_group='one'):
+    ...     sym.var('x').attr('ctx_group')
+    'one'
+
+    Args:
+        **kwargs: strings.
+
+    Raises:
+        ArgumentError: for something else.
+    """
+
+    def __init__(self, **kwargs: str):
+        if wrong := [name for name, value in kwargs.items() if not isinstance(value, str)]:
+            raise ArgumentError('attributes of symbols are strings', got=f'{wrong[0]}={kwargs[wrong[0]]!r}')
+        self._own = kwargs
+        self._tokens: list[Any] = []
+
+    def get(self, attr: Mapping[str, str] | None) -> dict[str, str]:
+        """Attributes with those of the `with` blocks."""
+        return {**_ATTRIBUTES.get(), **(attr or {})}
+
+    def __enter__(self) -> Self:
+        self._tokens.append(_ATTRIBUTES.set({**_ATTRIBUTES.get(), **self._own}))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> Literal[False]:
+        _ATTRIBUTES.reset(self._tokens.pop())
+        return False
+
+
+_ATTRIBUTES: contextvars.ContextVar[Mapping[str, str]] = contextvars.ContextVar('attributes', default={})  # noqa: B039
+
+
+def attributes_here() -> Mapping[str, str]:
+    """The attributes of the `with` blocks."""
+    return _ATTRIBUTES.get()

@@ -11,9 +11,11 @@ array([[1., 1.],
 import functools
 import importlib
 import os
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import jax.dlpack
 import jax.numpy as jnp
 import numpy as onp
 from jax.typing import DTypeLike
@@ -146,6 +148,40 @@ def from_numpy(ndarray: onp.ndarray, zero_copy: bool = True) -> NDArray:
     return NDArray(as_jax(ndarray))
 
 
+def from_dlpack(dlpack: Any) -> NDArray:
+    """An array of another library, by the DLPack protocol (`__dlpack__`), or of `to_dlpack_for_read`."""
+    return NDArray(jax.dlpack.from_dlpack(dlpack.value if isinstance(dlpack, NDArray) else dlpack))
+
+
+def to_dlpack_for_read(data: NDArray) -> Any:
+    """What other libraries' `from_dlpack` takes."""
+    return data.value
+
+
+to_dlpack_for_write: Callable[[NDArray], Any] = to_dlpack_for_read
+
+
+def histogram(a: Any, bins: Any = 10, range: tuple[float, float] | None = None) -> tuple[NDArray, NDArray]:
+    """How many elements are in each bin, and the edges, as NumPy counts them."""
+    edges = bins.asnumpy() if isinstance(bins, NDArray) else bins
+    counts, edges = onp.histogram(a.asnumpy(), bins=edges, range=range)
+    return array(counts), array(edges)
+
+
+def onehot_encode(indices: NDArray, out: NDArray) -> NDArray:
+    """Rows of `out` with a 1 at an index, and zeros elsewhere."""
+    out[:] = call('one_hot', indices, depth=out.shape[1])
+    return out
+
+
+def load_frombuffer(buf: bytes) -> Any:
+    """As `load`, of the bytes of a file."""
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(buf)
+        file.flush()
+        return load(file.name)
+
+
 def save(fname: str | os.PathLike[str], data: Any) -> None:
     """Writes an array, a list of them, or a dict, as MXNet does."""
     if isinstance(data, NDArray):
@@ -196,6 +232,16 @@ greater_equal: Callable[..., NDArray] = _of_two(
 lesser_equal: Callable[..., NDArray] = _of_two(
     'broadcast_lesser_equal', '_lesser_equal_scalar', '_greater_equal_scalar', 'Where not greater.'
 )
+logical_and: Callable[..., NDArray] = _of_two(
+    'broadcast_logical_and', '_logical_and_scalar', '_logical_and_scalar', 'Where both are not 0.'
+)
+logical_or: Callable[..., NDArray] = _of_two(
+    'broadcast_logical_or', '_logical_or_scalar', '_logical_or_scalar', 'Where one is not 0.'
+)
+logical_xor: Callable[..., NDArray] = _of_two(
+    'broadcast_logical_xor', '_logical_xor_scalar', '_logical_xor_scalar', 'Where exactly one is not 0.'
+)
+true_divide: Callable[..., NDArray] = divide
 
 
 # The table.
@@ -211,19 +257,32 @@ def _function(name: str) -> Callable[..., Any]:
 
 
 class Namespace:
-    """Operators whose names begin alike: `nd.contrib.box_nms` is `_contrib_box_nms`."""
+    """Operators whose names begin alike: `nd.contrib.box_nms` is `_contrib_box_nms`.
 
-    def __init__(self, *prefixes: str):
+    Args:
+        *prefixes: the beginnings.
+        others: functions of Python beside them: a name, and the module that it is in.
+    """
+
+    def __init__(self, *prefixes: str, others: Mapping[str, str] | None = None):
         self.prefixes: tuple[str, ...] = prefixes
+        self.others: Mapping[str, str] = others or {}
 
     def __getattr__(self, name: str) -> Any:
+        if name in self.others:
+            return getattr(importlib.import_module(self.others[name]), name)
         for prefix in self.prefixes:
             if f'{prefix}{name}' in OPERATORS:
                 return _function(f'{prefix}{name}')
         raise MissingNameError(f'there is no operator {self.prefixes[0]}{name}', name=name)
 
 
-contrib: Namespace = Namespace('_contrib_')
+_OF_PYTHON = ('foreach', 'while_loop', 'cond', 'isnan', 'isinf', 'isfinite', 'adamw_update', 'mp_adamw_update')
+_SPARSE = ('csr_matrix', 'row_sparse_array', 'array', 'zeros', 'empty', 'CSRNDArray', 'RowSparseNDArray')
+contrib: Namespace = Namespace('_contrib_', others=dict.fromkeys(_OF_PYTHON, 'gluonjax.mx.control'))
+sparse: Namespace = Namespace(
+    '_sparse_', '', others=dict.fromkeys((*_SPARSE, 'BaseSparseNDArray'), 'gluonjax.mx.sparse')
+)
 linalg: Namespace = Namespace('_linalg_')
 image: Namespace = Namespace('_image_')
 op: Namespace = Namespace('')
@@ -236,6 +295,8 @@ if not TYPE_CHECKING:  # a type checker would accept any name
         """Every operator of the table; `np` and `npx`, which `F` has in `hybrid_forward`."""
         if name in _DIALECT:
             return importlib.import_module(_DIALECT[name])
+        if name == 'Custom':
+            return importlib.import_module('gluonjax.mx.operator').custom
         if name.startswith('__') or name not in OPERATORS:
             raise MissingNameError(f'gluonjax.mx.nd has no {name!r}', name=name)
         return _function(name)

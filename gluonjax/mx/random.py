@@ -6,8 +6,9 @@
 (2, 3)
 """
 
+import functools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -16,8 +17,9 @@ from jax.typing import DTypeLike
 from gluonjax import keys
 from gluonjax.errors import ArgumentError
 from gluonjax.mx import invoke
-from gluonjax.mx.array import NDArray, canonical, placed
+from gluonjax.mx.array import NDArray, call, canonical, placed
 from gluonjax.mx.context import Context
+from gluonjax.mx.op import OPERATORS
 
 Size = int | Sequence[int]
 Draw = Callable[..., jax.Array]  # of a key, a shape, a dtype and parameters
@@ -159,3 +161,12 @@ def shuffle(data: NDArray, out: Any = None) -> NDArray:
         out[:] = result
         return out
     return result
+
+
+if not TYPE_CHECKING:  # a type checker would accept any name
+
+    def __getattr__(name: str) -> Any:
+        """The operators whose names begin with `_random_`, such as `normal_like` and `negative_binomial`."""
+        if f'_random_{name}' not in OPERATORS:
+            raise AttributeError(f'module {__name__!r} has no attribute {name!r}', name=name)
+        return functools.partial(call, f'_random_{name}')

@@ -23,7 +23,7 @@ from gluonjax.mx.evaluate import evaluate
 from gluonjax.mx.executor import Executor, Programs
 from gluonjax.mx.graph import DTYPE_CODES, Entry, Node, auxiliary_of, check_known, ordered, parse_json, to_json
 from gluonjax.mx.infer import Inference
-from gluonjax.mx.naming import next_name
+from gluonjax.mx.naming import attributes_here, next_name
 from gluonjax.mx.op import OPERATORS, find
 from gluonjax.shapes import is_known
 
@@ -404,7 +404,7 @@ def call(op: str, *args: Any, name: str | None = None, attr: Mapping[str, str] |
         attributes.setdefault('num_args', len(positional) + len(by_name))
     name = next_name(op, name)
     parsed = operator.parse(attributes, f'{op} {name!r}')
-    hints = {f'__{key.strip("_")}__': value for key, value in (attr or {}).items()}
+    hints = {f'__{key.strip("_")}__': value for key, value in {**attributes_here(), **(attr or {})}.items()}
     inputs = _inputs(operator.inputs_for(parsed, len(positional) + len(by_name)), positional, by_name, name, hints)
     node = Node(operator.name, name, {**attributes, **hints}, inputs)
     return Symbol([Entry(node, i) for i in range(_visible(node))])
@@ -460,7 +460,7 @@ def var(
     attributes = {f'__{key}__': value for key, value in declared.items() if value is not None}
     if dtype is not None:
         attributes['__dtype__'] = DTYPE_CODES.index(onp.dtype(dtype).name)
-    return Symbol([Entry(Node(None, name, {**(attr or {}), **kwargs, **attributes}))])
+    return Symbol([Entry(Node(None, name, {**attributes_here(), **(attr or {}), **kwargs, **attributes}))])
 
 
 Variable = var

@@ -1,0 +1,193 @@
+"""What scripts touch beside arrays and networks: loops, operators of one's own, test_utils, names, sparse arrays."""
+
+import os
+
+import numpy as np
+import pytest
+
+import gluonjax.mx as mx
+from gluonjax.errors import ArgumentError, ShapeError
+from gluonjax.mx import autograd, gluon, nd, sparse
+from gluonjax.mx import test_utils as checks
+
+
+def test_foreach_sums_and_has_gradients():
+    data, start = nd.array([[1, 2], [3, 4]]), nd.array([1, 1])
+    data.attach_grad()
+    with autograd.record():
+        products, (last, count) = nd.contrib.foreach(
+            lambda x, s: (x * s[0], [x + s[0], s[1] + 1]), data, [start, nd.zeros(1)]
+        )
+        loss = products.sum()
+    loss.backward()
+    assert products.asnumpy().tolist() == [[1, 2], [6, 12]]
+    assert (last.asnumpy().tolist(), count.asscalar()) == ([5, 7], 2)
+    assert data.grad.asnumpy().tolist() == [[4, 5], [2, 3]]
+    with pytest.raises(ArgumentError, match='foreach takes arrays'):
+        nd.contrib.foreach(lambda x, s: (x, s), mx.sym.var('x'), [])
+
+
+def test_while_loop_ends_and_is_filled_with_zeros():
+    found, (i, total) = nd.contrib.while_loop(
+        lambda i, s: i < 3, lambda i, s: ([i * 2], [i + 1, s + i]), [nd.array([0]), nd.array([1])], max_iterations=5
+    )
+    assert found[0].asnumpy().ravel().tolist() == [0, 2, 4, 0, 0]
+    assert (i.asscalar(), total.asscalar()) == (3, 4)
+    assert nd.contrib.while_loop(lambda i: i < 0, lambda i: (i, i), nd.array([0]), max_iterations=2)[0] == []
+    with pytest.raises(ArgumentError, match='max_iterations'):
+        nd.contrib.while_loop(lambda i: i < 0, lambda i: (i, i), nd.array([0]))
+
+
+class Flow(gluon.HybridBlock):
+    def hybrid_forward(self, F, x):
+        doubled, (last,) = F.contrib.while_loop(lambda v: v.sum() < 10, lambda v: (v, [v * 2]), [x], max_iterations=4)
+        return F.contrib.cond(x.sum() > 2, lambda: last, lambda: -last) + doubled.sum()
+
+
+@pytest.mark.parametrize('start', [[1, 2], [0.5, 0.5]])
+def test_loops_and_branches_are_compiled(start):
+    found = []
+    for hybrid in (False, True):
+        net, x = Flow(), nd.array(start)
+        if hybrid:
+            net.hybridize()
+        x.attach_grad()
+        with autograd.record():
+            y = net(x)
+        y.backward()
+        found.append([y.asnumpy(), x.grad.asnumpy()])
+    np.testing.assert_allclose(found[0], found[1], rtol=1e-6)
+
+
+class Sigmoid(mx.operator.CustomOp):
+    def forward(self, is_train, req, in_data, out_data, aux):
+        self.assign(out_data[0], req[0], 1 / (1 + nd.exp(-in_data[0])))
+
+    def backward(self, req, out_grad, in_data, out_data, in_grad, aux):
+        y = out_data[0]
+        self.assign(in_grad[0], req[0], 3 * y * (1 - y) * out_grad[0])  # thrice what it is, to be told apart
+
+
+@mx.operator.register('thrice')
+class SigmoidProp(mx.operator.CustomOpProp):
+    def __init__(self, least='0'):
+        super().__init__(need_top_grad=True)
+        self.least = int(least)
+
+    def infer_shape(self, in_shape):
+        if len(in_shape[0]) < self.least:
+            return [[0]], [[0]], []
+        return in_shape, [in_shape[0]], []
+
+    def create_operator(self, ctx, shapes, dtypes):
+        return Sigmoid()
+
+
+class Custom(gluon.HybridBlock):
+    def hybrid_forward(self, F, x):
+        return F.Custom(x, op_type='thrice', least=1)
+
+
+@pytest.mark.parametrize('hybrid', [False, True])
+def test_operators_of_ones_own(hybrid):
+    net, x = Custom(), nd.array([0.0, 2.0])
+    if hybrid:
+        net.hybridize()
+    x.attach_grad()
+    with autograd.record():
+        y = net(x)
+    y.backward()
+    expected = 1 / (1 + np.exp(-x.asnumpy()))
+    np.testing.assert_allclose(y.asnumpy(), expected, rtol=1e-6)
+    np.testing.assert_allclose(x.grad.asnumpy(), 3 * expected * (1 - expected), rtol=1e-5)
+
+
+def test_operators_refuse_what_they_are_not():
+    assert 'thrice' in mx.operator.get_all_registered_operators()
+    with pytest.raises(ArgumentError, match='no operator is registered'):
+        nd.Custom(nd.ones(1), op_type='nothing')
+    with pytest.raises(ArgumentError, match='takes other inputs'):
+        nd.Custom(nd.ones(1), nd.ones(1), op_type='thrice')
+    with pytest.raises(ShapeError, match='another shape'):
+        nd.Custom(nd.ones(2), op_type='thrice', least=2)
+    with pytest.raises(ArgumentError, match='subclasses of CustomOpProp'):
+        mx.operator.register('a')(int)
+
+
+def test_comparisons():
+    checks.assert_almost_equal(nd.array([1, 2]), np.array([1, 2 + 1e-5]))
+    assert not checks.almost_equal(np.ones(2), np.array([1, 1.01]))
+    assert checks.almost_equal_ignore_nan(np.array([1, np.nan]), np.array([1, 5]))
+    with pytest.raises(AssertionError, match='left and right differ'):
+        checks.assert_almost_equal(nd.ones(1), nd.zeros(1), names=('left', 'right'))
+    with pytest.raises(AssertionError, match='did not raise'):
+        checks.assert_exception(lambda: None, ValueError)
+    x = nd.ones((2, 2))
+    assert checks.same_array(x, x.reshape(4).reshape((2, 2)))
+    assert not checks.same_array(x, x.copy())
+    assert max(checks.rand_shape_nd(3, 2)) <= 2
+    assert checks.rand_ndarray((2, 3)).shape == (2, 3)
+
+
+def test_graphs_are_checked():
+    x, y = mx.sym.var('x'), mx.sym.var('y')
+    graph, location = x * y + x, {'x': np.array([[1.0, 2]]), 'y': np.array([[3.0, 4]])}
+    checks.check_symbolic_forward(graph, location, [np.array([[4, 10]])])
+    checks.check_symbolic_backward(graph, location, [np.ones((1, 2))], {'x': [[4, 5]], 'y': [[1, 2]]})
+    checks.check_numeric_gradient(graph, location, numeric_eps=1e-2)
+    with pytest.raises(AssertionError, match='EXPECTED_x and BACKWARD_x'):
+        checks.check_symbolic_backward(graph, location, [np.ones((1, 2))], {'x': [[4, 6]]})
+    assert checks.simple_forward(graph, **location).tolist() == [[4, 10]]
+
+
+def test_the_environment_is_put_back(monkeypatch):
+    monkeypatch.setenv('ONE', 'a')
+    with checks.environment({'ONE': None, 'TWO': 'b'}):
+        assert ('ONE' in os.environ, os.environ['TWO']) == (False, 'b')
+    assert (os.environ['ONE'], 'TWO' in os.environ) == ('a', False)
+
+
+def test_names_and_attributes_of_nodes():
+    with mx.name.NameManager():
+        assert [mx.sym.relu(mx.sym.var('x')).name for _ in range(2)] == ['relu0', 'relu1']
+        with mx.name.Prefix('a_'):
+            assert mx.sym.relu(mx.sym.var('x')).name == 'a_relu0'
+    with mx.attribute.AttrScope(group='1'), mx.attribute.AttrScope(side='left'):
+        x = mx.sym.var('x')
+        assert (x.attr('group'), x.attr('side')) == ('1', 'left')
+    assert mx.sym.var('x').attr('group') is None
+
+
+def test_sparse_arrays_are_dense():
+    sparse.warn_once.cache_clear()
+    with pytest.warns(UserWarning, match='dense here'):
+        assert nd.sparse.zeros('csr', (1, 1)).asnumpy() == 0
+    rows = nd.sparse.row_sparse_array(([[1, 2]], [1]), shape=(3, 2))
+    assert rows.asnumpy().tolist() == [[0, 0], [1, 2], [0, 0]]
+    pairs = nd.sparse.csr_matrix(([5, 6], ([0, 1], [1, 0])), shape=(2, 2))
+    assert pairs.asnumpy().tolist() == [[0, 5], [6, 0]]
+
+
+def test_functions_of_arrays():
+    x = nd.array([1, 0, np.nan, np.inf])
+    assert nd.contrib.isnan(x).asnumpy().tolist() == [0, 0, 1, 0]
+    assert nd.contrib.isinf(x).asnumpy().tolist() == [0, 0, 0, 1]
+    assert nd.contrib.isfinite(x).asnumpy().tolist() == [1, 1, 0, 0]
+    assert nd.logical_and(nd.array([1, 0]), 1).asnumpy().tolist() == [1, 0]
+    assert nd.logical_xor(nd.array([1, 0]), nd.array([1, 1])).asnumpy().tolist() == [0, 1]
+    counts, edges = nd.histogram(nd.array([1, 2, 3, 4]), bins=2)
+    assert (counts.asnumpy().tolist(), edges.asnumpy().tolist()) == ([2, 2], [1, 2.5, 4])
+    assert nd.onehot_encode(nd.array([1, 0]), nd.zeros((2, 3))).asnumpy().tolist() == [[0, 1, 0], [1, 0, 0]]
+    assert nd.from_dlpack(nd.to_dlpack_for_read(nd.ones(2))).asnumpy().tolist() == [1, 1]
+    assert nd.random.normal_like(nd.ones((2, 3))).shape == (2, 3)
+
+
+def test_modules_that_scripts_name(tmp_path):
+    assert mx.runtime.Features().is_enabled('CPU')
+    with mx.engine.bulk(3):
+        assert mx.engine.set_bulk_size(5) == 3
+    mx.profiler.set_config(filename=str(tmp_path / 'trace.json'))
+    with pytest.raises(ArgumentError, match="'run' or 'stop'"):
+        mx.profiler.set_state('walk')
+    with pytest.raises(mx.base.MXNetError):
+        nd.ones((2, 3)).reshape((4, 4))
