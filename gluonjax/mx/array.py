@@ -1,9 +1,11 @@
 """`NDArray`: a mutable handle of a `jax.Array`, as MXNet's programs know it."""
 
+import contextlib
 import dataclasses
 import functools
 import importlib
 import operator as functions
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
@@ -31,6 +33,26 @@ class View:
     base: 'NDArray'
     get: Callable[[Tracked], Tracked]
     put: Callable[[Tracked, Tracked], Tracked]
+
+
+_WATCHERS: list[Callable[[Any], None]] = []  # of reads, while programs are traced
+
+
+@contextlib.contextmanager
+def watched() -> Iterator[Callable[[], list[Any]]]:
+    """A `with` block; gives a function that lists the arrays which were read in it, and still are."""
+    seen: dict[int, weakref.ref[Any]] = {}
+
+    def note(x: Any) -> None:
+        reference = seen.get(id(x))
+        if reference is None or reference() is None:
+            seen[id(x)] = weakref.ref(x)
+
+    _WATCHERS.append(note)
+    try:
+        yield lambda: [x for x in (reference() for reference in seen.values()) if x is not None]
+    finally:
+        _WATCHERS.remove(note)
 
 
 class NDArray:
@@ -81,6 +103,9 @@ class NDArray:
             if self._seen != self.view.base.version:
                 self._value, self._seen = self.view.get(Tracked(value)).array, self.view.base.version
                 self.version += 1
+        elif _WATCHERS:
+            for watcher in _WATCHERS:
+                watcher(self)
         return self._value
 
     @property

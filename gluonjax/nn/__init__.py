@@ -121,5 +121,5 @@ if not TYPE_CHECKING:  # a type checker would accept any name
 
     def __getattr__(name: str) -> Any:
         if name == 'SymbolBlock':  # a graph of MXNet's operators, which stand on these layers
-            return importlib.import_module('gluonjax.mx.gluon').SymbolBlock
+            return importlib.import_module('gluonjax.mx.gluon.symbol_block').SymbolBlock
         raise missing("module 'gluonjax.nn'", name, 'gluonjax.nn', __all__)

@@ -88,7 +88,7 @@ class WithStates(nn.Block):
 def containers():
     x = mx.sym.var('x')
     dense = mx.sym.FullyConnected(x, num_hidden=4, name='fc')
-    graph = mx.gluon.SymbolBlock(mx.sym._mul_scalar(dense, scalar=2.0, name='_mul_scalar0'), x)
+    graph = nn.SymbolBlock(mx.sym._mul_scalar(dense, scalar=2.0, name='_mul_scalar0'), x)
     shared = nn.Dense(4, in_units=4, activation='tanh')
     return nn.Sequential(
         nn.Residual(shared, nn.Identity(), shared),

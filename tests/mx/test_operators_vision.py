@@ -9,7 +9,7 @@ import pytest
 
 from gluonjax.errors import ArgumentError
 from gluonjax.mx import sym
-from gluonjax.mx.gluon import SymbolBlock
+from gluonjax.mx.gluon.symbol_block import SymbolBlock
 from gluonjax.mx.op import OPERATORS, Pass, find
 
 RANDOM = np.random.default_rng(0)

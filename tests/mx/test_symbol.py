@@ -187,7 +187,7 @@ def test_attributes_in_every_spelling():
 
 def test_symbol_block_runs_trains_and_defers(arrays):
     symbol, values = graph('network'), chosen(arrays, 'network', 'in')
-    net = mx.gluon.SymbolBlock(symbol, mx.sym.var('data'))
+    net = nn.SymbolBlock(symbol, mx.sym.var('data'))
     net.initialize()
     assert net.collect_params()['conv_weight'].shape is None or None in net.collect_params()['conv_weight'].shape
     x = jnp.asarray(values['data'])
@@ -201,12 +201,11 @@ def test_symbol_block_runs_trains_and_defers(arrays):
     close(net(x, training=True), arrays['network train 0'])
     close(net.params['bn_moving_mean'], arrays['network aux bn_moving_mean'])
     assert net.collect_params()['bn_moving_mean'].grad_req == 'null'
-    assert nn.SymbolBlock is mx.gluon.SymbolBlock
 
 
 def test_label_heads_have_mxnets_gradient(arrays):
     values = chosen(arrays, 'network', 'in')
-    net = mx.gluon.SymbolBlock(graph('network'), [mx.sym.var('data'), mx.sym.var('softmax_label')])
+    net = nn.SymbolBlock(graph('network'), [mx.sym.var('data'), mx.sym.var('softmax_label')])
     params = {name: jnp.asarray(values[name]) for name in values if name not in ('data', 'softmax_label')}
 
     def total(params):
@@ -242,7 +241,7 @@ def test_imports_of_files(arrays, tmp_path):
 
 def test_wrong_inputs_are_named():
     x = mx.sym.FullyConnected(mx.sym.var('data'), num_hidden=3, name='fc')
-    net = mx.gluon.SymbolBlock(x, mx.sym.var('data'))
+    net = nn.SymbolBlock(x, mx.sym.var('data'))
     net.initialize()
     net(jnp.ones((2, 4)))
     with pytest.raises(ShapeError, match=r"'fc_weight' has shape \(3, 4\).*needs \(3, 5\)"):
@@ -255,18 +254,18 @@ def test_unknown_operators_are_named_before_anything_runs():
     nodes = [{'op': 'null', 'name': 'x', 'inputs': []}, {'op': 'Mystery', 'name': 'm', 'inputs': [[0, 0, 0]]}]
     symbol = mx.sym.load_json(json.dumps({'nodes': nodes, 'arg_nodes': [0], 'heads': [[1, 0, 0]]}))
     with pytest.raises(ArgumentError, match="does not know: Mystery 'm'"):
-        mx.gluon.SymbolBlock(symbol, mx.sym.var('x'))
+        nn.SymbolBlock(symbol, mx.sym.var('x'))
 
 
 def test_labels_are_optional_and_named_where_they_are_not():
     label = mx.sym.var('label')
     x = mx.sym.FullyConnected(mx.sym.var('data'), num_hidden=2, name='fc')
     head = mx.sym.SoftmaxOutput(x, mx.sym.reshape(label, shape=(-1,)), name='softmax')
-    net = mx.gluon.SymbolBlock(head, mx.sym.var('data'))
+    net = nn.SymbolBlock(head, mx.sym.var('data'))
     net.initialize()
     np.testing.assert_allclose(net(jnp.ones((3, 4))).sum(1), 1, 1e-6)
     assert list(net.collect_params()) == ['fc_weight', 'fc_bias']
-    both = mx.gluon.SymbolBlock(mx.sym.Group([head, label * 2]), [mx.sym.var('data'), label])
+    both = nn.SymbolBlock(mx.sym.Group([head, label * 2]), [mx.sym.var('data'), label])
     both.initialize()
     assert both(jnp.ones((3, 4)), jnp.ones((3, 1)))[1].tolist() == [[2.0]] * 3
 
@@ -280,7 +279,7 @@ def test_shapes_inside_of_loops_are_inferred():
 
 def test_symbol_blocks_are_trained_copied_and_pickled():
     x = mx.sym.FullyConnected(mx.sym.var('data'), num_hidden=1, name='fc')
-    net = mx.gluon.SymbolBlock(x, mx.sym.var('data'))
+    net = nn.SymbolBlock(x, mx.sym.var('data'))
     net.initialize(init='zeros')
     inputs = jnp.arange(8.0).reshape(8, 1) / 4
     trainer = gluonjax.Trainer(net, gluonjax.loss.L2Loss(), 'sgd', {'learning_rate': 0.3})

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 from gluonjax.mx.gluon import batches as utils
 from gluonjax.mx.gluon import loss, nn, rnn
 from gluonjax.mx.gluon.block import Block, HybridBlock
+from gluonjax.mx.gluon.graph_block import SymbolBlock
 from gluonjax.mx.gluon.parameter import Constant, Parameter, ParameterDict
-from gluonjax.mx.gluon.symbol_block import SymbolBlock, labels_of, network_of
+from gluonjax.mx.gluon.symbol_block import labels_of, network_of
 
 if TYPE_CHECKING:
     from gluonjax.mx import metric

@@ -1,25 +1,54 @@
 """Blocks of Gluon: networks that run operation by operation on the tape, or, hybridized, as one compiled program."""
 
-import contextlib
-import contextvars
+import functools
 import os
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
 import jax
 from jax.typing import DTypeLike
 
-from gluonjax.errors import ArgumentError, ParamsError
+from gluonjax.errors import ArgumentError, FrozenError, ParamsError
 from gluonjax.io import mxnet_params
-from gluonjax.mx import invoke, ndarray, symbol, tape
+from gluonjax.mx import ndarray, symbol, tape
 from gluonjax.mx.array import NDArray, array_class
 from gluonjax.mx.gluon.naming import NameScope, named
 from gluonjax.mx.gluon.parameter import Parameter, ParameterDict
+from gluonjax.mx.gluon.traced import Traced, is_inside
 from gluonjax.mx.saving import write
-from gluonjax.mx.tape import Arrays, Tracked
 
-_INSIDE: contextvars.ContextVar[bool] = contextvars.ContextVar('inside', default=False)  # a hybridized call
+
+class HookHandle:
+    """A hook that was registered; in a `with` block it ends with it.
+
+    Args:
+        hooks: where it is put.
+        hook: the function.
+    """
+
+    def __init__(self, hooks: list[Callable[..., Any]], hook: Callable[..., Any]):
+        self._hooks, self._hook = hooks, hook
+        hooks.append(hook)
+
+    def detach(self) -> None:
+        """Calls it no more."""
+        if self._hook in self._hooks:
+            self._hooks.remove(self._hook)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.detach()
+
+
+def _report(callback: Callable[..., Any], with_inputs: bool, block: 'Block', inputs: Any, output: Any) -> None:
+    kind = type(block).__name__
+    values = {f'{block.name}_data': inputs} if with_inputs else {}
+    for name, tree in {**values, f'{block.name}_fwd_output': output}.items():
+        for leaf in jax.tree.leaves(tree):
+            callback(name, kind, leaf)
 
 
 class Block:
@@ -50,7 +79,7 @@ class Block:
         self._prefix, self._params = named(prefix, params, self._alias())
         self._scope = NameScope(self)
         self._active = False
-        self._programs: dict[Any, _Traced] = {}
+        self._programs: dict[Any, Traced] = {}
         self._inputs: Any = None  # the tree of the inputs of the last call, once hybridized
 
     def _alias(self) -> str:
@@ -76,6 +105,11 @@ class Block:
         return self._scope
 
     def __setattr__(self, name: str, value: Any) -> None:
+        before = vars(self).get(name)
+        if isinstance(before, Block | Parameter) and not isinstance(value, type(before) | Block | Parameter | None):
+            raise FrozenError(
+                f'{type(self).__name__}.{name} is a {type(before).__name__}', got=f'a {type(value).__name__}'
+            )
         if isinstance(value, Block):
             self.register_child(value, name)
         elif isinstance(value, Parameter):
@@ -86,13 +120,20 @@ class Block:
         """Adds a child, under a number by default."""
         self._children[str(len(self._children)) if name is None else name] = block
 
-    def register_forward_hook(self, hook: Callable[..., Any]) -> None:
-        """Calls `hook(block, inputs, output)` after each call."""
-        self._hooks[1].append(hook)
+    def register_forward_hook(self, hook: Callable[..., Any]) -> HookHandle:
+        """Calls `hook(block, inputs, output)` after each call, until `detach` of the handle."""
+        return HookHandle(self._hooks[1], hook)
 
-    def register_forward_pre_hook(self, hook: Callable[..., Any]) -> None:
-        """Calls `hook(block, inputs)` before each call."""
-        self._hooks[0].append(hook)
+    def register_forward_pre_hook(self, hook: Callable[..., Any]) -> HookHandle:
+        """Calls `hook(block, inputs)` before each call, until `detach` of the handle."""
+        return HookHandle(self._hooks[0], hook)
+
+    def register_op_hook(self, callback: Callable[..., Any], monitor_all: bool = False) -> None:
+        """Calls `callback(name, kind, array)` of blocks without children: for outputs; `monitor_all`: inputs too."""
+        for child in self._children.values():
+            child.register_op_hook(callback, monitor_all)
+        if not self._children:
+            self.register_forward_hook(functools.partial(_report, callback, monitor_all))
 
     def apply(self, fn: Callable[['Block'], Any]) -> Self:
         """Calls a function of each block below, and of this one."""
@@ -153,8 +194,41 @@ class Block:
         Raises:
             ParamsError: for missing values, or others; nothing is set then.
         """
-        given = mxnet_params.load(os.fspath(filename))
+        given: Any = mxnet_params.load(os.fspath(filename))
         own = self._collect_params_with_prefix()
+        if given and own and not any('.' in name for name in given) and all('.' in name for name in own):
+            own = dict(self.collect_params())  # of `save_params`, by whole names
+        self.load_dict(given, ctx, allow_missing, ignore_extra, cast_dtype, dtype_source, own)
+
+    def load_dict(
+        self,
+        param_dict: Mapping[str, Any],
+        ctx: Any = None,
+        allow_missing: bool = False,
+        ignore_extra: bool = False,
+        cast_dtype: bool = False,
+        dtype_source: str = 'current',
+        own: Mapping[str, Parameter] | None = None,
+    ) -> None:
+        """Sets all values from a dict, by their place.
+
+        Args:
+            param_dict: arrays by name.
+            ctx: where they are put.
+            allow_missing: whether some may be missing.
+            ignore_extra: whether there may be others.
+            cast_dtype: whether dtypes may differ.
+            dtype_source: which dtype holds then: 'current', that of the parameter, or 'saved'.
+            own: the parameters by other names.
+
+        Raises:
+            ParamsError: for missing values, or others; nothing is set then.
+            ArgumentError: for another `dtype_source`.
+        """
+        if dtype_source not in ('current', 'saved'):
+            raise ArgumentError("dtype_source must be 'current' or 'saved'", got=repr(dtype_source))
+        given = {name.removeprefix('arg:').removeprefix('aux:'): value for name, value in param_dict.items()}
+        own = self._collect_params_with_prefix() if own is None else own
         missing = [] if allow_missing else [name for name in own if name not in given]
         extra = [] if ignore_extra else [name for name in given if name not in own]
         if missing or extra:
@@ -162,7 +236,29 @@ class Block:
             raise ParamsError('the file is not of this network', got=got, remedy='allow_missing=, ignore_extra=')
         for name, parameter in own.items():
             if name in given:
+                if cast_dtype and dtype_source == 'saved':
+                    parameter.cast(given[name].dtype)
                 parameter.set_data(given[name])
+                if ctx is not None:
+                    parameter.reset_ctx(ctx)
+
+    def save_params(self, filename: str | os.PathLike[str]) -> None:
+        """Writes all values by their names without the prefix, as MXNet did before `save_parameters`."""
+        self.collect_params().save(filename, strip_prefix=self.prefix)
+
+    def load_params(
+        self,
+        filename: str | os.PathLike[str],
+        ctx: Any = None,
+        allow_missing: bool = False,
+        ignore_extra: bool = False,
+    ) -> None:
+        """Sets all values from a file of `save_params`, or one of `save_parameters`."""
+        names = mxnet_params.load(os.fspath(filename))
+        if any('.' in name for name in names):
+            self.load_parameters(filename, ctx, allow_missing, ignore_extra)
+        else:
+            self.collect_params().load(filename, ctx, allow_missing, ignore_extra, restore_prefix=self.prefix)
 
     def forward(self, *args: Any) -> Any:
         """What the block computes."""
@@ -173,10 +269,10 @@ class Block:
 
     def __call__(self, *args: Any) -> Any:
         """Runs hooks and `forward`."""
-        for hook in self._hooks[0]:
+        for hook in tuple(self._hooks[0]):
             hook(self, args)
         output = self._run(*args)
-        for hook in self._hooks[1]:
+        for hook in tuple(self._hooks[1]):
             hook(self, args, output)
         return output
 
@@ -242,6 +338,16 @@ class HybridBlock(Block):
         values = {name: parameter.data() for name, parameter in self._reg_params.items()}
         return self.hybrid_forward(ndarray, *args, **values)
 
+    def optimize_for(self, x: Any, *args: Any, backend: Any = None, clear: bool = True, **kwargs: Any) -> None:
+        """Compiles it, and calls it once; XLA is the backend."""
+        self.hybridize()
+        self(x, *args)
+
+    def infer_shape(self, *args: Any) -> None:
+        """Completes the shapes of parameters from inputs."""
+        with tape.Scoped(False, False):
+            self(*args)
+
     def export(self, path: str | os.PathLike[str], epoch: int = 0, remove_amp_cast: bool = True) -> tuple[str, str]:
         """Writes the graph and the values as `PATH-symbol.json` and `PATH-0000.params`, which MXNet 1.9.1 loads.
 
@@ -285,61 +391,14 @@ class HybridBlock(Block):
             parameter.data()
 
     def _run(self, *args: Any) -> Any:
-        if not self._active or _INSIDE.get() or of_symbols(args):
+        if not self._active or is_inside() or of_symbols(args):
             return self.forward(*args)
         leaves, tree = jax.tree.flatten(args)
         parameters, self._inputs = list(self.collect_params().values()), tree
         if any(not p.is_ready for p in parameters) or not all(isinstance(leaf, NDArray) for leaf in leaves):
             return self.forward(*args)
-        key = (tree, tape.scope().training)
+        kind = array_class()
+        key = (tree, kind, tape.scope().training)
         if key not in self._programs:
-            self._programs[key] = _Traced(self, [parameter.data() for parameter in parameters], tree)
+            self._programs[key] = Traced(self, [parameter.data() for parameter in parameters], tree, kind)
         return self._programs[key](leaves)
-
-
-class _Traced:
-    """A call of a block as one program of the values of its parameters and the inputs."""
-
-    def __init__(self, block: HybridBlock, handles: list[NDArray], tree: Any):
-        self.block, self.handles, self.tree = block, handles, tree
-        self.training = tape.scope().training
-        self.output: Any = None  # the tree of the outputs
-        self.changed: list[int] = []  # the numbers of the handles that are written
-        self.keyed = invoke.Keyed(block.name, self._function)
-
-    def _function(self, arrays: Arrays, key: Any) -> tuple[list[jax.Array], list[jax.Array], bool]:
-        values, inputs = arrays[: len(self.handles)], arrays[len(self.handles) :]
-        with replaced(self.handles, values), tape.Scoped(False, self.training), invoke.drawing_from(key) as drawn:
-            token = _INSIDE.set(True)
-            try:
-                output = self.block.forward(*jax.tree.unflatten(self.tree, [array_class()(x) for x in inputs]))
-            finally:
-                _INSIDE.reset(token)
-            now = [handle.value for handle in self.handles]
-        leaves, self.output = jax.tree.flatten(output)
-        self.changed = [i for i, (old, new) in enumerate(zip(values, now, strict=True)) if old is not new]
-        return [leaf.value for leaf in leaves], [now[i] for i in self.changed], bool(drawn())
-
-    def __call__(self, inputs: list[NDArray]) -> Any:
-        tracked = [handle.tracked for handle in [*self.handles, *inputs]]
-        outputs, updates = self.keyed(tracked) if self.training else tape.call(self.keyed.program, tracked)
-        for i, value in zip(self.changed, updates, strict=True):
-            self.handles[i].assign(Tracked(value))
-        return jax.tree.unflatten(self.output, [array_class()(*output) for output in outputs])
-
-
-@contextlib.contextmanager
-def replaced(handles: Sequence[NDArray], values: Arrays) -> Iterator[None]:
-    """A `with` block in which arrays have other values."""
-    before = [(handle.value, handle.entry) for handle in handles]
-    try:
-        for handle, value in zip(handles, values, strict=True):
-            handle.entry = None
-            handle.assign(Tracked(value))
-        yield
-    finally:
-        for handle, (value, _) in zip(handles, before, strict=True):
-            handle.entry = None
-            handle.assign(Tracked(value))
-        for handle, (_, entry) in zip(handles, before, strict=True):
-            handle.entry = entry

@@ -119,7 +119,7 @@ class SymbolBlock(Block):
         """
         symbol = load(symbol_file)
         names = [input_names] if isinstance(input_names, str) else list(input_names)
-        values = {} if param_file is None else _values_of(mxnet_params.load(param_file))
+        values = {} if param_file is None else values_of(mxnet_params.load(param_file))
         return network_of(symbol, names, values, allow_missing or param_file is None, ignore_extra)
 
 
@@ -148,7 +148,7 @@ def network_of(
     return block
 
 
-def _values_of(arrays: Mapping[str, Any]) -> dict[str, Any]:
+def values_of(arrays: Mapping[str, Any]) -> dict[str, Any]:
     """By the names in the graph, without MXNet's 'arg:' and 'aux:'."""
     return {name.removeprefix('arg:').removeprefix('aux:'): array for name, array in arrays.items()}
 

@@ -1,0 +1,91 @@
+"""`gluon.SymbolBlock`: graphs as blocks, on MXNet's arrays and their tape."""
+
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from gluonjax.errors import ParamsError
+from gluonjax.io import mxnet_params
+from gluonjax.mx.gluon import symbol_block
+from gluonjax.mx.gluon.block import of_symbols
+from gluonjax.mx.gluon.library import LayerBlock
+from gluonjax.mx.gluon.parameter import Parameter, ParameterDict
+from gluonjax.mx.symbol import Group, Symbol, load, var
+
+
+class SymbolBlock(LayerBlock):
+    """A block whose `forward` is a graph; variables that are no inputs are its parameters, under their names.
+
+    Args:
+        outputs: a Symbol, or a list of them.
+        inputs: the variables that calls give, in order.
+        params: parameters by name, which are used for the variables.
+
+    >>> from gluonjax.mx import nd, sym
+    >>> x = sym.var('data')
+    >>> net = SymbolBlock(sym.FullyConnected(x, num_hidden=3, name='fc'), x)
+    >>> net.initialize()
+    >>> net(nd.ones((2, 4))).shape, list(net.collect_params())
+    ((2, 3), ['fc_weight', 'fc_bias'])
+    """
+
+    def __init__(
+        self,
+        outputs: Symbol | Sequence[Symbol],
+        inputs: Symbol | Sequence[Symbol],
+        params: Mapping[str, Parameter] | None = None,
+    ):
+        graph = outputs if isinstance(outputs, Symbol) else Group(list(outputs))
+        shared = ParameterDict('')
+        shared.update(params or {})
+        definition: Any = symbol_block.SymbolBlock(graph, inputs).definition
+        self.symbol: Symbol = definition.symbol
+        self.input_names: tuple[str, ...] = definition.input_names
+        super().__init__(definition, '', shared)
+
+    def forward(self, *args: Any) -> Any:
+        """Runs the graph; of symbols, puts them in the place of its inputs."""
+        if of_symbols(args):
+            return self.symbol(**dict(zip(self.input_names, args, strict=True)))
+        return super().forward(*args)
+
+    @staticmethod
+    def imports(
+        symbol_file: str | pathlib.Path,
+        input_names: str | Sequence[str],
+        param_file: str | pathlib.Path | None = None,
+        ctx: Any = None,
+        allow_missing: bool = False,
+        ignore_extra: bool = True,
+    ) -> 'SymbolBlock':
+        """The block of a -symbol.json file, with the values of a .params file.
+
+        Args:
+            symbol_file: the graph.
+            input_names: the variables that calls give, in order.
+            param_file: the values; without it the block is to be initialized.
+            ctx: where the values are put.
+            allow_missing: whether the file may lack values, which are then to be initialized.
+            ignore_extra: whether the file may have values that the graph does not use.
+
+        Raises:
+            ParamsError: for missing values, or others.
+        """
+        names = [input_names] if isinstance(input_names, str) else list(input_names)
+        block = SymbolBlock(load(symbol_file), [var(name) for name in names])
+        if param_file is not None:
+            values = symbol_block.values_of(mxnet_params.load(param_file))
+            _set_values(block.collect_params(), values, allow_missing, ignore_extra)
+            block.collect_params().reset_ctx(ctx)
+        return block
+
+
+def _set_values(params: ParameterDict, values: Mapping[str, Any], allow_missing: bool, ignore_extra: bool) -> None:
+    missing, extra = sorted(params.keys() - values.keys()), sorted(values.keys() - params.keys())
+    if (missing and not allow_missing) or (extra and not ignore_extra):
+        problems = [f'missing: {name}' for name in missing] + [f'extra: {name}' for name in extra]
+        remedy = 'name them among the inputs, or allow_missing=True' if missing else 'ignore_extra=True'
+        raise ParamsError('the values are not those of this graph', got=', '.join(problems), remedy=remedy)
+    for name, parameter in params.items():
+        if name in values:
+            parameter.set_data(values[name])

@@ -1,0 +1,149 @@
+"""Calls of hybridized blocks, each as one program of its parameters, its inputs, and other arrays that it reads."""
+
+import contextlib
+import contextvars
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import jax
+import jax.core
+
+from gluonjax.mx import array, invoke, tape
+from gluonjax.mx.array import NDArray
+from gluonjax.mx.tape import Arrays, Tracked
+
+_INSIDE: contextvars.ContextVar[bool] = contextvars.ContextVar('inside', default=False)
+_MOST_PASSES = 3  # over arrays that each pass finds
+
+
+def is_inside() -> bool:
+    """Whether a hybridized block is being called."""
+    return _INSIDE.get()
+
+
+class _Found(Exception):
+    """Arrays that are read, and were not yet inputs of the program."""
+
+    def __init__(self, handles: list[NDArray]):
+        super().__init__()
+        self.handles = handles
+
+
+class Traced:
+    """A call of a block as one program.
+
+    Arrays that `forward` reads, and that are neither inputs nor parameters, become inputs: they may change from call to
+    call. Arrays that it sets as attributes, of the block or one below, become outputs, and are set after each call.
+
+    Args:
+        block: the block.
+        handles: the arrays of its parameters.
+        tree: of the inputs.
+        kind: the class of the inputs, which the outputs have too.
+    """
+
+    def __init__(self, block: Any, handles: list[NDArray], tree: Any, kind: type[NDArray]):
+        self.block: Any = block
+        self.handles: list[NDArray] = handles
+        self.tree: Any = tree
+        self.kind: type[NDArray] = kind
+        self.training: bool = tape.scope().training
+        self.output: Any = None  # the tree of the outputs, and of the values of attributes
+        self.attributes: list[tuple[Any, str]] = []  # that are set
+        self.changed: list[int] = []  # the numbers of the handles that are written
+        self.passes: int = 0
+        self.keyed: invoke.Keyed = invoke.Keyed(block.name, self._function)
+
+    def _function(self, arrays: Arrays, key: Any) -> tuple[list[jax.Array], list[jax.Array], bool]:
+        values, inputs = arrays[: len(self.handles)], arrays[len(self.handles) :]
+        given = [self.kind(x) for x in inputs]
+        with replaced(self.handles, values), tape.Scoped(False, self.training), invoke.drawing_from(key) as drawn:
+            with _entered(), array.watched() as read, _attributes_kept(self.block, self.handles) as attributes:
+                output = self.block.forward(*jax.tree.unflatten(self.tree, given))
+                found = attributes()
+            now = [handle.value for handle in self.handles]
+            if new := [x for x in read() if not isinstance(x.value, jax.core.Tracer)]:
+                self.passes += 1
+                if self.passes <= _MOST_PASSES:
+                    raise _Found(new)
+        self.attributes = [(block, name) for block, name, _ in found]
+        leaves, self.output = jax.tree.flatten((output, [value for *_, value in found]))
+        self.changed = [i for i, (old, new) in enumerate(zip(values, now, strict=True)) if old is not new]
+        outputs = [leaf.value if isinstance(leaf, NDArray) else jax.numpy.asarray(leaf) for leaf in leaves]
+        return outputs, [now[i] for i in self.changed], bool(drawn())
+
+    def __call__(self, inputs: list[NDArray]) -> Any:
+        tracked = [handle.tracked for handle in [*self.handles, *inputs]]
+        try:
+            outputs, updates = self.keyed(tracked)
+        except _Found as found:
+            self.handles += found.handles
+            self.keyed = invoke.Keyed(self.block.name, self._function)
+            return self(inputs)
+        for i, value in zip(self.changed, updates, strict=True):
+            self.handles[i].assign(Tracked(value))
+        output, values = jax.tree.unflatten(self.output, [self.kind(*output) for output in outputs])
+        for (block, name), value in zip(self.attributes, values, strict=True):
+            object.__setattr__(block, name, value)
+        return output
+
+
+@contextlib.contextmanager
+def _entered() -> Iterator[None]:
+    token = _INSIDE.set(True)
+    try:
+        yield
+    finally:
+        _INSIDE.reset(token)
+
+
+def _below(block: Any) -> Iterator[Any]:
+    yield block
+    for child in block._children.values():
+        yield from _below(child)
+
+
+def _holds_results(value: Any, handles: set[int]) -> bool:
+    """Whether a value, or one in lists and dicts, is an array that the program makes."""
+    if isinstance(value, NDArray):
+        return id(value) not in handles and isinstance(value.value, jax.core.Tracer)
+    items = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
+    return any(_holds_results(item, handles) for item in items)
+
+
+@contextlib.contextmanager
+def _attributes_kept(block: Any, handles: Sequence[NDArray]) -> Iterator[Any]:
+    """A `with` block after which attributes are what they were; gives what finds those that were set to arrays."""
+    before, numbers = [(each, dict(vars(each))) for each in _below(block)], {id(handle) for handle in handles}
+
+    def found() -> list[tuple[Any, str, Any]]:
+        return [
+            (each, name, value)
+            for each, _ in before
+            for name, value in vars(each).items()
+            if name != '_reg_params' and _holds_results(value, numbers)
+        ]
+
+    try:
+        yield found
+    finally:
+        for each, attributes in before:
+            vars(each).clear()
+            vars(each).update(attributes)
+
+
+@contextlib.contextmanager
+def replaced(handles: Sequence[NDArray], values: Arrays) -> Iterator[None]:
+    """A `with` block in which arrays have other values."""
+    before = [(handle.value, handle.entry) for handle in handles]
+    try:
+        for handle, value in zip(handles, values, strict=True):
+            handle.entry = None
+            handle.assign(Tracked(value))
+        yield
+    finally:
+        for handle, (value, _) in zip(handles, before, strict=True):
+            handle.entry = None
+            handle.assign(Tracked(value))
+        for handle, (_, entry) in zip(handles, before, strict=True):
+            handle.entry = entry

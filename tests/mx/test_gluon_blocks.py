@@ -1,0 +1,105 @@
+"""Blocks of gluon: what compiled calls read and set, hooks, files, graphs."""
+
+import numpy as np
+import pytest
+
+import gluonjax.mx as mx
+from gluonjax.errors import ArgumentError, FrozenError, ParamsError
+from gluonjax.mx import autograd, gluon, nd
+
+
+class Scaled(gluon.HybridBlock):
+    def __init__(self, outer):
+        super().__init__()
+        self.dense = gluon.nn.Dense(2, in_units=2, use_bias=False)
+        self.scale, self.outer = nd.ones((1,)), outer
+
+    def hybrid_forward(self, F, x):
+        self.hidden = self.dense(x)
+        self.kept = [self.hidden * 3]
+        return self.hidden * self.scale * self.outer[0]
+
+
+def test_a_compiled_call_sees_arrays_that_change_and_sets_attributes():
+    factor = nd.array([2.0])
+    net, x = Scaled([factor]), nd.ones((1, 2))
+    net.initialize('ones')
+    net.hybridize()
+    assert net(x).asnumpy().tolist() == [[4, 4]]
+    assert net.kept[0].asnumpy().tolist() == [[6, 6]]
+    net.scale[:] = 5
+    factor[:] = 1
+    assert net(2 * x).asnumpy().tolist() == [[20, 20]]
+    assert net.hidden.asnumpy().tolist() == [[4, 4]]
+    factor.attach_grad()
+    with autograd.record():
+        y = net(x)
+    y.backward()
+    assert factor.grad.asnumpy().tolist() == [20]
+    assert net.dense.weight.grad().asnumpy().tolist() == [[5, 5], [5, 5]]
+
+
+def test_what_always_drops_out_draws_anew_when_compiled():
+    class Drops(gluon.HybridBlock):
+        def hybrid_forward(self, F, x):
+            return F.Dropout(x, p=0.5, mode='always')
+
+    net, x = Drops(), nd.ones((64,))
+    net.hybridize()
+    assert net(x).asnumpy().tolist() != net(x).asnumpy().tolist()
+
+
+def test_hooks_are_taken_away():
+    net, seen = gluon.nn.Dense(1, prefix='d_'), []
+    net.initialize()
+    handle = net.register_forward_hook(lambda block, inputs, output: seen.append(output.shape))
+    net.register_op_hook(lambda name, kind, array: seen.append(name))
+    with net.register_forward_pre_hook(lambda block, inputs: seen.append('before')):
+        net(nd.ones((1, 2)))
+    handle.detach()
+    net(nd.ones((1, 2)))
+    assert seen == ['before', (1, 1), 'd_fwd_output', 'd_fwd_output']
+
+
+def test_files_of_other_dtypes_and_old_names(tmp_path):
+    net, path = gluon.nn.Dense(1, in_units=2, prefix='d_'), tmp_path / 'net.params'
+    net.initialize('ones')
+    net.save_params(path)
+    assert set(nd.load(path)) == {'weight', 'bias'}
+    other = gluon.nn.Dense(1, in_units=2, prefix='other_')
+    other.load_params(path)
+    assert other(nd.ones((1, 2))).asnumpy().tolist() == [[2]]
+    net.cast('float16')
+    net.save_parameters(path)
+    other.load_parameters(path, cast_dtype=True, dtype_source='saved')
+    assert other.weight.dtype == np.float16
+    with pytest.raises(ArgumentError, match="'current' or 'saved'"):
+        other.load_parameters(path, dtype_source='file')
+
+
+def test_an_attribute_stays_what_it_is():
+    net = Scaled([nd.ones(1)])
+    with pytest.raises(FrozenError, match=r'Scaled\.dense is a Dense'):
+        net.dense = 1
+
+
+def test_graphs_are_blocks_on_the_tape(tmp_path):
+    x = mx.sym.var('data')
+    graph = mx.sym.FullyConnected(x, num_hidden=2, no_bias=True, name='fc')
+    net, data = gluon.SymbolBlock(graph, x), nd.array([[1, 2]])
+    net.initialize('ones')
+    with autograd.record():
+        y = net(data)
+    y.backward()
+    assert y.asnumpy().tolist() == [[3, 3]]
+    weight = net.collect_params()['fc_weight']
+    assert weight.grad().asnumpy().tolist() == [[1, 2], [1, 2]]
+    shared = gluon.SymbolBlock(graph * 2, x, params=net.collect_params())
+    assert shared(data).asnumpy().tolist() == [[6, 6]]
+    graph.save(str(tmp_path / 'net-symbol.json'))
+    nd.save(tmp_path / 'net.params', {'arg:fc_weight': nd.zeros((2, 2))})
+    read = gluon.SymbolBlock.imports(tmp_path / 'net-symbol.json', 'data', tmp_path / 'net.params')
+    assert read(data).asnumpy().tolist() == [[0, 0]]
+    nd.save(tmp_path / 'net.params', {'arg:other': nd.zeros((2, 2))})
+    with pytest.raises(ParamsError, match='missing: fc_weight'):
+        gluon.SymbolBlock.imports(tmp_path / 'net-symbol.json', ['data'], tmp_path / 'net.params')
