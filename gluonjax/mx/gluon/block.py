@@ -400,5 +400,7 @@ class HybridBlock(Block):
         kind = array_class()
         key = (tree, kind, tape.scope().training)
         if key not in self._programs:
-            self._programs[key] = Traced(self, [parameter.data() for parameter in parameters], tree, kind)
+            handles, blocks = [parameter.data() for parameter in parameters], []
+            self.apply(blocks.append)
+            self._programs[key] = Traced(self, blocks, handles, tree, kind)
         return self._programs[key](leaves)

@@ -37,13 +37,15 @@ class Traced:
 
     Args:
         block: the block.
+        blocks: it, and those below.
         handles: the arrays of its parameters.
         tree: of the inputs.
         kind: the class of the inputs, which the outputs have too.
     """
 
-    def __init__(self, block: Any, handles: list[NDArray], tree: Any, kind: type[NDArray]):
+    def __init__(self, block: Any, blocks: Sequence[Any], handles: list[NDArray], tree: Any, kind: type[NDArray]):
         self.block: Any = block
+        self.blocks: Sequence[Any] = blocks
         self.handles: list[NDArray] = handles
         self.tree: Any = tree
         self.kind: type[NDArray] = kind
@@ -58,7 +60,7 @@ class Traced:
         values, inputs = arrays[: len(self.handles)], arrays[len(self.handles) :]
         given = [self.kind(x) for x in inputs]
         with replaced(self.handles, values), tape.Scoped(False, self.training), invoke.drawing_from(key) as drawn:
-            with _entered(), array.watched() as read, _attributes_kept(self.block, self.handles) as attributes:
+            with _entered(), array.watched() as read, _attributes_kept(self.blocks, self.handles) as attributes:
                 output = self.block.forward(*jax.tree.unflatten(self.tree, given))
                 found = attributes()
             now = [handle.value for handle in self.handles]
@@ -97,12 +99,6 @@ def _entered() -> Iterator[None]:
         _INSIDE.reset(token)
 
 
-def _below(block: Any) -> Iterator[Any]:
-    yield block
-    for child in block._children.values():
-        yield from _below(child)
-
-
 def _holds_results(value: Any, handles: set[int]) -> bool:
     """Whether a value, or one in lists and dicts, is an array that the program makes."""
     if isinstance(value, NDArray):
@@ -112,9 +108,9 @@ def _holds_results(value: Any, handles: set[int]) -> bool:
 
 
 @contextlib.contextmanager
-def _attributes_kept(block: Any, handles: Sequence[NDArray]) -> Iterator[Any]:
+def _attributes_kept(blocks: Sequence[Any], handles: Sequence[NDArray]) -> Iterator[Any]:
     """A `with` block after which attributes are what they were; gives what finds those that were set to arrays."""
-    before, numbers = [(each, dict(vars(each))) for each in _below(block)], {id(handle) for handle in handles}
+    before, numbers = [(each, dict(vars(each))) for each in blocks], {id(handle) for handle in handles}
 
     def found() -> list[tuple[Any, str, Any]]:
         return [
