@@ -267,3 +267,18 @@ def test_images_of_a_list(tmp_path):
     data = mx.image.ImageIter(2, (3, 2, 2), 2, path_imglist=tmp_path / 'list', path_root=tmp_path)
     assert [batch.label[0].asnumpy().tolist() for batch in data] == [[[0, 1], [1, 2]], [[2, 3], [0, 1]]]
     assert mx.image.imread(tmp_path / '2.png').asnumpy().tolist() == [[[2] * 3] * 2] * 2
+
+
+def test_parameters_are_drawn_by_the_ends_of_their_names():
+    net = mx.sym.BatchNorm(
+        mx.sym.FullyConnected(mx.sym.var('data'), num_hidden=2, name='fc'), fix_gamma=False, name='bn'
+    )
+    own = mx.sym.var('own_weight', shape=(4, 2), init=mx.init.Constant(3))
+    module = mx.mod.Module(mx.sym.broadcast_add(net, own), label_names=None)
+    module.bind(DATA)
+    module.init_params(mx.init.One())
+    arguments, states = module.get_params()
+    found = {name: array.asnumpy().ravel()[0] for name, array in {**arguments, **states}.items()}
+    assert found == {
+        'fc_weight': 1, 'fc_bias': 0, 'bn_gamma': 1, 'bn_beta': 0, 'own_weight': 3, 'bn_moving_mean': 0, 'bn_moving_var': 1,
+    }  # fmt: skip

@@ -169,10 +169,10 @@ def labels_of(symbol: Symbol) -> set[str]:
 def _param(node: Node, value: Any, trainable: bool, np_shape: bool) -> Any:
     shape = declared_shape(node, np_shape) if value is None else np.shape(value)
     dtype: DTypeLike = declared_dtype(node) or 'float32' if value is None else value.dtype
-    return Param(shape, dtype, declared_initializer(node), trainable)
+    return Param(shape, dtype, _initializer(node), trainable)
 
 
-def declared_initializer(node: Node) -> Any:
+def _initializer(node: Node) -> Any:
     """What the variable declares; its `__init__` is MXNet's JSON for a class and its arguments."""
     text = node.attributes.get('__init__')
     if not text:

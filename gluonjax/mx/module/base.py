@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from gluonjax import init, metric
+from gluonjax import metric
 from gluonjax.errors import ArgumentError, GluonError
+from gluonjax.mx import initializer as init
 from gluonjax.mx import ndarray as nd
 from gluonjax.mx.array import NDArray
 from gluonjax.mx.io import DataBatch
@@ -253,7 +254,7 @@ class BaseModule:
         optimizer_params: Pairs = _RATE,
         eval_end_callback: Callbacks = None,
         eval_batch_end_callback: Callbacks = None,
-        initializer: Any = init.Uniform(0.01),  # noqa: B008 (it is immutable)
+        initializer: Any = init.Uniform(0.01),  # noqa: B008 (nobody writes into it)
         arg_params: Any = None,
         aux_params: Any = None,
         allow_missing: bool = False,

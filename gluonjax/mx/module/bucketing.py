@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from gluonjax import init
 from gluonjax.errors import ArgumentError, GluonError
+from gluonjax.mx import initializer as init
 from gluonjax.mx import ndarray as nd
 from gluonjax.mx.array import NDArray
 from gluonjax.mx.model import load_params
@@ -141,7 +141,7 @@ class BucketingModule(BaseModule):
 
     def init_params(  # pyright: ignore[reportIncompatibleMethodOverride]
         self,
-        initializer: Any = init.Uniform(0.01),  # noqa: B008 (it is immutable)
+        initializer: Any = init.Uniform(0.01),  # noqa: B008 (nobody writes into it)
         arg_params: Any = None,
         aux_params: Any = None,
         allow_missing: bool = False,

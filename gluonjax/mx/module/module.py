@@ -9,15 +9,16 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from gluonjax import init, metric
+from gluonjax import init as native
+from gluonjax import metric
 from gluonjax.errors import ArgumentError, FileError, ParamsError, ShapeError, UninitializedError
+from gluonjax.keys import next_key
+from gluonjax.mx import initializer as init
 from gluonjax.mx import kvstore as kv
 from gluonjax.mx import optimizer as optimizers
 from gluonjax.mx.array import NDArray, as_jax
 from gluonjax.mx.context import Context, current_context
 from gluonjax.mx.executor import Executor, Programs
-from gluonjax.mx.gluon.parameter import Parameter
-from gluonjax.mx.gluon.symbol_block import declared_initializer
 from gluonjax.mx.io import DataDesc
 from gluonjax.mx.io.batch import described
 from gluonjax.mx.model import load_checkpoint
@@ -286,7 +287,7 @@ class Module(BaseModule):
 
     def init_params(  # pyright: ignore[reportIncompatibleMethodOverride]
         self,
-        initializer: Any = init.Uniform(0.01),  # noqa: B008 (it is immutable)
+        initializer: Any = init.Uniform(0.01),  # noqa: B008 (nobody writes into it)
         arg_params: Any = None,
         aux_params: Any = None,
         allow_missing: bool = False,
@@ -336,11 +337,13 @@ class Module(BaseModule):
             raise UninitializedError(f'{name!r} is not among the parameters', remedy='allow_missing=True')
         if initializer is None:
             return None
-        node = next(node for node in self._symbol.nodes if node.name == name)
-        declared = declared_initializer(node)
-        parameter = Parameter(name, shape=held.shape, dtype=held.value.dtype, init=declared)
-        parameter.initialize(default_init=initializer)
-        return self._placement.replicate(parameter.data())
+        value = NDArray(jnp.zeros(held.shape, held.value.dtype))
+        chosen = init.create(initializer) if isinstance(initializer, str) else initializer
+        if type(chosen).__call__ is native.Initializer.__call__:  # one of gluonjax.init, which gives values
+            with next_key() as key:
+                return self._placement.replicate(chosen.for_name(name)(key, held.shape, held.value.dtype))
+        chosen(init.InitDesc(name, self._symbol.attr_dict().get(name)), value)
+        return self._placement.replicate(value)
 
     def set_params(
         self,
