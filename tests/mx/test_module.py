@@ -8,6 +8,7 @@ import pickle
 import numpy as np
 import pytest
 
+import gluonjax
 import gluonjax.mx as mx
 from gluonjax.errors import ArgumentError, DataError, FileError, GluonError, ParamsError, ShapeError, UninitializedError
 
@@ -276,9 +277,12 @@ def test_parameters_are_drawn_by_the_ends_of_their_names():
     own = mx.sym.var('own_weight', shape=(4, 2), init=mx.init.Constant(3))
     module = mx.mod.Module(mx.sym.broadcast_add(net, own), label_names=None)
     module.bind(DATA)
-    module.init_params(mx.init.One())
+    for initializer in ('ones', gluonjax.init.One(), mx.init.One()):
+        module.init_params(initializer, force_init=True)
+        assert module.get_params()[0]['fc_weight'].asnumpy().tolist() == [[1] * 3] * 2
     arguments, states = module.get_params()
     found = {name: array.asnumpy().ravel()[0] for name, array in {**arguments, **states}.items()}
     assert found == {
-        'fc_weight': 1, 'fc_bias': 0, 'bn_gamma': 1, 'bn_beta': 0, 'own_weight': 3, 'bn_moving_mean': 0, 'bn_moving_var': 1,
+        'fc_weight': 1, 'fc_bias': 0, 'bn_gamma': 1, 'bn_beta': 0, 'own_weight': 3, 'bn_moving_mean': 0,
+        'bn_moving_var': 1,
     }  # fmt: skip
