@@ -100,3 +100,19 @@ def test_what_is_pinned_is_on_the_host():
     ((x, y),) = loader
     assert x.context == y.context == mx.cpu_pinned() == mx.cpu()
     assert len({mx.cpu(), mx.cpu_pinned(), mx.cpu(1)}) == 2
+
+
+def test_after_set_np_batches_are_of_numpys_dialect(tmp_path):
+    (tmp_path / 't10k-images-idx3-ubyte').write_bytes(struct.pack('>4I', 0x803, 2, 28, 28) + bytes(2 * 784))
+    (tmp_path / 't10k-labels-idx1-ubyte').write_bytes(struct.pack('>2I', 0x801, 2) + bytes([7, 8]))
+    mx.npx.set_np()
+    try:
+        dataset = data.vision.MNIST(str(tmp_path), train=False)
+        image, label = dataset[1]
+        assert (type(image), type(label), label.shape, label.item()) == (mx.np.ndarray, mx.np.ndarray, (), 8)
+        ((x, y),) = data.DataLoader(dataset.transform_first(transforms.ToTensor()), 2)
+        assert (type(x), type(y), y.tolist()) == (mx.np.ndarray, mx.np.ndarray, [7, 8])
+        pair = next(iter(data.DataLoader(data.ArrayDataset(mx.np.ones((3, 2)), mx.np.arange(3)), 2)))
+        assert [type(part) for part in pair] == [mx.np.ndarray] * 2
+    finally:
+        mx.npx.reset_np()

@@ -1,20 +1,16 @@
 """Arrays of MXNet's programs, of the dialect that is spoken, and the host's arrays in them."""
 
-import importlib
 from typing import Any
 
 import numpy as np
 
-from gluonjax.mx.array import NDArray, as_jax
-from gluonjax.mx.dialect import is_np_array
+from gluonjax.mx.array import NDArray, array_class, as_jax
 
 
 def handle(array: Any) -> Any:
     """A copy as `mx.nd.NDArray`, or after `set_np` as `mx.np.ndarray`, in the dtype that it has."""
-    value = as_jax(array)
-    if is_np_array():
-        return importlib.import_module('gluonjax.mx.numpy').ndarray(value)
-    return NDArray(value if value.shape else value.reshape(1))
+    value, kind = as_jax(array), array_class()
+    return kind(value if value.shape or kind.scalars else value.reshape(1))
 
 
 def host(array: Any) -> np.ndarray:
