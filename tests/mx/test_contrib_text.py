@@ -68,3 +68,8 @@ def test_what_vectors_refuse(root):
     with pytest.raises(FileError, match='line 2'):
         text.embedding.CustomEmbedding(path)
     assert set(text.embedding.get_pretrained_file_names()) == {'glove', 'fasttext'}
+
+
+def test_operators_on_trial_are_here_too():
+    assert mx.contrib.nd.MultiBoxPrior(mx.nd.zeros((1, 1, 1, 2)), sizes=[0.5]).shape == (1, 2, 4)
+    assert mx.contrib.sym.MultiBoxPrior(mx.sym.var('x'), name='p').name == 'p'
