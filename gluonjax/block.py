@@ -281,7 +281,13 @@ class Block(Observable, own=True):
         return ParameterDict(chosen, self._scope() if select is None else None)
 
     def initialize(
-        self, init: Any = None, *, force_reinit: bool = False, key: Any = None, verbose: bool = False
+        self,
+        init: Any = None,
+        *,
+        force_reinit: bool = False,
+        key: Any = None,
+        verbose: bool = False,
+        device: Any = None,
     ) -> None:
         """Draws every parameter whose shape is known, and defers the rest until the first input comes.
 
@@ -293,13 +299,18 @@ class Block(Observable, own=True):
             force_reinit: also draw again what has a value.
             key: a JAX key or an int; by default the next of the library's stream.
             verbose: print each parameter as it is drawn.
+            device: a device or a `jax.sharding.Sharding` to draw them on, with the same numbers; see `to`.
 
         Raises:
+            ArgumentError: if `device` is neither.
             PatternError: if a pattern matches nothing.
             TieError: if `params=` ties a layer to one of another network.
         """
         self._check_ties()
-        self.collect_params().initialize(init, force_reinit=force_reinit, key=key, verbose=verbose, level=3)
+        place = None if device is None else self._place_of(device)
+        self.collect_params().initialize(
+            init, force_reinit=force_reinit, key=key, verbose=verbose, level=3, place=place
+        )
 
     def _check_ties(self) -> None:
         """Refuses a network with a layer that `params=` ties to one that is in other networks alone."""
@@ -342,6 +353,8 @@ class Block(Observable, own=True):
                 owner._put(path, parameter)
                 self._check()
 
+    to: LazyMethod = LazyMethod('gluonjax.placement', 'to')
+    _place_of: LazyMethod = LazyMethod('gluonjax.placement', 'place_of')
     save_parameters: LazyMethod = LazyMethod('gluonjax.io.parameters', 'save_parameters')
     load_parameters: LazyMethod = LazyMethod('gluonjax.io.parameters', 'load_parameters')
     save_program: LazyMethod = LazyMethod('gluonjax.io.programs', 'save_program')
@@ -407,12 +420,7 @@ class Block(Observable, own=True):
             return unpacked(output)
 
     def _run_on_values(
-        self,
-        structure: Structure,
-        inputs: tuple[Any, ...],
-        named: dict[str, Any],
-        training: bool = False,
-        key: Any = None,
+        self, structure: Structure, inputs: tuple[Any, ...], named: Any, training: bool = False, key: Any = None
     ) -> tuple[Any, dict[str, Any]]:
         """The output and what was recorded. Missing values are drawn, and committed when all has succeeded."""
         arrays, static = split((inputs, named))

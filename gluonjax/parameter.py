@@ -52,6 +52,7 @@ class Deferred(NamedTuple):
     name: str  # relative to the scope, as the value depends on it
     scope: Scope
     verbose: bool
+    place: Any = None  # has a sharding; None for the default device
 
 
 class Node:
@@ -438,9 +439,16 @@ class ParameterDict(Mapping[str, Parameter]):
         return len(self._entries)
 
     def initialize(
-        self, init: Any = None, *, force_reinit: bool = False, key: Any = None, verbose: bool = False, level: int = 2
+        self,
+        init: Any = None,
+        *,
+        force_reinit: bool = False,
+        key: Any = None,
+        verbose: bool = False,
+        level: int = 2,
+        place: Any = None,
     ) -> None:
-        """As `Block.initialize`, for these parameters; `level` is the stack level of its warning."""
+        """As `Block.initialize`; `level` is the stack level of its warning, `place` has a sharding."""
         with LOCK:
             chosen = choose([leaf for leaf, _ in self._entries], init)
             wanted = [(leaf, p) for leaf, p in self._entries if force_reinit or self._may_initialize(p)]
@@ -450,17 +458,17 @@ class ParameterDict(Mapping[str, Parameter]):
             for leaf, _ in wanted:
                 refuse_traced(vars(chosen[leaf.name]), f'the initializer of {leaf.name!r} holds a traced value')
             if wanted:
-                self._draw_or_defer({p: (leaf.name, chosen[leaf.name]) for leaf, p in wanted}, key, verbose)
+                self._draw_or_defer({p: (leaf.name, chosen[leaf.name]) for leaf, p in wanted}, key, verbose, place)
 
     def _may_initialize(self, parameter: Parameter) -> bool:
         """Whether it has no value, and no initialization that was deferred for a part of this."""
         deferred = parameter.deferred
         return parameter.current is None and (deferred is None or not deferred.scope.is_within(self._scope))
 
-    def _draw_or_defer(self, wanted: Mapping[Parameter, tuple[str, Initializer]], key: Any, verbose: bool) -> None:
+    def _draw_or_defer(self, wanted: Mapping[Parameter, Any], key: Any, verbose: bool, place: Any) -> None:
         """Draws what has a shape, defers the rest, and changes nothing if anything fails."""
         with key_or_next(key) as key:
-            how = {p: Deferred(init, key, name, self._scope, verbose) for p, (name, init) in wanted.items()}
+            how = {p: Deferred(init, key, name, self._scope, verbose, place) for p, (name, init) in wanted.items()}
             drawn = draw_deferred({p: (deferred, p.shape) for p, deferred in how.items() if is_known(p.shape)})
         for parameter, deferred in how.items():
             parameter.deferred = deferred
@@ -506,7 +514,7 @@ def draw_deferred(
     requests = []
     for p, (how, shape) in deferred.items():
         wanted = request(how.key, how.name, shape, p.dtype.name, how.initializer, p.declared.copies)
-        requests.append(wanted._replace(sharding=shardings.get(p)))
+        requests.append(wanted._replace(sharding=shardings.get(p, how.place and how.place.sharding)))
     with jax.ensure_compile_time_eval():
         arrays = dict(zip(deferred, draw(requests), strict=True))
         for parameter, drawn in zip(deferred, requests, strict=True):

@@ -30,7 +30,7 @@ ORDER = [
     ['parameter'],
     ['hooks', 'structure'],
     ['block'],
-    ['summary'],
+    ['placement', 'summary'],
     ['nn'],
     ['rnn'],
     ['decoding', 'loss', 'lr_scheduler', 'metric'],

@@ -1,0 +1,98 @@
+"""Where a network lives: one device, or a sharding over several."""
+
+from typing import Any
+
+import jax
+from jax.sharding import Sharding, SingleDeviceSharding
+
+from gluonjax.block import Block, structure_of
+from gluonjax.errors import ArgumentError, ShapeError
+from gluonjax.parameter import LOCK, commit
+
+
+def to(net: Block, device: Any) -> Block:
+    """Moves the values to a device, or cuts them by a sharding; what is drawn later is drawn there, with the same bits.
+
+    Calls and a Trainer compute where the values are. Inputs of NumPy, and arrays that nobody put on a device, come
+    there; an array that was put on another (`jax.device_put`) is refused by JAX, which names both. Values that are set
+    later are where they were made, until a step.
+
+    Args:
+        net: the network.
+        device: such as `jax.devices()[1]`; or a `jax.sharding.Sharding`, which is that of every parameter. (Rules for
+            some of them are `Trainer(..., sharding=)`.)
+
+    Returns:
+        The network.
+
+    Raises:
+        ArgumentError: if it is neither.
+        ShapeError: if the sharding does not divide a parameter; nothing is moved then.
+
+    >>> from gluonjax import nn
+    >>> net = nn.Sequential(nn.Dense(3))
+    >>> net.initialize()
+    >>> output = net.to(jax.devices()[-1])(jax.numpy.ones((2, 4)))
+    >>> output.devices() == {jax.devices()[-1]}
+    True
+    """
+    place = place_of(net, device)
+    where = place.sharding
+    with LOCK:
+        parameters = structure_of(net).parameters
+        for parameter in parameters:
+            _check(where, parameter)
+        moved = {
+            parameter: jax.device_put(parameter.data(), where)
+            for parameter in parameters
+            if parameter.current is not None
+        }
+        for parameter in parameters:
+            if parameter.deferred is not None:
+                parameter.deferred = parameter.deferred._replace(place=place)
+        commit(moved)
+    return net
+
+
+class Place:
+    """Where values are drawn. Devices belong to a process, so that in a pickle it is the default device."""
+
+    def __init__(self, sharding: Any = None):
+        self.sharding: Any = sharding
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Place, ()
+
+    def __deepcopy__(self, memo: Any) -> 'Place':
+        return self
+
+
+def place_of(net: Block, device: Any) -> Place:
+    """A device or a sharding, as deferred initializations keep it.
+
+    Raises:
+        ArgumentError: if it is neither.
+    """
+    if isinstance(device, Sharding):
+        return Place(device)
+    if isinstance(device, jax.Device):
+        return Place(SingleDeviceSharding(device))
+    raise ArgumentError(
+        f'{type(net).__name__} lives on a device or over a sharding',
+        expected='jax.devices()[0], or a jax.sharding.NamedSharding',
+        got=repr(device),
+        remedy="jax.devices('gpu')[0] for the first GPU",
+    )
+
+
+def _check(where: Sharding, parameter: Any) -> None:
+    if parameter.current is None:
+        return
+    try:
+        where.shard_shape(parameter.shape)
+    except ValueError as error:
+        raise ShapeError(
+            f'{parameter.name!r} of shape {parameter.shape} cannot be cut by this sharding',
+            got=str(error).partition('\n')[0],
+            remedy='Trainer(..., mesh=, sharding=rules) has a rule for each parameter',
+        ) from None

@@ -1,0 +1,101 @@
+"""Where a network lives: values drawn on a device or over several, moved, called and trained there."""
+
+import copy
+import pickle
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.sharding import NamedSharding
+from jax.sharding import PartitionSpec as P
+
+from gluonjax import Trainer, errors, loss, nn
+from gluonjax.tree import flatten
+
+X = np.random.RandomState(0).standard_normal((4, 3)).astype('float32')
+
+
+def network(**options):
+    net = nn.Sequential(nn.Dense(8, in_units=3, activation='relu'), nn.Dense(2))
+    net.initialize(key=0, **options)
+    return net
+
+
+def called(net):
+    net(X)
+    return net
+
+
+def devices_of(net):
+    return {device for value in flatten(net.params).values() for device in value.devices()}
+
+
+def assert_same_bits(net, other):
+    for ours, theirs in zip(flatten(net.params).values(), flatten(other.params).values(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_values_are_drawn_on_the_device_and_calls_follow():
+    device, plain = jax.devices()[3], network()
+    expected = plain(X)
+    for net in (network(device=device), network().to(device)):
+        assert net[0].weight.data().devices() == {device}  # drawn at once, or moved
+        output = net(X)
+        assert output.devices() == {device} == devices_of(net)  # what was deferred was drawn there
+        assert_same_bits(net, plain)
+        np.testing.assert_array_equal(output, expected)
+        assert net(jnp.asarray(X)).devices() == {device}
+
+
+def test_training_follows():
+    device, losses = jax.devices()[2], []
+    for net in (network(), network(device=device)):
+        trainer = Trainer(net, loss.L2Loss(), 'adam', key=0)
+        losses.append([trainer.step(X, X[:, :2]) for _ in range(2)])
+    np.testing.assert_allclose(losses[1], losses[0], rtol=1e-6)
+    assert losses[1][0].devices() == devices_of(net) == {device}
+    net.to(jax.devices()[1])  # in the middle of training
+    assert np.isfinite(net(X)).all()
+
+
+def test_a_sharding_cuts_every_parameter():
+    mesh = jax.make_mesh((2,), ('model',))
+    where = NamedSharding(mesh, P('model'))
+    net = network(device=where)
+    net(X)
+    assert {value.sharding for value in flatten(net.params).values()} == {where}
+    assert net[0].weight.data().addressable_shards[0].data.shape == (4, 3)
+    assert_same_bits(net, called(network()))
+
+
+def test_an_array_on_another_device_is_refused_and_both_are_named():
+    net = network(device=jax.devices()[1])
+    net(X)
+    with pytest.raises(ValueError, match=r'(?s)[Dd]evice.*0.*1'):
+        net(jax.device_put(X, jax.devices()[0]))
+
+
+def test_a_sharding_that_does_not_divide_moves_nothing():
+    net = network()
+    net(X)
+    mesh = jax.make_mesh((8,), ('model',))
+    with pytest.raises(errors.ShapeError, match=r"'1\.weight' of shape \(2, 8\) cannot be cut"):
+        net.to(NamedSharding(mesh, P('model')))
+    assert devices_of(net) == {jax.devices()[0]}
+
+
+@pytest.mark.parametrize('device', ['cpu', 0, jax.devices])
+def test_what_is_no_device(device):
+    for wrong in (lambda: network(device=device), lambda: network().to(device)):
+        with pytest.raises(errors.ArgumentError, match=r'Sequential lives on a device.*\n  expected: jax.devices'):
+            wrong()
+
+
+def test_a_network_that_waits_for_shapes_is_copied_and_pickles():
+    device = jax.devices()[1]
+    net = network(device=device)
+    assert devices_of(called(copy.deepcopy(net))) == {device}
+    pickled = called(pickle.loads(pickle.dumps(net)))  # another process may lack the device
+    assert pickled[1].weight.data().devices() == {jax.devices()[0]}
+    assert_same_bits(pickled, called(network()))
