@@ -281,13 +281,7 @@ class Block(Observable, own=True):
         return ParameterDict(chosen, self._scope() if select is None else None)
 
     def initialize(
-        self,
-        init: Any = None,
-        *,
-        force_reinit: bool = False,
-        key: Any = None,
-        verbose: bool = False,
-        device: Any = None,
+        self, init: Any = None, *, force_reinit: bool = False, key: Any = None, verbose: int = False, device: Any = None
     ) -> None:
         """Draws every parameter whose shape is known, and defers the rest until the first input comes.
 
@@ -307,10 +301,9 @@ class Block(Observable, own=True):
             TieError: if `params=` ties a layer to one of another network.
         """
         self._check_ties()
-        place = None if device is None else self._place_of(device)
-        self.collect_params().initialize(
-            init, force_reinit=force_reinit, key=key, verbose=verbose, level=3, place=place
-        )
+        chosen = self.collect_params()
+        chosen.place = None if device is None else self._place_of(device)
+        chosen.initialize(init, force_reinit=force_reinit, key=key, verbose=bool(verbose), level=3)
 
     def _check_ties(self) -> None:
         """Refuses a network with a layer that `params=` ties to one that is in other networks alone."""

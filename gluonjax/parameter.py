@@ -426,6 +426,7 @@ class ParameterDict(Mapping[str, Parameter]):
 
     def __init__(self, entries: Sequence[tuple[Leaf, Parameter]], scope: Scope | None = None):
         self._entries = entries
+        self.place: Any = None  # where `initialize` draws; None for the default device
         self._scope = scope or Scope(Token(), frozenset(parameter.token for _, parameter in entries))
         self._by_name = {name: parameter for leaf, parameter in entries for name in leaf.names}
 
@@ -439,36 +440,28 @@ class ParameterDict(Mapping[str, Parameter]):
         return len(self._entries)
 
     def initialize(
-        self,
-        init: Any = None,
-        *,
-        force_reinit: bool = False,
-        key: Any = None,
-        verbose: bool = False,
-        level: int = 2,
-        place: Any = None,
+        self, init: Any = None, *, force_reinit: bool = False, key: Any = None, verbose: bool = False, level: int = 2
     ) -> None:
-        """As `Block.initialize`; `level` is the stack level of its warning, `place` has a sharding."""
+        """As `Block.initialize`, for these parameters; `level` is the stack level of its warning."""
         with LOCK:
             chosen = choose([leaf for leaf, _ in self._entries], init)
             wanted = [(leaf, p) for leaf, p in self._entries if force_reinit or self._may_initialize(p)]
             if not wanted and self._entries and all(parameter.current is not None for parameter in self.values()):
-                what = 'all parameters have values: initialize() changes none; force_reinit=True does'
-                warnings.warn(what, stacklevel=level)
+                warnings.warn('all parameters have values: only force_reinit=True changes them', stacklevel=level)
             for leaf, _ in wanted:
                 refuse_traced(vars(chosen[leaf.name]), f'the initializer of {leaf.name!r} holds a traced value')
             if wanted:
-                self._draw_or_defer({p: (leaf.name, chosen[leaf.name]) for leaf, p in wanted}, key, verbose, place)
+                self._draw_or_defer({p: (leaf.name, chosen[leaf.name]) for leaf, p in wanted}, key, verbose)
 
     def _may_initialize(self, parameter: Parameter) -> bool:
         """Whether it has no value, and no initialization that was deferred for a part of this."""
         deferred = parameter.deferred
         return parameter.current is None and (deferred is None or not deferred.scope.is_within(self._scope))
 
-    def _draw_or_defer(self, wanted: Mapping[Parameter, Any], key: Any, verbose: bool, place: Any) -> None:
+    def _draw_or_defer(self, wanted: Mapping[Parameter, tuple[str, Initializer]], key: Any, verbose: bool) -> None:
         """Draws what has a shape, defers the rest, and changes nothing if anything fails."""
         with key_or_next(key) as key:
-            how = {p: Deferred(init, key, name, self._scope, verbose, place) for p, (name, init) in wanted.items()}
+            how = {p: Deferred(init, key, name, self._scope, verbose, self.place) for p, (name, init) in wanted.items()}
             drawn = draw_deferred({p: (deferred, p.shape) for p, deferred in how.items() if is_known(p.shape)})
         for parameter, deferred in how.items():
             parameter.deferred = deferred

@@ -202,11 +202,13 @@ def test_the_core_is_small():
 
 # Methods whose code is in a module above, which is loaded when they are first used: (class, method) -> function there.
 LAZY_METHODS = {
+    ('Block', '_place_of'): 'placement.place_of',
     ('Block', 'export'): 'mx.export.export',
     ('Block', 'load_parameters'): 'io.parameters.load_parameters',
     ('Block', 'save_parameters'): 'io.parameters.save_parameters',
     ('Block', 'save_program'): 'io.programs.save_program',
     ('Block', 'summary'): 'summary.of_network',
+    ('Block', 'to'): 'placement.to',
     ('Layer', 'summary'): 'summary.of_layer',
     ('ParameterDict', 'load'): 'io.parameters.load',
     ('ParameterDict', 'save'): 'io.parameters.save',
