@@ -195,6 +195,23 @@ def test_gluon_takes_and_gives_arrays_of_numpy_after_set_np():
     assert not npx.is_np_array()
 
 
+class Masked(gluon.loss.L2Loss):
+    def forward(self, pred, label, keep):
+        return super().forward(pred, label, keep)
+
+
+class Halved(gluon.loss.L2Loss):
+    def hybrid_forward(self, F, pred, label):
+        return super().hybrid_forward(F, pred / 2, label)
+
+
+def test_subclasses_of_losses_have_forwards_of_their_own():
+    pred, label = mx.np.array([[4], [2]]), mx.np.zeros((2, 1))
+    assert Masked()(pred, label, mx.np.array([[1], [0]])).tolist() == [8, 0]
+    assert Halved()(pred, label).tolist() == [2, 0.5]
+    assert pred.clip(max=3).tolist() == [[3], [2]]
+
+
 def test_the_dialect_is_switched_and_restored():
     npx.set_np()
     try:

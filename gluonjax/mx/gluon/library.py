@@ -214,6 +214,17 @@ def loss_class(cls: type) -> Any:
             object.__setattr__(self, name, value)
 
         def __call__(self, *args: Any, **kwargs: Any) -> Any:
+            return self.forward(*args, **kwargs)
+
+        def forward(self, *args: Any, **kwargs: Any) -> Any:
+            if type(self).hybrid_forward is not Made.hybrid_forward:  # a subclass has its own
+                return super().forward(*args)
+            return self._compute(*args, **kwargs)
+
+        def hybrid_forward(self, F: Any, *args: Any, **kwargs: Any) -> Any:
+            return self._compute(*args, **kwargs)
+
+        def _compute(self, *args: Any, **kwargs: Any) -> Any:
             leaves, tree = jax.tree.flatten((args, kwargs))
             wrong = [type(leaf).__name__ for leaf in leaves if not isinstance(leaf, NDArray)]
             if wrong:

@@ -312,7 +312,6 @@ class ndarray(NDArray):
     argmax = _method('argmax', 'Where the greatest is, along an axis.')
     argmin = _method('argmin', 'Where the smallest is, along an axis.')
     argsort = _method('argsort', 'The order that sorts, along an axis.')
-    clip = _method('clip', 'Between bounds.')
     cumsum = _method('cumsum', 'The sums up to each element.')
     diagonal = _method('diagonal', 'The diagonal of two axes.')
     dot = _method('dot', "NumPy's dot.")
@@ -331,6 +330,10 @@ class ndarray(NDArray):
     tile = _method('tile', 'Several times, along axes.')
     trace = _method('trace', 'The sum of the diagonal.')
     var = _method('var', 'The variance, along axes.')
+
+    def clip(self, min: Any = None, max: Any = None, out: Any = None) -> Self:
+        """Between bounds."""
+        return call('clip', self, min, max, out=out)
 
     def sort(self, axis: int = -1, kind: Any = None, order: Any = None) -> None:
         """Sorts it in place, along an axis."""
