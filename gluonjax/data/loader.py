@@ -32,7 +32,8 @@ class Task:
 
     def __init__(self, dataset: Any, batchify_fn: Callable[[Sequence[Any]], Any]):
         unseen = batchify_fn is default_batchify_fn  # samples are stacked, and nobody else sees them
-        self.dataset, self.batchify_fn = on_host(dataset) if unseen else dataset, batchify_fn
+        self.dataset: Any = on_host(dataset) if unseen else dataset
+        self.batchify_fn: Callable[[Sequence[Any]], Any] = batchify_fn
         self._cut: Any = getattr(self.dataset, 'batch', None) if unseen else None
 
     def __call__(self, job: Job) -> Any:
