@@ -1,5 +1,6 @@
 """Executors: a graph bound to arrays, with `forward` and `backward` on top of compiled functions."""
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ import jax.numpy as jnp
 from gluonjax.errors import ArgumentError, ShapeError
 from gluonjax.keys import next_key
 from gluonjax.mx.array import NDArray, as_jax
+from gluonjax.mx.invoke import unused_key
 from gluonjax.mx.tape import Tracked
 
 Run = Callable[..., tuple[list[jax.Array], dict[str, jax.Array]]]
@@ -25,8 +27,13 @@ class Programs:
 
     def __init__(self, run: Run):
         def forward(training: bool, trained: Any, rest: Any, key: Any) -> Any:
-            keys = iter(jax.random.fold_in(key, i) for i in range(1 << 30))
-            return run({**rest, **trained}, training, lambda: next(keys))
+            numbers = iter(range(1 << 30))
+
+            def draw() -> jax.Array:
+                self._draws.add(training)
+                return jax.random.fold_in(key, next(numbers))
+
+            return run({**rest, **trained}, training, draw)
 
         def recorded(training: bool, trained: Any, rest: Any, key: Any) -> Any:
             def outputs(trained: Any) -> Any:
@@ -39,9 +46,18 @@ class Programs:
             outputs, updates, pull = recorded(training, trained, rest, key)
             return outputs, updates, pull([jnp.ones_like(y) for y in outputs])[0]
 
+        self._draws: set[bool] = set()  # the passes in which something is drawn, as tracing shows
+        self._traced: set[bool] = set()
         self.forward: Callable[..., Any] = jax.jit(forward, static_argnums=0)
         self.recorded: Callable[..., Any] = jax.jit(recorded, static_argnums=0)
         self.whole: Callable[..., Any] = jax.jit(whole, static_argnums=0)
+
+    def key(self, training: bool) -> contextlib.AbstractContextManager[jax.Array]:
+        """A new random key for a pass, for a `with` block; always the same one, if nothing is drawn."""
+        if training in self._traced - self._draws:
+            return contextlib.nullcontext(unused_key())
+        self._traced.add(training)
+        return next_key()
 
 
 @jax.jit
@@ -52,6 +68,13 @@ def _pulled(pull: Any, cotangents: list[jax.Array]) -> Any:
 def as_handle(value: Any) -> NDArray:
     """An NDArray as it is, and any other array as one."""
     return value if isinstance(value, NDArray) else NDArray(jnp.asarray(value))
+
+
+def as_value(given: Any) -> jax.Array:
+    """The array of JAX that this is or holds, or a new one."""
+    if isinstance(given, NDArray):
+        return given.value
+    return given if isinstance(given, jax.Array) else as_jax(given)
 
 
 class Executor:
@@ -137,7 +160,7 @@ class Executor:
             ArgumentError: for a name that is no argument.
         """
         self._take(kwargs)
-        with next_key() as key:
+        with self.programs.key(is_train) as key:
             arguments = self._arguments(is_train, key)
             if is_train and self.grad_dict:
                 outputs, updates, self._pull = self.programs.recorded(*arguments)
@@ -148,7 +171,7 @@ class Executor:
     def forward_backward(self, **kwargs: Any) -> list[NDArray]:
         """As `forward(is_train=True)` and `backward()`, in one program."""
         self._take(kwargs)
-        with next_key() as key:
+        with self.programs.key(True) as key:
             arguments = self._arguments(True, key)
             outputs, updates, gradients = self.programs.whole(*arguments)
         self._give(arguments, outputs, updates)
@@ -160,11 +183,12 @@ class Executor:
         if unknown := [name for name in given if name not in self._names]:
             raise ArgumentError(f'the graph has no argument {unknown[0]!r}', expected=', '.join(self._names))
         for name, value in given.items():
-            array, held = as_jax(value), self.arg_dict.get(name)
+            array, held = as_value(value), self.arg_dict.get(name)
             if held is None or held.shape != array.shape:
                 self.arg_dict[name] = NDArray(array)
             else:
-                held.assign(Tracked(array.astype(held.value.dtype)))
+                dtype = held.value.dtype
+                held.assign(Tracked(array if array.dtype == dtype else array.astype(dtype)))
 
     def _arguments(self, training: bool, key: jax.Array) -> tuple[Any, ...]:
         values = {name: as_handle(array).value for name, array in self.arg_dict.items()}

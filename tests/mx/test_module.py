@@ -286,3 +286,16 @@ def test_parameters_are_drawn_by_the_ends_of_their_names():
         'fc_weight': 1, 'fc_bias': 0, 'bn_gamma': 1, 'bn_beta': 0, 'own_weight': 3, 'bn_moving_mean': 0,
         'bn_moving_var': 1,
     }  # fmt: skip
+
+
+def test_what_is_random_is_drawn_anew_in_each_pass():
+    module = mx.mod.Module(mx.sym.Dropout(mx.sym.var('data'), p=0.5), label_names=None)
+    module.bind([('data', (4, 50))])
+    module.init_params()
+    found = []
+    for training in (False, True, True, True, False):
+        module.forward(mx.io.DataBatch([mx.nd.ones((4, 50))]), is_train=training)
+        found.append(module.get_outputs()[0].asnumpy())
+    assert len({array.tobytes() for array in found[1:4]}) == 3
+    assert (found[0] == 1).all()
+    assert (found[4] == 1).all()

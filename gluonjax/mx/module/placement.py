@@ -9,6 +9,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from gluonjax.mx.array import NDArray, as_jax
 from gluonjax.mx.context import Context, default_device
+from gluonjax.mx.executor import as_value
 
 
 class Placement:
@@ -29,7 +30,7 @@ class Placement:
 
     def split(self, value: Any, axis: int) -> jax.Array:
         """The array with an equal part on each device; on all of them, if it has no such parts."""
-        array, count = as_jax(value), len(self._devices)
+        array, count = as_value(value), len(self._devices)
         if axis < 0 or axis >= array.ndim or array.shape[axis] % count:
             return self._put(array, PartitionSpec())
         return self._put(array, PartitionSpec(*[None] * axis, 'batch'))
