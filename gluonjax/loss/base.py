@@ -142,10 +142,10 @@ def _bound(signature: inspect.Signature, inputs: tuple[Any, ...], named: dict[st
     try:
         call = signature.bind(*inputs, **named)
     except TypeError as error:
-        raise KeywordError(str(error), expected=str(signature)) from None
+        raise KeywordError(str(error), expected=', '.join(signature.parameters)) from None
     for name, value in call.arguments.items():
         if value is None and signature.parameters[name].default is inspect.Parameter.empty:
-            raise ArgumentError(f'{name} must be an array, got None', expected=str(signature))
+            raise ArgumentError(f'{name} must be an array, got None')
     return call
 
 
