@@ -153,7 +153,7 @@ class Optimizer:
             ScheduledRateError: if a scheduler decides it.
         """
         if self.lr_scheduler is not None:
-            remedy = 'optimizer.lr_scheduler = None before, or change the scheduler'
+            remedy = 'set lr_scheduler to None before, or change the scheduler'
             raise ScheduledRateError('a scheduler decides the learning rate', remedy=remedy)
         self.lr = lr
 

@@ -138,9 +138,9 @@ def _cudnn(
     bias, mask = (None if array is None else jnp.broadcast_to(array, every) for array in (bias, mask))
     full = None if lengths is None else jnp.full_like(lengths, queries)
     true = _true_for_each((query, key, value, bias, mask, lengths))
-    query, key, value, bias, mask, lengths, full = (
-        None if array is None else jnp.where(true, array, array)
-        for array in (query, key, value, bias, mask, lengths, full)
+    query, key, value = (jnp.where(true, array, array) for array in (query, key, value))
+    bias, mask, lengths, full = (
+        None if array is None else jnp.where(true, array, array) for array in (bias, mask, lengths, full)
     )
     y = jax.nn.dot_product_attention(
         query,

@@ -70,7 +70,8 @@ def test_a_loop_compiles_nothing_after_its_first_step():
         value.backward()
         trainer.step(2)
 
-    step(), step()
+    step()
+    step()
     traced = []
     jax.monitoring.register_event_duration_secs_listener(lambda name, *args, **kwargs: traced.append(name))
     step()
