@@ -248,3 +248,11 @@ def test_hybrid_forward_finds_numpy_in_F(tmp_path):
     loaded = npx.load(tmp_path / 'a')['x']
     assert type(loaded) is mx.np.ndarray
     assert loaded.tolist() == x.tolist()
+
+
+def test_a_name_that_is_not_there_is_refused():
+    for module, name in ((mx.np, 'pv'), (mx.np.random, 'nothing'), (mx.np.linalg, 'nothing'), (npx, 'nothing')):
+        with pytest.raises(AttributeError, match=name):
+            getattr(module, name)
+    with pytest.raises(ArgumentError, match='no device'):
+        npx.gpu_memory_info(99)

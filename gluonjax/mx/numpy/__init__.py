@@ -26,7 +26,8 @@ from gluonjax.mx.numpy.array import array, call, ndarray, on_host
 from gluonjax.mx.numpy.pure import CREATION, PURE
 
 newaxis = None
-NAN = NaN = onp.nan
+NAN: float = onp.nan
+NaN: float = onp.nan
 PINF, NINF, PZERO, NZERO = onp.inf, -onp.inf, 0.0, -0.0
 
 __all__ = ['array', 'linalg', 'ndarray', 'newaxis', 'random']

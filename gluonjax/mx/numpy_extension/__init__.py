@@ -116,6 +116,17 @@ def constraint_check(x: NDArray, msg: str = '') -> ndarray:
     return ndarray(arrays.as_jax(True, bool))
 
 
+def gpu_memory_info(device_id: int = 0) -> tuple[int, int]:
+    """The free and the total bytes of a GPU, of what JAX may use.
+
+    Raises:
+        ArgumentError: if there is no such GPU.
+    """
+    stats = gpu(device_id).device.memory_stats() or {}
+    total = stats.get('bytes_limit', 0)
+    return total - stats.get('bytes_in_use', 0), total
+
+
 def save(file: str | os.PathLike[str], arr: Any) -> None:
     """Writes an array, a list of them, or a dict, as MXNet does."""
     nd.save(file, arr)

@@ -20,27 +20,27 @@ def chosen_axes(axis: Shape | None, rank: int, exclude: bool) -> tuple[int, ...]
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(1, 2, 3))
-def extremum(data: jax.Array, smallest: bool, axis: Any, keepdims: bool) -> jax.Array:
+def _extremum(data: jax.Array, smallest: bool, axis: Any, keepdims: bool) -> jax.Array:
     """The greatest along axes, or the smallest; all that equal it have its gradient, as in MXNet."""
     return (jnp.min if smallest else jnp.max)(data, axis=axis, keepdims=keepdims)
 
 
-@extremum.defjvp
+@_extremum.defjvp
 def _extremum_jvp(smallest: bool, axis: Any, keepdims: bool, primals: Any, tangents: Any) -> Any:
     (data,), (tangent,) = primals, tangents
-    result = extremum(data, smallest, axis, True)
+    result = _extremum(data, smallest, axis, True)
     slope = jnp.sum(jnp.where(data == result, tangent, 0), axis=axis, keepdims=keepdims)
     return (result if keepdims else result.reshape(slope.shape)), slope
 
 
 def greatest(data: jax.Array, axis: Any = None, keepdims: bool = False) -> jax.Array:
     """The greatest element along axes."""
-    return extremum(data, False, axis, keepdims)
+    return _extremum(data, False, axis, keepdims)
 
 
 def smallest(data: jax.Array, axis: Any = None, keepdims: bool = False) -> jax.Array:
     """The smallest element along axes."""
-    return extremum(data, True, axis, keepdims)
+    return _extremum(data, True, axis, keepdims)
 
 
 def _shown(result: jax.Array) -> jax.Array:
