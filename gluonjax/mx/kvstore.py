@@ -85,6 +85,7 @@ class KVStore:
                 total += other.as_in_context(total.context)
             if total.shape != held.shape:
                 raise ShapeError(f'the array for {k!r} has another shape', expected=held.shape, got=total.shape)
+            total = total.as_in_context(held.context)
             if self._updater is None:
                 held.assign(Tracked(total.value.astype(held.value.dtype)))
             else:
@@ -100,7 +101,7 @@ class KVStore:
             raise ArgumentError('pull writes into arrays', remedy='pull(key, out=array)')
         for k, targets in _pairs(key, out):
             for target in targets:
-                target[:] = self._held(k)
+                target[:] = self._held(k).as_in_context(target.context)
 
     def pushpull(self, key: Any, value: Any, out: Any = None, priority: int = 0) -> None:
         """Takes in arrays, and writes the results into `out`, or into the arrays themselves."""
@@ -114,12 +115,12 @@ class KVStore:
 
     def row_sparse_pull(self, key: Any, out: Any = None, priority: int = 0, row_ids: Any = None) -> None:
         """Writes some rows of an array into another, whose other rows become 0: arrays are dense."""
-        rows = list(row_ids) if isinstance(row_ids, list | tuple) else [row_ids]
-        for k, targets in _pairs(key, out):
-            chosen = rows * len(targets) if len(rows) == 1 else rows
-            for target, numbers in zip(targets, chosen, strict=True):
+        several = isinstance(key, list | tuple)
+        for (k, targets), rows in zip(_pairs(key, out), row_ids if several else [row_ids], strict=True):
+            chosen = list(rows) if isinstance(rows, list | tuple) else [rows]
+            for target, numbers in zip(targets, chosen * len(targets) if len(chosen) == 1 else chosen, strict=True):
                 held, index = self._held(k).value, as_jax(numbers).astype('int32').ravel()
-                target[:] = NDArray(jnp.zeros_like(held).at[index].set(held[index]))
+                target[:] = NDArray(jnp.zeros_like(held).at[index].set(held[index])).as_in_context(target.context)
 
     def set_optimizer(self, optimizer: Any) -> None:
         """Has `push` update the arrays by an optimizer, for which what is pushed are gradients."""

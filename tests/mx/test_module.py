@@ -299,3 +299,23 @@ def test_what_is_random_is_drawn_anew_in_each_pass():
     assert len({array.tobytes() for array in found[1:4]}) == 3
     assert (found[0] == 1).all()
     assert (found[4] == 1).all()
+
+
+def test_a_store_gathers_from_devices_and_leaves_arrays_where_they_are():
+    store, devices = mx.kv.create('device'), [mx.cpu(i) for i in range(3)]
+    store.init([1, 2], [mx.nd.zeros(2)] * 2)
+    values = [mx.nd.ones(2, device) for device in devices]
+    store.pushpull(1, values)
+    assert [(v.asnumpy().tolist(), v.context) for v in values] == [([3, 3], device) for device in devices]
+
+    def add(key, received, local):
+        local += received
+
+    store._set_updater(add)
+    for _ in range(2):
+        store.push([1, 2], [values, values[0]])
+    store.pull([1, 2], out=[values[:2], values[2]])
+    assert [v.asnumpy()[0] for v in values] == [21, 21, 6]
+    rows = mx.nd.array([1], dtype='int64')
+    store.row_sparse_pull([1, 2], out=[values[:2], values[2]], row_ids=[[rows] * 2, rows])
+    assert [v.asnumpy().tolist() for v in values] == [[0, 21], [0, 21], [0, 6]]
