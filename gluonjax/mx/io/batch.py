@@ -286,7 +286,7 @@ class PrefetchingIter(BatchIter):
             return False
         if None in batches or len({batch.pad for batch in batches}) > 1:
             raise DataError('iterators side by side must have as many batches, and pad alike')
-        self.current_batch = DataBatch(
+        self.current_batch: DataBatch | None = DataBatch(
             [array for batch in batches for array in batch.data],
             [array for batch in batches for array in batch.label or ()],
             batches[0].pad,

@@ -61,7 +61,7 @@ class SampleIter(BatchIter):
             found = self.order[self._next : end]
             self._numbers = np.concatenate([found, self._numbers[len(found) :]])
         data, label = self.read(self._numbers)
-        self.current_batch = DataBatch(data, label, max(0, end - count), self._numbers)
+        self.current_batch: DataBatch | None = DataBatch(data, label, max(0, end - count), self._numbers)
         self._next = end
         return True
 

@@ -105,7 +105,7 @@ class ImageRecordIter(SampleIter):
         if self._shuffle:
             order = list(self.order)
             self._random.shuffle(order)
-            self.order = np.array(order)
+            self.order: np.ndarray = np.array(order)
 
     def reset(self) -> None:
         """Begins again; where batches go round, behind the images that filled the last one."""

@@ -121,7 +121,9 @@ class BucketingModule(BaseModule):
         default = self._buckets.get(self._default, self._current)
         default.bind(data_shapes, label_shapes, force_rebind=force_rebind, **self._bound_with)
         self._buckets, self._current = {self._default: default}, default
-        self.for_training, self.inputs_need_grad, self.binded = for_training, inputs_need_grad, True
+        self.for_training: bool = for_training
+        self.inputs_need_grad: bool = inputs_need_grad
+        self.binded: bool = True
 
     def switch_bucket(self, bucket_key: Any, data_shapes: Any, label_shapes: Any = None) -> None:
         """Goes to the network of a key, which is made ready for these shapes when it is first seen.
@@ -153,7 +155,7 @@ class BucketingModule(BaseModule):
             return
         self.require(params=False)
         self._current.init_params(initializer, arg_params, aux_params, allow_missing, force_init, allow_extra)
-        self.params_initialized = True
+        self.params_initialized: bool = True
 
     def get_params(self) -> tuple[dict[str, NDArray], dict[str, NDArray]]:
         """Copies of the parameters and of the auxiliary states."""
@@ -174,7 +176,7 @@ class BucketingModule(BaseModule):
         self._current.init_optimizer(kvstore, optimizer, optimizer_params, force_init)
         for module in {*self._buckets.values()} - {self._current}:
             module.borrow_optimizer(self._current)
-        self.optimizer_initialized = True
+        self.optimizer_initialized: bool = True
 
     def _go(self, batch: Any) -> None:
         self.require()

@@ -118,7 +118,7 @@ class Module(BaseModule):
         """Has these values before it is bound."""
         self._params = {name: self._placement.replicate(value) for name, value in arg_params.items()}
         self._aux = {name: self._placement.replicate(value) for name, value in aux_params.items()}
-        self.params_initialized = True
+        self.params_initialized: bool = True
 
     def save_checkpoint(
         self, prefix: str, epoch: int, save_optimizer_states: bool = False, remove_amp_cast: bool = True
@@ -209,13 +209,15 @@ class Module(BaseModule):
         if inputs_need_grad and not for_training:
             raise ArgumentError('inputs_need_grad needs for_training=True')
         shapes = self._described(data_shapes, label_shapes)
-        self.for_training, self.inputs_need_grad, self._grad_req = for_training, inputs_need_grad, grad_req
+        self.for_training: bool = for_training
+        self.inputs_need_grad: bool = inputs_need_grad
+        self._grad_req = grad_req
         if shared_module is not None:
             shared_module.require()
             self._params, self._aux = shared_module._params, shared_module._aux
-            self.params_initialized = True
+            self.params_initialized: bool = True
         self._bind(*shapes)
-        self.binded = True
+        self.binded: bool = True
         if shared_module is not None and shared_module.optimizer_initialized:
             self.borrow_optimizer(shared_module)
 
@@ -324,7 +326,7 @@ class Module(BaseModule):
                 raise ParamsError(f'the network has no {extra[0]!r}', expected=', '.join(held), got=extra)
         for array, value in values:
             array.assign(Tracked(value.value))
-        self.params_initialized = True
+        self.params_initialized: bool = True
 
     def _value(self, name: str, held: NDArray, given: Any, initializer: Any, allow_missing: bool) -> NDArray | None:
         """The value that a parameter gets; None if it stays."""
@@ -478,7 +480,7 @@ class Module(BaseModule):
             warnings.warn(text, stacklevel=2)
         self._updater = optimizers.get_updater(optimizers.create(optimizer))
         self._updater.optimizer.idx2name = self._updater.optimizer.idx2name or names
-        self.optimizer_initialized = True
+        self.optimizer_initialized: bool = True
         if self._preloaded is not None:
             self.load_optimizer_states(self._preloaded)
             self._preloaded = None
@@ -487,7 +489,7 @@ class Module(BaseModule):
         """Uses the optimizer of another module, with its state."""
         shared_module.require(optimizer=True)
         self._updater = shared_module._updater
-        self.optimizer_initialized = True
+        self.optimizer_initialized: bool = True
 
     def update(self) -> None:
         """Updates the parameters by their gradients."""
