@@ -602,7 +602,13 @@ def call(name: str, /, *args: Any, out: Any = None, **kwargs: Any) -> Any:
     kwargs.pop('name', None)
     arrays, attributes = _sorted_out(operator, args, kwargs)
     first = next((x for x in arrays if x is not None), None)
-    outputs, updates = invoke.run(operator, [None if x is None else x.tracked for x in arrays], attributes)
+    try:
+        outputs, updates = invoke.run(operator, [None if x is None else x.tracked for x in arrays], attributes)
+    except (TypeError, ValueError) as error:
+        if type(error) not in (TypeError, ValueError):  # of ours, or of JAX's transformations
+            raise
+        got = ', '.join(f'{x.value.dtype}{list(x.shape)}' for x in arrays if x is not None)
+        raise ShapeError(f'{name} does not take these arrays: {str(error).splitlines()[0]}', got=got) from error
     if operator.auxiliary and tape.scope().training:
         names = operator.inputs_for(operator.parse(attributes))
         for state, value in zip(operator.auxiliary, updates, strict=True):

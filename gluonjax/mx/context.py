@@ -50,6 +50,11 @@ class Context:
         return hash(self._key)
 
     @property
+    def device_typeid(self) -> int:
+        """MXNet's number of the type."""
+        return {'cpu': 1, 'gpu': 2, 'cpu_pinned': 3, 'cpu_shared': 5}.get(str(self.device_type), 6)
+
+    @property
     def device(self) -> Any:
         """JAX's device.
 

@@ -191,3 +191,13 @@ def test_modules_that_scripts_name(tmp_path):
         mx.profiler.set_state('walk')
     with pytest.raises(mx.base.MXNetError):
         nd.ones((2, 3)).reshape((4, 4))
+
+
+def test_operators_that_do_not_take_arrays_say_so():
+    with pytest.raises(
+        ShapeError, match=r'broadcast_add does not take these arrays.*\n.*float32\[2, 3\], float32\[4, 5\]'
+    ):
+        nd.ones((2, 3)) + nd.ones((4, 5))
+    with pytest.raises(mx.MXNetError, match='dot does not take'):
+        nd.dot(nd.ones((2, 3)), nd.ones((2, 3)))
+    assert [mx.cpu().device_typeid, mx.gpu().device_typeid] == [1, 2]
