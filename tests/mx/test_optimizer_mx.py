@@ -8,7 +8,7 @@ import pytest
 
 from gluonjax import optimizer as native
 from gluonjax.errors import ArgumentError, FileError
-from gluonjax.mx import gluon, lr_scheduler, nd, optimizer
+from gluonjax.mx import autograd, gluon, lr_scheduler, nd, optimizer
 
 
 def quadratic(update, weight, steps=4):
@@ -155,3 +155,26 @@ def test_wrong_ones_are_refused():
         optimizer.create('sgd', momentun=0.9)
     with pytest.raises(ArgumentError, match='trees of parameters'):
         optimizer.create(native.SGD(lr_mult={'.*': 2}))
+
+
+def test_stale_gradients_are_not_used_again():
+    parameters = [gluon.Parameter(name, shape=(1,)) for name in ('used', 'other')]
+    for parameter in parameters:
+        parameter.initialize('ones')
+    trainer = gluon.Trainer(parameters, 'sgd', {'learning_rate': 1.0})
+
+    def backward():
+        with autograd.record():
+            loss = 2 * parameters[0].data()
+        loss.backward()
+
+    backward()
+    with pytest.raises(UserWarning, match='the gradient of other since'):
+        trainer.step(1)
+    trainer.step(1, ignore_stale_grad=True)
+    assert [p.data().asscalar() for p in parameters] == [-1, 1]
+    trainer.step(1, ignore_stale_grad=True)  # nothing is new
+    assert [p.data().asscalar() for p in parameters] == [-1, 1]
+    backward()
+    trainer.step(1, ignore_stale_grad=True)
+    assert [p.data().asscalar() for p in parameters] == [-3, 1]

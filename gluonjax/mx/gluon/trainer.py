@@ -7,9 +7,13 @@ import pickle
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gluonjax.errors import ArgumentError, FileError
+from gluonjax.errors import ArgumentError, FileError, GluonError
 from gluonjax.mx import optimizer as optimizers
 from gluonjax.mx.gluon.parameter import Parameter
+
+
+class StaleGradientError(GluonError, UserWarning):
+    """A step without a new gradient of a parameter; MXNet raises a UserWarning."""
 
 
 class Trainer:
@@ -52,6 +56,7 @@ class Trainer:
         self._optimizer.param_dict = dict(enumerate(given))
         self._scale: float = self._optimizer.rescale_grad
         self._updaters: list[optimizers.Updater] = []  # one for each context
+        self._used: dict[int, tuple[Any, int]] = {}  # gradients of the last step, and their versions
 
     @property
     def optimizer(self) -> optimizers.Optimizer:
@@ -87,13 +92,31 @@ class Trainer:
                     gradient[:] = total.as_in_context(gradient.context)
 
     def update(self, batch_size: float, ignore_stale_grad: bool = False) -> None:
-        """As `step`, with the gradients as they are."""
+        """As `step`, with the gradients as they are.
+
+        Raises:
+            StaleGradientError: for a gradient that nothing has written since the last step; with `ignore_stale_grad`
+                its parameter stays as it is.
+        """
         self._optimizer.rescale_grad = self._scale / batch_size
         indices = [i for i, parameter in enumerate(self._params) if parameter.grad_req != 'null']
+        stale = {i for i in indices if not self._is_fresh(i)}
+        if stale and not ignore_stale_grad:
+            names = ', '.join(self._params[i].name for i in sorted(stale))
+            remedy = 'backward before each step; step(n, ignore_stale_grad=True) passes by what the loss does not use'
+            raise StaleGradientError(f'nothing has written the gradient of {names} since the last step', remedy=remedy)
+        indices = [i for i in indices if i not in stale]
         weights = [self._params[i].list_data() for i in indices]
         gradients = [self._params[i].list_grad() for i in indices]
         for place, updater in enumerate(self._updaters_for(max(map(len, weights), default=0))):
             updater(indices, [each[place] for each in gradients], [each[place] for each in weights])
+        self._used.update({i: (each[0], each[0].version) for i, each in zip(indices, gradients, strict=True)})
+
+    def _is_fresh(self, index: int) -> bool:
+        """Whether something was written into the gradient since the last step."""
+        gradient = self._params[index].list_grad()[0]
+        last, version = self._used.get(index, (None, 0))
+        return gradient.version > 0 and (gradient is not last or gradient.version != version)
 
     def _trained(self) -> list[Parameter]:
         return [p for p in self._params if p.grad_req != 'null']
