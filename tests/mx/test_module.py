@@ -4,13 +4,24 @@ import importlib.util
 import logging
 import pathlib
 import pickle
+import sys
+import types
 
 import numpy as np
 import pytest
 
 import gluonjax
 import gluonjax.mx as mx
-from gluonjax.errors import ArgumentError, DataError, FileError, GluonError, ParamsError, ShapeError, UninitializedError
+from gluonjax.errors import (
+    ArgumentError,
+    DataError,
+    FileError,
+    GluonError,
+    MissingExtraError,
+    ParamsError,
+    ShapeError,
+    UninitializedError,
+)
 
 GOLDEN = pathlib.Path(__file__).parents[1] / 'golden'
 spec = importlib.util.spec_from_file_location('module_cases', GOLDEN / 'module_cases.py')
@@ -319,3 +330,29 @@ def test_a_store_gathers_from_devices_and_leaves_arrays_where_they_are():
     rows = mx.nd.array([1], dtype='int64')
     store.row_sparse_pull([1, 2], out=[values[:2], values[2]], row_ids=[[rows] * 2, rows])
     assert [v.asnumpy().tolist() for v in values] == [[0, 21], [0, 21], [0, 6]]
+
+
+class Drawing:
+    """As much of graphviz.Digraph as is needed."""
+
+    def __init__(self, name, format):
+        self.nodes, self.edges = {}, []
+
+    def node(self, name, label=None, **attributes):
+        self.nodes[name] = label
+
+    def edge(self, tail_name, head_name, label, **attributes):
+        self.edges.append((tail_name, head_name, label))
+
+
+def test_a_drawing_shows_nodes_and_shapes(monkeypatch):
+    monkeypatch.setitem(sys.modules, 'graphviz', types.SimpleNamespace(Digraph=Drawing))
+    drawing = mx.viz.plot_network(a_symbol(), shape={'data': (4, 3)})
+    assert drawing.nodes == {
+        'data': 'data', 'fc': 'FullyConnected\n2', 'softmax_label': 'softmax_label', 'softmax': 'softmax',
+    }  # fmt: skip
+    assert drawing.edges == [('fc', 'data', '3'), ('softmax', 'fc', '2'), ('softmax', 'softmax_label', '')]
+    assert 'fc_weight' in mx.viz.plot_network(a_symbol(), hide_weights=False).nodes
+    monkeypatch.setitem(sys.modules, 'graphviz', None)
+    with pytest.raises(MissingExtraError, match='graphviz'):
+        mx.viz.plot_network(a_symbol())
