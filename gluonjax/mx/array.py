@@ -520,6 +520,8 @@ def _plain(key: Any) -> Any:
     """A key with arrays of JAX for those of MXNet."""
     if isinstance(key, tuple):
         return tuple(map(_plain, key))
+    if isinstance(key, range):
+        return list(key)
     return key.value if isinstance(key, NDArray) else key
 
 

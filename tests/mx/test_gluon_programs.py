@@ -167,6 +167,15 @@ def test_what_the_tape_refuses():
         autograd.grad(x * 2, variable(1))
 
 
+def test_a_range_picks_elements():
+    x = variable(1, 2, 3, 4).reshape((2, 2))
+    with autograd.record():
+        y = x[range(2), nd.array([1, 0])]
+    assert y.asnumpy().tolist() == [2, 3]
+    x[range(1)] = 7
+    assert x.asnumpy().tolist() == [[7, 7], [3, 4]]
+
+
 def test_what_backward_released_is_a_constant():
     x = variable(1, 2)
     state = nd.zeros(2)

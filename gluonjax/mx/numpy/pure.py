@@ -199,7 +199,8 @@ def _resize(a: Any, new_shape: Any) -> Any:
     return jnp.resize(a, new_shape)
 
 
-def _clip(a: Any, a_min: Any = None, a_max: Any = None) -> Any:
+def _clip(a: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: Any = None) -> Any:
+    a_min, a_max = min if a_min is None else a_min, max if a_max is None else a_max  # by NumPy's names too
     above = a if a_min is None else jnp.where(a < a_min, jnp.asarray(a_min).astype(a.dtype), a)
     return above if a_max is None else jnp.where(above > a_max, jnp.asarray(a_max).astype(a.dtype), above)
 
