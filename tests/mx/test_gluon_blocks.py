@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import gluonjax.mx as mx
-from gluonjax.errors import ArgumentError, FrozenError, ParamsError
+from gluonjax.errors import ArgumentError, FileError, FrozenError, ParamsError
 from gluonjax.mx import autograd, gluon, nd
 
 
@@ -103,3 +103,37 @@ def test_graphs_are_blocks_on_the_tape(tmp_path):
     nd.save(tmp_path / 'net.params', {'arg:other': nd.zeros((2, 2))})
     with pytest.raises(ParamsError, match='missing: fc_weight'):
         gluon.SymbolBlock.imports(tmp_path / 'net-symbol.json', ['data'], tmp_path / 'net.params')
+
+
+def test_a_summary_counts_parameters(capsys):
+    net = gluon.nn.HybridSequential()
+    net.add(gluon.nn.Dense(3, in_units=2), gluon.nn.BatchNorm(in_channels=3))
+    net.initialize()
+    net.summary(nd.ones((4, 2)))
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[4].split() == ['Dense-1', '(4,', '3)', '9']
+    assert [line for line in lines if 'params' in line] == [
+        'Total params: 21',
+        'Trainable params: 15',
+        'Non-trainable params: 6',
+    ]
+    net.hybridize()
+    with pytest.raises(ArgumentError, match='not hybridized'):
+        net.summary(nd.ones((4, 2)))
+
+
+def test_utilities(tmp_path):
+    parts = gluon.utils.split_data(nd.arange(5), 2, even_split=False)
+    assert [part.shape for part in parts] == [(3,), (2,)]
+    (tmp_path / 'data').write_bytes(b'1')
+    digest = '356a192b7913b04c54574d18c28d46e6395428ab'
+    assert gluon.utils.download('https://host/data', str(tmp_path), sha1_hash=digest) == str(tmp_path / 'data')
+    assert not gluon.utils.check_sha1(tmp_path / 'data', 'other')
+    with pytest.raises(FileError, match='nothing is downloaded'):
+        gluon.utils.download('https://host/other', str(tmp_path))
+    weight = gluon.Parameter('w', shape=(2,), stype='row_sparse')
+    weight.initialize('ones')
+    assert weight.list_row_sparse_data(nd.arange(1))[0].asnumpy().tolist() == [1, 1]
+    params = gluon.ParameterDict()
+    params.update({'w': weight})
+    assert params.list_ctx() == [mx.cpu(0)]

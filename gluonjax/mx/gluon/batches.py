@@ -1,14 +1,29 @@
 """`gluon.utils`: batches in parts, and gradients clipped together."""
 
+import hashlib
+import itertools
+import os
+import pathlib
 from collections.abc import Sequence
 from typing import Any
 
 import jax.numpy as jnp
 
-from gluonjax.errors import ArgumentError
+from gluonjax.errors import ArgumentError, FileError
 from gluonjax.mx.array import NDArray, array_class, as_jax, call
 from gluonjax.mx.context import Context
+from gluonjax.mx.gluon.block import HookHandle
 from gluonjax.mx.tape import Tracked
+
+__all__ = [
+    'HookHandle',
+    'check_sha1',
+    'clip_global_norm',
+    'download',
+    'shape_is_known',
+    'split_and_load',
+    'split_data',
+]
 
 
 def split_data(data: NDArray, num_slice: int, batch_axis: int = 0, even_split: bool = True) -> list[NDArray]:
@@ -20,12 +35,11 @@ def split_data(data: NDArray, num_slice: int, batch_axis: int = 0, even_split: b
     size = data.shape[batch_axis]
     if even_split and size % num_slice:
         raise ArgumentError(f'{size} samples cannot be split into {num_slice} like parts', remedy='even_split=False')
-    step = size // num_slice
-    ends = [*(step * i for i in range(1, num_slice)), size]
-    return [
-        call('slice_axis', data, axis=batch_axis, begin=step * i, end=end) if num_slice > 1 else data
-        for i, end in enumerate(ends)
-    ]
+    if num_slice == 1:
+        return [data]
+    step, longer = divmod(size, num_slice)  # the first parts have one sample more
+    ends = [step * i + min(i, longer) for i in range(num_slice + 1)]
+    return [call('slice_axis', data, axis=batch_axis, begin=begin, end=end) for begin, end in itertools.pairwise(ends)]
 
 
 def split_and_load(
@@ -52,3 +66,40 @@ def clip_global_norm(arrays: Sequence[NDArray], max_norm: float, check_isfinite:
     for x in arrays:
         x.assign(Tracked(x.value * factor.astype(x.value.dtype)))
     return float(norm) if check_isfinite else NDArray(norm.reshape(1))
+
+
+def shape_is_known(shape: Sequence[int] | None) -> bool:
+    """Whether all sizes of a shape are known: none is 0 or -1.
+
+    >>> shape_is_known((1, 0)), shape_is_known((2, 3)), shape_is_known(None)
+    (False, True, False)
+    """
+    return shape is not None and all(size > 0 for size in shape)
+
+
+def check_sha1(filename: str | os.PathLike[str], sha1_hash: str) -> bool:
+    """Whether a file has this SHA-1."""
+    return hashlib.sha1(pathlib.Path(filename).read_bytes()).hexdigest() == sha1_hash
+
+
+def download(
+    url: str, path: str | None = None, overwrite: bool = False, sha1_hash: str | None = None, **kwargs: Any
+) -> str:
+    """The path of the file that a download would write, if it is there.
+
+    Args:
+        url: where it would come from.
+        path: the file, or its folder.
+        overwrite: whether a file that is there is written anew.
+        sha1_hash: what it must be.
+        **kwargs: MXNet's `retries` and `verify_ssl`.
+
+    Raises:
+        FileError: if it is not there: nothing is downloaded here.
+    """
+    target = pathlib.Path(path or '.')
+    if path is None or target.is_dir():
+        target /= url.rsplit('/', 1)[-1]
+    if overwrite or not target.exists() or (sha1_hash and not check_sha1(target, sha1_hash)):
+        raise FileError(f'{target} is not there, and nothing is downloaded', remedy=f'fetch {url} yourself')
+    return str(target)

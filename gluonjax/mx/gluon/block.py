@@ -1,6 +1,8 @@
 """Blocks of Gluon: networks that run operation by operation on the tape, or, hybridized, as one compiled program."""
 
+import contextlib
 import functools
+import math
 import os
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
@@ -49,6 +51,22 @@ def _report(callback: Callable[..., Any], with_inputs: bool, block: 'Block', inp
     for name, tree in {**values, f'{block.name}_fwd_output': output}.items():
         for leaf in jax.tree.leaves(tree):
             callback(name, kind, leaf)
+
+
+def _row(rows: list[Any], block: 'Block', inputs: Any, output: Any) -> None:
+    shapes = [leaf.shape for leaf in jax.tree.leaves(output)]
+    count = sum(math.prod(parameter.shape or ()) for parameter in block._reg_params.values())
+    rows.append((f'{type(block).__name__}-{len(rows)}', shapes[0] if len(shapes) == 1 else shapes, count))
+
+
+def _table(rows: list[Any], total: int, trained: int) -> str:
+    line, double = '-' * 80, '=' * 80
+    cells = [
+        f'{name:>20}  {shape!s:>42} {count:>15}'
+        for name, shape, count in [('Layer (type)', 'Output Shape', 'Param #'), *rows]
+    ]
+    sums = [f'Total params: {total}', f'Trainable params: {trained}', f'Non-trainable params: {total - trained}']
+    return '\n'.join([line, cells[0], double, *cells[1:], double, *sums, line])
 
 
 class Block:
@@ -141,6 +159,24 @@ class Block:
             child.apply(fn)
         fn(self)
         return self
+
+    def summary(self, *inputs: Any) -> None:
+        """Prints the shapes of outputs, and the numbers of parameters, of the blocks below, as they are called.
+
+        Raises:
+            ArgumentError: if it is hybridized.
+        """
+        blocks: list[Block] = []
+        self.apply(blocks.append)
+        if any(getattr(block, '_active', False) for block in blocks):
+            raise ArgumentError('summary is of a network that is not hybridized', remedy='net.hybridize(False)')
+        rows = [('Input', jax.tree.map(lambda x: x.shape, inputs, is_leaf=lambda x: isinstance(x, NDArray)), 0)]
+        with contextlib.ExitStack() as stack:
+            for block in blocks:
+                stack.enter_context(block.register_forward_hook(functools.partial(_row, rows)))
+            self(*inputs)
+        numbers = [(p.grad_req != 'null', math.prod(p.shape or ())) for p in self.collect_params().values()]
+        print(_table(rows, sum(n for _, n in numbers), sum(n for trained, n in numbers if trained)))
 
     def collect_params(self, select: str | None = None) -> ParameterDict:
         """All parameters, or those whose names match a pattern from the first letter on."""

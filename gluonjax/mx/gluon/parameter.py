@@ -204,6 +204,14 @@ class Parameter:
         """Where it is, in a list."""
         return [self.data().context]
 
+    def row_sparse_data(self, row_id: NDArray) -> NDArray:
+        """The value: all arrays are dense, whatever rows are asked for."""
+        return self.data()
+
+    def list_row_sparse_data(self, row_id: NDArray) -> list[NDArray]:
+        """As `list_data`."""
+        return self.list_data()
+
     def zero_grad(self) -> None:
         """Sets the gradient to zeros."""
         if self._grad_req != 'null':
@@ -375,6 +383,10 @@ class ParameterDict(Mapping[str, Parameter]):
         """Moves all parameters to another device."""
         for parameter in self._params.values():
             parameter.reset_ctx(ctx)
+
+    def list_ctx(self) -> list[Context]:
+        """Where the parameters are, each context once."""
+        return list(dict.fromkeys(ctx for parameter in self._params.values() for ctx in parameter.list_ctx()))
 
     def setattr(self, name: str, value: Any) -> None:
         """Sets an attribute of all parameters."""
