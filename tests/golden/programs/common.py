@@ -28,9 +28,10 @@ def sgd(params, lr, batch_size):
 
 def set_all(mx, net, scale=0.4):
     """Sets all parameters to numbers that their names decide."""
+    array = mx.np.array if mx.util.is_np_array() else mx.nd.array
     for name, parameter in sorted(net.collect_params().items()):
         if parameter.grad_req != 'null':
-            parameter.set_data(mx.nd.array(scale * draw(sum(map(ord, name)), *parameter.shape)))
+            parameter.set_data(array(scale * draw(sum(map(ord, name)), *parameter.shape)))
 
 
 def answers_of(net):
