@@ -2,6 +2,7 @@
 
 import collections
 import importlib.util
+import os
 import pathlib
 import sys
 
@@ -18,10 +19,22 @@ spec = importlib.util.spec_from_file_location(
 sys.modules[spec.name] = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(sys.modules[spec.name])
 
+# What compiles long, and is much like others, runs with WHOLE_PROGRAMS=1 alone.
+COSTLY = {
+    'blocks-own_blocks',
+    'networks-blocks_in_a_row',
+    'networks-dense_blocks',
+    'networks-inception',
+    'optimizers-trainers',
+    'sequences-of_gluon',
+    'tasks-recommendation',
+    'tasks-sentiment',
+}
 CASES = [
     pytest.param(theme, program, id=f'{theme}-{program.__name__}')
     for theme in sorted(path.stem for path in PROGRAMS.glob('*.npz'))
     for program in importlib.import_module(f'{spec.name}.{theme}').PROGRAMS
+    if 'WHOLE_PROGRAMS' in os.environ or f'{theme}-{program.__name__}' not in COSTLY
 ]
 
 
