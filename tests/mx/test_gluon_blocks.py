@@ -137,3 +137,16 @@ def test_utilities(tmp_path):
     params = gluon.ParameterDict()
     params.update({'w': weight})
     assert params.list_ctx() == [mx.cpu(0)]
+
+
+def test_a_loss_of_ones_own():
+    class Distance(gluon.loss.Loss):
+        def hybrid_forward(self, F, pred, label, sample_weight=None):
+            distance = F.abs(pred - gluon.loss._reshape_like(F, label, pred))
+            distance = gluon.loss._apply_weighting(F, distance, self._weight, sample_weight)
+            return F.mean(distance, axis=self._batch_axis, exclude=True)
+
+    loss = Distance(weight=2)
+    assert repr(loss) == 'Distance(batch_axis=0, w=2)'
+    values = loss(nd.array([[1, 2], [3, 5]]), nd.zeros((4,)), nd.array([[1], [0.5]]))
+    assert values.asnumpy().tolist() == [3, 4]

@@ -200,6 +200,9 @@ class Loss(HybridBlock):
         super().__init__(**kwargs)
         self._weight, self._batch_axis = weight, batch_axis
 
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}(batch_axis={self._batch_axis}, w={self._weight})'
+
 
 def loss_class(cls: type) -> Any:
     """The class of blocks of a class of losses, with its arguments."""

@@ -15,6 +15,19 @@ from gluonjax.mx.gluon.library import Loss, loss_class
 __all__ = ['Loss']
 _MADE: dict[str, Any] = {}
 
+
+def _apply_weighting(F: Any, loss: Any, weight: float | None = None, sample_weight: Any = None) -> Any:
+    """A loss times the weights of samples and a number; losses of one's own call it by this name."""
+    if sample_weight is not None:
+        loss = F.broadcast_mul(loss, sample_weight)
+    return loss if weight is None else loss * weight
+
+
+def _reshape_like(F: Any, x: Any, y: Any) -> Any:
+    """An array in the shape of another; losses of one's own call it by this name."""
+    return F.reshape_like(x, y)
+
+
 if not TYPE_CHECKING:  # a type checker would accept any name
 
     def __getattr__(name: str) -> Any:
