@@ -31,6 +31,9 @@ from gluonjax.tree import flatten, nest
 
 PLATFORMS = ('cpu', 'cuda', 'tpu')
 _KNOWN_PLATFORMS = (*PLATFORMS, 'rocm')
+CUDNN_CALLS = tuple(  # of fused attention, in programs for CUDA; JAX is to be told that they may be saved
+    f'__cudnn$fmha{name}' for name in ('Softmax', 'SoftmaxBackward', 'ScaleBiasSoftmax', 'ScaleBiasSoftmaxBackward')
+)
 _NOTES = 'gluonjax.program'
 _PROGRAM = 'program/'
 _PARAMS = 'params/'
@@ -229,7 +232,8 @@ def _exported(
     key = jax.eval_shape(jax.random.key_data, jax.random.key(0))
     function, arguments = (infer, (values, inputs)) if way == 'inference' else (train, (values, key, inputs))
     try:
-        exported = jax.export.export(jax.jit(function), platforms=platforms)(*arguments)
+        allowed = [jax.export.DisabledSafetyCheck.custom_call(name) for name in CUDNN_CALLS]
+        exported = jax.export.export(jax.jit(function), platforms=platforms, disabled_checks=allowed)(*arguments)
         return bytes(exported.serialize(vjp_order=1 if differentiable else 0))
     except GluonError:
         raise
@@ -237,7 +241,8 @@ def _exported(
         raise TransformationError(
             f'no program for {way} can be made of this network',
             got=f'{type(error).__name__}: {error}'.splitlines()[0],
-            remedy='batch_axis=None, if a layer needs the size of the batch; inputs in tuples, lists and dicts',
+            remedy='batch_axis=None, if a layer needs the size of the batch; inputs in tuples, lists and dicts; '
+            "a file for each platform, or MultiHeadAttention(implementation='xla'), if cuDNN's attention is in the way",
         ) from error
 
 

@@ -9,11 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gluonjax import nn
+from gluonjax import errors, load_program, nn
+from gluonjax.io.programs import CUDNN_CALLS
 
 X = jax.ShapeDtypeStruct((2, 4, 16), 'bfloat16')
-KERNELS = ['Softmax', 'SoftmaxBackward', 'ScaleBiasSoftmax', 'ScaleBiasSoftmaxBackward']
-UNCHECKED = [jax.export.DisabledSafetyCheck.custom_call(f'__cudnn$fmha{name}') for name in KERNELS]
+UNCHECKED = [jax.export.DisabledSafetyCheck.custom_call(name) for name in CUDNN_CALLS]
 MASK = np.tri(4, dtype=bool)[None, None]
 LENGTHS = np.array([3, 0], 'int32')
 
@@ -120,6 +120,18 @@ def test_numbers_are_those_of_xla_and_vmap_takes_any_inputs():
             np.testing.assert_array_equal(np.asarray(ours, 'float32'), np.asarray(theirs, 'float32'))
     cuda = jax.export.export(mapped(layer, axes), platforms=['cuda'], disabled_checks=UNCHECKED)(*arrays)
     assert 'SoftmaxBackward' in cuda.mlir_module()
+
+
+def test_programs_are_saved_for_one_platform_or_of_any_batch_for_several(tmp_path):
+    net = nn.Sequential(attention())
+    net.initialize(key=0)
+    x = jnp.ones(X.shape, X.dtype)
+    y = np.asarray(net(x), 'float32')
+    net.save_program(tmp_path / 'cuda', x, batch_axis=None, platforms=['cuda'])
+    with pytest.raises(errors.TransformationError, match='a file for each platform'):
+        net.save_program(tmp_path / 'both', x, batch_axis=None, platforms=['cpu', 'cuda'])
+    net.save_program(tmp_path / 'open', x, platforms=['cpu', 'cuda'])
+    np.testing.assert_allclose(np.asarray(load_program(tmp_path / 'open')(x), 'float32'), y, rtol=0.02, atol=1e-4)
 
 
 @pytest.mark.accelerator
