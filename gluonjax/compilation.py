@@ -16,7 +16,7 @@ def enable_compilation_cache(path: str | os.PathLike[str], min_seconds: float = 
     is compiled.
 
     Args:
-        path: the folder; it is made if it is not there.
+        path: the folder, `~` being the home of the user; it is made if it is not there.
         min_seconds: programs that took less time to compile are not kept.
 
     Raises:
@@ -36,7 +36,7 @@ def enable_compilation_cache(path: str | os.PathLike[str], min_seconds: float = 
     if isinstance(min_seconds, bool) or not isinstance(min_seconds, int | float) or not min_seconds >= 0:
         raise ArgumentError(f'min_seconds must be a number >= 0, got {min_seconds!r}')
     try:
-        folder = os.path.abspath(os.fspath(path))
+        folder = os.path.abspath(os.path.expanduser(path))
         os.makedirs(folder, exist_ok=True)
     except (TypeError, OSError) as error:
         raise ArgumentError(
