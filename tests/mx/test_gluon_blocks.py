@@ -150,3 +150,62 @@ def test_a_loss_of_ones_own():
     assert repr(loss) == 'Distance(batch_axis=0, w=2)'
     values = loss(nd.array([[1, 2], [3, 5]]), nd.zeros((4,)), nd.array([[1], [0.5]]))
     assert values.asnumpy().tolist() == [3, 4]
+
+
+PRINTED = {
+    'nn.Dense(3)': 'Dense(None -> 3, linear)',
+    "nn.Dense(3, in_units=4, activation='relu')": 'Dense(4 -> 3, Activation(relu))',
+    'nn.Conv1D(3, 3, dilation=2)': 'Conv1D(None -> 3, kernel_size=(3,), stride=(1,), dilation=(2,))',
+    'nn.Conv2D(4, 3, 1, 1, groups=2, in_channels=2, use_bias=False)': 'Conv2D(1 -> 4, kernel_size=(3, 3), '
+    'stride=(1, 1), padding=(1, 1), groups=2, bias=False)',
+    'nn.AvgPool2D(3, 2, 1)': 'AvgPool2D(size=(3, 3), stride=(2, 2), padding=(1, 1), ceil_mode=False, '
+    'global_pool=False, pool_type=avg, layout=NCHW)',
+    'nn.GlobalMaxPool1D()': 'GlobalMaxPool1D(size=(1,), stride=(1,), padding=(0,), ceil_mode=True, '
+    'global_pool=True, pool_type=max, layout=NCW)',
+    'nn.BatchNorm(scale=False)': 'BatchNorm(axis=1, eps=1e-05, momentum=0.9, fix_gamma=True, '
+    'use_global_stats=False, in_channels=None)',
+    'nn.LayerNorm()': 'LayerNorm(eps=1e-05, axis=-1, center=True, scale=True, in_channels=0)',
+    'nn.GroupNorm(2)': 'GroupNorm(eps=1e-05, num_groups=2, center=True, scale=True)',
+    'nn.Embedding(4, 5)': 'Embedding(4 -> 5, float32)',
+    'nn.Dropout(0.5)': 'Dropout(p = 0.5, axes=())',
+    "nn.Activation('tanh')": 'Activation(tanh)',
+    'nn.HybridLambda("relu")': 'HybridLambda(relu)',
+    'rnn.GRU(5, 2, input_size=3, bidirectional=True)': 'GRU(3 -> 5, TNC, num_layers=2, bidirectional)',
+    'nn.Sequential()': 'Sequential(\n\n)',
+}
+
+
+@pytest.mark.parametrize('made', PRINTED)
+def test_layers_print_as_in_mxnet(made):
+    assert repr(eval(made, {'nn': gluon.nn, 'rnn': gluon.rnn})) == PRINTED[made]
+
+
+def test_attributes_that_programs_read():
+    dense, conv = gluon.nn.Dense(3, activation='relu'), gluon.nn.Conv2DTranspose(3, 2, in_channels=4)
+    assert (dense._units, dense._in_units, dense._flatten, conv._channels, conv._in_channels) == (3, 0, True, 3, 4)
+    assert dense.act(nd.array([-1, 2])).asnumpy().tolist() == [0, 2]
+    assert conv.act is None
+    assert conv._kwargs['kernel'] == (2, 2)
+    lstm = gluon.rnn.LSTM(5, 2)
+    assert (lstm._hidden_size, lstm._num_layers, lstm._dir, lstm._gates, lstm._mode) == (5, 2, 1, 4, 'lstm')
+    with pytest.raises(AttributeError, match='_nothing'):
+        dense._nothing  # noqa: B018
+
+
+def test_a_block_that_cannot_be_compiled_is_no_child_of_one_that_can():
+    net = gluon.nn.HybridSequential()
+    with pytest.raises(ValueError, match='must be a HybridBlock'):
+        net.add(gluon.nn.Sequential())
+    assert len(net) == 0
+
+
+def test_a_shared_parameter_is_written_once_on_request(tmp_path):
+    nets = [gluon.nn.HybridSequential() for _ in range(2)]
+    for net in nets:
+        first = gluon.nn.Dense(2, in_units=2, use_bias=False)
+        net.add(first, gluon.nn.Dense(2, in_units=2, use_bias=False, params=first.params))
+        net.initialize()
+    nets[0].save_parameters(str(tmp_path / 'net'), deduplicate=True)
+    assert list(nd.load(str(tmp_path / 'net'))) == ['1.weight']
+    nets[1].load_parameters(str(tmp_path / 'net'))
+    assert (nets[1][0].weight.data() == nets[0][0].weight.data()).asnumpy().all()

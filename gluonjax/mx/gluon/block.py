@@ -212,8 +212,10 @@ class Block:
             parameter.cast(dtype)
 
     def save_parameters(self, filename: str | os.PathLike[str], deduplicate: bool = False) -> None:
-        """Writes all values by their place, as MXNet does."""
-        values = {name: p.data().value for name, p in self._collect_params_with_prefix().items()}
+        """Writes all values by their place, as MXNet does; `deduplicate`: a shared one once, under its last place."""
+        places = self._collect_params_with_prefix()
+        last = {id(parameter): name for name, parameter in places.items()}
+        values = {n: p.data().value for n, p in places.items() if not deduplicate or last[id(p)] == n}
         mxnet_params.save(os.fspath(filename), values)
 
     def load_parameters(
@@ -265,7 +267,8 @@ class Block:
             raise ArgumentError("dtype_source must be 'current' or 'saved'", got=repr(dtype_source))
         given = {name.removeprefix('arg:').removeprefix('aux:'): value for name, value in param_dict.items()}
         own = self._collect_params_with_prefix() if own is None else own
-        missing = [] if allow_missing else [name for name in own if name not in given]
+        there = {id(parameter) for name, parameter in own.items() if name in given}  # a shared one once is enough
+        missing = [] if allow_missing else [name for name, parameter in own.items() if id(parameter) not in there]
         extra = [] if ignore_extra else [name for name in given if name not in own]
         if missing or extra:
             got = ', '.join([f'missing: {name}' for name in missing] + [f'extra: {name}' for name in extra])
@@ -314,7 +317,7 @@ class Block:
 
     def __repr__(self) -> str:
         lines = [f'  ({name}): {child!s}'.replace('\n', '\n  ') for name, child in self._children.items()]
-        return '\n'.join([f'{type(self).__name__}(', *lines, ')'])
+        return '\n'.join([f'{type(self).__name__}(', '\n'.join(lines), ')'])
 
 
 def children_of(block: Block) -> OrderedDict[str, Block]:
@@ -355,7 +358,14 @@ class HybridBlock(Block):
         super().cast(dtype)
 
     def register_child(self, block: Block, name: str | None = None) -> None:
-        """Adds a child, under a number by default."""
+        """Adds a child, under a number by default.
+
+        Raises:
+            ArgumentError: for a Block that cannot be compiled.
+        """
+        if not isinstance(block, HybridBlock):
+            what = f'a child of {type(self).__name__} must be a HybridBlock, as that is'
+            raise ArgumentError(what, got=type(block).__name__, remedy='nn.Sequential, or gluon.Block as the base')
         self._programs.clear()
         super().register_child(block, name)
 

@@ -14,6 +14,7 @@ from gluonjax.mx.array import NDArray, array_class
 from gluonjax.mx.building import Scope
 from gluonjax.mx.from_layers import translation_of
 from gluonjax.mx.gluon.block import HybridBlock, of_symbols, own_parameters_of
+from gluonjax.mx.gluon.descriptions import attributes_of, described
 from gluonjax.mx.gluon.parameter import Parameter, ParameterDict
 from gluonjax.mx.symbol import Symbol, call
 from gluonjax.mx.tape import Arrays
@@ -143,8 +144,19 @@ class LayerBlock(HybridBlock):
         self._calls.clear()
         super().cast(dtype)
 
+    def __getattr__(self, name: str) -> Any:
+        layer = vars(self).get('layer')
+        known = {} if layer is None or name.startswith('__') else attributes_of(layer)
+        if name == 'act' and '_activation' in known:  # of Dense and convolutions, a block
+            activation = known['_activation']
+            return activation and layer_class(nn.Activation)(activation, prefix=f'{activation}_')
+        if name not in known:
+            raise AttributeError(f'{type(self).__name__!r} object has no attribute {name!r}')
+        return known[name]
+
     def __repr__(self) -> str:
-        return repr(self.layer)
+        first = next(iter(own_parameters_of(self).values()), None)
+        return described(self.layer, type(self).__name__, first and first.shape) or super().__repr__()
 
 
 class _BlockScope(Scope):

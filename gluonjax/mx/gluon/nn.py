@@ -76,6 +76,9 @@ class Lambda(Block):
         """Calls the function."""
         return self.function(*args)
 
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}({self.function.__name__})'
+
 
 class HybridLambda(HybridBlock):
     """As `Lambda`; the function takes `F` first.
@@ -92,6 +95,10 @@ class HybridLambda(HybridBlock):
     def hybrid_forward(self, F: Any, *args: Any, **kwargs: Any) -> Any:
         """Calls the function."""
         return getattr(F, self.function)(*args) if isinstance(self.function, str) else self.function(F, *args)
+
+    def __repr__(self) -> str:
+        name = self.function if isinstance(self.function, str) else self.function.__name__
+        return f'{type(self).__name__}({name})'
 
 
 _MADE: dict[str, Any] = {}

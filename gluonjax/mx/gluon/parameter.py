@@ -75,7 +75,7 @@ class Parameter:
         self._general = True  # whether the initializer that waits is the network's, after which its own goes
 
     def __repr__(self) -> str:
-        return f'Parameter {self.name} (shape={self.shape}, dtype={canonical(self._dtype)})'
+        return f'{type(self).__name__} {self.name} (shape={self.shape}, dtype={self.dtype})'
 
     @property
     def shape(self) -> tuple[int, ...] | None:
