@@ -209,3 +209,15 @@ def test_a_shared_parameter_is_written_once_on_request(tmp_path):
     assert list(nd.load(str(tmp_path / 'net'))) == ['1.weight']
     nets[1].load_parameters(str(tmp_path / 'net'))
     assert (nets[1][0].weight.data() == nets[0][0].weight.data()).asnumpy().all()
+
+
+def test_what_parameters_and_layers_refuse():
+    with pytest.raises(ArgumentError, match="'add' or 'null'"):
+        gluon.Parameter('w', shape=(2,), grad_req='sum')
+    dense = gluon.nn.Dense(2, in_units=2)
+    dense.initialize()
+    with pytest.raises(ArgumentError, match='takes NDArrays'):
+        dense(np.ones((1, 2)))
+    with pytest.raises(ArgumentError, match='grad_req'):
+        dense.weight.grad_req = 'sum'
+    assert dense.weight.grad_req == 'write'

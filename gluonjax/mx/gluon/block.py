@@ -170,7 +170,8 @@ class Block:
         self.apply(blocks.append)
         if any(getattr(block, '_active', False) for block in blocks):
             raise ArgumentError('summary is of a network that is not hybridized', remedy='net.hybridize(False)')
-        rows = [('Input', jax.tree.map(lambda x: x.shape, inputs, is_leaf=lambda x: isinstance(x, NDArray)), 0)]
+        shapes = jax.tree.map(lambda x: x.shape, inputs, is_leaf=lambda x: isinstance(x, NDArray))
+        rows = [('Input', shapes[0] if len(inputs) == 1 else shapes, 0)]
         with contextlib.ExitStack() as stack:
             for block in blocks:
                 stack.enter_context(block.register_forward_hook(functools.partial(_row, rows)))

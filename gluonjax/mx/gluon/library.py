@@ -96,6 +96,9 @@ class LayerBlock(HybridBlock):
             return self._graph(*args)
         parameters = self._parameters()
         leaves, tree = jax.tree.flatten(args)
+        wrong = [type(leaf).__name__ for leaf in leaves if not isinstance(leaf, NDArray)]
+        if wrong:
+            raise errors.ArgumentError(f'{type(self).__name__} takes NDArrays', got=wrong[0], remedy='mx.nd.array(x)')
         if any(not parameter.is_ready for parameter in parameters):
             self._finish(parameters, jax.tree.unflatten(tree, [x.value for x in leaves]))
         training = tape.scope().training

@@ -39,6 +39,9 @@ class Parameter:
         stype: MXNet's storage type; accepted, arrays are dense.
         grad_stype: likewise.
 
+    Raises:
+        ArgumentError: for another `grad_req`.
+
     >>> p = Parameter('w', shape=(2,))
     >>> p.initialize('ones')
     >>> p.data().asnumpy()
@@ -68,7 +71,8 @@ class Parameter:
         self._shape = _declared(shape)
         self._dtype: DTypeLike = dtype
         self._differentiable = differentiable
-        self._grad_req = grad_req if differentiable else 'null'
+        self._grad_req = _request(grad_req) if differentiable else 'null'
+        self._stype, self._grad_stype = stype, grad_stype  # which programs read
         self._data: NDArray | None = None
         self._waits: tuple[Any, Context | None] | None = None
         self._variable: Symbol | None = None
@@ -101,7 +105,7 @@ class Parameter:
 
     @grad_req.setter
     def grad_req(self, request: str) -> None:
-        self._grad_req = request if self._differentiable else 'null'
+        self._grad_req = _request(request) if self._differentiable else 'null'
         if self._data is not None:
             self._attach(self._data)
 
@@ -245,6 +249,12 @@ class Parameter:
         place = ctx[0] if isinstance(ctx, list | tuple) else ctx
         if self._data is not None:
             self._put(array_class()(placed(self._data.value, place)))
+
+
+def _request(grad_req: str) -> str:
+    if grad_req not in ('write', 'add', 'null'):
+        raise ArgumentError("grad_req must be 'write', 'add' or 'null'", got=repr(grad_req))
+    return grad_req
 
 
 class Constant(Parameter):
