@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 
+import gluonjax
 import gluonjax.mx as mx
 from gluonjax.errors import ArgumentError, FileError, FrozenError, ParamsError
 from gluonjax.mx import autograd, gluon, nd
+from gluonjax.mx.gluon.model_zoo.vision import Classifier
 
 
 class Scaled(gluon.HybridBlock):
@@ -221,3 +223,33 @@ def test_what_parameters_and_layers_refuse():
     with pytest.raises(ArgumentError, match='grad_req'):
         dense.weight.grad_req = 'sum'
     assert dense.weight.grad_req == 'write'
+
+
+class Residual(gluonjax.Block):
+    def __init__(self):
+        self.dense = gluonjax.nn.Dense(3, in_units=3)
+
+    def forward(self, x):
+        return x + self.dense(x)
+
+
+class Scores(gluonjax.Block):
+    def __init__(self):
+        self.features = gluonjax.nn.Sequential(Residual())
+        self.output = gluonjax.nn.Dense(2, in_units=3)
+
+    def forward(self, x):
+        return self.output(self.features(x))
+
+
+def test_networks_of_the_zoo_are_exported_with_blocks_of_their_own(tmp_path):
+    net, x = Classifier(Scores(), 'Scores'), nd.array([[1, -2, 3]])
+    net.initialize(mx.init.Normal(1))
+    with pytest.raises(ArgumentError, match='no graph yet'):
+        net.export(str(tmp_path / 'net'))
+    net.hybridize()
+    expected = net(x).asnumpy()
+    files = net.export(str(tmp_path / 'net'))
+    imported = gluon.SymbolBlock.imports(files[0], ['data'], files[1])
+    np.testing.assert_allclose(imported(x).asnumpy(), expected, rtol=1e-6)
+    assert 'Dense(3 -> 2, linear)' in repr(net)

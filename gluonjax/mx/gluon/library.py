@@ -159,7 +159,10 @@ class LayerBlock(HybridBlock):
 
     def __repr__(self) -> str:
         first = next(iter(own_parameters_of(self).values()), None)
-        return described(self.layer, type(self).__name__, first and first.shape) or super().__repr__()
+        plain = type(self) is LayerBlock  # made of a layer, as the model zoo's, not by a class of Gluon
+        name = type(self.layer if plain else self).__name__
+        printed = described(self.layer, name, first and first.shape)
+        return printed or (repr(self.layer) if plain else super().__repr__())
 
 
 class _BlockScope(Scope):

@@ -8,13 +8,17 @@
 """
 
 import functools
+import os
 from typing import TYPE_CHECKING, Any
 
+import jax
+
 from gluonjax import nn as layers
-from gluonjax.errors import MissingNameError
+from gluonjax.errors import ArgumentError, MissingNameError
 from gluonjax.model_zoo import vision
+from gluonjax.mx.export import export
 from gluonjax.mx.gluon import nn
-from gluonjax.mx.gluon.block import Block, HybridBlock, places_of
+from gluonjax.mx.gluon.block import Block, HybridBlock, of_symbols, places_of
 from gluonjax.mx.gluon.library import LayerBlock
 from gluonjax.run import forward_class
 
@@ -32,6 +36,8 @@ class Classifier(HybridBlock):
     def __init__(self, network: Any, kind: str, **kwargs: Any):
         self.kind: str = kind.lower()
         super().__init__(**kwargs)
+        self._network: Any = network  # whose graph is exported
+        self._called: jax.ShapeDtypeStruct | None = None  # the last input
         definition = network.definition
         with self.name_scope():
             self.features: Any = block_of(definition.features)
@@ -43,6 +49,31 @@ class Classifier(HybridBlock):
     def forward(self, x: Any) -> Any:
         """The scores of classes, (N, classes)."""
         return self.output(self.features(x))
+
+    def __call__(self, *args: Any) -> Any:
+        """Runs hooks and `forward`."""
+        output = super().__call__(*args)
+        if not of_symbols(args):
+            self._called = jax.ShapeDtypeStruct(args[0].shape, args[0].value.dtype)
+        return output
+
+    def export(self, path: str | os.PathLike[str], epoch: int = 0, remove_amp_cast: bool = True) -> tuple[str, str]:
+        """Writes the graph and the values as `PATH-symbol.json` and `PATH-0000.params`; names are those of places.
+
+        Args:
+            path: the beginning of the names of the files.
+            epoch: the number in the name of the file of values.
+            remove_amp_cast: MXNet's; accepted, there are no such casts.
+
+        Raises:
+            ArgumentError: if the network was not called.
+        """
+        if self._called is None:
+            raise ArgumentError(f'{type(self).__name__} has no graph yet', remedy='call it once before export')
+        parameters = self._network.collect_params()
+        for name, parameter in places_of(self).items():
+            parameters[name].set_data(parameter.data().value)
+        return export(self._network, path, epoch, inputs=self._called)
 
 
 def block_of(layer: Any) -> Block:
