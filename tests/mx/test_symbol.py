@@ -15,6 +15,7 @@ import gluonjax.mx as mx
 from gluonjax import nn
 from gluonjax.errors import ArgumentError, ParamsError, ShapeError
 from gluonjax.io import mxnet_params
+from gluonjax.mx import gluon, nd, sym
 
 GOLDEN = pathlib.Path(__file__).parents[1] / 'golden'
 GRAPHS = json.loads((GOLDEN / 'graphs.json').read_text())
@@ -292,3 +293,41 @@ def test_symbol_blocks_are_trained_copied_and_pickled():
     assert net.params['fc_weight'].tolist() == [[1.0]]
     net.hybridize(active=False)
     np.testing.assert_allclose(net(inputs), inputs, 1e-6)
+
+
+@pytest.mark.parametrize('dense', [False, True])
+def test_losses_of_symbols_are_those_of_arrays(dense):
+    rng = np.random.default_rng(0)
+    values = {name: rng.uniform(0.1, 0.9, (4, 3)).astype('float32') for name in ('pred', 'label', 'weight', 'other')}
+    values |= {'index': np.array([0, 2, 1, 1], 'float32'), 'sign': np.array([1, -1, -1, 1], 'float32')}
+    by, loss = dict(weight=0.5), gluon.loss
+    pairs = [
+        *((made(**by), ('pred', 'label', 'weight')) for made in (loss.L1Loss, loss.L2Loss, loss.HingeLoss)),
+        (loss.SquaredHingeLoss(margin=0.7), ('pred', 'label')),
+        (loss.HuberLoss(rho=0.3), ('pred', 'label')),
+        (loss.LogisticLoss(label_format='binary' if dense else 'signed'), ('pred', 'label')),
+        (loss.SigmoidBCELoss(from_sigmoid=dense), ('pred', 'label')),
+        (loss.SigmoidBCELoss(from_sigmoid=dense, **by), ('pred', 'label', 'weight', 'other')),
+        (loss.KLDivLoss(from_logits=dense), ('pred', 'label')),
+        (loss.SoftmaxCELoss(sparse_label=not dense), ('pred', 'label' if dense else 'index')),
+        (loss.PoissonNLLLoss(from_logits=dense, compute_full=True), ('pred', 'other', 'weight')),
+        (loss.TripletLoss(**by), ('pred', 'label', 'other')),
+        (loss.CosineEmbeddingLoss(margin=0.1), ('pred', 'label', 'sign')),
+    ]
+    of = {name: sym.var(name) for name in values}
+    graph = sym.Group([made(*(of[name] for name in names)) for made, names in pairs])
+    arrays = {name: nd.array(x) for name, x in values.items()}
+    found = graph.eval(**{name: arrays[name] for name in graph.list_arguments()})
+    for (made, names), value in zip(pairs, found, strict=True):
+        expected = made(*(arrays[name] for name in names)).asnumpy()
+        np.testing.assert_allclose(value.asnumpy(), expected, rtol=2e-5, atol=1e-6, err_msg=str((made, names)))
+
+
+def test_ctc_of_symbols():
+    pred, label, lengths = nd.ones((25, 2, 4)), nd.array([[2, 3], [1, 2], [3, 2], [3, 3]]), nd.array([20, 20])
+    loss = gluon.loss.CTCLoss(layout='TNC', label_layout='TN')
+    graph = loss(sym.var('pred'), sym.var('label'), sym.var('steps'), sym.var('lengths'))
+    found = graph.eval(pred=pred, label=label, steps=lengths, lengths=nd.array([2, 3]))[0]
+    np.testing.assert_allclose(found.asnumpy(), [18.82820702, 16.50581741], rtol=1e-5)  # MXNet's
+    with pytest.raises(ArgumentError, match='SDMLLoss has no graph of symbols'):
+        gluon.loss.SDMLLoss()(sym.var('x1'), sym.var('x2'))

@@ -15,6 +15,7 @@ from gluonjax.mx.building import Scope
 from gluonjax.mx.from_layers import translation_of
 from gluonjax.mx.gluon.block import HybridBlock, of_symbols, own_parameters_of
 from gluonjax.mx.gluon.descriptions import attributes_of, described
+from gluonjax.mx.gluon.loss_graphs import graph_of
 from gluonjax.mx.gluon.parameter import Parameter, ParameterDict
 from gluonjax.mx.symbol import Symbol, call
 from gluonjax.mx.tape import Arrays
@@ -246,6 +247,9 @@ def loss_class(cls: type) -> Any:
             return self._compute(*args, **kwargs)
 
         def _compute(self, *args: Any, **kwargs: Any) -> Any:
+            if of_symbols((args, kwargs)):
+                with self.name_scope():
+                    return graph_of(self._loss)(*args, **kwargs)
             leaves, tree = jax.tree.flatten((args, kwargs))
             wrong = [type(leaf).__name__ for leaf in leaves if not isinstance(leaf, NDArray)]
             if wrong:
