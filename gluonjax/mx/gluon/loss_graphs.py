@@ -20,7 +20,7 @@ def graph_of(loss: Loss) -> _Graph:
     >>> from gluonjax import loss
     >>> from gluonjax.mx import sym
     >>> graph_of(loss.L2Loss())(sym.var('pred'), sym.var('label')).list_arguments()
-    ['pred', 'label']
+    ['label', 'pred']
 
     Raises:
         ArgumentError: if MXNet's operators do not make up this loss.
@@ -154,7 +154,7 @@ def _cosine(loss: Any, input1: Symbol, input2: Symbol, label: Symbol, sample_wei
         F.reshape(x, shape=(-1, 1))
         for x in (F.sum(input1 * input2, axis=-1), F.norm(input1, axis=-1), F.norm(input2, axis=-1))
     )
-    cosine = dot / F._maximum_scalar(norm1 * norm2, scalar=1e-12)
+    cosine = dot / F.clip(norm1 * norm2, a_min=1e-12, a_max=3e38)
     values = (1 - cosine) * (label == 1) + F.relu((label == -1) * (cosine - loss.margin))
     return _weighted(loss, values, sample_weight)
 
