@@ -55,6 +55,11 @@ def watched() -> Iterator[Callable[[], list[Any]]]:
         _WATCHERS.remove(note)
 
 
+def traced_text(x: 'NDArray') -> str:
+    """What prints for an array while a block is compiled: it has no elements yet (MXNet prints a symbol)."""
+    return f'<{type(x).__name__} traced: shape {x.shape}, {np.dtype(x.dtype).name}>'
+
+
 class NDArray:
     """A mutable array.
 
@@ -388,6 +393,8 @@ class NDArray:
         return self.value
 
     def __repr__(self) -> str:
+        if isinstance(self.value, jax.core.Tracer):
+            return traced_text(self)
         sizes = 'x'.join(map(str, self.shape))
         return f'\n{np.asarray(self.value)}\n<{type(self).__name__} {sizes} @{self.context}>'
 

@@ -253,3 +253,44 @@ def test_networks_of_the_zoo_are_exported_with_blocks_of_their_own(tmp_path):
     imported = gluon.SymbolBlock.imports(files[0], ['data'], files[1])
     np.testing.assert_allclose(imported(x).asnumpy(), expected, rtol=1e-6)
     assert 'Dense(3 -> 2, linear)' in repr(net)
+
+
+def test_compiled_blocks_print_their_arrays(capsys):
+    class Printing(gluon.HybridBlock):
+        def hybrid_forward(self, F, x):
+            print(x, f'{x}')
+            return x * 2
+
+    net, x = Printing(), nd.ones((2, 3))
+    net.hybridize()
+    assert (net(x).asnumpy() == 2).all()
+    assert capsys.readouterr().out == ' '.join(['<NDArray traced: shape (2, 3), float32>'] * 2) + '\n'
+    with mx.npx.np_shape(), mx.util.np_array():
+        net = Printing()
+        net.hybridize()
+        assert net(mx.np.ones(())).item() == 2
+    assert capsys.readouterr().out == ' '.join(['<ndarray traced: shape (), float32>'] * 2) + '\n'
+
+
+def test_unknown_sizes_are_minus_one_in_numpys_dialect():
+    class Scale(gluon.HybridBlock):
+        def __init__(self):
+            super().__init__()
+            self.weight = self.params.get('weight', shape=(2, 0), allow_deferred_init=True)
+
+        def hybrid_forward(self, F, x, weight):
+            return F.FullyConnected(x, weight, num_hidden=2, no_bias=True)
+
+    layer = gluon.nn.Dense(2)
+    assert layer.weight.shape == (2, 0)
+    with mx.util.np_shape(True), mx.util.np_array(True):
+        assert layer.weight.shape == (2, -1)
+        assert '(shape=(2, -1), dtype=float32)' in repr(layer.weight)
+        layer.initialize()
+        assert layer(mx.np.ones((1, 3))).shape == (1, 2)
+        assert layer.weight.shape == (2, 3)
+    own = Scale()
+    own.initialize()
+    with mx.util.np_shape(True):
+        assert own(nd.ones((1, 3))).shape == (1, 2)
+        assert own.weight.shape == (2, 3)

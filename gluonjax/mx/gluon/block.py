@@ -19,6 +19,7 @@ from gluonjax.mx.gluon.naming import NameScope, named
 from gluonjax.mx.gluon.parameter import Parameter, ParameterDict
 from gluonjax.mx.gluon.traced import Traced, is_inside
 from gluonjax.mx.saving import write
+from gluonjax.shapes import is_known
 
 
 class HookHandle:
@@ -53,9 +54,13 @@ def _report(callback: Callable[..., Any], with_inputs: bool, block: 'Block', inp
             callback(name, kind, leaf)
 
 
+def _count(parameter: Parameter) -> int:
+    return math.prod(size or 0 for size in parameter.known_shape or ())
+
+
 def _row(rows: list[Any], block: 'Block', inputs: Any, output: Any) -> None:
     shapes = [leaf.shape for leaf in jax.tree.leaves(output)]
-    count = sum(math.prod(parameter.shape or ()) for parameter in block._reg_params.values())
+    count = sum(_count(parameter) for parameter in block._reg_params.values())
     rows.append((f'{type(block).__name__}-{len(rows)}', shapes[0] if len(shapes) == 1 else shapes, count))
 
 
@@ -176,7 +181,7 @@ class Block:
             for block in blocks:
                 stack.enter_context(block.register_forward_hook(functools.partial(_row, rows)))
             self(*inputs)
-        numbers = [(p.grad_req != 'null', math.prod(p.shape or ())) for p in self.collect_params().values()]
+        numbers = [(p.grad_req != 'null', _count(p)) for p in self.collect_params().values()]
         print(_table(rows, sum(n for _, n in numbers), sum(n for trained, n in numbers if trained)))
 
     def collect_params(self, select: str | None = None) -> ParameterDict:
@@ -428,7 +433,7 @@ class HybridBlock(Block):
         outputs = jax.tree.leaves(self.hybrid_forward(symbol, *jax.tree.unflatten(tree, given), **variables))
         graph = symbol.Group(outputs)
         known = {name: x.shape for name, x in inputs.items()}
-        known |= {f'parameter_{n}': p.shape for n, p in self._reg_params.items() if p.shape and 0 not in p.shape}
+        known |= {f'parameter_{n}': p.shape for n, p in self._reg_params.items() if p.shape and is_known(p.known_shape)}
         inference = graph.inference(known, {name: x.value.dtype for name, x in inputs.items()})
         shapes = {node.name: inference.shapes[node][0] for node in inference.nodes if node.is_variable}
         for name, parameter in self._reg_params.items():

@@ -132,10 +132,7 @@ class LayerBlock(HybridBlock):
         for parameter in parameters:
             if not parameter.is_ready and not parameter.waits:
                 parameter.data()  # which says so
-        known = {
-            name: None if parameter.shape is None else tuple(size or None for size in parameter.shape)
-            for name, parameter in zip(self._leaves, parameters, strict=True)
-        }
+        known = {name: p.known_shape for name, p in zip(self._leaves, parameters, strict=True)}
         shapes = infer_shapes(self.layer, inputs, {}, known)
         for name, parameter in zip(self._leaves, parameters, strict=True):
             if not parameter.is_ready:

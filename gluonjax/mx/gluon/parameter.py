@@ -16,6 +16,7 @@ from gluonjax.io import mxnet_params
 from gluonjax.layer import choose, request
 from gluonjax.mx.array import NDArray, array_class, as_jax, canonical, placed
 from gluonjax.mx.context import Context, current_context
+from gluonjax.mx.dialect import is_np_shape
 from gluonjax.mx.symbol import Symbol, var
 from gluonjax.mx.tape import Tracked
 from gluonjax.param import Leaf, Param
@@ -83,8 +84,9 @@ class Parameter:
 
     @property
     def shape(self) -> tuple[int, ...] | None:
-        """Its shape, with 0 for what is unknown; None if nothing is known."""
-        return None if self._shape is None else tuple(size or 0 for size in self._shape)
+        """Its shape, with 0 for what is unknown, -1 under `npx.set_np()`; None if nothing is known."""
+        unknown = -1 if is_np_shape() else 0
+        return None if self._shape is None else tuple(size or unknown for size in self._shape)
 
     @shape.setter
     def shape(self, shape: Any) -> None:
@@ -92,6 +94,11 @@ class Parameter:
         if merged is None:
             raise ShapeError(f'{self.name} has another shape', expected=self.shape, got=shape)
         self._shape = merged
+
+    @property
+    def known_shape(self) -> tuple[int | None, ...] | None:
+        """Its shape, with None for sizes that are unknown, in either dialect."""
+        return self._shape
 
     @property
     def dtype(self) -> Any:

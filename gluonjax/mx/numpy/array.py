@@ -10,7 +10,7 @@ from jax.typing import DTypeLike
 
 from gluonjax.errors import ArgumentError, DTypeError, GluonError, MissingNameError, ShapeError
 from gluonjax.mx import tape
-from gluonjax.mx.array import NDArray, as_jax, enter_face
+from gluonjax.mx.array import NDArray, as_jax, enter_face, traced_text
 from gluonjax.mx.context import Context
 from gluonjax.mx.numpy.pure import OF_NUMBERS, PURE, strong
 from gluonjax.mx.tape import Arrays, Program, Tracked
@@ -201,17 +201,22 @@ class ndarray(NDArray):
         raise MissingNameError('mx.np.ndarray has no asscalar: x.item()', name='asscalar')
 
     def __repr__(self) -> str:
+        if isinstance(self.value, jax.core.Tracer):
+            return traced_text(self)
         text = repr(self.asnumpy())
         if self.dtype == np.float32:
             text = text.replace(', dtype=float32', '')
         return text if self.context.device_type == 'cpu' else f'{text[:-1]}, ctx={self.context})'
 
     def __str__(self) -> str:
+        if isinstance(self.value, jax.core.Tracer):
+            return traced_text(self)
         text = str(self.asnumpy())
         return text if self.context.device_type == 'cpu' or not self.shape else f'{text} @{self.context}'
 
     def __format__(self, spec: str) -> str:
-        return format(self.item(), spec) if not self.shape else format(str(self), spec)
+        traced = isinstance(self.value, jax.core.Tracer)
+        return format(str(self), spec) if self.shape or traced else format(self.item(), spec)
 
     def _number(self) -> Any:
         if self.size != 1:
