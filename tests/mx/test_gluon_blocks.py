@@ -283,6 +283,7 @@ def test_unknown_sizes_are_minus_one_in_numpys_dialect():
 
     layer = gluon.nn.Dense(2)
     assert layer.weight.shape == (2, 0)
+    assert repr(Scale().weight).endswith("(shape=(2, 0), dtype=<class 'numpy.float32'>)")
     with mx.util.np_shape(True), mx.util.np_array(True):
         assert layer.weight.shape == (2, -1)
         assert '(shape=(2, -1), dtype=float32)' in repr(layer.weight)

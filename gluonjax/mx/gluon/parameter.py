@@ -54,7 +54,7 @@ class Parameter:
         name: str,
         grad_req: str = 'write',
         shape: Any = None,
-        dtype: DTypeLike = 'float32',
+        dtype: DTypeLike = np.float32,
         lr_mult: float = 1.0,
         wd_mult: float = 1.0,
         init: Any = None,
@@ -80,7 +80,7 @@ class Parameter:
         self._general = True  # whether the initializer that waits is the network's, after which its own goes
 
     def __repr__(self) -> str:
-        return f'{type(self).__name__} {self.name} (shape={self.shape}, dtype={self.dtype})'
+        return f'{type(self).__name__} {self.name} (shape={self.shape}, dtype={self._dtype})'  # as it was given
 
     @property
     def shape(self) -> tuple[int, ...] | None:
