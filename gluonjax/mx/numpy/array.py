@@ -6,6 +6,7 @@ from typing import Any, Self
 
 import jax
 import numpy as np
+from jax.core import Tracer
 from jax.typing import DTypeLike
 
 from gluonjax.errors import ArgumentError, DTypeError, GluonError, MissingNameError, ShapeError
@@ -201,7 +202,7 @@ class ndarray(NDArray):
         raise MissingNameError('mx.np.ndarray has no asscalar: x.item()', name='asscalar')
 
     def __repr__(self) -> str:
-        if isinstance(self.value, jax.core.Tracer):
+        if isinstance(self.value, Tracer):
             return traced_text(self)
         text = repr(self.asnumpy())
         if self.dtype == np.float32:
@@ -209,13 +210,13 @@ class ndarray(NDArray):
         return text if self.context.device_type == 'cpu' else f'{text[:-1]}, ctx={self.context})'
 
     def __str__(self) -> str:
-        if isinstance(self.value, jax.core.Tracer):
+        if isinstance(self.value, Tracer):
             return traced_text(self)
         text = str(self.asnumpy())
         return text if self.context.device_type == 'cpu' or not self.shape else f'{text} @{self.context}'
 
     def __format__(self, spec: str) -> str:
-        traced = isinstance(self.value, jax.core.Tracer)
+        traced = isinstance(self.value, Tracer)
         return format(str(self), spec) if self.shape or traced else format(self.item(), spec)
 
     def _number(self) -> Any:
