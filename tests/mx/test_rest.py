@@ -201,3 +201,9 @@ def test_operators_that_do_not_take_arrays_say_so():
     with pytest.raises(mx.MXNetError, match='dot does not take'):
         nd.dot(nd.ones((2, 3)), nd.ones((2, 3)))
     assert [mx.cpu().device_typeid, mx.gpu().device_typeid] == [1, 2]
+
+
+@pytest.mark.parametrize(('name', 'remedy'), [('amp', 'bfloat16'), ('onnx', 'export'), ('quantization', 'int8')])
+def test_contributions_that_are_not_here_say_what_to_do(name, remedy):
+    with pytest.raises(AttributeError, match=f"(?s)mx.contrib has no '{name}'.*{remedy}"):
+        getattr(mx.contrib, name)
