@@ -207,3 +207,8 @@ def test_operators_that_do_not_take_arrays_say_so():
 def test_contributions_that_are_not_here_say_what_to_do(name, remedy):
     with pytest.raises(AttributeError, match=f"(?s)mx.contrib has no '{name}'.*{remedy}"):
         getattr(mx.contrib, name)
+
+
+def test_a_trainer_takes_a_list():
+    with pytest.raises(ValueError, match='takes Parameters in a list or dict'):
+        gluon.Trainer(gluon.Parameter('w', shape=(1,)), 'sgd')
