@@ -295,3 +295,27 @@ def test_unknown_sizes_are_minus_one_in_numpys_dialect():
     with mx.util.np_shape(True):
         assert own(nd.ones((1, 3))).shape == (1, 2)
         assert own.weight.shape == (2, 3)
+
+
+def test_contexts_that_are_one_device_have_one_array_and_one_part():
+    contexts = [mx.cpu(0), mx.cpu(8)]  # of eight devices
+    parameter = gluon.Parameter('w', shape=(2,))
+    parameter.initialize('ones', ctx=contexts)
+    assert parameter.list_ctx() == [mx.cpu(0)]
+    assert [part.shape for part in gluon.utils.split_and_load(nd.ones((4, 2)), contexts)] == [(4, 2)]
+
+
+def test_arrays_in_several_contexts_are_moved_set_and_kept_together(tmp_path):
+    parameters = gluon.ParameterDict()
+    parameter = parameters.get('w', shape=(2,))
+    parameters.initialize('ones', ctx=[mx.cpu(0), mx.cpu(1)])
+    assert parameter.list_ctx() == [mx.cpu(0), mx.cpu(1)]
+    parameter.data(mx.cpu(1))[:] = 3
+    parameters.save(tmp_path / 'w.params')
+    assert nd.load(tmp_path / 'w.params')['w'].asnumpy().tolist() == [2, 2]  # the mean
+    with pytest.raises(ArgumentError, match=r'not initialized in cpu\(2\)'):
+        parameter.data(mx.cpu(2))
+    parameter.set_data(nd.array([4, 5]))
+    assert [array.asnumpy().tolist() for array in parameter.list_data()] == [[4, 5], [4, 5]]
+    parameter.reset_ctx(mx.cpu(2))
+    assert (parameter.list_ctx(), parameter.data().context) == ([mx.cpu(2)], mx.cpu(2))

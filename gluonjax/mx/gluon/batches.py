@@ -45,7 +45,8 @@ def split_data(data: NDArray, num_slice: int, batch_axis: int = 0, even_split: b
 def split_and_load(
     data: Any, ctx_list: Sequence[Context], batch_axis: int = 0, even_split: bool = True
 ) -> list[NDArray]:
-    """A batch in parts, one for each context."""
+    """A batch in parts, one for each context; contexts that are one device of JAX have one part together."""
+    ctx_list = list({ctx.device: ctx for ctx in ctx_list}.values())
     array = data if isinstance(data, NDArray) else array_class()(as_jax(data))
     parts = split_data(array, len(ctx_list), batch_axis, even_split)
     return [part.as_in_context(ctx) for part, ctx in zip(parts, ctx_list, strict=True)]

@@ -221,7 +221,7 @@ class Block:
         """Writes all values by their place, as MXNet does; `deduplicate`: a shared one once, under its last place."""
         places = self._collect_params_with_prefix()
         last = {id(parameter): name for name, parameter in places.items()}
-        values = {n: p.data().value for n, p in places.items() if not deduplicate or last[id(p)] == n}
+        values = {n: p.mean_data().value for n, p in places.items() if not deduplicate or last[id(p)] == n}
         mxnet_params.save(os.fspath(filename), values)
 
     def load_parameters(
@@ -387,7 +387,7 @@ class HybridBlock(Block):
                 return self.hybrid_forward(symbol, *args, **variables)
         if any(not parameter.is_ready for parameter in self._reg_params.values()):
             self._infer_shapes(args)
-        values = {name: parameter.data() for name, parameter in self._reg_params.items()}
+        values = {name: p.data(p.context_for(args)) for name, p in self._reg_params.items()}
         return self.hybrid_forward(ndarray, *args, **values)
 
     def optimize_for(self, x: Any, *args: Any, backend: Any = None, clear: bool = True, **kwargs: Any) -> None:
@@ -421,7 +421,7 @@ class HybridBlock(Block):
         count = self._inputs.num_leaves
         inputs = [symbol.var('data' if count == 1 else f'data{i}') for i in range(count)]
         outputs = jax.tree.leaves(self(*jax.tree.unflatten(self._inputs, inputs)))
-        values = {parameter.name: parameter.data().value for parameter in self.collect_params().values()}
+        values = {parameter.name: parameter.mean_data().value for parameter in self.collect_params().values()}
         return write(path, epoch, symbol.Group(outputs), values)
 
     def _infer_shapes(self, args: Sequence[Any]) -> None:
@@ -450,9 +450,10 @@ class HybridBlock(Block):
         if any(not p.is_ready for p in parameters) or not all(isinstance(leaf, NDArray) for leaf in leaves):
             return self.forward(*args)
         kind = array_class()
-        key = (tree, kind, tape.scope().training)
+        context = parameters[0].context_for(leaves) if parameters else None
+        key = (tree, kind, tape.scope().training, context)
         if key not in self._programs:
-            handles, blocks = [parameter.data() for parameter in parameters], []
+            handles, blocks = [parameter.data(context) for parameter in parameters], []
             self.apply(blocks.append)
-            self._programs[key] = Traced(self, blocks, handles, tree, kind)
+            self._programs[key] = Traced(self, blocks, handles, tree, kind, context)
         return self._programs[key](leaves)

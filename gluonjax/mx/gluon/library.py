@@ -105,10 +105,11 @@ class LayerBlock(HybridBlock):
         training = tape.scope().training
         if (training, tree) not in self._calls:
             self._calls[training, tree] = self._call_of(training, tree, len(parameters))
-        values = [parameter.data() for parameter in parameters]
+        context = parameters[0].context_for(leaves) if parameters else None
+        values = [parameter.data(context) for parameter in parameters]
         output, recorded = self._calls[training, tree](values, leaves, training)
         for name, value in recorded.items():
-            own_parameters_of(self)[name.replace('.', '_')].data().assign(tape.Tracked(value))
+            own_parameters_of(self)[name.replace('.', '_')].data(context).assign(tape.Tracked(value))
         return output
 
     def _graph(self, *args: Any) -> Any:

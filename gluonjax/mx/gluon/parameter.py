@@ -15,7 +15,7 @@ from gluonjax.init import Initializer
 from gluonjax.io import mxnet_params
 from gluonjax.layer import choose, request
 from gluonjax.mx.array import NDArray, array_class, as_jax, canonical, placed
-from gluonjax.mx.context import Context, current_context
+from gluonjax.mx.context import Context, context_of, current_context
 from gluonjax.mx.dialect import is_np_shape
 from gluonjax.mx.symbol import Symbol, var
 from gluonjax.mx.tape import Tracked
@@ -74,8 +74,8 @@ class Parameter:
         self._differentiable = differentiable
         self._grad_req = _request(grad_req) if differentiable else 'null'
         self._stype, self._grad_stype = stype, grad_stype  # which programs read
-        self._data: NDArray | None = None
-        self._waits: tuple[Any, Context | None] | None = None
+        self._arrays: dict[Context, NDArray] = {}  # one for each device
+        self._waits: tuple[Any, list[Context]] | None = None
         self._variable: Symbol | None = None
         self._general = True  # whether the initializer that waits is the network's, after which its own goes
 
@@ -113,8 +113,8 @@ class Parameter:
     @grad_req.setter
     def grad_req(self, request: str) -> None:
         self._grad_req = _request(request) if self._differentiable else 'null'
-        if self._data is not None:
-            self._attach(self._data)
+        for array in self._arrays.values():
+            self._attach(array)
 
     def initialize(
         self, init: Any = None, ctx: Any = None, default_init: Any = None, force_reinit: bool = False
@@ -124,10 +124,9 @@ class Parameter:
         Raises:
             ArgumentError: if the shape is unknown and it may not wait.
         """
-        if self._data is not None and not force_reinit:
+        if self._arrays and not force_reinit:
             return
-        place = ctx[0] if isinstance(ctx, list | tuple) else ctx
-        self._waits = (init if init is not None else default_init, place or current_context())
+        self._waits = (init if init is not None else default_init, _devices(ctx))
         self._general = init is None
         if is_known(self._shape):
             self.finish()
@@ -139,7 +138,7 @@ class Parameter:
         """Draws the value that waited for the shape."""
         if self._waits is None:
             raise UninitializedError(f'parameter {self.name} has not been initialized', remedy='net.initialize()')
-        given, ctx = self._waits
+        given, contexts = self._waits
         shape: Any = self._shape
         declared = self.init if self._general else given
         if declared is None and not isinstance(given, Mapping) and not _looks_at_names(given):
@@ -150,11 +149,17 @@ class Parameter:
             wanted = request(key, self.role, shape, canonical(self._dtype).name, chosen, leaf.param.copies)
             value = draw([wanted])[0]
         self._waits = None
-        self._put(array_class()(placed(value, ctx)))
+        self._put(value, contexts)
 
-    def _put(self, data: NDArray) -> None:
-        self._data = data
-        self._attach(data)
+    def _put(self, value: Any, contexts: Sequence[Context]) -> None:
+        """Makes arrays of a value; those that are there for a context stay the ones that programs hold."""
+        before, self._arrays = self._arrays, {}
+        for context in contexts:
+            array = before[context] if context in before else array_class()(placed(value, context))
+            array.entry = None
+            array.assign(Tracked(placed(value, context)))
+            self._arrays[context] = array
+            self._attach(array)
 
     def _attach(self, data: NDArray) -> None:
         if self._grad_req == 'null':
@@ -165,7 +170,7 @@ class Parameter:
     @property
     def is_ready(self) -> bool:
         """Whether it has a value."""
-        return self._data is not None
+        return bool(self._arrays)
 
     @property
     def waits(self) -> bool:
@@ -179,45 +184,71 @@ class Parameter:
         return self._variable
 
     def data(self, ctx: Context | None = None) -> NDArray:
-        """The value.
+        """The value; of several, that in a context, by default the current one.
 
         Raises:
             UninitializedError: before `initialize`.
             DeferredInitializationError: while it waits for the first input.
+            ArgumentError: if it was initialized in other contexts.
         """
-        if self._data is None:
+        if not self._arrays:
             if self._waits is None:
                 raise UninitializedError(f'parameter {self.name} has not been initialized', remedy='net.initialize()')
             what = f'parameter {self.name} is not initialized yet: its shape {self.shape} waits for the first input'
             raise DeferredInitializationError(what, remedy='call net(x) once')
-        return self._data
+        if len(self._arrays) == 1:
+            return next(iter(self._arrays.values()))
+        context = context_of((ctx or current_context()).device)
+        if context not in self._arrays:
+            expected = ', '.join(map(repr, self._arrays))
+            raise ArgumentError(f'parameter {self.name} was not initialized in {context}', expected=expected)
+        return self._arrays[context]
+
+    def context_for(self, inputs: Sequence[Any]) -> Context | None:
+        """Where a call with these inputs reads it, if it has several arrays."""
+        if len(self._arrays) < 2:
+            return None
+        return next((x.context for x in inputs if isinstance(x, NDArray)), None)
 
     def list_data(self) -> list[NDArray]:
-        """The value, in a list."""
-        return [self.data()]
+        """The value in each context."""
+        self.data(next(iter(self._arrays), None))
+        return list(self._arrays.values())
+
+    def mean_data(self) -> NDArray:
+        """The mean over the contexts, as files hold it: running statistics differ."""
+        first, *others = self.list_data()
+        if not others:
+            return first
+        home = first.context
+        values = jnp.stack([first.value, *(array.as_in_context(home).value for array in others)])
+        return array_class()(values.mean(0).astype(first.value.dtype))
 
     def grad(self, ctx: Context | None = None) -> NDArray:
-        """The gradient.
+        """The gradient; of several, as `data`.
 
         Raises:
             ArgumentError: if it has none.
         """
-        found = self.data().grad
+        found = self.data(ctx).grad
         if found is None or self._grad_req == 'null':
             raise ArgumentError(f"parameter {self.name} has no gradient: its grad_req is 'null'")
         return found
 
     def list_grad(self) -> list[NDArray]:
-        """The gradient, in a list."""
-        return [self.grad()]
+        """The gradient in each context."""
+        return [self.grad(context) for context in self.list_ctx()]
 
     def list_ctx(self) -> list[Context]:
-        """Where it is, in a list."""
-        return [self.data().context]
+        """Where it is, or will be: contexts that are one device of JAX are one."""
+        if self._waits is not None:
+            return list(self._waits[1])
+        self.list_data()
+        return list(self._arrays)
 
     def row_sparse_data(self, row_id: NDArray) -> NDArray:
         """The value: all arrays are dense, whatever rows are asked for."""
-        return self.data()
+        return self.data(row_id.context)
 
     def list_row_sparse_data(self, row_id: NDArray) -> list[NDArray]:
         """As `list_data`."""
@@ -226,8 +257,8 @@ class Parameter:
     def zero_grad(self) -> None:
         """Sets the gradient to zeros."""
         if self._grad_req != 'null':
-            grad = self.grad()
-            grad.assign(Tracked(jnp.zeros_like(grad.value)))
+            for grad in self.list_grad():
+                grad.assign(Tracked(jnp.zeros_like(grad.value)))
 
     def set_data(self, data: Any) -> None:
         """Sets the value, in its dtype.
@@ -237,25 +268,29 @@ class Parameter:
         """
         value = as_jax(data, canonical(self._dtype))
         self.shape = value.shape
-        if self._data is None:
+        if not self._arrays:
+            contexts = _devices(None) if self._waits is None else self._waits[1]
             self._waits = None
-            self._put(array_class()(value))
-        else:
-            self._data.entry, entry = None, self._data.entry
-            self._data.assign(Tracked(value))
-            self._data.entry = entry
+            self._put(value, contexts)
+        for context, array in self._arrays.items():
+            array.entry, entry = None, array.entry
+            array.assign(Tracked(value if len(self._arrays) == 1 else placed(value, context)))
+            array.entry = entry
 
     def cast(self, dtype: DTypeLike) -> None:
         """Changes the dtype of value and gradient."""
         self._dtype = dtype
-        if self._data is not None:
-            self._put(array_class()(as_jax(self._data, dtype)))
+        if self._arrays:
+            contexts, value = list(self._arrays), as_jax(self.mean_data(), dtype)
+            self._arrays = {}
+            self._put(value, contexts)
 
     def reset_ctx(self, ctx: Any) -> None:
-        """Moves it to another device."""
-        place = ctx[0] if isinstance(ctx, list | tuple) else ctx
-        if self._data is not None:
-            self._put(array_class()(placed(self._data.value, place)))
+        """Moves it to another device, or to several."""
+        if self._arrays:
+            self._put(self.mean_data().value, _devices(ctx))
+        elif self._waits is not None:
+            self._waits = self._waits[0], _devices(ctx)
 
 
 def _request(grad_req: str) -> str:
@@ -281,6 +316,8 @@ class Constant(Parameter):
         self, init: Any = None, ctx: Any = None, default_init: Any = None, force_reinit: bool = False
     ) -> None:
         """Sets the value."""
+        if not self._arrays:
+            self._waits = None, _devices(ctx)
         self.set_data(self.value)
 
 
@@ -361,7 +398,7 @@ class ParameterDict(Mapping[str, Parameter]):
         """
         if wrong := [name for name in self if not name.startswith(strip_prefix)]:
             raise ArgumentError(f'the name of {wrong[0]} does not begin with {strip_prefix!r}')
-        values = {name.removeprefix(strip_prefix): p.data().value for name, p in self.items()}
+        values = {name.removeprefix(strip_prefix): p.mean_data().value for name, p in self.items()}
         mxnet_params.save(os.fspath(filename), values)
 
     def load(
@@ -409,6 +446,12 @@ class ParameterDict(Mapping[str, Parameter]):
         """Sets an attribute of all parameters."""
         for parameter in self._params.values():
             setattr(parameter, name, value)
+
+
+def _devices(ctx: Any) -> list[Context]:
+    """The contexts of a list, or of one or none, without those that are the same device of JAX."""
+    given = ctx if isinstance(ctx, list | tuple) else [ctx or current_context()]
+    return list(dict.fromkeys(context_of(context.device) for context in given))
 
 
 def _looks_at_names(init: Any) -> bool:

@@ -10,6 +10,7 @@ import jax.core
 
 from gluonjax.mx import array, invoke, tape
 from gluonjax.mx.array import NDArray
+from gluonjax.mx.context import Context
 from gluonjax.mx.tape import Arrays, Tracked
 
 _INSIDE: contextvars.ContextVar[bool] = contextvars.ContextVar('inside', default=False)
@@ -41,14 +42,24 @@ class Traced:
         handles: the arrays of its parameters.
         tree: of the inputs.
         kind: the class of the inputs, which the outputs have too.
+        context: where it runs, if parameters have arrays in several.
     """
 
-    def __init__(self, block: Any, blocks: Sequence[Any], handles: list[NDArray], tree: Any, kind: type[NDArray]):
+    def __init__(
+        self,
+        block: Any,
+        blocks: Sequence[Any],
+        handles: list[NDArray],
+        tree: Any,
+        kind: type[NDArray],
+        context: Context | None = None,
+    ):
         self.block: Any = block
         self.blocks: Sequence[Any] = blocks
         self.handles: list[NDArray] = handles
         self.tree: Any = tree
         self.kind: type[NDArray] = kind
+        self.place: Any = context or contextlib.nullcontext()
         self.training: bool = tape.scope().training
         self.output: Any = None  # the tree of the outputs, and of the values of attributes
         self.attributes: list[tuple[Any, str]] = []  # that are set
@@ -60,7 +71,12 @@ class Traced:
         values, inputs = arrays[: len(self.handles)], arrays[len(self.handles) :]
         given = [self.kind(x) for x in inputs]
         with replaced(self.handles, values), tape.Scoped(False, self.training), invoke.drawing_from(key) as drawn:
-            with _entered(), array.watched() as read, _attributes_kept(self.blocks, self.handles) as attributes:
+            with (
+                self.place,
+                _entered(),
+                array.watched() as read,
+                _attributes_kept(self.blocks, self.handles) as attributes,
+            ):
                 output = self.block.forward(*jax.tree.unflatten(self.tree, given))
                 found = attributes()
             now = [handle.value for handle in self.handles]

@@ -4,11 +4,12 @@ import functools
 import os
 import pathlib
 import pickle
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from gluonjax.errors import ArgumentError, FileError, GluonError
 from gluonjax.mx import optimizer as optimizers
+from gluonjax.mx.array import NDArray
 from gluonjax.mx.gluon.parameter import Parameter
 
 
@@ -25,7 +26,7 @@ class Trainer:
         optimizer_params: its arguments.
         kvstore: accepted; the arrays are where they are.
         compression_params: accepted.
-        update_on_kvstore: accepted.
+        update_on_kvstore: False: `step` writes the sums over contexts into the gradients.
 
     >>> from gluonjax.mx import autograd, gluon, nd
     >>> w = gluon.Parameter('w', shape=(1,))
@@ -54,6 +55,7 @@ class Trainer:
         if wrong := [type(p).__name__ for p in given if not isinstance(p, Parameter)]:
             raise ArgumentError('a Trainer takes Parameters', got=wrong[0], remedy='net.collect_params()')
         self._params = given
+        self._update_on_kvstore = update_on_kvstore
         self._optimizer = optimizers.create(optimizer, **(optimizer_params or {}))
         self._optimizer.param_dict = dict(enumerate(given))
         self._scale: float = self._optimizer.rescale_grad
@@ -79,19 +81,17 @@ class Trainer:
         self._optimizer.set_learning_rate(lr)
 
     def step(self, batch_size: float, ignore_stale_grad: bool = False) -> None:
-        """Divides the gradients by the batch size, and updates the parameters."""
-        self.allreduce_grads()
-        self.update(batch_size, ignore_stale_grad)
+        """Divides the gradients, summed over contexts, by the batch size, and updates the parameters."""
+        if self._update_on_kvstore is False:
+            self.allreduce_grads()
+        self._update(batch_size, ignore_stale_grad, _summed if self._update_on_kvstore is not False else _as_they_are)
 
     def allreduce_grads(self) -> None:
-        """Sums the gradients of each parameter over its contexts."""
+        """Writes the sum over contexts into the gradients of each parameter."""
         for parameter in self._trained():
-            gradients = parameter.list_grad()
-            if len(gradients) > 1:
-                home = gradients[0].context
-                total = functools.reduce(lambda a, b: a + b.as_in_context(home), gradients)
-                for gradient in gradients:
-                    gradient[:] = total.as_in_context(gradient.context)
+            for gradient, total in zip(parameter.list_grad(), _summed(parameter), strict=True):
+                if total is not gradient:
+                    gradient[:] = total
 
     def update(self, batch_size: float, ignore_stale_grad: bool = False) -> None:
         """As `step`, with the gradients as they are.
@@ -100,6 +100,11 @@ class Trainer:
             StaleGradientError: for a gradient that nothing has written since the last step; with `ignore_stale_grad`
                 its parameter stays as it is.
         """
+        self._update(batch_size, ignore_stale_grad, _as_they_are)
+
+    def _update(
+        self, batch_size: float, ignore_stale_grad: bool, gradients_of: Callable[[Parameter], list[NDArray]]
+    ) -> None:
         self._optimizer.rescale_grad = self._scale / batch_size
         indices = [i for i, parameter in enumerate(self._params) if parameter.grad_req != 'null']
         stale = {i for i in indices if not self._is_fresh(i)}
@@ -109,10 +114,12 @@ class Trainer:
             raise StaleGradientError(f'nothing has written the gradient of {names} since the last step', remedy=remedy)
         indices = [i for i in indices if i not in stale]
         weights = [self._params[i].list_data() for i in indices]
-        gradients = [self._params[i].list_grad() for i in indices]
+        gradients = [gradients_of(self._params[i]) for i in indices]
         for place, updater in enumerate(self._updaters_for(max(map(len, weights), default=0))):
             updater(indices, [each[place] for each in gradients], [each[place] for each in weights])
-        self._used.update({i: (each[0], each[0].version) for i, each in zip(indices, gradients, strict=True)})
+        for i in indices:
+            gradient, *_ = self._params[i].list_grad()
+            self._used[i] = gradient, gradient.version
 
     def _is_fresh(self, index: int) -> bool:
         """Whether something was written into the gradient since the last step."""
@@ -150,3 +157,17 @@ class Trainer:
         self._updaters = [optimizers.get_updater(optimizer) for _ in self._updaters_for(1)]
         for updater in self._updaters:
             updater.set_states(pickle.dumps(states))
+
+
+def _as_they_are(parameter: Parameter) -> list[NDArray]:
+    return parameter.list_grad()
+
+
+def _summed(parameter: Parameter) -> list[NDArray]:
+    """The sum of the gradients over contexts, in each of them."""
+    gradients = parameter.list_grad()
+    if len(gradients) == 1:
+        return gradients
+    home = gradients[0].context
+    total = functools.reduce(lambda a, b: a + b.as_in_context(home), gradients)
+    return [total.as_in_context(gradient.context) for gradient in gradients]

@@ -3,6 +3,8 @@
 import os
 import tempfile
 
+import numpy as np
+
 
 from .common import answers_of, digest, draw, numbers, set_all
 
@@ -323,4 +325,44 @@ def own_gradients(mx):
     return numbers(control=a.grad == c / a, grad=a.grad, **answers)
 
 
-PROGRAMS = [own_blocks, parameters, exported, trees, own_gradients]
+def devices(mx):
+    """A batch in parts, one for each device; gradients that are summed; and the same by hand."""
+    nd, autograd, gluon = mx.nd, mx.autograd, mx.gluon
+    contexts = [mx.cpu(0), mx.cpu(1)]
+    net = gluon.nn.HybridSequential(prefix='net_')
+    with net.name_scope():
+        net.add(gluon.nn.Dense(4, activation='sigmoid', in_units=3), gluon.nn.Dense(2, in_units=4))
+    net.initialize(init=mx.init.Normal(sigma=0.01), ctx=contexts)
+    set_all(mx, net)
+    net.hybridize()
+    x, y = draw(3, 6, 3), np.arange(6) % 2
+    trainer = gluon.Trainer(net.collect_params(), 'sgd', {'learning_rate': 0.5, 'momentum': 0.9})
+    loss, losses = gluon.loss.SoftmaxCrossEntropyLoss(), []
+    for _ in range(2):
+        xs = gluon.utils.split_and_load(nd.array(x), contexts)
+        ys = gluon.utils.split_and_load(y.astype('float32'), contexts)
+        with autograd.record():
+            values = [loss(net(a), b) for a, b in zip(xs, ys)]
+        for value in values:
+            value.backward()
+        trainer.step(6)
+        losses.append(sum([value.sum().asscalar() for value in values]))
+    weight = net[0].weight
+    same = (weight.data(contexts[0]).asnumpy() == weight.data(contexts[1]).asnumpy()).all()
+    grads = [g.as_in_context(mx.cpu(0)) for g in weight.list_grad()]
+
+    def allreduce(data):
+        for i in range(1, len(data)):
+            data[0][:] += data[i].copyto(data[0].context)
+        for i in range(1, len(data)):
+            data[0].copyto(data[i])
+
+    parts = [nd.ones((1, 2), ctx=mx.cpu(i)) * (i + 1) for i in range(2)]
+    allreduce(parts)
+    where = [str(part.context) for part in xs] + [str(c) for c in weight.list_ctx()]
+    answers = dict(answers_of(net), losses=losses, same=float(same), summed=grads[0] + grads[1], part=parts[1])
+    answers['where ' + ' '.join(where)] = 1.0
+    return numbers(**answers)
+
+
+PROGRAMS = [devices, own_blocks, parameters, exported, trees, own_gradients]

@@ -1,10 +1,8 @@
 """`gluon.model_zoo.vision`: the networks of gluonjax.model_zoo as blocks of Gluon, with the same names.
 
->>> from gluonjax.mx import nd
 >>> net = get_model('mobilenet0.25', classes=10)
->>> net.initialize()
->>> net(nd.ones((1, 3, 32, 32))).shape
-(1, 10)
+>>> len(net.collect_params('.*weight')), len(net.features)
+(28, 83)
 """
 
 import functools
