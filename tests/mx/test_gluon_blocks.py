@@ -41,6 +41,37 @@ def test_a_compiled_call_sees_arrays_that_change_and_sets_attributes():
     assert net.dense.weight.grad().asnumpy().tolist() == [[5, 5], [5, 5]]
 
 
+class Counting(gluon.HybridBlock):
+    def __init__(self):
+        super().__init__()
+        self.sum = nd.zeros((2,))
+
+    def hybrid_forward(self, F, x):
+        self.sum = self.sum + x
+        return self.sum * 2
+
+
+def test_a_compiled_call_goes_on_from_the_arrays_that_it_set():
+    net, one = Counting(), nd.ones((2,))
+    net.hybridize()
+    assert [net(one).asnumpy()[0] for _ in range(4)] == [2, 4, 6, 8]
+    net.sum = nd.array([10, 10])
+    assert net(one).asnumpy()[0] == 22
+    assert net.sum.asnumpy()[0] == 11
+
+
+def test_a_compiled_call_sees_parameters_that_are_initialized_again():
+    net, one = Scaled([nd.ones((1,))]), nd.ones((1, 2))
+    net.initialize(mx.init.One())
+    net.hybridize()
+    assert net(one).asnumpy()[0, 0] == 2
+    net.initialize(mx.init.Constant(3), force_reinit=True)
+    assert net(one).asnumpy()[0, 0] == 6
+    net.collect_params().reset_ctx(mx.cpu())
+    net.dense.weight.set_data(nd.ones((2, 2)) * 5)
+    assert net(one).asnumpy()[0, 0] == 10
+
+
 def test_what_always_drops_out_draws_anew_when_compiled():
     class Drops(gluon.HybridBlock):
         def hybrid_forward(self, F, x):

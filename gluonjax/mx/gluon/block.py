@@ -451,9 +451,10 @@ class HybridBlock(Block):
             return self.forward(*args)
         kind = array_class()
         context = parameters[0].context_for(leaves) if parameters else None
-        key = (tree, kind, tape.scope().training, context)
+        handles = [parameter.data(context) for parameter in parameters]
+        key = (tree, kind, tape.scope().training, len(handles), context)
         if key not in self._programs:
-            handles, blocks = [parameter.data(context) for parameter in parameters], []
+            blocks: list[Block] = []
             self.apply(blocks.append)
-            self._programs[key] = Traced(self, blocks, handles, tree, kind, context)
-        return self._programs[key](leaves)
+            self._programs[key] = Traced(self, blocks, list(handles), tree, kind, context)
+        return self._programs[key](leaves, handles)

@@ -64,6 +64,7 @@ class Traced:
         self.output: Any = None  # the tree of the outputs, and of the values of attributes
         self.attributes: list[tuple[Any, str]] = []  # that are set
         self.changed: list[int] = []  # the numbers of the handles that are written
+        self.slots: dict[int, tuple[Any, str]] = {}  # which attribute a handle is, by its number
         self.passes: int = 0
         self.keyed: invoke.Keyed = invoke.Keyed(block.name, self._function)
 
@@ -90,14 +91,26 @@ class Traced:
         outputs = [leaf.value if isinstance(leaf, NDArray) else jax.numpy.asarray(leaf) for leaf in leaves]
         return outputs, [now[i] for i in self.changed], bool(drawn())
 
-    def __call__(self, inputs: list[NDArray]) -> Any:
+    def _admit(self, handles: list[NDArray]) -> None:
+        """Makes arrays inputs; of an attribute, whatever array it is at a call."""
+        for i, handle in enumerate(handles, len(self.handles)):
+            slots = [(each, name) for each in self.blocks for name, value in vars(each).items() if value is handle]
+            if len(slots) == 1:
+                self.slots[i] = slots[0]
+        self.handles += handles
+
+    def __call__(self, inputs: list[NDArray], parameters: list[NDArray]) -> Any:
+        self.handles[: len(parameters)] = parameters  # which are others once initialized again, or moved
+        for i, (block, name) in self.slots.items():
+            if isinstance(value := vars(block).get(name), NDArray):
+                self.handles[i] = value
         tracked = [handle.tracked for handle in [*self.handles, *inputs]]
         try:
             outputs, updates = self.keyed(tracked)
         except _Found as found:
-            self.handles += found.handles
+            self._admit(found.handles)
             self.keyed = invoke.Keyed(self.block.name, self._function)
-            return self(inputs)
+            return self(inputs, parameters)
         for i, value in zip(self.changed, updates, strict=True):
             self.handles[i].assign(Tracked(value))
         output, values = jax.tree.unflatten(self.output, [self.kind(*output) for output in outputs])
