@@ -514,6 +514,7 @@ random: Namespace = Namespace('_random_', '_sample_')
 image: Namespace = Namespace('_image_')
 np: Namespace = Namespace('_npi_', '_np_')
 npx: Namespace = Namespace('_npx_')
+sparse: Namespace = Namespace('_sparse_', '')
 op: Namespace = Namespace('')
 _internal = op
 
