@@ -30,8 +30,8 @@ test: lint pytest
 lint: $(VENV)/.test
 	$(BIN)/python -m ruff check
 	$(BIN)/python -m ruff format --check
-	$(BIN)/python -m pyright
-	@$(MAKE) --no-print-directory types
+	@$(BIN)/python -m pyright & checking=$$!; $(MAKE) --no-print-directory types; typed=$$?; \
+	    wait $$checking && exit $$typed
 
 # All of the public interface has a type: where something has none, this fails and says what.
 types: $(VENV)/.test
