@@ -281,7 +281,13 @@ class Block(Observable, own=True):
         return ParameterDict(chosen, self._scope() if select is None else None)
 
     def initialize(
-        self, init: Any = None, *, force_reinit: bool = False, key: Any = None, verbose: int = False, device: Any = None
+        self,
+        init: Any = None,
+        *,
+        force_reinit: bool = False,
+        key: Any = None,
+        verbose: bool = False,
+        device: Any = None,
     ) -> None:
         """Draws every parameter whose shape is known, and defers the rest until the first input comes.
 
@@ -301,9 +307,8 @@ class Block(Observable, own=True):
             TieError: if `params=` ties a layer to one of another network.
         """
         self._check_ties()
-        chosen = self.collect_params()
-        chosen.place = None if device is None else self._place_of(device)
-        chosen.initialize(init, force_reinit=force_reinit, key=key, verbose=bool(verbose), level=3)
+        chosen = self.collect_params() if device is None else self._params_on(device)
+        chosen.initialize(init, force_reinit=force_reinit, key=key, verbose=verbose, level=3)
 
     def _check_ties(self) -> None:
         """Refuses a network with a layer that `params=` ties to one that is in other networks alone."""
@@ -347,7 +352,7 @@ class Block(Observable, own=True):
                 self._check()
 
     to: LazyMethod = LazyMethod('gluonjax.placement', 'to')
-    _place_of: LazyMethod = LazyMethod('gluonjax.placement', 'place_of')
+    _params_on: LazyMethod = LazyMethod('gluonjax.placement', 'params_on')
     save_parameters: LazyMethod = LazyMethod('gluonjax.io.parameters', 'save_parameters')
     load_parameters: LazyMethod = LazyMethod('gluonjax.io.parameters', 'load_parameters')
     save_program: LazyMethod = LazyMethod('gluonjax.io.programs', 'save_program')
@@ -391,7 +396,7 @@ class Block(Observable, own=True):
             check_hashable((inputs, named))
         if training:
             return self._call_training(structure, inputs, named, key)
-        output, _ = self._run_on_values(structure, inputs, named)
+        output, _ = self._run_on_values(structure, inputs, named, False, None)
         if not self._compiled or parameters.is_traced(output):
             parameters.hand_out(structure.parameters)
         elif not named and not split(inputs)[1].has_values():
@@ -413,7 +418,7 @@ class Block(Observable, own=True):
             return unpacked(output)
 
     def _run_on_values(
-        self, structure: Structure, inputs: tuple[Any, ...], named: Any, training: bool = False, key: Any = None
+        self, structure: Structure, inputs: tuple[Any, ...], named: dict[str, Any], training: bool, key: Any
     ) -> tuple[Any, dict[str, Any]]:
         """The output and what was recorded. Missing values are drawn, and committed when all has succeeded."""
         arrays, static = split((inputs, named))
@@ -587,12 +592,8 @@ def _materialize(layer: Layer) -> Block:
     """A network made of a definition: new Parameters, the same identity."""
     cls: Any = layer._class if isinstance(layer, Definition) else View
     block = cls.__new__(cls)
-    _keep(
-        block,
-        _token=token_of(layer).take(),
-        _tied=getattr(layer, '_tied', False),
-        **({'_base': layer, '_frozen': True} if cls is View else {}),
-    )
+    of_view = {'_base': layer, '_frozen': True} if cls is View else {}
+    _keep(block, _token=token_of(layer).take(), _tied=getattr(layer, '_tied', False), **of_view)
     set_fields(block, vars(layer))
     return block
 
@@ -603,8 +604,7 @@ def _adopt(owner: Block, value: Any, name: str) -> Any:
     def adopt(item: Any, path: Path) -> Any:
         if isinstance(item, Block):
             if _is_within(owner, item):
-                remedy = 'use copy.deepcopy for a second one'
-                raise ArgumentError('a network cannot be put inside itself', remedy=remedy)
+                raise ArgumentError('a network cannot be put inside itself', remedy='copy.deepcopy makes another')
             return item
         if isinstance(item, Param | Parameter):
             owner._declared[path] = item if isinstance(item, Param) else item.declared

@@ -22,14 +22,14 @@ def missing(owner: str, name: str, kind: str, known: Iterable[str] = ()) -> Miss
     Args:
         owner: how the error calls what was asked.
         name: the name.
-        kind: of whom it is asked, a key of `hints()`.
+        kind: of whom it is asked, a key of `hints()` if there is something to say of its names.
         known: names that are there, of which a near one is named.
 
     >>> print(missing("module 'gluonjax.nn'", 'Linear', 'gluonjax.nn'))
     module 'gluonjax.nn' has no attribute 'Linear'
       try: nn.Dense(3)
     """
-    near = difflib.get_close_matches(name, [other for other in known if not other.startswith('_')], 1)
-    return MissingNameError(
-        f'{owner} has no attribute {name!r}', remedy=hints()[kind].get(name) or next(iter(near), None), name=name
-    )
+    asked = not name.startswith('__')  # by somebody: Python itself looks for such names in modules that it imports
+    near = difflib.get_close_matches(name, [other for other in known if asked and not other.startswith('_')], 1)
+    hint = hints().get(kind, {}).get(name) if asked else None
+    return MissingNameError(f'{owner} has no attribute {name!r}', remedy=hint or next(iter(near), None), name=name)

@@ -7,7 +7,7 @@ from jax.sharding import Sharding, SingleDeviceSharding
 
 from gluonjax.block import Block, structure_of
 from gluonjax.errors import ArgumentError, ShapeError
-from gluonjax.parameter import LOCK, commit
+from gluonjax.parameter import LOCK, ParameterDict, commit
 
 
 def to(net: Block, device: Any) -> Block:
@@ -65,6 +65,17 @@ class Place:
 
     def __deepcopy__(self, memo: Any) -> 'Place':
         return self
+
+
+def params_on(net: Block, device: Any) -> ParameterDict:
+    """The parameters of a network, which `initialize` draws on a device or over a sharding.
+
+    Raises:
+        ArgumentError: if it is neither.
+    """
+    found = net.collect_params()
+    found.place = place_of(net, device)
+    return found
 
 
 def place_of(net: Block, device: Any) -> Place:

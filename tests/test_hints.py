@@ -1,5 +1,6 @@
 """Names that people bring from other libraries: the error says what to write here, and what it says works."""
 
+import importlib
 import os
 
 import jax
@@ -77,7 +78,7 @@ def owner(kind):
         'a Trainer': names['trainer'],
         'gluonjax.nn': nn,
         'gluonjax': gluonjax,
-    }[kind]
+    }.get(kind) or importlib.import_module(kind)
 
 
 @pytest.mark.parametrize('kind', [kind for kind in HINTS if kind != 'an argument'])

@@ -102,6 +102,15 @@ def save(
         write_all(file, _chunks(names, values, flags, _V3 if needs_v3 else _V2), progress)
 
 
+def without_kinds(arrays: Mapping[str, Any]) -> dict[str, Any]:
+    """By the names alone: files of a Module and of `export` write whether it is an argument or an auxiliary state.
+
+    >>> without_kinds({'arg:weight': 1, 'aux:running_mean': 2})
+    {'weight': 1, 'running_mean': 2}
+    """
+    return {name.removeprefix('arg:').removeprefix('aux:'): array for name, array in arrays.items()}
+
+
 def _chunks(names: Sequence[str], values: Sequence[Any], flags: Sequence[int], version: int) -> Iterator[Any]:
     yield MAGIC + struct.pack('<QQ', 0, len(values))
     for value, flag in zip(values, flags, strict=True):

@@ -71,7 +71,7 @@ class Loss(Frozen):
     def checked_call(self, forward: Callable[..., Array], inputs: tuple[Any, ...], named: dict[str, Any]) -> Array:
         """What `forward`, or a function like it, gives on wide floats, in the dtype of the prediction."""
         try:
-            call = _bound(inspect.signature(forward), inputs, named)
+            call = bound_inputs(inspect.signature(forward), inputs, named)
             arrays, others = [_array(x) for x in call.args], {name: _array(x) for name, x in call.kwargs.items()}
             dtype = arrays[0].dtype
             if not jnp.issubdtype(dtype, jnp.floating):
@@ -137,8 +137,15 @@ class Loss(Frozen):
         return hash((type(self), *sorted(vars(self).items())))
 
 
-def _bound(signature: inspect.Signature, inputs: tuple[Any, ...], named: dict[str, Any]) -> inspect.BoundArguments:
-    """The inputs of a loss under their names; those that have no default are arrays."""
+def bound_inputs(
+    signature: inspect.Signature, inputs: tuple[Any, ...], named: dict[str, Any]
+) -> inspect.BoundArguments:
+    """The inputs of a loss under their names.
+
+    Raises:
+        KeywordError: for another number of them, or another name.
+        ArgumentError: if one that has no default is None.
+    """
     try:
         call = signature.bind(*inputs, **named)
     except TypeError as error:

@@ -1,9 +1,11 @@
 """MXNet as it was: its arrays and their tape, gluon, its operators, and the graphs that it exported."""
 
 import importlib
+import importlib.util
 from typing import TYPE_CHECKING, Any
 
 from gluonjax.errors import GluonError
+from gluonjax.hints import missing
 from gluonjax.mx import autograd, context, gluon, initializer, op, random
 from gluonjax.mx import ndarray as nd
 from gluonjax.mx import symbol as sym
@@ -63,9 +65,9 @@ if not TYPE_CHECKING:  # a type checker would accept any name
 
     def __getattr__(name: str) -> Any:
         """Modules that are loaded when they are first used."""
-        if name not in _LAZY:
-            raise AttributeError(f'module {__name__!r} has no attribute {name!r}', name=name)
-        globals()[name] = module = importlib.import_module(_LAZY[name])
+        if name not in _LAZY and importlib.util.find_spec(f'{__name__}.{name}') is None:
+            raise missing(f'module {__name__!r}', name, __name__, [*__all__, *_LAZY])
+        globals()[name] = module = importlib.import_module(_LAZY.get(name, f'{__name__}.{name}'))
         return module
 
 

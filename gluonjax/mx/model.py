@@ -2,9 +2,10 @@
 
 import os
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gluonjax.errors import FileError
+from gluonjax.hints import missing
 from gluonjax.mx import ndarray as nd
 from gluonjax.mx import symbol as symbols
 from gluonjax.mx.array import NDArray
@@ -88,3 +89,10 @@ def load_checkpoint(prefix: str, epoch: int) -> tuple[Any, Arrays, Arrays]:
     (['x'], ['w'], {})
     """
     return symbols.load(f'{prefix}-symbol.json'), *load_params(prefix, epoch)
+
+
+if not TYPE_CHECKING:  # a type checker would accept any name
+
+    def __getattr__(name: str) -> Any:
+        """Says what there is instead."""
+        raise missing(f'module {__name__!r}', name, __name__, globals())

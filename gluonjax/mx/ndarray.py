@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import numpy as onp
 from jax.typing import DTypeLike
 
-from gluonjax.errors import MissingNameError
+from gluonjax.hints import missing
 from gluonjax.io import mxnet_params
 from gluonjax.mx import random
 from gluonjax.mx.array import NDArray, as_jax, call, canonical, placed
@@ -274,7 +274,8 @@ class Namespace:
         for prefix in self.prefixes:
             if f'{prefix}{name}' in OPERATORS:
                 return _function(f'{prefix}{name}')
-        raise MissingNameError(f'there is no operator {self.prefixes[0]}{name}', name=name)
+        known = [other.removeprefix(p) for p in self.prefixes for other in OPERATORS if other.startswith(p)]
+        raise missing(f'the operators {self.prefixes[0]}*', name, __name__, known)
 
 
 _OF_PYTHON = ('foreach', 'while_loop', 'cond', 'isnan', 'isinf', 'isfinite', 'adamw_update', 'mp_adamw_update')
@@ -298,5 +299,5 @@ if not TYPE_CHECKING:  # a type checker would accept any name
         if name == 'Custom':
             return importlib.import_module('gluonjax.mx.operator').custom
         if name.startswith('__') or name not in OPERATORS:
-            raise MissingNameError(f'gluonjax.mx.nd has no {name!r}', name=name)
+            raise missing(f'module {__name__!r}', name, __name__, OPERATORS)
         return _function(name)

@@ -17,7 +17,8 @@ import jax
 import numpy as onp
 from jax.typing import DTypeLike
 
-from gluonjax.errors import ArgumentError, MissingNameError
+from gluonjax.errors import ArgumentError
+from gluonjax.hints import missing
 from gluonjax.mx.array import NDArray, as_jax
 from gluonjax.mx.evaluate import evaluate
 from gluonjax.mx.executor import Executor, Programs
@@ -505,7 +506,8 @@ class Namespace:
         for prefix in self.prefixes:
             if f'{prefix}{name}' in OPERATORS:
                 return _builder(f'{prefix}{name}')
-        raise MissingNameError(f'there is no operator {self.prefixes[0]}{name}', name=name)
+        known = [other.removeprefix(p) for p in self.prefixes for other in OPERATORS if other.startswith(p)]
+        raise missing(f'the operators {self.prefixes[0]}*', name, __name__, known)
 
 
 contrib: Namespace = Namespace('_contrib_')
@@ -532,5 +534,5 @@ if not TYPE_CHECKING:  # a type checker would accept any name
     def __getattr__(name: str) -> Any:
         """Every operator of the table."""
         if name.startswith('__') or name not in OPERATORS:
-            raise MissingNameError(f'gluonjax.mx.sym has no {name!r}', name=name)
+            raise missing(f'module {__name__!r}', name, __name__, OPERATORS)
         return _builder(name)

@@ -344,9 +344,11 @@ def test_arrays_in_several_contexts_are_moved_set_and_kept_together(tmp_path):
     parameter.data(mx.cpu(1))[:] = 3
     parameters.save(tmp_path / 'w.params')
     assert nd.load(tmp_path / 'w.params')['w'].asnumpy().tolist() == [2, 2]  # the mean
-    with pytest.raises(ArgumentError, match=r'not initialized in cpu\(2\)'):
+    with pytest.raises(RuntimeError, match=r'not initialized in cpu\(2\)'):
         parameter.data(mx.cpu(2))
     parameter.set_data(nd.array([4, 5]))
     assert [array.asnumpy().tolist() for array in parameter.list_data()] == [[4, 5], [4, 5]]
     parameter.reset_ctx(mx.cpu(2))
     assert (parameter.list_ctx(), parameter.data().context) == ([mx.cpu(2)], mx.cpu(2))
+    with pytest.raises(RuntimeError, match=r'not initialized in cpu\(1\)'):
+        parameter.grad(mx.cpu(1))

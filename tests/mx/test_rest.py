@@ -203,10 +203,21 @@ def test_operators_that_do_not_take_arrays_say_so():
     assert [mx.cpu().device_typeid, mx.gpu().device_typeid] == [1, 2]
 
 
-@pytest.mark.parametrize(('name', 'remedy'), [('amp', 'bfloat16'), ('onnx', 'export'), ('quantization', 'int8')])
-def test_contributions_that_are_not_here_say_what_to_do(name, remedy):
-    with pytest.raises(AttributeError, match=f"(?s)mx.contrib has no '{name}'.*{remedy}"):
-        getattr(mx.contrib, name)
+@pytest.mark.parametrize(
+    ('owner', 'name', 'near'),
+    [
+        (mx, 'gloun', 'gluon'),
+        (mx.np, 'ones_lke', 'ones_like'),
+        (mx.nd, 'FullyConected', 'FullyConnected'),
+        (mx.sym.contrib, 'box_nsm', 'box_nms'),
+        (gluon.nn, 'Dens', 'Dense'),
+        (gluon.loss, 'L2Los', 'L2Loss'),
+        (gluon.rnn, 'LSTMCel', 'LSTMCell'),
+    ],
+)
+def test_a_name_that_is_misspelt_names_the_near_one(owner, name, near):
+    with pytest.raises(AttributeError, match=rf"(?s)'{name}'.*try: {near}$"):
+        getattr(owner, name)
 
 
 def test_a_trainer_takes_a_list():

@@ -332,3 +332,5 @@ def test_ctc_of_symbols():
     np.testing.assert_allclose(found.asnumpy(), [18.82820702, 16.50581741], rtol=1e-5)  # MXNet's
     with pytest.raises(ArgumentError, match='SDMLLoss has no graph of symbols'):
         gluon.loss.SDMLLoss()(sym.var('x1'), sym.var('x2'))
+    with pytest.raises(TypeError, match="missing a required argument: 'label'"):
+        gluon.loss.L2Loss()(sym.var('x1'))

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from gluonjax.errors import MissingNameError
+from gluonjax.hints import missing
 from gluonjax.mx.contrib import text
 from gluonjax.mx.ndarray import contrib as nd
 from gluonjax.mx.symbol import contrib as sym
@@ -10,19 +10,11 @@ from gluonjax.mx.symbol import contrib as sym
 ndarray = nd
 symbol = sym
 
-# What does not exist here, and what to write instead.
-_REMEDIES = {
-    'amp': "net.cast('bfloat16'): its range is that of float32, so that no loss is scaled",
-    'onnx': "net.export('net') writes MXNet's graph and parameters",
-    'quantization': "net.cast('bfloat16'); exported int8 networks run by gluon.SymbolBlock.imports",
-    'tensorboard': 'a callback or an event handler that writes metric.get()',
-}
-
 if not TYPE_CHECKING:  # a type checker would accept any name
 
     def __getattr__(name: str) -> Any:
         """Refuses what does not exist here."""
-        raise MissingNameError(f'mx.contrib has no {name!r}', remedy=_REMEDIES.get(name), name=name)
+        raise missing(f'module {__name__!r}', name, __name__, __all__)
 
 
 __all__ = ['nd', 'ndarray', 'sym', 'symbol', 'text']

@@ -1,8 +1,10 @@
 """`mx.gluon`: networks, losses and the Trainer as MXNet's programs use them, on the library's own layers."""
 
 import importlib
+import importlib.util
 from typing import TYPE_CHECKING, Any
 
+from gluonjax.hints import missing
 from gluonjax.mx.gluon import batches as utils
 from gluonjax.mx.gluon import loss, nn, rnn
 from gluonjax.mx.gluon.block import Block, HybridBlock
@@ -29,9 +31,9 @@ if not TYPE_CHECKING:  # a type checker would accept any name
 
     def __getattr__(name: str) -> Any:
         """What is loaded when it is first used."""
-        if name not in _LAZY:
-            raise AttributeError(f'module {__name__!r} has no attribute {name!r}', name=name)
-        module = importlib.import_module(_LAZY[name])
+        if name not in _LAZY and importlib.util.find_spec(f'{__name__}.{name}') is None:
+            raise missing(f'module {__name__!r}', name, __name__, [*__all__, *_LAZY])
+        module = importlib.import_module(_LAZY.get(name, f'{__name__}.{name}'))
         return globals().setdefault(name, getattr(module, name, module))
 
 

@@ -271,7 +271,7 @@ class Block:
         """
         if dtype_source not in ('current', 'saved'):
             raise ArgumentError("dtype_source must be 'current' or 'saved'", got=repr(dtype_source))
-        given = {name.removeprefix('arg:').removeprefix('aux:'): value for name, value in param_dict.items()}
+        given = mxnet_params.without_kinds(param_dict)
         own = self._collect_params_with_prefix() if own is None else own
         there = {id(parameter) for name, parameter in own.items() if name in given}  # a shared one once is enough
         missing = [] if allow_missing else [name for name, parameter in own.items() if id(parameter) not in there]
@@ -339,6 +339,15 @@ def own_parameters_of(block: Block) -> dict[str, Parameter]:
 def places_of(block: Block) -> dict[str, Parameter]:
     """All parameters by their place; Gluon's programs know them as `_collect_params_with_prefix()`."""
     return block._collect_params_with_prefix()
+
+
+def _parameters_of(block: Block) -> dict[Parameter, None]:
+    """All parameters, each once, in the order of `collect_params`, which costs more: it looks at names."""
+    found: dict[Parameter, None] = dict.fromkeys(block._params.values())
+    found.update(dict.fromkeys(block._reg_params.values()))
+    for child in block._children.values():
+        found.update(_parameters_of(child))
+    return found
 
 
 def of_symbols(args: Any) -> bool:
@@ -446,7 +455,7 @@ class HybridBlock(Block):
         if not self._active or is_inside() or of_symbols(args):
             return self.forward(*args)
         leaves, tree = jax.tree.flatten(args)
-        parameters, self._inputs = list(self.collect_params().values()), tree
+        parameters, self._inputs = list(_parameters_of(self)), tree
         if any(not p.is_ready for p in parameters) or not all(isinstance(leaf, NDArray) for leaf in leaves):
             return self.forward(*args)
         kind = array_class()

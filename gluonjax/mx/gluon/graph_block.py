@@ -4,7 +4,6 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gluonjax.errors import ParamsError
 from gluonjax.io import mxnet_params
 from gluonjax.mx.gluon import symbol_block
 from gluonjax.mx.gluon.block import of_symbols
@@ -74,18 +73,7 @@ class SymbolBlock(LayerBlock):
         names = [input_names] if isinstance(input_names, str) else list(input_names)
         block = SymbolBlock(load(symbol_file), [var(name) for name in names])
         if param_file is not None:
-            values = symbol_block.values_of(mxnet_params.load(param_file))
-            _set_values(block.collect_params(), values, allow_missing, ignore_extra)
+            values = mxnet_params.without_kinds(mxnet_params.load(param_file))
+            symbol_block.set_values(block.collect_params(), values, allow_missing, ignore_extra)
             block.collect_params().reset_ctx(ctx)
         return block
-
-
-def _set_values(params: ParameterDict, values: Mapping[str, Any], allow_missing: bool, ignore_extra: bool) -> None:
-    missing, extra = sorted(params.keys() - values.keys()), sorted(values.keys() - params.keys())
-    if (missing and not allow_missing) or (extra and not ignore_extra):
-        problems = [f'missing: {name}' for name in missing] + [f'extra: {name}' for name in extra]
-        remedy = 'name them among the inputs, or allow_missing=True' if missing else 'ignore_extra=True'
-        raise ParamsError('the values are not those of this graph', got=', '.join(problems), remedy=remedy)
-    for name, parameter in params.items():
-        if name in values:
-            parameter.set_data(values[name])

@@ -9,7 +9,7 @@ array([0., 2.], dtype=float32)
 from typing import TYPE_CHECKING, Any
 
 from gluonjax import loss
-from gluonjax.errors import MissingNameError
+from gluonjax.hints import missing
 from gluonjax.mx.gluon.library import Loss, loss_class
 
 __all__ = ['Loss']
@@ -33,5 +33,5 @@ if not TYPE_CHECKING:  # a type checker would accept any name
     def __getattr__(name: str) -> Any:
         """Every loss of gluonjax.loss."""
         if name not in loss.__all__:
-            raise MissingNameError(f'gluon.loss has no {name!r}', name=name)
+            raise missing(f'module {__name__!r}', name, __name__, loss.__all__)
         return _MADE.setdefault(name, loss_class(getattr(loss, name)))

@@ -1,12 +1,14 @@
 """Losses of symbols: the operators that a loss of Gluon is in a graph of MXNet's."""
 
 import functools
+import inspect
 from collections.abc import Callable
 from typing import Any
 
 from gluonjax import loss as losses
 from gluonjax.errors import ArgumentError
 from gluonjax.loss import Loss
+from gluonjax.loss.base import bound_inputs
 from gluonjax.mx.symbol import Symbol
 from gluonjax.mx.symbol import op as F
 
@@ -27,11 +29,16 @@ def graph_of(loss: Loss) -> _Graph:
     """
     for cls in type(loss).__mro__:
         if cls in _GRAPHS:
-            return functools.partial(_GRAPHS[cls], loss)
+            return functools.partial(_built, _GRAPHS[cls], loss)
     known = ', '.join(sorted(cls.__name__ for cls in _GRAPHS))
     raise ArgumentError(
         f'{type(loss).__name__} has no graph of symbols', expected=known, remedy='call it with mx.nd.array(x)'
     )
+
+
+def _built(graph: _Graph, loss: Loss, *inputs: Any, **named: Any) -> Symbol:
+    given = bound_inputs(inspect.signature(loss.forward), inputs, named)
+    return graph(loss, *given.args, **given.kwargs)
 
 
 def _of(cls: type[Loss]) -> Callable[[_Graph], _Graph]:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from gluonjax import nn
-from gluonjax.errors import MissingNameError
+from gluonjax.hints import missing
 from gluonjax.layer import Layer
 from gluonjax.mx import ndarray
 from gluonjax.mx.gluon.block import Block, HybridBlock, children_of
@@ -109,5 +109,5 @@ if not TYPE_CHECKING:  # a type checker would accept any name
         """Every layer of gluonjax.nn."""
         cls = None if name.startswith('_') else getattr(nn, name, None)
         if not (isinstance(cls, type) and issubclass(cls, Layer)):
-            raise MissingNameError(f'gluon.nn has no {name!r}', name=name)
+            raise missing(f'module {__name__!r}', name, __name__, dir(nn))
         return _MADE.setdefault(name, layer_class(cls))

@@ -187,21 +187,23 @@ class Parameter:
         """The value; of several, that in a context, by default the current one.
 
         Raises:
-            UninitializedError: before `initialize`.
+            UninitializedError: before `initialize`, or if it was initialized in other contexts.
             DeferredInitializationError: while it waits for the first input.
-            ArgumentError: if it was initialized in other contexts.
         """
         if not self._arrays:
             if self._waits is None:
                 raise UninitializedError(f'parameter {self.name} has not been initialized', remedy='net.initialize()')
             what = f'parameter {self.name} is not initialized yet: its shape {self.shape} waits for the first input'
             raise DeferredInitializationError(what, remedy='call net(x) once')
-        if len(self._arrays) == 1:
+        if ctx is None and len(self._arrays) == 1:
             return next(iter(self._arrays.values()))
         context = context_of((ctx or current_context()).device)
         if context not in self._arrays:
             expected = ', '.join(map(repr, self._arrays))
-            raise ArgumentError(f'parameter {self.name} was not initialized in {context}', expected=expected)
+            remedy = 'net.collect_params().reset_ctx(...)'
+            raise UninitializedError(
+                f'parameter {self.name} was not initialized in {context}', expected=expected, remedy=remedy
+            )
         return self._arrays[context]
 
     def context_for(self, inputs: Sequence[Any]) -> Context | None:
@@ -343,6 +345,10 @@ class ParameterDict(Mapping[str, Parameter]):
     def __len__(self) -> int:
         return len(self._params)
 
+    def values(self) -> Any:
+        """The parameters."""
+        return self._params.values()
+
     def __repr__(self) -> str:
         return '\n'.join([f'{self.prefix} (', *(f'  {p!r}' for p in self._params.values()), ')'])
 
@@ -417,7 +423,7 @@ class ParameterDict(Mapping[str, Parameter]):
             ParamsError: for missing values, or others; nothing is set then.
         """
         found = mxnet_params.load(os.fspath(filename))
-        named = {name.removeprefix('arg:').removeprefix('aux:'): value for name, value in found.items()}
+        named = mxnet_params.without_kinds(found)
         given = {restore_prefix + name: value for name, value in named.items()}
         missing = [] if allow_missing else [f'missing: {name}' for name in self if name not in given]
         extra = [] if ignore_extra else [f'extra: {name}' for name in given if name not in self]

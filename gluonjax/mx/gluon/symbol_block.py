@@ -119,7 +119,7 @@ class SymbolBlock(Block):
         """
         symbol = load(symbol_file)
         names = [input_names] if isinstance(input_names, str) else list(input_names)
-        values = {} if param_file is None else values_of(mxnet_params.load(param_file))
+        values = {} if param_file is None else mxnet_params.without_kinds(mxnet_params.load(param_file))
         return network_of(symbol, names, values, allow_missing or param_file is None, ignore_extra)
 
 
@@ -136,7 +136,18 @@ def network_of(
         ParamsError: for missing values, or others.
     """
     block = SymbolBlock(symbol, [var(name) for name in inputs])
-    parameters = dict(block.collect_params())
+    set_values(block.collect_params(), values, allow_missing, ignore_extra)
+    return block
+
+
+def set_values(
+    parameters: Mapping[str, Any], values: Mapping[str, Any], allow_missing: bool, ignore_extra: bool
+) -> None:
+    """Sets parameters of a graph by the names of its variables.
+
+    Raises:
+        ParamsError: for missing values, or others.
+    """
     missing, extra = sorted(parameters.keys() - values.keys()), sorted(values.keys() - parameters.keys())
     if (missing and not allow_missing) or (extra and not ignore_extra):
         problems = [f'missing: {name}' for name in missing] + [f'extra: {name}' for name in extra]
@@ -145,12 +156,6 @@ def network_of(
     for name, parameter in parameters.items():
         if name in values:
             parameter.set_data(values[name])
-    return block
-
-
-def values_of(arrays: Mapping[str, Any]) -> dict[str, Any]:
-    """By the names in the graph, without MXNet's 'arg:' and 'aux:'."""
-    return {name.removeprefix('arg:').removeprefix('aux:'): array for name, array in arrays.items()}
 
 
 def labels_of(symbol: Symbol) -> set[str]:

@@ -4,8 +4,18 @@ A `Module` is a symbol with its parameters; `fit` is the training loop. A step i
 gradients together, and the update of all parameters.
 """
 
+from typing import TYPE_CHECKING, Any
+
+from gluonjax.hints import missing
 from gluonjax.mx.module.base import BaseModule
 from gluonjax.mx.module.bucketing import BucketingModule
 from gluonjax.mx.module.module import Module
+
+if not TYPE_CHECKING:  # a type checker would accept any name
+
+    def __getattr__(name: str) -> Any:
+        """Says what there is instead."""
+        raise missing(f'module {__name__!r}', name, __name__, __all__)
+
 
 __all__ = ['BaseModule', 'BucketingModule', 'Module']

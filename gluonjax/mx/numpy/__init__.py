@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import jax
 import numpy as onp
 
-from gluonjax.errors import MissingNameError
+from gluonjax.hints import missing
 from gluonjax.mx.array import NDArray, placed
 from gluonjax.mx.context import Context
 from gluonjax.mx.numpy import linalg, random
@@ -155,7 +155,7 @@ if not TYPE_CHECKING:  # a type checker would accept any name
         """Every function of MXNet's NumPy; those that only NumPy has run on the host, its types and numbers are its."""
         found = None if name.startswith('_') else getattr(onp, name, None)
         if name not in PURE and (found is None or isinstance(found, ModuleType)):
-            raise MissingNameError(f'gluonjax.mx.np has no {name!r}', name=name)
+            raise missing(f'module {__name__!r}', name, __name__, __dir__())
         own = name in PURE or (callable(found) and not isinstance(found, type))
         globals()[name] = made = _function(name) if own else found
         return made

@@ -9,7 +9,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from gluonjax.errors import MissingNameError
+from gluonjax.hints import missing
 from gluonjax.mx import ndarray, symbol
 from gluonjax.mx.gluon import nn
 from gluonjax.mx.gluon.block import HybridBlock, children_of, of_symbols
@@ -62,5 +62,5 @@ if not TYPE_CHECKING:  # a type checker would accept any name
     def __getattr__(name: str) -> Any:
         """Layers that gluonjax.nn has too."""
         if name not in _SAME:
-            raise MissingNameError(f'gluon.contrib.nn has no {name!r}', name=name)
+            raise missing(f'module {__name__!r}', name, __name__, __all__)
         return getattr(nn, name)

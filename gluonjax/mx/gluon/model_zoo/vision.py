@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import jax
 
 from gluonjax import nn as layers
-from gluonjax.errors import ArgumentError, MissingNameError
+from gluonjax.errors import ArgumentError
+from gluonjax.hints import missing
 from gluonjax.model_zoo import vision
 from gluonjax.mx.export import export
 from gluonjax.mx.gluon import nn
@@ -115,6 +116,6 @@ if not TYPE_CHECKING:  # a type checker would accept any name
     def __getattr__(name: str) -> Any:
         """The functions and classes of gluonjax.model_zoo.vision."""
         if name not in vision.__all__:
-            raise MissingNameError(f'gluon.model_zoo.vision has no {name!r}', name=name)
+            raise missing(f'module {__name__!r}', name, __name__, dir(vision))
         function = getattr(vision, name)
         return lambda *args, **kwargs: _made(functools.partial(function, *args), kwargs)

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from gluonjax import rnn
-from gluonjax.errors import MissingNameError
+from gluonjax.hints import missing
 from gluonjax.mx import ndarray
 from gluonjax.mx.gluon.library import layer_class
 from gluonjax.mx.gluon.rnn.cell import HybridRecurrentCell, RecurrentCell, made_states
@@ -82,5 +82,5 @@ if not TYPE_CHECKING:  # a type checker would accept any name
     def __getattr__(name: str) -> Any:
         """The recurrent layers of gluonjax.rnn."""
         if name not in ('RNN', 'LSTM', 'GRU'):
-            raise MissingNameError(f'gluon.rnn has no {name!r}', name=name)
+            raise missing(f'module {__name__!r}', name, __name__, __all__)
         return _MADE.setdefault(name, recurrent_class(getattr(rnn, name)))
