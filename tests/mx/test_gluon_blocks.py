@@ -352,3 +352,19 @@ def test_arrays_in_several_contexts_are_moved_set_and_kept_together(tmp_path):
     assert (parameter.list_ctx(), parameter.data().context) == ([mx.cpu(2)], mx.cpu(2))
     with pytest.raises(RuntimeError, match=r'not initialized in cpu\(1\)'):
         parameter.grad(mx.cpu(1))
+
+
+def test_a_compiled_network_follows_its_parameters_to_another_device():
+    net = gluon.nn.HybridSequential()
+    net.add(gluon.nn.Dense(1, in_units=2, use_bias=False))
+    net.initialize('ones')
+    net.hybridize()
+    assert net(nd.ones((1, 2))).asscalar() == 2
+    net.collect_params().reset_ctx(mx.cpu(1))
+    net[0].weight.set_data(nd.array([[3, 4]]))
+    output = net(nd.ones((1, 2), ctx=mx.cpu(1)))
+    assert (output.asscalar(), output.context) == (7, mx.cpu(1))
+    with autograd.record():
+        output = net(nd.ones((1, 2), ctx=mx.cpu(1)))
+    output.backward()
+    assert net[0].weight.grad(mx.cpu(1)).asnumpy().tolist() == [[1, 1]]
