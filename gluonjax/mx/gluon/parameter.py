@@ -190,13 +190,9 @@ class Parameter:
             UninitializedError: before `initialize`, or if it was initialized in other contexts.
             DeferredInitializationError: while it waits for the first input.
         """
-        if not self._arrays:
-            if self._waits is None:
-                raise UninitializedError(f'parameter {self.name} has not been initialized', remedy='net.initialize()')
-            what = f'parameter {self.name} is not initialized yet: its shape {self.shape} waits for the first input'
-            raise DeferredInitializationError(what, remedy='call net(x) once')
-        if ctx is None and len(self._arrays) == 1:
-            return next(iter(self._arrays.values()))
+        arrays = self.list_data()
+        if ctx is None and len(arrays) == 1:
+            return arrays[0]
         context = context_of((ctx or current_context()).device)
         if context not in self._arrays:
             expected = ', '.join(map(repr, self._arrays))
@@ -213,8 +209,12 @@ class Parameter:
         return next((x.context for x in inputs if isinstance(x, NDArray)), None)
 
     def list_data(self) -> list[NDArray]:
-        """The value in each context."""
-        self.data(next(iter(self._arrays), None))
+        """The value in each context; raises as `data`."""
+        if not self._arrays:
+            if self._waits is None:
+                raise UninitializedError(f'parameter {self.name} has not been initialized', remedy='net.initialize()')
+            what = f'parameter {self.name} is not initialized yet: its shape {self.shape} waits for the first input'
+            raise DeferredInitializationError(what, remedy='call net(x) once')
         return list(self._arrays.values())
 
     def mean_data(self) -> NDArray:
@@ -232,14 +232,16 @@ class Parameter:
         Raises:
             ArgumentError: if it has none.
         """
-        found = self.data(ctx).grad
-        if found is None or self._grad_req == 'null':
-            raise ArgumentError(f"parameter {self.name} has no gradient: its grad_req is 'null'")
-        return found
+        return self._grad_of(self.data(ctx))
 
     def list_grad(self) -> list[NDArray]:
-        """The gradient in each context."""
-        return [self.grad(context) for context in self.list_ctx()]
+        """The gradient in each context; raises as `grad`."""
+        return [self._grad_of(array) for array in self.list_data()]
+
+    def _grad_of(self, array: NDArray) -> NDArray:
+        if array.grad is None or self._grad_req == 'null':
+            raise ArgumentError(f"parameter {self.name} has no gradient: its grad_req is 'null'")
+        return array.grad
 
     def list_ctx(self) -> list[Context]:
         """Where it is, or will be: contexts that are one device of JAX are one."""
