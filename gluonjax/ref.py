@@ -22,7 +22,7 @@ class Ref:
         self.current: Any = current
 
 
-_get = operator.attrgetter('current')
+get = operator.attrgetter('current')
 _set: Callable[[Ref, Any], None] = Ref.current.__set__  # pyright: ignore[reportAttributeAccessIssue]  (a descriptor)
 # Holds another object after every write, and after every change of what was known of values: who holds them, where they
 # belong. While it holds the same one, what was read and found out before is still so.
@@ -35,7 +35,7 @@ def read(refs: Iterable[Ref]) -> Values:
     >>> read([Ref(1), Ref(2)])
     (1, 2)
     """
-    return tuple(map(_get, refs))
+    return tuple(map(get, refs))
 
 
 def write(refs: Sequence[Ref], values: Iterable[Any]) -> None:

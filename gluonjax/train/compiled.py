@@ -14,16 +14,16 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import jax
-import jax.core
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from gluonjax.data.batching import padded, rows_of
 from gluonjax.errors import BatchMaskError, DataError, TransformationError
 from gluonjax.layer import leaves_of
 from gluonjax.metric.pure import PureMetric
 from gluonjax.parameter import Parameter, commit, copied, is_traced, make_private
-from gluonjax.ref import LATEST, Ref, Values, read, write, write_result
+from gluonjax.ref import LATEST, Ref, Values, get, read, write, write_result
 from gluonjax.structure import Structure
 from gluonjax.train.batch import Batch
 from gluonjax.train.layout import Layout
@@ -204,7 +204,7 @@ class CompiledStep:
             shapes = (batch[0].aval.shape, batch[1].aval.shape) if pair else tuple(map(_shape, batch))
         except AttributeError:  # arrays of the host, or trees
             return False
-        return shapes == self.shapes and self._donate(batch)
+        return shapes == self.shapes and self._donate((batch,))
 
     def step_of_any_size(self, batch: Any, pad: bool, drawn: Drawn = NOTHING) -> None:
         """One step on any batch.
@@ -234,7 +234,7 @@ class CompiledStep:
 
     def _step(self, batch: Any, drawn: Drawn, *mask: np.ndarray) -> None:
         ready = not drawn and self.steady and self.outcome.compiled.current is self
-        if not (ready and self._donate(batch, *mask)):
+        if not (ready and self._donate((batch, *mask))):
             self._trace((batch, *mask), drawn)
 
     def gather(self) -> None:
@@ -247,18 +247,19 @@ class CompiledStep:
         self.located = located
         self.latest = LATEST.current if self.steady else object()
 
-    def _donate(self, batch: Any, *mask: np.ndarray) -> bool:
-        """One step that donates what it replaces, if there is a program for such a batch; says whether it was done."""
-        donated, loss, steps = read(self.donated), self.outcome.loss.current, self.outcome.steps.current
-        self.latest = latest = object()
+    def _donate(self, batch: tuple[Any, ...]) -> bool:
+        """One step on a batch and maybe its mask, donating what it replaces; False if there is no program for it."""
+        loss, steps = self.outcome.loss, self.outcome.steps.current
+        arguments = *map(get, self.donated), *self.rest, *batch
+        before, self.latest = loss.current, object()
         try:
-            write_result(self.refs, self.run, (*donated, *self.rest, batch, *mask), (steps + 1, latest))
+            write_result(self.refs, self.run, arguments, (steps + 1, self.latest))
         except _Untraced:
             return False
         finally:
-            traced = isinstance(self.outcome.loss.current, jax.core.Tracer)
+            traced = isinstance(loss.current, Tracer)
             if traced:
-                write(self.kinds[False][0], (*donated, loss, steps, object()))
+                write(self.kinds[False][0], (*arguments[: len(self.donated)], before, steps, object()))
         if traced:
             raise _inside_transformation()
         return True
@@ -385,8 +386,8 @@ class ShardedStep(CompiledStep):
         self._place_values()
         super().gather()
 
-    def _donate(self, batch: Any, *mask: np.ndarray) -> bool:
-        return super()._donate(*self.placement.batch((batch, *mask)))
+    def _donate(self, batch: tuple[Any, ...]) -> bool:
+        return super()._donate(self.placement.batch(batch))
 
     def _trace(self, batch: tuple[Any, ...], drawn: Drawn) -> None:
         refuse_transformation(batch)

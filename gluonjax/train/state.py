@@ -76,6 +76,12 @@ class Totals(NamedTuple):
         return double_float.zero((2,))
 
     @classmethod
+    def after(cls, totals: jax.Array, loss: jax.Array, samples: jax.Array) -> jax.Array:
+        """Those after a step of this mean loss, as a state has them."""
+        sums = [double_float.add(totals[:, i], double_float.of(x)) for i, x in enumerate((loss * samples, samples))]
+        return jnp.stack(sums, 1)
+
+    @classmethod
     def of(cls, state: TrainState) -> 'Totals':
         """Those of a state; this waits for the device."""
         return cls() if state.totals is None else cls(*double_float.value(np.asarray(state.totals)).tolist())

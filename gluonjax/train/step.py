@@ -17,7 +17,6 @@ from gluonjax.errors import ArgumentError, ShapeError
 from gluonjax.keys import as_key
 from gluonjax.keywords import suggests_keywords
 from gluonjax.layer import Layer, begin_run, leaves_of
-from gluonjax.metric import double_float
 from gluonjax.metric.composite import parts_of
 from gluonjax.metric.pure import PureMetric
 from gluonjax.nn.kernels import with_convolutions
@@ -140,7 +139,7 @@ class TrainStep:
             # a key that nothing was drawn with stays: a program then neither computes nor returns it
             key=following if forward.drew else state.key,
             metrics=metrics,
-            totals=None if state.totals is None else double_float.add(state.totals, double_float.of(forward.totals)),
+            totals=None if state.totals is None else Totals.after(state.totals, forward.value, forward.samples),
             carry=forward.carry,
         )
         if self.average is not None and state.average is not None:
@@ -271,8 +270,8 @@ class TrainStep:
         losses, allowed = self.losses(output, label), self._allowed(output, label)
         if allowed is not None:
             losses = jnp.where(allowed, losses, jnp.nan)
-        value, samples = mean(losses, mask), jnp.float32(len(losses)) if mask is None else mask.sum(dtype='float32')
-        return _Forward(value, jnp.stack([value * samples, samples]), output, recorded, carry, any(drew))
+        samples = jnp.float32(len(losses)) if mask is None else mask.sum(dtype='float32')
+        return _Forward(mean(losses, mask), samples, output, recorded, carry, any(drew))
 
     def _allowed(self, output: Any, label: Any) -> jax.Array | None:
         """Which samples have labels that the loss takes; None if it takes all, or cannot tell."""
@@ -299,7 +298,7 @@ class TrainStep:
 @dataclasses.dataclass(frozen=True)
 class _Forward:
     value: jax.Array
-    totals: jax.Array  # what it adds to those of the state
+    samples: jax.Array
     output: Any
     recorded: dict[str, Any]
     carry: Any
