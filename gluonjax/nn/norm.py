@@ -7,11 +7,12 @@ arguments.
 import functools
 import math
 from collections.abc import Callable
-from typing import Self
+from typing import Any, Self
 
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.ad_checkpoint import checkpoint_name
 from jax.typing import DTypeLike
 
 from gluonjax import checks
@@ -19,9 +20,17 @@ from gluonjax.errors import ArgumentError, BatchMaskError, ShapeError, Transform
 from gluonjax.init.initializer import InitializerLike
 from gluonjax.layer import Layer
 from gluonjax.param import Param
-from gluonjax.shapes import Shape
+from gluonjax.shapes import Shape, is_static
 
+_MOMENT = 'moment of a normalization'  # what the backward pass keeps
+_PART = 64  # of the input, one part is read for a value near the mean
 AxisName = str | tuple[str, ...] | None  # of a mapped axis, as in `jax.lax.pmean`
+
+
+def _of_input(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function, of whose values the backward pass keeps the input, in its own dtype, and the moments alone."""
+    policy = jax.checkpoint_policies.save_only_these_names(_MOMENT)
+    return jax.checkpoint(function, policy=policy, prevent_cse=False)
 
 
 @functools.partial(jax.jit, static_argnums=(3, 4, 5))
@@ -29,16 +38,26 @@ def normalize(
     x: jax.Array, gamma: jax.Array, beta: jax.Array, over: tuple[int, ...], axis: int, epsilon: float
 ) -> jax.Array:
     """Normalizes by the moments over some axes; gamma and beta lie along one axis."""
-    y, *_ = standardize(_wide(x), None, over, epsilon)
-    return (y * _along(axis, gamma, x.ndim) + _along(axis, beta, x.ndim)).astype(x.dtype)
+
+    def normalized(x: jax.Array, gamma: jax.Array, beta: jax.Array) -> jax.Array:
+        gamma, beta = (_along(axis, vector, x.ndim) for vector in (gamma, beta))
+        within = axis in over  # gamma varies among the values that have one mean
+        y, *_ = standardize(x, None if within else gamma, None, over, epsilon)
+        return ((y * gamma if within else y) + beta).astype(x.dtype)
+
+    return _of_input(normalized)(x, gamma, beta)
 
 
 @functools.partial(jax.jit, static_argnums=(2, 3))
 def normalize_rms(x: jax.Array, gamma: jax.Array, axis: int, epsilon: float) -> jax.Array:
     """Divides by the root mean square along one axis, along which gamma lies too."""
-    wide = _wide(x)
-    squares = jnp.square(wide).mean(axis, keepdims=True)
-    return (wide * lax.rsqrt(squares + epsilon) * _along(axis, gamma, x.ndim)).astype(x.dtype)
+
+    def normalized(x: jax.Array, gamma: jax.Array) -> jax.Array:
+        wide = _wide(x)
+        squares = checkpoint_name(jnp.square(wide).mean(axis, keepdims=True), _MOMENT)
+        return (wide * lax.rsqrt(squares + epsilon) * _along(axis, gamma, x.ndim)).astype(x.dtype)
+
+    return _of_input(normalized)(x, gamma)
 
 
 @functools.partial(jax.jit, static_argnums=(5, 6))
@@ -91,10 +110,13 @@ def normalize_batch(
         The output, and the updated running moments, which carry no gradient of x.
     """
     over = tuple(i for i in range(x.ndim) if i != axis)
-    y, mean, var = standardize(_wide(x), mask, over, epsilon, axis_name)
-    if gamma is not None:
-        y = y * _along(axis, _wide(gamma), x.ndim)
-    y = (y + _along(axis, _wide(beta), x.ndim)).astype(x.dtype)
+
+    def normalized(x: jax.Array, gamma: jax.Array | None, beta: jax.Array) -> tuple[jax.Array, ...]:
+        scale = None if gamma is None else _along(axis, _wide(gamma), x.ndim)
+        y, mean, var = standardize(x, scale, mask, over, epsilon, axis_name)
+        return (y + _along(axis, _wide(beta), x.ndim)).astype(x.dtype), mean, var
+
+    y, mean, var = _of_input(normalized)(x, gamma, beta)
     mean, var = (
         momentum * old + (1 - momentum) * lax.stop_gradient(new).reshape(old.shape)
         for old, new in zip(running, (mean, var), strict=True)
@@ -102,38 +124,81 @@ def normalize_batch(
     return y, (mean, var)
 
 
-def _with_own_jvp(
-    function: Callable[..., tuple[jax.Array, jax.Array, jax.Array]],
-) -> jax.custom_jvp[tuple[jax.Array, jax.Array, jax.Array]]:
-    return jax.custom_jvp(function, nondiff_argnums=(2, 3, 4))
-
-
-@_with_own_jvp
-def standardize(
-    x: jax.Array, mask: jax.Array | None, over: tuple[int, ...], epsilon: float, axis_name: AxisName = None
+def _standardize(
+    x: jax.Array,
+    gamma: jax.Array | None,
+    mask: jax.Array | None,
+    over: tuple[int, ...],
+    epsilon: float,
+    axis_name: AxisName = None,
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """`(x - mean) / sqrt(var + epsilon)`, mean and variance over some axes, which keep size 1.
+    """`(x - mean) / sqrt(var + epsilon) * gamma`, mean and variance over some axes, which keep size 1.
 
-    Squares of deviations lose nothing to a large mean, which itself is corrected for the rounding of its long sum. With
-    that, and with the derivative written out, an input that is constant along these axes has output and gradient 0.
+    x is read once for both: they are moments of its distance from a value that lies among its own, so that a large mean
+    takes nothing from the variance. With that, and with the derivative written out, an input that is constant along
+    these axes has output and gradient 0.
+
+    Args:
+        x: the input, in any precision.
+        gamma: of as many axes as x, with size 1 along those that are normalized over; None is 1.
+        mask: the valid samples, along axis 0; None if all are.
+        over: the axes.
+        epsilon: added to the variance.
+        axis_name: the mapped axis over which the batch is spread.
+
+    Returns:
+        The output, mean and variance in float32 at least.
     """
-    shift = _mean(x, mask, over, axis_name)
-    deviations = x - shift
-    correction = _mean(deviations, mask, over, axis_name)
-    var = jnp.maximum(_mean(jnp.square(deviations), mask, over, axis_name) - jnp.square(correction), 0)
-    mean = shift + correction
-    return (x - mean) * lax.rsqrt(var + epsilon), mean, var
+    y, factor, mean, var = _standardized(x, gamma, mask, over, epsilon, axis_name)
+    return y * factor, mean, var
+
+
+def _standardized(x, gamma, mask, over, epsilon, axis_name):
+    """The distance from the mean, what it is multiplied by, and the moments."""
+    center = checkpoint_name(_center(x, over, axis_name), _MOMENT)
+    deviations = _wide(x) - center
+    moments = (_mean(power, mask, over, axis_name) for power in (deviations, jnp.square(deviations)))
+    first, second = (checkpoint_name(moment, _MOMENT) for moment in moments)
+    var = jnp.maximum(second - jnp.square(first), 0)
+    factor = lax.rsqrt(var + epsilon)
+    return deviations - first, factor if gamma is None else factor * gamma, center + first, var
+
+
+standardize: jax.custom_jvp[tuple[jax.Array, jax.Array, jax.Array]] = jax.custom_jvp(
+    _standardize, nondiff_argnums=(3, 4, 5)
+)
 
 
 @standardize.defjvp
 def _standardize_jvp(over, epsilon, axis_name, primals, tangents):
-    (x, mask), (tangent, _) = primals, tangents
+    (x, gamma, mask), (tangent, gamma_tangent, _) = primals, tangents
     mean_of = functools.partial(_mean, mask=mask, over=over, axis_name=axis_name)
-    y, mean, var = standardize(x, mask, over, epsilon, axis_name)
-    scaled = tangent * lax.rsqrt(var + epsilon)  # first, so that the gradient of y is centred before it is scaled
-    centred = scaled - mean_of(scaled)
-    y_tangent = centred - y * mean_of(y * centred)
-    return (y, mean, var), (y_tangent, mean_of(tangent), 2 * mean_of((x - mean) * tangent))
+    distance, factor, mean, var = _standardized(x, gamma, mask, over, epsilon, axis_name)
+    y, tangent = distance * lax.rsqrt(var + epsilon), _wide(tangent)
+    # First, so that the gradient of y is centred before it is scaled. The two means do not wait for one another, and
+    # what is negated is small, so that gammas and betas of channels have the same sums: one pass serves them all.
+    scaled = tangent * factor
+    y_tangent = scaled + -mean_of(scaled) + y * -mean_of(y * scaled)
+    if gamma is not None:
+        y_tangent += y * gamma_tangent
+    slopes = y_tangent, mean_of(tangent), 2 * mean_of((_wide(x) - mean) * tangent)
+    return (distance * factor, mean, var), slopes
+
+
+def _center(x, over, axis_name):
+    """A value near the mean: what variances lose to rounding grows with the square of their distance.
+
+    In half precision the first element does, which XLA reads in passing. Else it is the mean of some 1/64 of them, and
+    the first element itself where they are all equal.
+    """
+    if x.size == 0:
+        return _wide(x).sum(over, keepdims=True)
+    center = _wide(lax.slice(x, [0] * x.ndim, [1 if i in over else size for i, size in enumerate(x.shape)]))
+    size = x.shape[over[0]]
+    if x.dtype == center.dtype and is_static((size,)):
+        part = lax.slice_in_dim(x, 0, max(1, size // _PART), axis=over[0])
+        center += (part - center).mean(over, keepdims=True)
+    return _synchronized(center, axis_name)
 
 
 def _mean(x, mask, over, axis_name):

@@ -37,16 +37,6 @@ def trained(layer, x):
     return layer.apply_train(layer.init(0, x), x)
 
 
-@by_layer
-def test_a_large_mean_with_a_small_variance(name, random):
-    layer, over = LAYERS[name]
-    x = (1000 + random.standard_normal((6, 4, 5, 7))).astype('float32')
-    y, news = trained(layer, x)
-    np.testing.assert_allclose(y, normalized(x, over), atol=2e-3)  # a sum of float32 knows the mean to some 1e-3
-    if 'BatchNorm' in name:
-        np.testing.assert_allclose(news['running_var'], 0.9 + 0.1 * x.astype('float64').var(over), rtol=1e-6)
-
-
 @pytest.mark.parametrize('dtype', ['bfloat16', 'float16'])
 @by_layer
 def test_half_precision_has_statistics_in_single(name, dtype, random):
@@ -57,6 +47,39 @@ def test_half_precision_has_statistics_in_single(name, dtype, random):
     np.testing.assert_allclose(
         np.asarray(y, 'float64'), normalized(x, over), rtol=float(jnp.finfo(dtype).eps), atol=1e-5
     )
+
+
+@by_layer
+def test_a_large_mean_with_a_small_variance(name, random):
+    layer, over = LAYERS[name]
+    x = (1000 + random.standard_normal((6, 4, 5, 7))).astype('float32')
+    slope = random.standard_normal(x.shape).astype('float32')
+    params = layer.init(0, x)
+    y, pull, news = jax.vjp(jax.jit(lambda x: layer.apply_train(params, x)), x, has_aux=True)
+    expected, wide = normalized(x, over), np.asarray(slope, 'float64')
+    spread = np.sqrt(x.astype('float64').var(over, keepdims=True) + 1e-5)
+    means = (part.mean(over, keepdims=True) for part in (wide, expected * wide))
+    np.testing.assert_allclose(y, expected, atol=3e-6)
+    np.testing.assert_allclose(pull(slope)[0], (wide - next(means) - expected * next(means)) / spread, atol=3e-6)
+    if 'BatchNorm' in name:
+        np.testing.assert_allclose(news['running_var'], 0.9 + 0.1 * x.astype('float64').var(over), rtol=1e-6)
+
+
+@pytest.mark.optimized  # equal sums are one
+@pytest.mark.parametrize(('name', 'sums'), [('BatchNorm', 4), ('LayerNorm', 6)])
+def test_passes_over_the_input_and_what_is_kept_for_the_backward_pass(name, sums):
+    """Two sums forward, and two backward, in which those for gamma and beta are among BatchNorm's."""
+    layer, x = LAYERS[name][0], jnp.ones((4, 4, 5, 7), 'bfloat16')
+    params = layer.init(0, x)
+
+    def back(params, x):
+        return jax.vjp(lambda params, x: layer.apply_train(params, x)[0], params, x)
+
+    large = {leaf.dtype.name for leaf in jax.tree.leaves(jax.eval_shape(back, params, x)[1]) if leaf.size == x.size}
+    assert large <= {'bfloat16'}
+    program = jax.jit(lambda params, x: back(params, x)[1](x)).lower(params, x).compile().as_text()
+    assert program.count(' reduce(') == sums
+    assert ' transpose(' not in program
 
 
 @pytest.mark.parametrize('dtype', ['bfloat16', 'float16'])

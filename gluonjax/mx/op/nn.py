@@ -369,8 +369,7 @@ def layer_norm(
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Normalization along one axis; also the mean and the standard deviation."""
     along = axis % data.ndim
-    wide = data.astype(checks.at_least_float32(data.dtype))
-    _, mean, var = standardize(wide, None, (along,), eps)
+    _, mean, var = standardize(data, None, None, (along,), eps)
     return normalize(data, gamma, beta, (along,), along, eps), mean, jnp.sqrt(var + eps)
 
 
@@ -397,8 +396,7 @@ def group_norm(
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Normalization of groups of channels of each example; also the means and standard deviations."""
     groups = data.reshape(data.shape[0], num_groups, math.prod(data.shape[1:]) // num_groups)
-    wide = groups.astype(checks.at_least_float32(data.dtype))
-    _, mean, var = standardize(wide, None, (2,), eps)
+    _, mean, var = standardize(groups, None, None, (2,), eps)
     y = normalize(groups, gamma, beta, (2,), 1, eps).reshape(data.shape)
     return y, mean.squeeze(2), jnp.sqrt(var + eps).squeeze(2)
 
