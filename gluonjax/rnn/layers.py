@@ -14,10 +14,9 @@ from gluonjax.layer import Layer
 from gluonjax.nn import activation as activations
 from gluonjax.nn import arguments
 from gluonjax.nn.dropout import Dropout
-from gluonjax.nn.precision import add_bias
 from gluonjax.param import Param
-from gluonjax.rnn import equations
-from gluonjax.rnn.scan import recur, reverse, zero_invalid
+from gluonjax.rnn import equations, fused_lstm
+from gluonjax.rnn.scan import one_direction, summed, zero_invalid
 from gluonjax.rnn.states import Stateful, checked_length, checked_states, per_kind, per_layer
 from gluonjax.shapes import Shape
 
@@ -103,7 +102,7 @@ class RecurrentLayer(Stateful, Layer):
 
     def step_inputs(self, i2h: jax.Array, h2h_bias: jax.Array) -> tuple[jax.Array, jax.Array | None]:
         """What `recur` takes: the sequence, and the bias of the product of the output before if it is kept apart."""
-        return add_bias(i2h, h2h_bias), None
+        return summed(i2h, h2h_bias)
 
     def equations(self, states: Sequence[jax.Array], *inputs: jax.Array) -> list[jax.Array]:
         """The new states of a step, first the one that is the output."""
@@ -124,13 +123,14 @@ class RecurrentLayer(Stateful, Layer):
         self._check_lengths(sequence_length)
         lengths = checked_length(sequence_length, batch)
         first = self.begin_state(batch, dtype=inputs.dtype) if states is None else states
-        rows = iter(per_layer(checked_states(first, self.state_info(batch))))
+        rows = per_layer(checked_states(first, self.state_info(batch)))
         xs, last = zero_invalid(jnp.moveaxis(inputs, time, 0), lengths), []
-        for layer in range(self.num_layers):
-            if layer and self.between:
+        every = range(self.num_layers)
+        for layers in [every[i : i + 1] for i in every] if self.between and self.training else [every]:
+            if layers[0]:
                 xs = self.between(xs)
-            outputs = [self._one_scan(side, layer, xs, next(rows), lengths, last) for side in self.sides]
-            xs = jnp.concatenate(outputs, 2) if self.bidirectional else outputs[0]
+            xs, after = self._in_a_row(layers, xs, rows[len(last) :], lengths)
+            last += after
         result = jnp.moveaxis(xs, 0, time)
         return result if states is None else (result, per_kind(last))
 
@@ -146,28 +146,32 @@ class RecurrentLayer(Stateful, Layer):
             )
         return self.forward(inputs, cache, sequence_length)
 
-    def _one_scan(
-        self,
-        side: str,
-        layer: int,
-        xs: jax.Array,
-        states: list[jax.Array],
-        lengths: jax.Array | None,
-        last: list[list[jax.Array]],
-    ) -> jax.Array:
-        """One layer in one direction; appends its last states. The inputs' products are computed before the scan."""
-        values = [getattr(self, f'{side}{layer}_{kind}') for kind in self.kinds]
-        xs, *values = checks.promoted(xs, *values, *states)
-        i2h_weight, h2h_weight, i2h_bias, h2h_bias, *h2r_weight = values[: len(self.kinds)]
+    def _in_a_row(
+        self, layers: range, xs: jax.Array, rows: Sequence[list[jax.Array]], lengths: jax.Array | None
+    ) -> tuple[jax.Array, list[list[jax.Array]]]:
+        """Layers without dropout between them: outputs, and the last states for each row."""
+        last = []
+        for layer in layers:
+            outputs = []
+            for side in self.sides:
+                y, after = self._one_scan(side, layer, xs, rows[len(last)], lengths)
+                last.append(after)
+                outputs.append(y)
+            xs = jnp.concatenate(outputs, 2) if self.bidirectional else outputs[0]
+        return xs, last
 
-        if side == 'r':
-            xs = reverse(xs, lengths)
-        sequence, bias = self.step_inputs(add_bias(xs @ i2h_weight.T, i2h_bias), h2h_bias)
-        step = self.projected_equations if h2r_weight else self.equations
-        begin = values[len(self.kinds) :]
-        outputs, after = recur(step, (sequence,), bias, begin, h2h_weight, h2r_weight, lengths)
-        last.append(after)
-        return reverse(outputs, lengths) if side == 'r' else outputs
+    def _one_scan(
+        self, side: str, layer: int, xs: jax.Array, states: list[jax.Array], lengths: jax.Array | None
+    ) -> tuple[jax.Array, list[jax.Array]]:
+        """One layer in one direction."""
+        xs, *values = checks.promoted(xs, *self._weights(side, layer), *states)
+        weights, projection, begin = values[:4], values[4 : len(self.kinds)], values[len(self.kinds) :]
+        step = self.projected_equations if projection else self.equations
+        settings = {'lengths': lengths, 'backwards': side == 'r'}
+        return one_direction(step, self.step_inputs, xs, begin, weights, projection, **settings)
+
+    def _weights(self, side: str, layer: int) -> list[jax.Array]:
+        return [getattr(self, f'{side}{layer}_{kind}') for kind in self.kinds]
 
     def projected_equations(
         self, states: Sequence[jax.Array], gates: jax.Array, h2r_weight: jax.Array
@@ -272,6 +276,10 @@ class LSTM(RecurrentLayer):
     States are [h, c], both (num_layers, N, hidden_size); h has projection_size instead if there is one. MXNet's `RNN`
     operator, which on CPUs ignores lengths and clipping, and does not train a projection; here they work everywhere.
 
+    On CUDA it is cuDNN's LSTM, with the same parameters, if it has neither projection nor clipping, everything is of
+    float32, and the process has one GPU, on which it is traced: XLA would gather all of a batch for it that is sharded
+    over several. Elsewhere it is a scan.
+
     Args:
         hidden_size: the size of c, and without a projection of h.
         num_layers: how many layers.
@@ -290,6 +298,11 @@ class LSTM(RecurrentLayer):
         state_clip_nan: with clipping, a NaN in c becomes state_clip_min.
         dtype: the dtype of the parameters, and of the states that `begin_state` makes.
         use_sequence_length: see `RNN`.
+        implementation: None chooses for the platform that the program is compiled for, as above; 'scan' never takes
+            cuDNN's; 'cudnn' takes it among several GPUs too, and is an error where it does not serve. Not in MXNet.
+
+    Raises:
+        ArgumentError: when called, if `implementation='cudnn'` is asked for and does not serve.
 
     >>> layer = LSTM(100, 2, bidirectional=True)
     >>> layer.apply(layer.init(0, x := jnp.ones((5, 3, 10))), x).shape
@@ -301,6 +314,7 @@ class LSTM(RecurrentLayer):
     state_clip_min: float | None
     state_clip_max: float | None
     state_clip_nan: bool
+    implementation: Literal['scan', 'cudnn'] | None
 
     def __init__(
         self,
@@ -322,7 +336,9 @@ class LSTM(RecurrentLayer):
         dtype: DTypeLike = 'float32',
         *,
         use_sequence_length: bool = False,
+        implementation: Literal['scan', 'cudnn'] | None = None,
     ):
+        self.implementation = checks.one_of('implementation', implementation, (None, 'scan', 'cudnn'))
         if (state_clip_min is None) != (state_clip_max is None):
             raise ArgumentError(
                 'state_clip_min and state_clip_max go together',
@@ -350,6 +366,25 @@ class LSTM(RecurrentLayer):
             use_sequence_length,
             projection_size,
         )
+
+    def _in_a_row(
+        self, layers: range, xs: jax.Array, rows: Sequence[list[jax.Array]], lengths: jax.Array | None
+    ) -> tuple[jax.Array, list[list[jax.Array]]]:
+        plain = self.projection_size is None and self.state_clip_min is None
+        if plain and (self.implementation == 'cudnn' or (self.implementation is None and jax.device_count() == 1)):
+            weights = [weight for i in layers for side in self.sides for weight in self._weights(side, i)]
+            states = per_kind(rows[: len(layers) * len(self.sides)])
+            fused = fused_lstm.lstm(xs, states, lengths, weights, len(layers), self.sides)
+            if fused is not None:
+                return fused[0], per_layer(fused[1])
+        if self.implementation == 'cudnn':
+            raise ArgumentError(
+                "cuDNN's LSTM does not serve here",
+                expected="an LSTM of float32 without projection and clipping, a GPU, and JAX's plug-in for CUDA",
+                got=f'{xs.dtype}{xs.shape} on {jax.default_backend()}',
+                remedy='without implementation= the layer takes it where it serves',
+            )
+        return super()._in_a_row(layers, xs, rows, lengths)
 
     def equations(self, states: Sequence[jax.Array], *inputs: jax.Array) -> list[jax.Array]:
         (gates,) = inputs

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from gluonjax.checks import at_least_float32
-from gluonjax.nn.precision import broadcast
+from gluonjax.nn.precision import add_bias, broadcast
 from gluonjax.rnn.states import placed_like
 
 States = Sequence[jax.Array]
@@ -109,6 +109,41 @@ def _recur_jvp(equations: Callable[..., list[jax.Array]], primals: Any, tangents
     before = jnp.concatenate([placed_like(states[0], outputs)[None], outputs[:-1]])
     *others, tangent = inputs_tangent
     return (outputs, last), push((*others, tangent + _times(before, weight_tangent)), states_tangent, rest_tangent)
+
+
+def one_direction(
+    equations: Callable[..., list[jax.Array]],
+    step_inputs: Callable[[jax.Array, jax.Array], tuple[jax.Array, jax.Array | None]],
+    xs: jax.Array,
+    states: States,
+    weights: Sequence[jax.Array],
+    rest: Sequence[jax.Array] = (),
+    *,
+    lengths: jax.Array | None,
+    backwards: bool,
+) -> tuple[jax.Array, list[jax.Array]]:
+    """One layer in one direction: the outputs and the last states. The inputs' products are computed before the scan.
+
+    Args:
+        equations: as for `recur`.
+        step_inputs: of these products and h2h_bias: the sequence and the bias that `recur` takes; see `summed`.
+        xs: the sequence, which is 0 beyond the lengths.
+        states: the first ones.
+        weights: i2h_weight, h2h_weight, i2h_bias, h2h_bias.
+        rest: more arrays for the equations.
+        lengths: the valid steps of each example; None if all are.
+        backwards: from the last valid step to the first; outputs are in the order of the steps all the same.
+    """
+    i2h_weight, h2h_weight, i2h_bias, h2h_bias = weights
+    xs = reverse(xs, lengths) if backwards else xs
+    sequence, bias = step_inputs(add_bias(xs @ i2h_weight.T, i2h_bias), h2h_bias)
+    outputs, after = recur(equations, (sequence,), bias, states, h2h_weight, rest, lengths)
+    return reverse(outputs, lengths) if backwards else outputs, after
+
+
+def summed(i2h: jax.Array, h2h_bias: jax.Array) -> tuple[jax.Array, jax.Array | None]:
+    """The sequence with both biases, and no bias for `recur`."""
+    return add_bias(i2h, h2h_bias), None
 
 
 def _times(x: jax.Array, weight: jax.Array) -> jax.Array:
