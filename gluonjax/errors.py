@@ -1,7 +1,10 @@
-"""Typed errors. Each says what happened, what was expected, what came instead, and what to do next."""
+"""Typed errors. Each says what happened, what was expected, what came instead, and what to do next.
+
+They are also what programs of MXNet catch: its own error is a RuntimeError, and its checks of arguments are assertions.
+"""
 
 
-class GluonError(Exception):
+class GluonError(RuntimeError):
     """The base of every error that gluonjax raises on purpose.
 
     Args:
@@ -33,19 +36,19 @@ class GluonError(Exception):
             Exception.__init__(self, '\n  '.join([str(self), *lines]))
 
 
-class ArgumentError(GluonError, ValueError):
+class ArgumentError(GluonError, ValueError, AssertionError):
     """An argument has a value that the layer, the initializer or the method does not take."""
 
 
-class ShapeError(GluonError, ValueError):
+class ShapeError(GluonError, ValueError, AssertionError):
     """Shapes that do not fit each other, or a shape that is still unknown."""
 
 
-class DTypeError(GluonError, TypeError):
+class DTypeError(GluonError, TypeError, AssertionError):
     """An array of a dtype that cannot be used here."""
 
 
-class ParamsError(GluonError, ValueError):
+class ParamsError(GluonError, ValueError, AssertionError):
     """A `params` tree that does not match the definition; every difference is named."""
 
 

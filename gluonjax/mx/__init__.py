@@ -61,10 +61,23 @@ _LAZY = {
     'viz': 'gluonjax.mx.visualization',
 }
 
+_OF_DIALECT = (
+    'is_np_array',
+    'is_np_shape',
+    'np_array',
+    'np_shape',
+    'set_np_shape',
+    'use_np',
+    'use_np_array',
+    'use_np_shape',
+)
+
 if not TYPE_CHECKING:  # a type checker would accept any name
 
     def __getattr__(name: str) -> Any:
         """Modules that are loaded when they are first used."""
+        if name in _OF_DIALECT:
+            return globals().setdefault(name, getattr(importlib.import_module('gluonjax.mx.dialect'), name))
         if name not in _LAZY and importlib.util.find_spec(f'{__name__}.{name}') is None:
             raise missing(f'module {__name__!r}', name, __name__, [*__all__, *_LAZY])
         globals()[name] = module = importlib.import_module(_LAZY.get(name, f'{__name__}.{name}'))

@@ -73,6 +73,7 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
     def exec_module(self, module: ModuleType) -> None:
         module.__spec__ = module.__spec__.loader_state[1]  # type: ignore[union-attr]
+        vars(module).setdefault('__path__', [])  # MXNet's are packages: `mxnet.ndarray.ndarray`
 
 
 def run_script(path: str, arguments: Sequence[str] = (), advice: bool = False) -> None:

@@ -7,7 +7,7 @@ import importlib
 import operator as functions
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import jax
 import jax.core
@@ -18,7 +18,7 @@ from jax.typing import DTypeLike
 from gluonjax.arrays import admit
 from gluonjax.errors import ArgumentError, GluonError, MissingNameError, ShapeError
 from gluonjax.mx import invoke, tape
-from gluonjax.mx.context import Context, context_of, current_context, default_device
+from gluonjax.mx.context import Context, context_of, current_context, default_device, virtual
 from gluonjax.mx.dialect import is_np_array
 from gluonjax.mx.op import OPERATORS, Operator, find
 from gluonjax.mx.op.attributes import dtype_of
@@ -35,6 +35,7 @@ class View:
     put: Callable[[Tracked, Tracked], Tracked]
 
 
+_Kind = TypeVar('_Kind', bound='NDArray')
 _WATCHERS: list[Callable[[Any], None]] = []  # of reads, while programs are traced
 
 
@@ -70,6 +71,7 @@ class NDArray:
         value: the array.
         entry: what it is on the tape.
         view: the array that it is a view of.
+        shared: the context it was made in, if that shares its device with another, as `cpu(1)` where JAX has one CPU.
 
     >>> from gluonjax.mx import nd
     >>> x = nd.array([[1, 2], [3, 4]])
@@ -87,11 +89,18 @@ class NDArray:
     """
 
     __array_priority__: float = 1000.0
-    __slots__ = ('__weakref__', '_grad', '_seen', '_value', 'entry', 'version', 'view')
+    __slots__ = ('__weakref__', '_grad', '_seen', '_value', 'entry', 'shared', 'version', 'view')
     scalars: bool = False  # whether there are arrays without axes
 
-    def __init__(self, value: jax.Array, entry: Entry | None = None, view: View | None = None):
+    def __init__(
+        self,
+        value: jax.Array,
+        entry: Entry | None = None,
+        view: View | None = None,
+        shared: Context | None = None,
+    ):
         self._value = value
+        self.shared: Context | None = shared
         self.entry: Entry | None = entry
         self.view: View | None = view
         self.version: int = 0
@@ -143,7 +152,7 @@ class NDArray:
         """Another array of this kind."""
         if not self.scalars and not new.array.shape:
             new = tape.call(invoke.reshaping((1,)), [new])[0][0]
-        return type(self)(new.array, new.entry, view)
+        return type(self)(new.array, new.entry, view, self.shared)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -168,6 +177,8 @@ class NDArray:
     @property
     def context(self) -> Context:
         """Where it is."""
+        if self.shared is not None:
+            return self.shared
         if isinstance(self._value, jax.core.Tracer):
             return current_context()
         return context_of(min(self._value.devices(), key=lambda device: device.id))
@@ -248,18 +259,18 @@ class NDArray:
     def _moved(self, context: Context) -> Self:
         moved = jax.device_put(self.value, context.device)
         if not (tape.scope().recording and self.tracked.is_recorded):
-            return self.like(Tracked(moved))
+            return type(self)(moved, None, None, virtual(context))
         home = self.context.device
         node = tape.Node('as_in_context', [self.tracked], (0,), [moved], lambda g: [jax.device_put(g[0], home)])
-        return self.like(tape.attach(node, [moved])[0])
+        return type(self)(*tape.attach(node, [moved])[0], None, virtual(context))
 
     def as_nd_ndarray(self) -> 'NDArray':
         """The same array as `mx.nd.NDArray`."""
-        return NDArray(self.value, self.entry, _whole(self))
+        return NDArray(self.value, self.entry, _whole(self), self.shared)
 
     def as_np_ndarray(self) -> 'NDArray':
         """The same array as `mx.np.ndarray`."""
-        return _face(True)(self.value, self.entry, _whole(self))
+        return _face(True)(self.value, self.entry, _whole(self), self.shared)
 
     def tostype(self, stype: str) -> Self:
         """Itself: all arrays are dense."""
@@ -288,7 +299,7 @@ class NDArray:
 
     def detach(self) -> Self:
         """The same elements, on no tape."""
-        return type(self)(self.value, None, _whole(self))
+        return type(self)(self.value, None, _whole(self), self.shared)
 
     # Elements.
 
@@ -405,7 +416,7 @@ class NDArray:
         return self.copy()
 
     def __deepcopy__(self, memo: Any) -> Self:
-        return type(self)(self.value)
+        return type(self)(self.value, None, None, self.shared)
 
     # Arithmetic.
 
@@ -556,6 +567,11 @@ def placed(array: jax.Array, ctx: Context | None) -> jax.Array:
     """The array in a context; by default in the current one."""
     device = (ctx or current_context()).device
     return array if device == default_device() else jax.device_put(array, device)
+
+
+def made_in(ctx: Context | None, kind: type[_Kind], value: jax.Array) -> _Kind:
+    """An array of a class in a context; by default in the current one."""
+    return kind(placed(value, ctx), None, None, virtual(ctx))
 
 
 def head_gradient(head: NDArray, given: NDArray | None) -> Tracked:

@@ -11,6 +11,6 @@ numeric_types: tuple[type, ...] = (float, int, np.generic)
 integer_types: tuple[type, ...] = (int, np.integer)
 
 
-def py_str(x: bytes) -> str:
-    """Bytes as a string."""
-    return x.decode()
+def py_str(x: bytes | str) -> str:
+    """Bytes as a string; a string as it is."""
+    return x if isinstance(x, str) else x.decode()

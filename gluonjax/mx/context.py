@@ -72,6 +72,12 @@ class Context:
             raise ArgumentError(f'there is no device {self}', got=f'{len(devices)} of its type', remedy='mx.cpu()')
         return devices[self.device_id]
 
+    @property
+    def is_virtual(self) -> bool:
+        """Whether another context, with a lower number, is the same device: `cpu(1)` where JAX has one CPU."""
+        platform, number = self._key
+        return platform == 'cpu' and number >= len(jax.devices('cpu'))
+
     def empty_cache(self) -> None:
         """Does nothing: JAX looks after its memory."""
 
@@ -119,6 +125,13 @@ def current_context() -> Context:
     """That of the innermost `with` block; JAX's default device without one."""
     contexts = _CURRENT.get()
     return contexts[-1] if contexts else context_of(default_device())
+
+
+def virtual(ctx: Context | None) -> Context | None:
+    """A context that shares its device with another, as `cpu(1)` where JAX has one CPU; None for any other."""
+    contexts = _CURRENT.get()
+    ctx = ctx or (contexts[-1] if contexts else None)
+    return ctx if ctx is not None and ctx.is_virtual else None
 
 
 def default_device() -> Any:

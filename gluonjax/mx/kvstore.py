@@ -4,7 +4,8 @@ There is no server of parameters: what `dist_sync` did, JAX does by sharding.
 """
 
 import pathlib
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax.numpy as jnp
@@ -13,6 +14,8 @@ from gluonjax.errors import ArgumentError, GluonError, ShapeError
 from gluonjax.mx.array import NDArray, as_jax
 from gluonjax.mx.optimizer import Updater, get_updater
 from gluonjax.mx.tape import Tracked
+
+kvstore = base = sys.modules[__name__]  # modules of MXNet whose names are here
 
 __all__ = ['KVStore', 'create']
 
@@ -126,10 +129,10 @@ class KVStore:
         """Has `push` update the arrays by an optimizer, for which what is pushed are gradients."""
         self._updater = get_updater(optimizer)
 
-    def _set_updater(self, updater: Any) -> None:
+    def set_updater(self, updater: Any) -> None:
         self._updater = updater
 
-    set_updater: Any = _set_updater
+    _set_updater: Callable[..., None] = set_updater  # MXNet's name
 
     def set_gradient_compression(self, compression_params: Any) -> None:
         """Does nothing: nothing is sent between processes."""

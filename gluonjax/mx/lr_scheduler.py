@@ -73,6 +73,15 @@ class FactorScheduler(_Native):
     """The rate times `factor` every `step` updates; see `gluonjax.lr_scheduler.FactorScheduler`."""
 
     own: ClassVar[Any] = native.FactorScheduler
+    count: int = 0  # the update after which the rate was last multiplied
+
+    def __call__(self, num_update: int) -> float:
+        if num_update < self.warmup_steps:
+            return self.get_warmup_lr(num_update)
+        while num_update > self.count + self.step:  # rounds as MXNet does, whose programs read `base_lr`
+            self.count += self.step
+            self.base_lr = max(self.base_lr * self.factor, self.stop_factor_lr)
+        return self.base_lr
 
 
 class MultiFactorScheduler(_Native):

@@ -11,6 +11,7 @@ array([[1., 1.],
 import functools
 import importlib
 import os
+import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -23,7 +24,7 @@ from jax.typing import DTypeLike
 from gluonjax.hints import missing
 from gluonjax.io import mxnet_params
 from gluonjax.mx import random
-from gluonjax.mx.array import NDArray, as_jax, call, canonical, placed
+from gluonjax.mx.array import NDArray, as_jax, call, canonical, made_in
 from gluonjax.mx.context import Context
 from gluonjax.mx.op import OPERATORS, find
 
@@ -54,7 +55,7 @@ def array(source_array: Any, ctx: Context | None = None, dtype: DTypeLike | None
     if dtype is None and isinstance(source_array, onp.ndarray):
         dtype = 'float32'
     value = as_jax(source_array, dtype, ctx)
-    return NDArray(value if value.shape else value.reshape(1))
+    return made_in(ctx, NDArray, value if value.shape else value.reshape(1))
 
 
 def _size(shape: Size) -> tuple[int, ...]:
@@ -80,7 +81,7 @@ def full(
     shape: Size, val: float, ctx: Context | None = None, dtype: DTypeLike | None = None, out: NDArray | None = None
 ) -> NDArray:
     """One number everywhere."""
-    result = NDArray(placed(jnp.full(_size(shape), val, canonical(dtype or 'float32')), ctx))
+    result = made_in(ctx, NDArray, jnp.full(_size(shape), val, canonical(dtype or 'float32')))
     if out is None:
         return result
     out[:] = result
@@ -89,7 +90,7 @@ def full(
 
 def eye(N: int, M: int = 0, k: int = 0, ctx: Context | None = None, dtype: DTypeLike | None = None) -> NDArray:
     """Ones on a diagonal."""
-    return NDArray(placed(jnp.eye(N, M or None, k, canonical(dtype or 'float32')), ctx))
+    return made_in(ctx, NDArray, jnp.eye(N, M or None, k, canonical(dtype or 'float32')))
 
 
 def arange(
@@ -103,7 +104,7 @@ def arange(
 ) -> NDArray:
     """Numbers in equal steps, each `repeat` times."""
     made = call('_arange', start=start, stop=stop, step=step, repeat=repeat, dtype=canonical(dtype).name)
-    return NDArray(placed(made.value, ctx))
+    return made_in(ctx, NDArray, made.value)
 
 
 def linspace(
@@ -115,7 +116,7 @@ def linspace(
     dtype: DTypeLike = 'float32',
 ) -> NDArray:
     """`num` numbers from start to stop."""
-    return NDArray(placed(jnp.linspace(start, stop, num, endpoint, dtype=canonical(dtype)), ctx))
+    return made_in(ctx, NDArray, jnp.linspace(start, stop, num, endpoint, dtype=canonical(dtype)))
 
 
 def concatenate(arrays: Sequence[NDArray], axis: int = 0, always_copy: bool = True) -> NDArray:
@@ -288,6 +289,8 @@ linalg: Namespace = Namespace('_linalg_')
 image: Namespace = Namespace('_image_')
 op: Namespace = Namespace('')
 _internal: Namespace = op
+ndarray = sys.modules[__name__]  # a module of MXNet whose names are here
+_STORAGE_TYPE_STR_TO_ID = {'undefined': -1, 'default': 0, 'row_sparse': 1, 'csr': 2}
 _DIALECT = {'np': 'gluonjax.mx.numpy', 'npx': 'gluonjax.mx.numpy_extension'}
 
 if not TYPE_CHECKING:  # a type checker would accept any name

@@ -14,6 +14,7 @@ The steps are those of `gluonjax.optimizer`; an update of many weights is one co
 import functools
 import inspect
 import pickle
+import sys
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, ClassVar, TypeVar
 
@@ -31,6 +32,7 @@ from gluonjax.mx.tape import Tracked
 from gluonjax.optimizer import transforms as tx
 from gluonjax.optimizer.transforms import ParamInfo, UpdateInfo
 
+optimizer = sys.modules[__name__]  # a module of MXNet whose names are here
 _Class = TypeVar('_Class', bound=type)
 
 

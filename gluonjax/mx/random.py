@@ -17,7 +17,7 @@ from jax.typing import DTypeLike
 from gluonjax import keys
 from gluonjax.errors import ArgumentError
 from gluonjax.mx import invoke
-from gluonjax.mx.array import NDArray, call, canonical, placed
+from gluonjax.mx.array import NDArray, call, canonical, made_in
 from gluonjax.mx.context import Context
 from gluonjax.mx.op import OPERATORS
 
@@ -51,7 +51,7 @@ def _draw(
     if out is not None:
         out[:] = NDArray(array)
         return out
-    return NDArray(placed(array, ctx))
+    return made_in(ctx, NDArray, array)
 
 
 def uniform(

@@ -10,6 +10,7 @@
 """
 
 import pathlib
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Union
 
@@ -519,6 +520,7 @@ npx: Namespace = Namespace('_npx_')
 sparse: Namespace = Namespace('_sparse_', '')
 op: Namespace = Namespace('')
 _internal = op
+symbol = sys.modules[__name__]  # a module of MXNet whose names are here
 
 
 def _builder(name: str) -> Callable[..., Symbol]:

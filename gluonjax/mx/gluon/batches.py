@@ -2,8 +2,10 @@
 
 import hashlib
 import itertools
+import math
 import os
 import pathlib
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -45,8 +47,7 @@ def split_data(data: NDArray, num_slice: int, batch_axis: int = 0, even_split: b
 def split_and_load(
     data: Any, ctx_list: Sequence[Context], batch_axis: int = 0, even_split: bool = True
 ) -> list[NDArray]:
-    """A batch in parts, one for each context; contexts that are one device of JAX have one part together."""
-    ctx_list = list({ctx.device: ctx for ctx in ctx_list}.values())
+    """A batch in parts, one for each context."""
     array = data if isinstance(data, NDArray) else array_class()(as_jax(data))
     parts = split_data(array, len(ctx_list), batch_axis, even_split)
     return [part.as_in_context(ctx) for part, ctx in zip(parts, ctx_list, strict=True)]
@@ -62,11 +63,15 @@ def clip_global_norm(arrays: Sequence[NDArray], max_norm: float, check_isfinite:
     >>> x.asnumpy().round(4).tolist()
     [0.6000000238418579, 0.800000011920929]
     """
-    norm = jnp.sqrt(sum(jnp.sum(jnp.square(x.value.astype('float32'))) for x in arrays))
+    norm: Any = jnp.sqrt(sum(jnp.sum(jnp.square(x.value.astype('float32'))) for x in arrays))
     factor = jnp.minimum(max_norm / (norm + 1e-8), 1.0)
     for x in arrays:
         x.assign(Tracked(x.value * factor.astype(x.value.dtype)))
-    return float(norm) if check_isfinite else NDArray(norm.reshape(1))
+    if not check_isfinite:
+        return NDArray(norm.reshape(1))
+    if not math.isfinite(norm):
+        warnings.warn(f'the norm of the gradients is {float(norm)}: they are not finite', UserWarning, stacklevel=2)
+    return float(norm)
 
 
 def shape_is_known(shape: Sequence[int] | None) -> bool:

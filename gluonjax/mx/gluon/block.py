@@ -4,8 +4,9 @@ import contextlib
 import functools
 import math
 import os
+import warnings
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Self
 
 import jax
@@ -16,7 +17,7 @@ from gluonjax.io import mxnet_params
 from gluonjax.mx import ndarray, symbol, tape
 from gluonjax.mx.array import NDArray, array_class
 from gluonjax.mx.gluon.naming import NameScope, named
-from gluonjax.mx.gluon.parameter import Parameter, ParameterDict
+from gluonjax.mx.gluon.parameter import Parameter, ParameterDict, load_values
 from gluonjax.mx.gluon.traced import Traced, is_inside
 from gluonjax.mx.saving import write
 from gluonjax.shapes import is_known
@@ -103,6 +104,7 @@ class Block:
         self._scope = NameScope(self)
         self._active = False
         self._programs: dict[Any, Traced] = {}
+        self._structure: tuple[bool, ...] | None = None  # which arguments are not None, once hybridized
         self._inputs: Any = None  # the tree of the inputs of the last call, once hybridized
 
     def _alias(self) -> str:
@@ -185,7 +187,16 @@ class Block:
         print(_table(rows, sum(n for _, n in numbers), sum(n for trained, n in numbers if trained)))
 
     def collect_params(self, select: str | None = None) -> ParameterDict:
-        """All parameters, or those whose names match a pattern from the first letter on."""
+        """All parameters, or those whose names match a pattern from the first letter on.
+
+        It warns of blocks in lists and dicts, whose parameters are not found.
+        """
+        for name, value in vars(self).items():
+            if name not in _OWN and isinstance(value, list | tuple | dict) and _hides(value, self._children.values()):
+                remedy = 'register_child(block), or nn.Sequential'
+                warnings.warn(
+                    f'{type(self).__name__}.{name} has blocks that are not registered: {remedy}', stacklevel=2
+                )
         found = ParameterDict(self._params.prefix)
         found.update(self._params, select)
         found.update({p.name: p for p in self._reg_params.values()}, select)
@@ -268,9 +279,8 @@ class Block:
         Raises:
             ParamsError: for missing values, or others; nothing is set then.
             ArgumentError: for another `dtype_source`.
+            DTypeError: for other dtypes, without `cast_dtype`; nothing is set then.
         """
-        if dtype_source not in ('current', 'saved'):
-            raise ArgumentError("dtype_source must be 'current' or 'saved'", got=repr(dtype_source))
         given = mxnet_params.without_kinds(param_dict)
         own = self._collect_params_with_prefix() if own is None else own
         there = {id(parameter) for name, parameter in own.items() if name in given}  # a shared one once is enough
@@ -279,13 +289,10 @@ class Block:
         if missing or extra:
             got = ', '.join([f'missing: {name}' for name in missing] + [f'extra: {name}' for name in extra])
             raise ParamsError('the file is not of this network', got=got, remedy='allow_missing=, ignore_extra=')
-        for name, parameter in own.items():
-            if name in given:
-                if cast_dtype and dtype_source == 'saved':
-                    parameter.cast(given[name].dtype)
-                parameter.set_data(given[name])
-                if ctx is not None:
-                    parameter.reset_ctx(ctx)
+        load_values(own, given, cast_dtype, dtype_source)
+        if ctx is not None:
+            for parameter in own.values():
+                parameter.reset_ctx(ctx)
 
     def save_params(self, filename: str | os.PathLike[str]) -> None:
         """Writes all values by their names without the prefix, as MXNet did before `save_parameters`."""
@@ -326,6 +333,16 @@ class Block:
         return '\n'.join([f'{type(self).__name__}(', '\n'.join(lines), ')'])
 
 
+_OWN = frozenset(['_children', '_reg_params', '_hooks', '_programs', '_params'])
+
+
+def _hides(value: Any, known: Collection[Block]) -> bool:
+    """Whether a list or dict, or one in it, has a block that is no child."""
+    if isinstance(value, list | tuple | dict):
+        return any(_hides(item, known) for item in (value.values() if isinstance(value, dict) else value))
+    return isinstance(value, Block) and not any(value is child for child in known)
+
+
 def children_of(block: Block) -> OrderedDict[str, Block]:
     """The children by name; Gluon's programs know them as `_children`."""
     return block._children
@@ -364,13 +381,17 @@ class HybridBlock(Block):
     def hybridize(self, active: bool = True, **kwargs: Any) -> None:
         """Compiles calls from here on; `static_alloc` and `static_shape` are accepted."""
         self._active = active
-        self._programs.clear()
+        self._clear()
         super().hybridize(active, **kwargs)
 
     def cast(self, dtype: DTypeLike) -> None:
         """Changes the dtype of all parameters."""
-        self._programs.clear()
+        self._clear()
         super().cast(dtype)
+
+    def _clear(self) -> None:
+        self._programs.clear()
+        self._structure = None
 
     def register_child(self, block: Block, name: str | None = None) -> None:
         """Adds a child, under a number by default.
@@ -381,7 +402,7 @@ class HybridBlock(Block):
         if not isinstance(block, HybridBlock):
             what = f'a child of {type(self).__name__} must be a HybridBlock, as that is'
             raise ArgumentError(what, got=type(block).__name__, remedy='nn.Sequential, or gluon.Block as the base')
-        self._programs.clear()
+        self._clear()
         super().register_child(block, name)
 
     def hybrid_forward(self, F: Any, *args: Any, **kwargs: Any) -> Any:
@@ -389,8 +410,17 @@ class HybridBlock(Block):
         raise NotImplementedError(f'{type(self).__name__} has neither forward nor hybrid_forward')
 
     def forward(self, *args: Any) -> Any:
-        """Calls `hybrid_forward` with the parameters; of symbols, with their variables."""
+        """Calls `hybrid_forward` with the parameters; of symbols, with their variables.
+
+        Raises:
+            ArgumentError: for arguments without an array, or of arrays and symbols together.
+        """
+        kinds = {type(x) for x in jax.tree.leaves(args)}
+        if not any(issubclass(kind, NDArray | symbol.Symbol) for kind in kinds):
+            raise ArgumentError(f'{type(self).__name__} takes NDArrays', got=str(args))
         if of_symbols(args):
+            if any(issubclass(kind, NDArray) for kind in kinds):
+                raise ArgumentError(f'{type(self).__name__} takes arrays or symbols, not both')
             variables = {name: parameter.var() for name, parameter in self._reg_params.items()}
             with self.name_scope():
                 return self.hybrid_forward(symbol, *args, **variables)
@@ -404,10 +434,41 @@ class HybridBlock(Block):
         self.hybridize()
         self(x, *args)
 
+    def _check_structure(self, args: Sequence[Any]) -> None:
+        """Raises an ArgumentError for arguments that are None or not, unlike those of the call that was compiled."""
+        given = tuple(x is not None for x in args)
+        while given and not given[-1]:
+            given = given[:-1]
+        if self._structure is None:
+            self._structure = given
+        elif given != self._structure:
+            what = f'{type(self).__name__} is compiled for other arguments'
+            raise ArgumentError(what, expected=self._structure, got=given, remedy='hybridize() again')
+
     def infer_shape(self, *args: Any) -> None:
-        """Completes the shapes of parameters from inputs."""
-        with tape.Scoped(False, False):
-            self(*args)
+        """Completes the shapes of parameters from inputs: what the graph of a call says."""
+        self._infer(args)
+
+    def infer_type(self, *args: Any) -> None:
+        """Sets the dtypes of parameters from those of inputs: what the graph of a call says."""
+        inference, parameters = self._infer(args)
+        for node in inference.nodes:
+            if node.name in parameters and node in inference.dtypes:
+                parameters[node.name].cast(inference.dtypes[node][0])
+
+    def _infer(self, args: Sequence[Any]) -> Any:
+        """What the graph of a call with these inputs says, and the parameters by name, whose shapes are set."""
+        leaves, tree = jax.tree.flatten(list(args))
+        outputs = self(*jax.tree.unflatten(tree, [symbol.var(f'data{i}') for i in range(len(leaves))]))
+        parameters = {p.name: p for p in _parameters_of(self)}
+        known = {f'data{i}': x.shape for i, x in enumerate(leaves)}
+        known |= {n: p.shape for n, p in parameters.items() if p.shape and is_known(p.known_shape)}
+        dtypes = {f'data{i}': x.value.dtype for i, x in enumerate(leaves)}
+        inference = symbol.Group(jax.tree.leaves(outputs)).inference(known, dtypes)
+        for node in inference.nodes:
+            if node.name in parameters and inference.shapes.get(node):
+                parameters[node.name].shape = inference.shapes[node][0]
+        return inference, parameters
 
     def export(self, path: str | os.PathLike[str], epoch: int = 0, remove_amp_cast: bool = True) -> tuple[str, str]:
         """Writes the graph and the values as `PATH-symbol.json` and `PATH-0000.params`, which MXNet 1.9.1 loads.
@@ -463,6 +524,7 @@ class HybridBlock(Block):
         handles = [parameter.data(context) for parameter in parameters]
         key = (tree, kind, tape.scope().training, len(handles), context)
         if key not in self._programs:
+            self._check_structure(args)
             blocks: list[Block] = []
             self.apply(blocks.append)
             self._programs[key] = Traced(self, blocks, list(handles), tree, kind, context)

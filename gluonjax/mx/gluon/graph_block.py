@@ -48,6 +48,10 @@ class SymbolBlock(LayerBlock):
             return self.symbol(**dict(zip(self.input_names, args, strict=True)))
         return super().forward(*args)
 
+    def __repr__(self) -> str:
+        outputs = ', '.join(self.symbol.list_outputs())
+        return f'{type(self).__name__}(\n  {", ".join(self.input_names)} -> {outputs}\n)'
+
     @staticmethod
     def imports(
         symbol_file: str | pathlib.Path,

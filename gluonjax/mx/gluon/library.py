@@ -51,7 +51,8 @@ class PureCall:
         tracked = [x.tracked for x in values]
         tracked += [x.tracked for x in inputs]
         outputs, updates = self.keyed(tracked) if random else tape.call(self.keyed.program, tracked)
-        result = jax.tree.unflatten(self.output, [array_class()(*output) for output in outputs])
+        shared = inputs[0].shared if inputs else None
+        result = jax.tree.unflatten(self.output, [array_class()(*output, None, shared) for output in outputs])
         return result, dict(zip(self.recorded, updates, strict=True))
 
 
@@ -139,6 +140,14 @@ class LayerBlock(HybridBlock):
             if not parameter.is_ready:
                 parameter.shape = shapes[name]
                 parameter.finish()
+
+    def infer_shape(self, *args: Any) -> None:
+        """Completes the shapes of parameters from inputs."""
+        inputs = jax.tree.map(lambda x: x.value, args, is_leaf=lambda x: isinstance(x, NDArray))
+        parameters = dict(zip(self._leaves, self._parameters(), strict=True))
+        shapes = infer_shapes(self.layer, inputs, {}, {name: p.known_shape for name, p in parameters.items()})
+        for name, parameter in parameters.items():
+            parameter.shape = shapes[name]
 
     def cast(self, dtype: Any) -> None:
         """Changes the dtype of all parameters."""

@@ -13,6 +13,8 @@
 ['net_dense0_weight', 'net_dense0_bias', 'net_dense1_weight', 'net_dense1_bias']
 """
 
+import sys
+import warnings
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -21,13 +23,30 @@ from gluonjax.hints import missing
 from gluonjax.layer import Layer
 from gluonjax.mx import ndarray
 from gluonjax.mx.gluon.block import Block, HybridBlock, children_of
+from gluonjax.mx.gluon.graph_block import SymbolBlock
 from gluonjax.mx.gluon.library import layer_class
 
-__all__ = ['Block', 'HybridBlock', 'HybridLambda', 'HybridSequential', 'Lambda', 'Sequential']
+activations = basic_layers = conv_layers = sys.modules[__name__]  # modules of MXNet whose names are here
+
+__all__ = ['Block', 'HybridBlock', 'HybridLambda', 'HybridSequential', 'Lambda', 'Sequential', 'SymbolBlock']
 
 
 class Sequential(Block):
     """Blocks one after the other."""
+
+    def hybridize(self, active: bool = True, **kwargs: Any) -> None:
+        """Has the HybridBlocks below compiled; warns if they all are, for then one program could run them."""
+        children = children_of(self).values()
+        if (
+            active
+            and children
+            and not isinstance(self, HybridBlock)
+            and all(isinstance(child, HybridBlock) for child in children)
+        ):
+            warnings.warn(
+                f'all blocks of {self.prefix!r} can be compiled: HybridSequential makes one program', stacklevel=2
+            )
+        super().hybridize(active, **kwargs)
 
     def add(self, *blocks: Block) -> None:
         """Adds blocks at the end."""

@@ -10,12 +10,20 @@ import numpy as np
 from jax.typing import DTypeLike
 
 from gluonjax import keys
-from gluonjax.errors import ArgumentError, DeferredInitializationError, ParamsError, ShapeError, UninitializedError
+from gluonjax.errors import (
+    ArgumentError,
+    DeferredInitializationError,
+    DTypeError,
+    GluonError,
+    ParamsError,
+    ShapeError,
+    UninitializedError,
+)
 from gluonjax.init import Initializer
 from gluonjax.io import mxnet_params
 from gluonjax.layer import choose, request
-from gluonjax.mx.array import NDArray, array_class, as_jax, canonical, placed
-from gluonjax.mx.context import Context, context_of, current_context
+from gluonjax.mx.array import NDArray, array_class, as_jax, canonical, made_in, placed
+from gluonjax.mx.context import Context, current_context
 from gluonjax.mx.dialect import is_np_shape
 from gluonjax.mx.symbol import Symbol, var
 from gluonjax.mx.tape import Tracked
@@ -41,7 +49,7 @@ class Parameter:
         grad_stype: likewise.
 
     Raises:
-        ArgumentError: for another `grad_req`.
+        ArgumentError: for another `grad_req`, `stype` or `grad_stype`.
 
     >>> p = Parameter('w', shape=(2,))
     >>> p.initialize('ones')
@@ -73,7 +81,8 @@ class Parameter:
         self._dtype: DTypeLike = dtype
         self._differentiable = differentiable
         self._grad_req = _request(grad_req) if differentiable else 'null'
-        self._stype, self._grad_stype = stype, grad_stype  # which programs read
+        self._stype, self._grad_stype = _storage('stype', stype), _storage('grad_stype', grad_stype)
+        self.trainer: Any = None  # that updates it
         self._arrays: dict[Context, NDArray] = {}  # one for each device
         self._waits: tuple[Any, list[Context]] | None = None
         self._variable: Symbol | None = None
@@ -155,7 +164,7 @@ class Parameter:
         """Makes arrays of a value; those that are there for a context stay the ones that programs hold."""
         before, self._arrays = self._arrays, {}
         for context in contexts:
-            array = before[context] if context in before else array_class()(placed(value, context))
+            array = before[context] if context in before else made_in(context, array_class(), value)
             array.entry = None
             array.assign(Tracked(placed(value, context)))
             self._arrays[context] = array
@@ -193,7 +202,7 @@ class Parameter:
         arrays = self.list_data()
         if ctx is None and len(arrays) == 1:
             return arrays[0]
-        context = context_of((ctx or current_context()).device)
+        context = ctx or current_context()
         if context not in self._arrays:
             expected = ', '.join(map(repr, self._arrays))
             remedy = 'net.collect_params().reset_ctx(...)'
@@ -244,7 +253,7 @@ class Parameter:
         return array.grad
 
     def list_ctx(self) -> list[Context]:
-        """Where it is, or will be: contexts that are one device of JAX are one."""
+        """Where it is, or will be."""
         if self._waits is not None:
             return list(self._waits[1])
         self.list_data()
@@ -260,7 +269,7 @@ class Parameter:
 
     def zero_grad(self) -> None:
         """Sets the gradient to zeros."""
-        if self._grad_req != 'null':
+        if self._grad_req != 'null' and self._arrays:
             for grad in self.list_grad():
                 grad.assign(Tracked(jnp.zeros_like(grad.value)))
 
@@ -272,6 +281,8 @@ class Parameter:
         """
         value = as_jax(data, canonical(self._dtype))
         self.shape = value.shape
+        if self.trainer is not None:
+            self.trainer.forget(self)
         if not self._arrays:
             contexts = _devices(None) if self._waits is None else self._waits[1]
             self._waits = None
@@ -280,6 +291,62 @@ class Parameter:
             array.entry, entry = None, array.entry
             array.assign(Tracked(value if len(self._arrays) == 1 else placed(value, context)))
             array.entry = entry
+
+    def check_loaded(self, data: Any) -> None:
+        """Compares the dtype of a value from a file.
+
+        Raises:
+            DTypeError: if it has another.
+        """
+        if canonical(data.dtype) != canonical(self._dtype):
+            remedy = "cast_dtype=True, and dtype_source='saved' for that of the file"
+            what = f'parameter {self.name} has another dtype in the file'
+            raise DTypeError(what, expected=self.dtype.__name__, got=data.dtype, remedy=remedy)
+
+    @property
+    def stypes(self) -> set[str]:
+        """Which of 'weight' and 'gradient' MXNet would store by rows; both are dense here."""
+        return {what for what, stype in (('weight', self._stype), ('gradient', self._grad_stype)) if stype != 'default'}
+
+    # What programs read and call by MXNet's private names.
+
+    @property
+    def _data(self) -> list[NDArray] | None:
+        return list(self._arrays.values()) or None
+
+    @property
+    def _grad(self) -> list[NDArray] | None:
+        return self.list_grad() if self._arrays and self._grad_req != 'null' else None
+
+    @property
+    def _deferred_init(self) -> tuple[Any, ...]:
+        return () if self._waits is None else (self.init, self._waits[1], self._waits[0], None)
+
+    @property
+    def _trainer(self) -> Any:
+        return self.trainer
+
+    def set_trainer(self, trainer: Any) -> None:
+        """Says which Trainer updates it; None for none.
+
+        Raises:
+            GluonError: for a second one of sparse values.
+        """
+        if self._stype != 'default' and None not in (self.trainer, trainer) and self.trainer is not trainer:
+            raise GluonError(f'parameter {self.name} has a Trainer', remedy='one Trainer for sparse values')
+        self.trainer = trainer
+
+    _set_trainer = set_trainer
+
+    def _finish_deferred_init(self) -> None:
+        if self._waits is not None:
+            self.finish()
+
+    def _reduce(self) -> NDArray:
+        return self.mean_data()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), 'trainer': None}
 
     def cast(self, dtype: DTypeLike) -> None:
         """Changes the dtype of value and gradient."""
@@ -301,6 +368,12 @@ def _request(grad_req: str) -> str:
     if grad_req not in ('write', 'add', 'null'):
         raise ArgumentError("grad_req must be 'write', 'add' or 'null'", got=repr(grad_req))
     return grad_req
+
+
+def _storage(what: str, stype: str) -> str:
+    if stype not in ('default', 'row_sparse', 'csr'):
+        raise ArgumentError(f"{what} must be 'default', 'row_sparse' or 'csr'", got=repr(stype))
+    return stype
 
 
 class Constant(Parameter):
@@ -423,6 +496,7 @@ class ParameterDict(Mapping[str, Parameter]):
 
         Raises:
             ParamsError: for missing values, or others; nothing is set then.
+            DTypeError: for other dtypes, without `cast_dtype`; likewise.
         """
         found = mxnet_params.load(os.fspath(filename))
         named = mxnet_params.without_kinds(found)
@@ -432,9 +506,9 @@ class ParameterDict(Mapping[str, Parameter]):
         if missing or extra:
             remedy = 'restore_prefix=, allow_missing=, ignore_extra='
             raise ParamsError('the file is not of these parameters', got=', '.join(missing + extra), remedy=remedy)
-        for name, parameter in self.items():
-            if name in given:
-                parameter.set_data(given[name])
+        load_values(dict(self), given, cast_dtype, dtype_source)
+        if ctx is not None:
+            self.reset_ctx(ctx)
 
     def zero_grad(self) -> None:
         """Sets all gradients to zeros."""
@@ -456,10 +530,37 @@ class ParameterDict(Mapping[str, Parameter]):
             setattr(parameter, name, value)
 
 
+def load_values(
+    parameters: Mapping[str, Parameter], values: Mapping[str, Any], cast_dtype: bool, dtype_source: str
+) -> None:
+    """Sets those parameters that a file has values of.
+
+    Args:
+        parameters: by name.
+        values: by name.
+        cast_dtype: whether dtypes may differ.
+        dtype_source: which dtype holds then: 'current', that of the parameter, or 'saved'.
+
+    Raises:
+        ArgumentError: for another `dtype_source`.
+        DTypeError: for other dtypes, without `cast_dtype`; nothing is set then.
+    """
+    if dtype_source not in ('current', 'saved'):
+        raise ArgumentError("dtype_source must be 'current' or 'saved'", got=repr(dtype_source))
+    loaded = [(parameter, values[name]) for name, parameter in parameters.items() if name in values]
+    for parameter, value in loaded:
+        if not cast_dtype:
+            parameter.check_loaded(value)
+    for parameter, value in loaded:
+        if cast_dtype and dtype_source == 'saved':
+            parameter.cast(value.dtype)
+        parameter.set_data(value)
+
+
 def _devices(ctx: Any) -> list[Context]:
-    """The contexts of a list, or of one or none, without those that are the same device of JAX."""
+    """The contexts of a list, or of one or none, each once."""
     given = ctx if isinstance(ctx, list | tuple) else [ctx or current_context()]
-    return list(dict.fromkeys(context_of(context.device) for context in given))
+    return list(dict.fromkeys(context for context in given if context.device))
 
 
 def _looks_at_names(init: Any) -> bool:

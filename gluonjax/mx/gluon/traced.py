@@ -10,7 +10,7 @@ import jax.core
 
 from gluonjax.mx import array, invoke, tape
 from gluonjax.mx.array import NDArray
-from gluonjax.mx.context import Context
+from gluonjax.mx.context import Context, virtual
 from gluonjax.mx.tape import Arrays, Tracked
 
 _INSIDE: contextvars.ContextVar[bool] = contextvars.ContextVar('inside', default=False)
@@ -60,6 +60,7 @@ class Traced:
         self.tree: Any = tree
         self.kind: type[NDArray] = kind
         self.place: Any = context or contextlib.nullcontext()
+        self.shared: Context | None = virtual(context)
         self.training: bool = tape.scope().training
         self.output: Any = None  # the tree of the outputs, and of the values of attributes
         self.attributes: list[tuple[Any, str]] = []  # that are set
@@ -113,7 +114,8 @@ class Traced:
             return self(inputs, parameters)
         for i, value in zip(self.changed, updates, strict=True):
             self.handles[i].assign(Tracked(value))
-        output, values = jax.tree.unflatten(self.output, [self.kind(*output) for output in outputs])
+        shared = self.shared or (inputs[0].shared if inputs else None)
+        output, values = jax.tree.unflatten(self.output, [self.kind(*output, None, shared) for output in outputs])
         for (block, name), value in zip(self.attributes, values, strict=True):
             object.__setattr__(block, name, value)
         return output

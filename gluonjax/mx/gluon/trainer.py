@@ -8,9 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from gluonjax.errors import ArgumentError, FileError, GluonError
+from gluonjax.mx import kvstore as kvstores
 from gluonjax.mx import optimizer as optimizers
 from gluonjax.mx.array import NDArray
 from gluonjax.mx.gluon.parameter import Parameter
+from gluonjax.mx.kvstore import KVStore
 
 
 class StaleGradientError(GluonError, UserWarning):
@@ -24,9 +26,10 @@ class Trainer:
         params: of `net.collect_params()`, or a list.
         optimizer: a name or an Optimizer.
         optimizer_params: its arguments.
-        kvstore: accepted; the arrays are where they are.
+        kvstore: what its `_kvstore` is with several contexts; None: there is none. The arrays are where they are.
         compression_params: accepted.
-        update_on_kvstore: False: `step` writes the sums over contexts into the gradients.
+        update_on_kvstore: False: `step` writes the sums over contexts into the gradients, and there are
+            `allreduce_grads` and `update`.
 
     >>> from gluonjax.mx import autograd, gluon, nd
     >>> w = gluon.Parameter('w', shape=(1,))
@@ -54,13 +57,55 @@ class Trainer:
         given = [params[name] for name in sorted(params)] if isinstance(params, Mapping) else list(params)
         if wrong := [type(p).__name__ for p in given if not isinstance(p, Parameter)]:
             raise ArgumentError('a Trainer takes Parameters', got=wrong[0], remedy='net.collect_params()')
+        if optimizer_params and isinstance(optimizer, optimizers.Optimizer):
+            raise ArgumentError('an Optimizer has its arguments already', got=f'optimizer_params={optimizer_params}')
         self._params = given
-        self._update_on_kvstore = update_on_kvstore
+        for parameter in given:
+            parameter.set_trainer(self)
+        self._wanted: tuple[Any, bool | None] = kvstore, update_on_kvstore
         self._optimizer = optimizers.create(optimizer, **(optimizer_params or {}))
         self._optimizer.param_dict = dict(enumerate(given))
         self._scale: float = self._optimizer.rescale_grad
         self._updaters: list[optimizers.Updater] = []  # one for each context
         self._used: dict[int, tuple[Any, int]] = {}  # gradients of the last step, and their versions
+        self._reset_kvstore()
+
+    # What programs read of MXNet's kvstore, which decides whether gradients of several contexts are overwritten.
+
+    def _reset_kvstore(self) -> None:
+        self._kvstore: KVStore | None = None
+        self._kv_initialized = False
+        self._update_on_kvstore: bool | None = None
+        self._params_to_init = list(self._params)
+
+    def _init_kvstore(self) -> None:
+        wanted, on = self._wanted
+        stypes = {stype for parameter in self._params for stype in parameter.stypes}
+        several = max((len(parameter.list_ctx()) for parameter in self._trained()), default=1) > 1
+        if wanted is not None and (several or 'weight' in stypes):
+            if on is None:
+                on = stypes != {'gradient'}
+            if 'weight' in stypes and not on:
+                raise ArgumentError('sparse values are updated on the kvstore', got='update_on_kvstore=False')
+            self._kvstore = wanted if isinstance(wanted, KVStore) else kvstores.create(wanted)
+            self._update_on_kvstore = on
+            if on:
+                self._kvstore.set_updater(self._updaters_for(1)[0])
+        self._kv_initialized, self._params_to_init = True, []
+
+    def forget(self, parameter: Parameter) -> None:
+        """Starts anew, as MXNet's kvstore does where it updates, after a program has set a value."""
+        if self._update_on_kvstore:
+            self._reset_kvstore()
+            self._updaters = []
+
+    def _check_kvstore(self, method: str) -> None:
+        """Prepares, and refuses what MXNet does where its kvstore updates."""
+        if not self._kv_initialized:
+            self._init_kvstore()
+        if self._update_on_kvstore:
+            what = f'{method} is of a Trainer whose kvstore does not update'
+            raise ArgumentError(what, remedy='Trainer(..., update_on_kvstore=False)')
 
     @property
     def optimizer(self) -> optimizers.Optimizer:
@@ -82,12 +127,22 @@ class Trainer:
 
     def step(self, batch_size: float, ignore_stale_grad: bool = False) -> None:
         """Divides the gradients, summed over contexts, by the batch size, and updates the parameters."""
+        if not self._kv_initialized:
+            self._init_kvstore()
         if self._update_on_kvstore is False:
-            self.allreduce_grads()
+            self._allreduce()
         self._update(batch_size, ignore_stale_grad, _summed if self._update_on_kvstore is not False else _as_they_are)
 
     def allreduce_grads(self) -> None:
-        """Writes the sum over contexts into the gradients of each parameter."""
+        """Writes the sum over contexts into the gradients of each parameter.
+
+        Raises:
+            ArgumentError: with several contexts, without `update_on_kvstore=False`.
+        """
+        self._check_kvstore('allreduce_grads')
+        self._allreduce()
+
+    def _allreduce(self) -> None:
         for parameter in self._trained():
             for gradient, total in zip(parameter.list_grad(), _summed(parameter), strict=True):
                 if total is not gradient:
@@ -97,9 +152,11 @@ class Trainer:
         """As `step`, with the gradients as they are.
 
         Raises:
+            ArgumentError: with several contexts, without `update_on_kvstore=False`.
             StaleGradientError: for a gradient that nothing has written since the last step; with `ignore_stale_grad`
                 its parameter stays as it is.
         """
+        self._check_kvstore('update')
         self._update(batch_size, ignore_stale_grad, _as_they_are)
 
     def _update(
@@ -157,6 +214,8 @@ class Trainer:
         self._updaters = [optimizers.get_updater(optimizer) for _ in self._updaters_for(1)]
         for updater in self._updaters:
             updater.set_states(pickle.dumps(states))
+        if self._kvstore is not None and self._update_on_kvstore:
+            self._kvstore.set_updater(self._updaters[0])
 
 
 def _as_they_are(parameter: Parameter) -> list[NDArray]:

@@ -5,6 +5,8 @@ differs by 1 of 255. What is random draws from Python's `random` and from `numpy
 same seeds, crops and flips are MXNet's.
 """
 
+import sys
+
 from gluonjax.mx.image.augment import (
     Augmenter,
     BrightnessJitterAug,
@@ -42,6 +44,8 @@ from gluonjax.mx.image.functions import (
     scale_down,
 )
 from gluonjax.mx.image.iterator import ImageIter
+
+image = detection = sys.modules[__name__]  # modules of MXNet whose names are here
 
 __all__ = [
     'Augmenter',

@@ -7,10 +7,14 @@
 [0, 0, 1]
 """
 
+import sys
+
 from gluonjax.mx.io.arrays import NDArrayIter
 from gluonjax.mx.io.batch import DataBatch, DataDesc, DataIter, PrefetchingIter, ResizeIter
 from gluonjax.mx.io.files import CSVIter, LibSVMIter, MNISTIter
 from gluonjax.mx.io.records import ImageRecordIter
+
+io = utils = sys.modules[__name__]  # modules of MXNet whose names are here
 
 __all__ = [
     'CSVIter',

@@ -4,12 +4,15 @@ A `Module` is a symbol with its parameters; `fit` is the training loop. A step i
 gradients together, and the update of all parameters.
 """
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 from gluonjax.hints import missing
 from gluonjax.mx.module.base import BaseModule
 from gluonjax.mx.module.bucketing import BucketingModule
 from gluonjax.mx.module.module import Module
+
+base_module = bucketing_module = sys.modules[__name__]  # modules of MXNet whose names are here
 
 if not TYPE_CHECKING:  # a type checker would accept any name
 

@@ -19,7 +19,7 @@ import jax
 import numpy as onp
 
 from gluonjax.hints import missing
-from gluonjax.mx.array import NDArray, placed
+from gluonjax.mx.array import NDArray, made_in
 from gluonjax.mx.context import Context
 from gluonjax.mx.numpy import linalg, random
 from gluonjax.mx.numpy.array import array, call, ndarray, on_host
@@ -134,7 +134,7 @@ def _function(name: str) -> Callable[..., Any]:
     def creating(*args: Any, ctx: Context | None = None, out: Any = None, **kwargs: Any) -> Any:
         plain = jax.tree.map(lambda x: x.value if isinstance(x, NDArray) else x, (args, kwargs))
         made = PURE[name](*plain[0], **plain[1])
-        made = jax.tree.map(lambda x: ndarray(placed(x, ctx)) if isinstance(x, jax.Array) else x, made)
+        made = jax.tree.map(lambda x: made_in(ctx, ndarray, x) if isinstance(x, jax.Array) else x, made)
         if out is None:
             return made
         out[...] = made

@@ -11,7 +11,7 @@ from jax.typing import DTypeLike
 
 from gluonjax.errors import ArgumentError, DTypeError, GluonError, MissingNameError, ShapeError
 from gluonjax.mx import tape
-from gluonjax.mx.array import NDArray, as_jax, enter_face, traced_text
+from gluonjax.mx.array import NDArray, as_jax, enter_face, made_in, traced_text
 from gluonjax.mx.context import Context
 from gluonjax.mx.numpy.pure import OF_NUMBERS, PURE, strong
 from gluonjax.mx.tape import Arrays, Program, Tracked
@@ -449,7 +449,7 @@ def array(object: Any, dtype: DTypeLike | None = None, ctx: Context | None = Non
     if isinstance(object, list | tuple) and any(isinstance(x, NDArray) for x in jax.tree.leaves(object)):
         object = np.array(jax.tree.map(lambda x: x.asnumpy() if isinstance(x, NDArray) else x, object), 'float32')
     try:
-        return ndarray(as_jax(object, dtype, ctx))
+        return made_in(ctx, ndarray, as_jax(object, dtype, ctx))
     except (TypeError, ValueError) as error:
         if isinstance(error, GluonError):
             raise

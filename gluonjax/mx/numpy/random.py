@@ -18,8 +18,8 @@ from jax.typing import DTypeLike
 from gluonjax import keys
 from gluonjax.errors import ArgumentError
 from gluonjax.mx import invoke, tape
-from gluonjax.mx.array import NDArray, as_jax, canonical, placed
-from gluonjax.mx.context import Context
+from gluonjax.mx.array import NDArray, as_jax, canonical, made_in, placed
+from gluonjax.mx.context import Context, virtual
 from gluonjax.mx.numpy.array import array, ndarray
 from gluonjax.mx.op.random import NUMPY_DISTRIBUTIONS, Draw
 from gluonjax.mx.tape import Program, Tracked
@@ -87,7 +87,7 @@ def drawn(
     if out is not None:
         out[...] = ndarray(*result)
         return out
-    return ndarray(placed(result.array, ctx), result.entry) if ctx is not None else ndarray(*result)
+    return ndarray(placed(result.array, ctx), result.entry, None, virtual(ctx))
 
 
 def uniform(
@@ -202,7 +202,7 @@ def randint(
     with invoke.next_key() as key:
         numbers = jax.random.randint(key, sizes, first, last, canonical(dtype or 'int64'))
     if out is None:
-        return ndarray(placed(numbers, ctx))
+        return made_in(ctx, ndarray, numbers)
     out[...] = ndarray(numbers)
     return out
 
@@ -222,7 +222,7 @@ def choice(
     chances = None if p is None else as_jax(p, 'float32')
     with invoke.next_key() as key:
         index = jax.random.choice(key, count, sizes, replace, chances)
-    chosen = a[ndarray(index)] if isinstance(a, NDArray) else ndarray(placed(index, ctx))
+    chosen = a[ndarray(index)] if isinstance(a, NDArray) else made_in(ctx, ndarray, index)
     if out is None:
         return chosen
     out[...] = chosen

@@ -1,5 +1,6 @@
 """`gluon.contrib.cnn`: deformable convolutions."""
 
+import sys
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -7,6 +8,7 @@ from gluonjax.mx.gluon import nn
 from gluonjax.mx.gluon.block import HybridBlock
 from gluonjax.mx.gluon.parameter import Parameter, ParameterDict
 
+conv_layers = sys.modules[__name__]  # a module of MXNet whose names are here
 Sizes = int | Sequence[int]
 _activation: Any = nn.Activation  # pyright: ignore[reportAttributeAccessIssue]
 

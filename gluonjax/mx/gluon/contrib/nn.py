@@ -7,6 +7,7 @@
 (1, 4)
 """
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 from gluonjax.hints import missing
@@ -14,6 +15,8 @@ from gluonjax.mx import ndarray, symbol
 from gluonjax.mx.gluon import nn
 from gluonjax.mx.gluon.block import HybridBlock, children_of, of_symbols
 from gluonjax.mx.gluon.parameter import ParameterDict
+
+basic_layers = sys.modules[__name__]  # modules of MXNet whose names are here
 
 __all__ = ['Concurrent', 'HybridConcurrent', 'Identity', 'SparseEmbedding']
 

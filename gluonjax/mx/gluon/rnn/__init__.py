@@ -9,6 +9,7 @@
 ((4, 2, 3), (1, 2, 3))
 """
 
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,8 @@ from gluonjax.mx.gluon.rnn.modifiers import (
     SequentialRNNCell,
     ZoneoutCell,
 )
+
+rnn_cell = rnn_layer = sys.modules[__name__]  # modules of MXNet whose names are here
 
 __all__ = [
     'BidirectionalCell',

@@ -1,5 +1,7 @@
 """`gluon.contrib.estimator`: training loops made of handlers of events."""
 
+import sys
+
 from gluonjax.mx.gluon.contrib.estimator.batch_processor import BatchProcessor
 from gluonjax.mx.gluon.contrib.estimator.checkpoint import CheckpointHandler
 from gluonjax.mx.gluon.contrib.estimator.estimator import Estimator
@@ -18,6 +20,8 @@ from gluonjax.mx.gluon.contrib.estimator.event_handler import (
     TrainEnd,
     ValidationHandler,
 )
+
+utils = sys.modules[__name__]  # modules of MXNet whose names are here
 
 __all__ = [
     'BatchBegin',

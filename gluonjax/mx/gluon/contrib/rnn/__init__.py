@@ -1,5 +1,7 @@
 """`gluon.contrib.rnn`: more cells."""
 
+import sys
+
 from gluonjax.mx.gluon.contrib.rnn.cells import LSTMPCell, VariationalDropoutCell
 from gluonjax.mx.gluon.contrib.rnn.conv import (
     Conv1DGRUCell,
@@ -12,6 +14,8 @@ from gluonjax.mx.gluon.contrib.rnn.conv import (
     Conv3DLSTMCell,
     Conv3DRNNCell,
 )
+
+conv_rnn_cell = rnn_cell = sys.modules[__name__]  # modules of MXNet whose names are here
 
 __all__ = [
     'Conv1DGRUCell',
