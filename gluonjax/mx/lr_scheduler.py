@@ -73,6 +73,9 @@ class FactorScheduler(_Native):
     """The rate times `factor` every `step` updates; see `gluonjax.lr_scheduler.FactorScheduler`."""
 
     own: ClassVar[Any] = native.FactorScheduler
+    step: int
+    factor: float
+    stop_factor_lr: float
     count: int = 0  # the update after which the rate was last multiplied
 
     def __call__(self, num_update: int) -> float:

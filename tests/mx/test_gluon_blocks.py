@@ -328,12 +328,103 @@ def test_unknown_sizes_are_minus_one_in_numpys_dialect():
         assert own.weight.shape == (2, 3)
 
 
-def test_contexts_that_are_one_device_have_one_array_and_one_part():
-    contexts = [mx.cpu(0), mx.cpu(8)]  # of eight devices
-    parameter = gluon.Parameter('w', shape=(2,))
-    parameter.initialize('ones', ctx=contexts)
-    assert parameter.list_ctx() == [mx.cpu(0)]
-    assert [part.shape for part in gluon.utils.split_and_load(nd.ones((4, 2)), contexts)] == [(4, 2)]
+def test_contexts_that_are_one_device_have_arrays_of_their_own():
+    contexts = [mx.cpu(8), mx.cpu(16)]  # of eight devices
+    assert mx.cpu(8).device == mx.cpu(16).device
+    net = gluon.nn.Dense(1, in_units=2, use_bias=False)
+    net.initialize('ones', ctx=contexts)
+    net.hybridize()
+    trainer = gluon.Trainer(net.collect_params(), 'sgd', {'learning_rate': 1.0})
+    parts = gluon.utils.split_and_load(nd.array([[1, 2], [3, 4], [5, 6], [7, 8]]), contexts)
+    assert [part.context for part in parts] == net.weight.list_ctx() == contexts
+    for _ in range(2):  # the second call is compiled
+        with autograd.record():
+            outputs = [net(part).sum() * 2 for part in parts]
+        autograd.backward(outputs)
+    assert [output.context for output in outputs] == contexts
+    assert [gradient.asnumpy().tolist() for gradient in net.weight.list_grad()] == [[[8, 12]], [[24, 28]]]
+    trainer.step(8)
+    assert [value.asnumpy().tolist() for value in net.weight.list_data()] == [[[-3, -4]]] * 2
+    with contexts[1]:
+        made = nd.zeros(2)
+    assert (made + 1)[:1].context == made.copy().context == contexts[1]
+    assert made.as_in_context(contexts[0]).context == contexts[0] != made.context
+
+
+def test_what_programs_read_of_a_trainers_kvstore():
+    parameters = gluon.ParameterDict()
+    parameter = parameters.get('x', shape=(2,))
+    parameters.initialize('zeros', ctx=[mx.cpu(0), mx.cpu(1)])
+    trainer = gluon.Trainer(parameters, 'sgd', {'learning_rate': 0.5})
+    assert trainer._params_to_init and trainer._kvstore is None and parameter._trainer is trainer
+    with autograd.record():
+        losses = [value * 2 for value in parameter.list_data()]
+    autograd.backward(losses)
+    trainer.step(1)
+    assert trainer._update_on_kvstore and trainer._kvstore.type == 'device' and not trainer._params_to_init
+    assert trainer._kvstore._updater.optimizer is trainer.optimizer
+    with pytest.raises(AssertionError, match='update_on_kvstore=False'):
+        trainer.allreduce_grads()
+    with pytest.raises(AssertionError, match='update_on_kvstore=False'):
+        trainer.update(1)
+    parameter.set_data(nd.ones(2))
+    assert trainer._kvstore is None and not trainer._kv_initialized
+    alone = gluon.Trainer(parameters, 'sgd', kvstore=None)
+    alone.step(1, ignore_stale_grad=True)
+    assert alone._kvstore is None and alone._kv_initialized and not alone._update_on_kvstore
+
+
+def test_shapes_and_dtypes_are_inferred_before_values_are_drawn():
+    net = gluon.nn.HybridSequential()
+    net.add(gluon.nn.Dense(5), gluon.nn.Dense(3))
+    net.infer_shape(nd.zeros((2, 7)))
+    assert [layer.weight.shape for layer in net] == [(5, 7), (3, 5)]
+    dense = gluon.nn.Dense(4, in_units=2)
+    dense.infer_type(nd.zeros((1, 2), dtype='float16'))
+    assert dense.weight.dtype == dense.bias.dtype == np.float16
+    dense.infer_shape(nd.zeros((1, 2)))
+    with pytest.raises(RuntimeError, match='has not been initialized'):
+        dense.weight.data()
+
+
+def test_what_a_compiled_block_refuses():
+    class Either(gluon.HybridBlock):
+        def hybrid_forward(self, F, a, b=None):
+            return a if b is None else a + b
+
+    net = Either()
+    net.hybridize()
+    x = nd.ones(2)
+    assert net(x).asnumpy().tolist() == net(x, None).asnumpy().tolist() == [1, 1]
+    with pytest.raises(ValueError, match='compiled for other arguments'):
+        net(x, x)
+    net.hybridize()
+    assert net(x, x).asnumpy().tolist() == [2, 2]
+    with pytest.raises(ValueError, match='takes NDArrays'):
+        Either()(None, None)
+    with pytest.raises(ValueError, match='not both'):
+        net(mx.sym.var('a'), x)
+
+
+def test_programs_are_warned_of_blocks_that_are_lost_or_run_alone():
+    net = gluon.nn.Sequential()
+    net.add(gluon.nn.Dense(1))
+    with pytest.warns(UserWarning, match='HybridSequential makes one program'):
+        net.hybridize()
+    net.layers = {'a': [gluon.nn.Dense(1)]}
+    with pytest.warns(UserWarning, match='layers has blocks that are not registered'):
+        net.collect_params()
+    net.layers = [net[0]]
+    assert len(net.collect_params()) == 2
+    with pytest.warns(UserWarning, match='not finite'):
+        gluon.utils.clip_global_norm([nd.array([np.nan])], 1.0)
+
+
+def test_modules_of_mxnet_that_are_one_here():
+    assert mx.nd.ndarray.NDArray is nd.NDArray and gluon.rnn.rnn_cell.LSTMCell is gluon.rnn.LSTMCell
+    assert gluon.nn.basic_layers.Dense is gluon.nn.Dense and gluon.nn.SymbolBlock is gluon.SymbolBlock
+    with mx.np_shape(True):
+        assert mx.is_np_shape()
 
 
 def test_arrays_in_several_contexts_are_moved_set_and_kept_together(tmp_path):
