@@ -356,22 +356,29 @@ def test_what_programs_read_of_a_trainers_kvstore():
     parameter = parameters.get('x', shape=(2,))
     parameters.initialize('zeros', ctx=[mx.cpu(0), mx.cpu(1)])
     trainer = gluon.Trainer(parameters, 'sgd', {'learning_rate': 0.5})
-    assert trainer._params_to_init and trainer._kvstore is None and parameter._trainer is trainer
+    assert trainer._params_to_init
+    assert trainer._kvstore is None
+    assert parameter._trainer is trainer
     with autograd.record():
         losses = [value * 2 for value in parameter.list_data()]
     autograd.backward(losses)
     trainer.step(1)
-    assert trainer._update_on_kvstore and trainer._kvstore.type == 'device' and not trainer._params_to_init
+    assert trainer._update_on_kvstore
+    assert trainer._kvstore.type == 'device'
+    assert not trainer._params_to_init
     assert trainer._kvstore._updater.optimizer is trainer.optimizer
     with pytest.raises(AssertionError, match='update_on_kvstore=False'):
         trainer.allreduce_grads()
     with pytest.raises(AssertionError, match='update_on_kvstore=False'):
         trainer.update(1)
     parameter.set_data(nd.ones(2))
-    assert trainer._kvstore is None and not trainer._kv_initialized
+    assert trainer._kvstore is None
+    assert not trainer._kv_initialized
     alone = gluon.Trainer(parameters, 'sgd', kvstore=None)
     alone.step(1, ignore_stale_grad=True)
-    assert alone._kvstore is None and alone._kv_initialized and not alone._update_on_kvstore
+    assert alone._kvstore is None
+    assert alone._kv_initialized
+    assert not alone._update_on_kvstore
 
 
 def test_shapes_and_dtypes_are_inferred_before_values_are_drawn():
@@ -421,8 +428,10 @@ def test_programs_are_warned_of_blocks_that_are_lost_or_run_alone():
 
 
 def test_modules_of_mxnet_that_are_one_here():
-    assert mx.nd.ndarray.NDArray is nd.NDArray and gluon.rnn.rnn_cell.LSTMCell is gluon.rnn.LSTMCell
-    assert gluon.nn.basic_layers.Dense is gluon.nn.Dense and gluon.nn.SymbolBlock is gluon.SymbolBlock
+    assert mx.nd.ndarray.NDArray is nd.NDArray
+    assert gluon.rnn.rnn_cell.LSTMCell is gluon.rnn.LSTMCell
+    assert gluon.nn.basic_layers.Dense is gluon.nn.Dense
+    assert gluon.nn.SymbolBlock is gluon.SymbolBlock
     with mx.np_shape(True):
         assert mx.is_np_shape()
 
