@@ -180,28 +180,28 @@ def test_dtypes_round_once(case, dtype):
 
 
 IM2COL = Algorithms(by_im2col, by_im2col, by_im2col)
-MIXED = Algorithms(by_im2col, by_im2col, by_row_im2col)
 ROW_IM2COL = Algorithms(by_row_im2col, by_row_im2col, by_row_im2col)
 ROW_GRADIENTS = Algorithms(by_xla, by_row_im2col, by_row_im2col)
 SHIFTS = Algorithms(by_shift_and_add, by_shifted_products, by_shift_and_add)
 
 
 @pytest.mark.parametrize(('algorithms', 'x', 'weight', 'where'), [
-    (Algorithms(weight_gradient=by_row_im2col), (8, 64, 32, 32), (64, 64, 3, 3), geometry('NCHW', 1, 1)),
-    (Algorithms(weight_gradient=by_row_im2col), (8, 32, 32, 64), (64, 3, 3, 64), geometry('NHWC', 1, 1)),
+    (Algorithms(), (8, 64, 32, 32), (64, 64, 3, 3), geometry('NCHW', 1, 1)),
+    (Algorithms(), (8, 32, 32, 64), (64, 3, 3, 64), geometry('NHWC', 1, 1)),
     (IM2COL, (8, 512, 4, 4), (512, 512, 3, 3), geometry('NCHW', 1, 1)),
     (IM2COL, (8, 4, 4, 512), (512, 3, 3, 512), geometry('NHWC', 1, 1)),
     (IM2COL, (8, 256, 8, 8), (512, 256, 3, 3), geometry('NCHW', 2, 1)),
-    (MIXED, (8, 256, 8, 8), (256, 256, 3, 3), geometry('NCHW', 1, 1)),
-    (MIXED, (8, 64, 32, 32), (128, 64, 1, 1), geometry('NCHW', 2)),
+    (Algorithms(), (8, 256, 8, 8), (256, 256, 3, 3), geometry('NCHW', 1, 1)),
+    (IM2COL, (8, 64, 32, 32), (128, 64, 1, 1), geometry('NCHW', 2)),
     (ROW_GRADIENTS, (64, 20, 12, 12), (50, 20, 5, 5), geometry('NCHW')),
+    (Algorithms(input_gradient=by_row_im2col), (64, 6, 14, 14), (16, 6, 5, 5), geometry('NCHW')),
     (Algorithms(), (64, 20, 30), (50, 20, 5), geometry('NCW', 1, 1)),
     (IM2COL, (64, 20, 30), (50, 20, 1), geometry('NCW', 1, 1)),
     (ROW_IM2COL, (4, 8, 9, 9, 9), (8, 8, 3, 3, 3), geometry('NCDHW', 1, 1)),
-    (Algorithms(weight_gradient=by_row_im2col), (64, 20, 12, 12), (50, 20, 5, 5), geometry('NCHW', 1, 2)),
-    (Algorithms(weight_gradient=by_row_im2col), (64, 3, 224, 224), (64, 3, 9, 9), geometry('NCHW', 1, 4)),
+    (Algorithms(), (64, 20, 12, 12), (50, 20, 5, 5), geometry('NCHW', 1, 2)),
+    (ROW_GRADIENTS, (64, 3, 224, 224), (64, 3, 9, 9), geometry('NCHW', 1, 3)),
     (Algorithms(), (64, 3, 224, 224), (64, 3, 9, 17), geometry('NCHW', 1, 8)),
-    (Algorithms(weight_gradient=by_row_im2col), (1, 3, 9, 9), (64, 3, 9, 9), geometry('NCHW', 9, 4)),
+    (Algorithms(), (1, 3, 9, 9), (64, 3, 9, 9), geometry('NCHW', 9, 4)),
     (ROW_GRADIENTS, (1, 3, 9, 9), (64, 3, 9, 9), geometry('NCHW')),
     (SHIFTS, (8, 64, 32, 32), (64, 1, 3, 3), geometry('NCHW', groups=64)),
     (Algorithms(), (8, 64, 32, 32), (64, 1, 9, 9), geometry('NCHW', groups=64)),
