@@ -267,6 +267,17 @@ def test_pcc_counts_every_entry_of_a_row():
     np.testing.assert_allclose(fed(metric.PCC(), [labels], [preds]), expected, rtol=1e-12)
 
 
+def test_pcc_of_classes_counts_those_that_it_meets():
+    sklearn = pytest.importorskip('sklearn.metrics')
+    labels, guess = np.array([0, 1, 1, 3, 2]), np.array([0, 1, 0, 3, 1])
+    pcc = metric.PCC()
+    pcc.update(labels[:3], guess[:3])  # two classes
+    pcc.reset_local()
+    pcc.update(labels[3:], guess[3:])  # and two more
+    np.testing.assert_allclose(pcc.get_global()[1], sklearn.matthews_corrcoef(labels, guess), rtol=1e-12)
+    np.testing.assert_allclose(pcc.get()[1], sklearn.matthews_corrcoef(labels[3:], guess[3:]), rtol=1e-12)
+
+
 @pytest.mark.parametrize('average', ['macro', 'micro', None])
 def test_scikit_learn_on_more_classes(random, average):
     sklearn = pytest.importorskip('sklearn.metrics')

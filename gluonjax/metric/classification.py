@@ -4,12 +4,16 @@ import dataclasses
 import math
 from collections.abc import Sequence
 from types import ModuleType
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
+from jax.typing import ArrayLike
 
 from gluonjax import checks
+from gluonjax.arrays import admit
 from gluonjax.errors import ArgumentError
 from gluonjax.metric import double_float
 from gluonjax.metric.eval_metric import DeviceMetric, Names, alias, register
@@ -456,11 +460,11 @@ class PCC(DeviceMetric):
     Args:
         name, output_names, label_names: see `EvalMetric`.
         has_global_stats: False makes `get_global` tell what `get` tells.
-        num_classes: how many; None takes it from the first predictions. It is needed where these are classes: MXNet
-            looks at their values, for which it waits.
+        num_classes: how many; None takes it from predictions with an axis of classes. Where they are classes, and the
+            number is not given, `update` waits for the values, and counts the classes that it meets.
 
     Raises:
-        ArgumentError: if the number of classes is unknown; in `get`, for invalid labels or predictions.
+        ArgumentError: in `pure`, if the number of classes is unknown; in `get`, for invalid labels or predictions.
         ShapeError: in `update`, if there is not one prediction for each label.
 
     >>> pcc = PCC(num_classes=3)
@@ -480,6 +484,26 @@ class PCC(DeviceMetric):
         self.has_global_stats: bool = checks.flag('has_global_stats', has_global_stats)
         self.num_classes: int | None = num_classes
         super().__init__(_Confusion(checks.optional_size('num_classes', num_classes)), name, output_names, label_names)
+
+    def update(self, labels: Any, preds: Any, mask: ArrayLike | None = None) -> None:
+        labels, preds = admit((labels, preds))
+        if self.num_classes is None and _Confusion(None).for_batch(labels, preds) == _Confusion(
+            None
+        ):  # no axis of them
+            arrays = [array for pair in pairs(labels, preds) for array in pair]
+            if not any(isinstance(array, Tracer) for array in arrays):
+                self._grow(1 + max((int(np.max(array, initial=0)) for array in arrays), default=0))
+        super().update(labels, preds, mask)
+
+    def _grow(self, number: int) -> None:
+        """Makes room for so many classes, also in what was counted before."""
+        more = number - (cast(_Confusion, self._pure).num_classes or 0)
+        if more > 0:
+            grown = [
+                state and {**state, 'confusion': jnp.pad(state['confusion'], ((0, 0), (0, more), (0, more)))}
+                for state in (self._state, self._past)
+            ]
+            self._pure, (self._state, self._past) = _Confusion(number), grown
 
     def get_global(self) -> tuple[str, Any]:
         return super().get_global() if self.has_global_stats else self.get()

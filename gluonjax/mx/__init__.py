@@ -11,6 +11,7 @@ from gluonjax.mx import ndarray as nd
 from gluonjax.mx import symbol as sym
 from gluonjax.mx.alias import as_mxnet
 from gluonjax.mx.context import Context, cpu, cpu_pinned, current_context, gpu, num_gpus
+from gluonjax.mx.naming import AttrScope
 
 init = initializer
 ndarray = nd
@@ -85,6 +86,7 @@ if not TYPE_CHECKING:  # a type checker would accept any name
 
 
 __all__ = [
+    'AttrScope',
     'Context',
     'MXNetError',
     'as_mxnet',

@@ -272,6 +272,9 @@ class NDArray:
         """The same array as `mx.np.ndarray`."""
         return _face(True)(self.value, self.entry, _whole(self), self.shared)
 
+    def check_format(self, full_check: bool = True) -> None:
+        """Does nothing: MXNet checks the parts of sparse arrays."""
+
     def tostype(self, stype: str) -> Self:
         """Itself: all arrays are dense."""
         return self

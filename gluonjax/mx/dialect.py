@@ -10,6 +10,7 @@ False
 
 import contextvars
 import functools
+import os
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Literal, NamedTuple
@@ -146,3 +147,15 @@ def use_np_array(func: Any) -> Any:
 def use_np_shape(func: Any) -> Any:
     """As `use_np`, for shapes alone."""
     return _decorated(func, shape=True)
+
+
+def getenv(name: str) -> str | None:
+    """A variable of the environment; None if it is not set."""
+    return os.environ.get(name)
+
+
+def setenv(name: str, value: str | None) -> None:
+    """Sets a variable of the environment; None removes it."""
+    os.environ.pop(name, None)
+    if value is not None:
+        os.environ[name] = value

@@ -1,6 +1,7 @@
 """Executors: a graph bound to arrays, with `forward` and `backward` on top of compiled functions."""
 
 import contextlib
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -279,6 +280,14 @@ class Executor:
             self.symbol,
         )
 
+    def debug_str(self) -> str:
+        """The nodes of the graph, in the order that they run in."""
+        return '\n'.join(f'{node.op or "Variable"}: {node.name}' for node in self.symbol.nodes)
+
+    def get_optimized_symbol(self) -> Any:
+        """The graph: XLA optimizes what it computes."""
+        return self.symbol
+
     def set_monitor_callback(self, callback: Callable[[str, NDArray], Any], monitor_all: bool = False) -> None:
         """Has every output inside the graph computed and shown, at each `forward`.
 
@@ -299,4 +308,9 @@ class Executor:
 
 
 def _resized(array: NDArray, shape: tuple[int, ...]) -> NDArray:
-    return array if array.shape == shape else NDArray(jnp.zeros(shape, array.value.dtype))
+    """The array, or a new one of another shape: of its first elements where they suffice, as MXNet reuses memory."""
+    if array.shape == shape:
+        return array
+    count = math.prod(shape)
+    fits = count <= array.size
+    return NDArray(array.value.ravel()[:count].reshape(shape) if fits else jnp.zeros(shape, array.value.dtype))

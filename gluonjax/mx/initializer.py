@@ -19,8 +19,10 @@ from typing import Any, ClassVar, TypeVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import DTypeLike
 
+from gluonjax import checks
 from gluonjax import init as native
 from gluonjax.config import Registry
 from gluonjax.errors import ArgumentError, ParamsError
@@ -123,7 +125,7 @@ class Initializer(_Writing, native.Initializer):
 
     def dumps(self) -> str:
         """A string of its name and arguments, which `create` takes."""
-        return json.dumps([type(self).__name__.lower(), self._kwargs])
+        return json.dumps([type(self).__name__.lower(), self._kwargs], default=_as_lists)
 
     def __eq__(self, other: object) -> bool:
         return type(self) is type(other) and isinstance(other, Initializer) and self._kwargs == other._kwargs
@@ -155,6 +157,13 @@ class Initializer(_Writing, native.Initializer):
 
     def for_name(self, name: str) -> native.Initializer:
         return self
+
+
+def _as_lists(value: Any) -> Any:
+    """An array, or an initializer, as JSON can hold it."""
+    if hasattr(value, 'dumps') and not hasattr(value, 'shape'):
+        return value.dumps()
+    return value.asnumpy().tolist() if isinstance(value, NDArray) else np.asarray(value).tolist()
 
 
 _INITIALIZERS = Registry('initializer', Initializer)
@@ -224,6 +233,71 @@ Orthogonal: type[_Native] = _entered(native.Orthogonal)
 Uniform: type[_Native] = _entered(native.Uniform)
 Xavier: type[_Native] = _entered(native.Xavier)
 Zero: type[_Native] = _entered(native.Zero, 'zeros')
+
+
+@register
+class FusedRNN(Initializer):
+    """The one vector of a fused recurrent layer: weights by an initializer, biases by the same, those of gates 'f' set.
+
+    Args:
+        init: of each weight and bias; None for that of the network, which gives biases zeros.
+        num_hidden: the number of hidden units.
+        num_layers: the number of layers.
+        mode: 'rnn_relu', 'rnn_tanh', 'lstm' or 'gru'.
+        bidirectional: whether each layer runs both ways.
+        forget_bias: the bias of an LSTM's forget gates.
+
+    >>> from gluonjax.mx import nd
+    >>> vector = nd.zeros(4 * (2 + 1) + 8)
+    >>> FusedRNN(Constant(0.5), num_hidden=1, num_layers=1, mode='lstm', forget_bias=3)('lstm_weight', vector)
+    >>> vector.asnumpy()[-8:].tolist()
+    [0.0, 3.0, 0.0, 0.0, 0.0, 3.0, 0.0, 0.0]
+    """
+
+    def __init__(
+        self,
+        init: Any,
+        num_hidden: int,
+        num_layers: int,
+        mode: str,
+        bidirectional: bool = False,
+        forget_bias: float = 1.0,
+    ):
+        gates = {'rnn_relu': 1, 'rnn_tanh': 1, 'lstm': 4, 'gru': 3}
+        self._gates: int = gates[checks.one_of('mode', mode, gates)]
+        self._init: Any = None if init is None else create(init)
+        super().__init__(
+            init=None if init is None else self._init.dumps(),
+            num_hidden=num_hidden,
+            num_layers=num_layers,
+            mode=mode,
+            bidirectional=bidirectional,
+            forget_bias=forget_bias,
+        )
+
+    def _init_weight(self, name: str, arr: NDArray) -> None:
+        hidden, layers = self._kwargs['num_hidden'], self._kwargs['num_layers']
+        ways = 1 + self._kwargs['bidirectional']
+        rows = self._gates * hidden
+        later = (layers - 1) * ways * rows * (ways * hidden + hidden + 2)
+        inputs = (arr.size - later) // (ways * rows) - hidden - 2
+        chosen = self._init or getattr(name, 'global_init', None) or Uniform()
+        weights, biases = [], []
+        for layer in range(layers):
+            for columns in [inputs if layer == 0 else ways * hidden, hidden] * ways:
+                weights += [self._filled(chosen, 'weight', (hidden, columns)) for _ in range(self._gates)]
+                biases += [self._bias(chosen, gate, hidden) for gate in range(self._gates)]
+        arr[:] = ndarray.concatenate([part.reshape(-1) for part in weights + biases])
+
+    def _bias(self, chosen: Any, gate: int, hidden: int) -> NDArray:
+        if self._kwargs['mode'] == 'lstm' and gate == 1:
+            return ndarray.full(hidden, self._kwargs['forget_bias'])
+        return self._filled(chosen, 'bias', (hidden,))
+
+    def _filled(self, chosen: Any, name: str, shape: tuple[int, ...]) -> NDArray:
+        part = ndarray.zeros(shape)
+        chosen(InitDesc(name), part)
+        return part
 
 
 class Mixed(native.Mixed):

@@ -103,8 +103,48 @@ class AttrScope:
         _ATTRIBUTES.reset(self._tokens.pop())
         return False
 
+    @staticmethod
+    def current() -> 'AttrScope':
+        """A scope with the attributes of the `with` blocks."""
+        return AttrScope(**_ATTRIBUTES.get())
+
+
+def current() -> AttrScope:
+    """A scope with the attributes of the `with` blocks."""
+    return AttrScope.current()
+
 
 _ATTRIBUTES: contextvars.ContextVar[Mapping[str, str]] = contextvars.ContextVar('attributes', default={})  # noqa: B039
+
+
+# Attributes of MXNet's own, which nodes hold between double underscores and show by both names.
+HIDDEN_KEYS: tuple[str, ...] = (
+    'ctx_group',
+    'force_mirroring',
+    'lr_mult',
+    'mirror_stage',
+    'profiler_scope',
+    'wd_mult',
+)
+
+
+def stored(attributes: Mapping[str, str]) -> dict[str, str]:
+    """Attributes of a variable as its node holds them.
+
+    >>> stored({'lr_mult': '2', 'mine': 'yes'})
+    {'__lr_mult__': '2', 'mine': 'yes'}
+    """
+    return {f'__{key}__' if key in HIDDEN_KEYS else key: value for key, value in attributes.items()}
+
+
+def with_both_names(attributes: Mapping[str, str]) -> dict[str, str]:
+    """Attributes of a node as programs see them.
+
+    >>> with_both_names({'__lr_mult__': '2', 'mine': 'yes'})
+    {'__lr_mult__': '2', 'mine': 'yes', 'lr_mult': '2'}
+    """
+    both = {key: attributes[f'__{key}__'] for key in HIDDEN_KEYS if f'__{key}__' in attributes}
+    return {**attributes, **both}
 
 
 def attributes_here() -> Mapping[str, str]:

@@ -54,8 +54,7 @@ def array(source_array: Any, ctx: Context | None = None, dtype: DTypeLike | None
     """
     if dtype is None and isinstance(source_array, onp.ndarray):
         dtype = 'float32'
-    value = as_jax(source_array, dtype, ctx)
-    return made_in(ctx, NDArray, value if value.shape else value.reshape(1))
+    return made_in(ctx, NDArray, as_jax(source_array, dtype, ctx))
 
 
 def _size(shape: Size) -> tuple[int, ...]:

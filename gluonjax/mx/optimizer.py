@@ -13,6 +13,7 @@ The steps are those of `gluonjax.optimizer`; an update of many weights is one co
 
 import functools
 import inspect
+import math
 import pickle
 import sys
 from collections.abc import Hashable, Mapping, Sequence
@@ -138,9 +139,7 @@ class Optimizer:
         found = Optimizer.opt_registry.get(name.lower())
         if found is None:
             expected = f'one of {sorted(Optimizer.opt_registry)}'
-            raise ArgumentError(
-                f'no optimizer is named {name!r}', expected=expected, remedy=_LEFT_OUT.get(name.lower())
-            )
+            raise ArgumentError(f'no optimizer is named {name!r}', expected=expected)
         return found(**kwargs)
 
     @property
@@ -180,11 +179,16 @@ class Optimizer:
             for each in zip(index, weight, grad, state, strict=True):
                 self.update_multi_precision(*each)
         elif isinstance(weight, NDArray) and self._keeps_copy(weight):
-            copy, inner = state
+            copy, inner = self._with_copy(state)
             self.update(index, copy, grad.astype('float32'), inner)
             weight.assign(Tracked(copy.value.astype(weight.value.dtype)))
         else:
             self.update(index, weight, grad, state)
+
+    def _with_copy(self, state: Any) -> tuple[Any, Any]:
+        """The copy in float32, and that's state."""
+        copy, inner = state
+        return copy, inner
 
     def _keeps_copy(self, weight: NDArray) -> bool:
         return self.multi_precision and weight.value.dtype.itemsize == 2
@@ -253,13 +257,14 @@ def create(name: Any, **kwargs: Any) -> Optimizer:
 
 
 _OF_ALL = frozenset(inspect.signature(Optimizer).parameters)
-_LEFT_OUT = {'lbsgd': "'lars', or 'sgd' with grad_req='add' and a step every few batches"}
 
 
 class Native(Optimizer):
     """An optimizer of `gluonjax.optimizer`, by the same arguments; those of `Optimizer` beside them."""
 
     own: ClassVar[Any]
+    shown: ClassVar[tuple[int, ...]] = ()  # the arrays of the state that programs see, in MXNet's order; () for all
+    copy_last: ClassVar[bool] = False  # whether the copy of a weight of 16 bits stands behind its state
 
     def __init__(self, *args: Any, **kwargs: Any):
         names = list(inspect.signature(self.own).parameters)
@@ -271,6 +276,7 @@ class Native(Optimizer):
         for name in set(names) - _OF_ALL - {'options'}:
             setattr(self, name, getattr(made, name))
         self._names = tuple(name for name in names if name not in _OF_ALL and name != 'options')
+        self._hidden: dict[Any, list[jax.Array]] = {}  # what programs do not see of states
 
     def _step(self) -> '_Step':
         clip = {} if self.clip_gradient is None or self.clip_gradient < 0 else {'clip_gradient': self.clip_gradient}
@@ -278,8 +284,33 @@ class Native(Optimizer):
 
     def create_state(self, index: Any, weight: NDArray) -> Any:
         leaves = jax.tree.leaves(self._step().init(self._name(index), weight.value))
-        states = tuple(NDArray(leaf) for leaf in leaves)
+        places = self._places(len(leaves))
+        self._hidden[index] = [leaf for i, leaf in enumerate(leaves) if i not in places]
+        states = tuple(NDArray(leaves[i]) for i in places)
         return states if len(states) > 1 else next(iter(states), None)
+
+    def create_state_multi_precision(self, index: Any, weight: NDArray) -> Any:
+        made = super().create_state_multi_precision(index, weight)
+        return made[::-1] if self.copy_last and self._keeps_copy(weight) else made
+
+    def _with_copy(self, state: Any) -> tuple[Any, Any]:
+        copy, inner = state[::-1] if self.copy_last else state
+        return copy, inner
+
+    def _places(self, count: int) -> list[int]:
+        return [i for i in self.shown if i < count] or list(range(count))
+
+    def _leaves(self, index: Any, weight: NDArray, state: Any) -> list[NDArray]:
+        """All arrays of a state, in the order of the library."""
+        seen = _arrays(state)
+        if not self.shown or len(seen) == 0:
+            return seen
+        if index not in self._hidden:  # the states are those of another optimizer
+            self.create_state(index, weight)
+        leaves = [NDArray(leaf) for leaf in self._hidden[index]]
+        for place, array in sorted(zip(self._places(len(seen) + len(leaves)), seen, strict=True), key=lambda x: x[0]):
+            leaves.insert(place, array)
+        return leaves
 
     def update(self, index: Any, weight: Any, grad: Any, state: Any) -> None:
         """Updates a weight, or each of a list of them in one compiled program."""
@@ -289,7 +320,7 @@ class Native(Optimizer):
         infos = tuple((self._name(i), float(wd)) for i, wd in zip(index, self._get_wds(index), strict=True))
         rates = np.array([*self._get_lrs(index), self.rescale_grad], np.float32)
         counts = np.array([*(self._index_update_count[i] for i in index), self.num_update], np.int32)
-        kept = [_arrays(each) for each in state]
+        kept = [self._leaves(*each) for each in zip(index, weight, state, strict=True)]
         new, states = self._step().run(
             infos,
             [w.value for w in weight],
@@ -300,6 +331,9 @@ class Native(Optimizer):
         )
         for array, value in zip([*weight, *(s for k in kept for s in k)], [*new, *states], strict=True):
             array.assign(Tracked(value))
+        for i, leaves in zip(index, kept, strict=True) if self.shown else ():
+            places = self._places(len(leaves))
+            self._hidden[i] = [leaf.value for place, leaf in enumerate(leaves) if place not in places]
 
 
 def _arrays(state: Any) -> list[NDArray]:
@@ -340,9 +374,10 @@ def _step(own: Any, *options: tuple[tuple[str, Hashable], ...]) -> _Step:
     return _Step(own, dict(item for some in options for item in some))
 
 
-def _entered(own: Any) -> type[Native]:
+def _entered(own: Any, shown: tuple[int, ...] = (), copy_last: bool = False) -> type[Native]:
     doc = f'`gluonjax.optimizer.{own.__name__}` as MXNet calls it.'
-    return register(type(own.__name__, (Native,), {'own': own, '__doc__': doc, '__module__': __name__}))
+    attributes = {'own': own, 'shown': shown, 'copy_last': copy_last, '__doc__': doc, '__module__': __name__}
+    return register(type(own.__name__, (Native,), attributes))
 
 
 AdaDelta: type[Native] = _entered(native.AdaDelta)
@@ -352,16 +387,14 @@ AdamW: type[Native] = _entered(native.AdamW)
 Adamax: type[Native] = _entered(native.Adamax)
 DCASGD: type[Native] = _entered(native.DCASGD)
 FTML: type[Native] = _entered(native.FTML)
-Ftrl: type[Native] = _entered(native.Ftrl)
+Ftrl: type[Native] = _entered(native.Ftrl, (1, 0))
 GroupAdaGrad: type[Native] = _entered(native.GroupAdaGrad)
 LAMB: type[Native] = _entered(native.LAMB)
-LARS: type[Native] = _entered(native.LARS)
-NAG: type[Native] = _entered(native.NAG)
-Nadam: type[Native] = _entered(native.Nadam)
-RMSProp: type[Native] = _entered(native.RMSProp)
-SGD: type[Native] = _entered(native.SGD)
+NAG: type[Native] = _entered(native.NAG, copy_last=True)
+RMSProp: type[Native] = _entered(native.RMSProp, (1, 0, 2))
+SGD: type[Native] = _entered(native.SGD, copy_last=True)
 SGLD: type[Native] = _entered(native.SGLD)
-Signum: type[Native] = _entered(native.Signum)
+Signum: type[Native] = _entered(native.Signum, (1,))
 
 
 @register
@@ -369,6 +402,151 @@ class ccSGD(Native):
     """Another name of SGD."""
 
     own: ClassVar[Any] = native.SGD
+    copy_last: ClassVar[bool] = True
+
+
+@register
+class LARS(Native):
+    """`gluonjax.optimizer.LARS` as MXNet calls it: it knows the names of `param_idx2name` alone, so not a Trainer's."""
+
+    own: ClassVar[Any] = native.LARS
+    shown: ClassVar[tuple[int, ...]] = (0,)
+    copy_last: ClassVar[bool] = True
+
+    def _name(self, index: Any) -> str:
+        return self.idx2name.get(index, str(index))
+
+
+@register
+class Nadam(Optimizer):
+    """`gluonjax.optimizer.Nadam`, but with one schedule for all weights, as MXNet multiplies it.
+
+    Args:
+        learning_rate: see `Optimizer`.
+        beta1: the decay rate of the average gradient.
+        beta2: the decay rate of the average square.
+        epsilon: keeps the denominator away from 0.
+        schedule_decay: how fast the momentum warms up.
+        **kwargs: see `Optimizer`.
+    """
+
+    def __init__(
+        self,
+        learning_rate: float = 0.001,
+        beta1: float = 0.9,
+        beta2: float = 0.999,
+        epsilon: float = 1e-8,
+        schedule_decay: float = 0.004,
+        **kwargs: Any,
+    ):
+        super().__init__(learning_rate=learning_rate, **kwargs)
+        self.beta1: float = beta1
+        self.beta2: float = beta2
+        self.epsilon: float = epsilon
+        self.schedule_decay: float = schedule_decay
+        self.m_schedule: float = 1.0
+
+    def create_state(self, index: Any, weight: NDArray) -> tuple[NDArray, NDArray]:
+        return weight.zeros_like(), weight.zeros_like()
+
+    def update(self, index: Any, weight: NDArray, grad: NDArray, state: Any) -> None:
+        rate, decay = self._get_lr(index), self._get_wd(index)
+        self._update_count(index)
+        count = self._index_update_count[index]
+        now, after = (self.beta1 * (1 - 0.5 * 0.96 ** (n * self.schedule_decay)) for n in (count, count + 1))
+        self.m_schedule *= now
+        ahead = (1 - now) / (1 - self.m_schedule), after / (1 - self.m_schedule * after)
+        square = 1 - self.beta2**count
+        numbers = rate, decay, self.rescale_grad, self.clip_gradient or np.inf, self.beta1, self.beta2, *ahead, square
+        new = _nadam(
+            weight.value, grad.value, *(s.value for s in state), np.array([*numbers, self.epsilon], np.float32)
+        )
+        for array, value in zip((weight, *state), new, strict=True):
+            array.assign(Tracked(value))
+
+
+@jax.jit
+def _nadam(weight: Any, gradient: Any, mean: Any, var: Any, numbers: Any) -> list[jax.Array]:
+    rate, decay, scale, bound, beta1, beta2, of_gradient, of_mean, square, epsilon = numbers
+    gradient = jnp.clip(_wide(gradient) * scale + decay * _wide(weight), -bound, bound)
+    new_mean = beta1 * mean + (1 - beta1) * gradient
+    new_var = beta2 * var + (1 - beta2) * gradient * gradient
+    step = rate * (of_gradient * gradient + of_mean * new_mean) / (jnp.sqrt(new_var / square) + epsilon)
+    return [(_wide(weight) - step).astype(weight.dtype), new_mean.astype(mean.dtype), new_var.astype(var.dtype)]
+
+
+@register
+class LBSGD(ccSGD):
+    """SGD for large batches: gradients of `batch_scale` updates make one, with a rate that warms up.
+
+    Args:
+        momentum: the momentum coefficient.
+        multi_precision: see `Optimizer`.
+        warmup_strategy: how the factor of the rate grows to `batch_scale`: 'linear', 'power2' or 'sqrt'; 'lars' takes
+            the root of the quotient of the squared norms of weight and gradient, from 0.01 to 100.
+        warmup_epochs: how long it grows.
+        batch_scale: how many gradients make an update.
+        updates_per_epoch: how many updates an epoch has.
+        begin_epoch: the epoch that training begins at.
+        num_epochs: accepted.
+        **kwargs: see `Optimizer`.
+    """
+
+    copy_last: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        momentum: float = 0.0,
+        multi_precision: bool = False,
+        warmup_strategy: str = 'linear',
+        warmup_epochs: int = 5,
+        batch_scale: int = 1,
+        updates_per_epoch: int = 32,
+        begin_epoch: int = 0,
+        num_epochs: int = 60,
+        **kwargs: Any,
+    ):
+        super().__init__(momentum=momentum, multi_precision=multi_precision, **kwargs)
+        self.warmup_strategy: str = warmup_strategy
+        self.warmup_epochs: int = warmup_epochs
+        self.batch_scale: int = checks.size('batch_scale', batch_scale)
+        self.updates_per_epoch: int = updates_per_epoch
+        self.init_updates: int = begin_epoch * updates_per_epoch
+        self.num_epochs: int = num_epochs
+        self._sums: dict[Any, tuple[NDArray, int]] = {}  # gradients since the last update, and how many there were
+        self._factor_now = 1.0
+
+    def update(self, index: Any, weight: Any, grad: Any, state: Any) -> None:
+        """Adds the gradient, and updates the weight after every `batch_scale` of them."""
+        total, count = self._sums.get(index, (0, self.init_updates))
+        total, count = total + grad, count + 1
+        if count % self.batch_scale:
+            self._sums[index] = total, count
+            self._update_count(index)
+            return
+        self._sums[index] = grad.zeros_like(), self.init_updates
+        grad = total / self.batch_scale
+        self._factor_now = self._trust(index, weight, grad) if self.warmup_strategy == 'lars' else self._warm(count)
+        super().update(index, weight, grad, state)
+        self._factor_now = 1.0
+
+    def _get_lrs(self, indices: Sequence[Any]) -> list[Any]:
+        return [rate * self._factor_now for rate in super()._get_lrs(indices)]
+
+    def _trust(self, index: Any, weight: NDArray, grad: NDArray) -> float:
+        of_weight, of_gradient = (float(jnp.vdot(x.value, x.value)) for x in (weight, grad))
+        root = math.sqrt(of_weight / (of_gradient + self._get_wd(index) * of_weight + 1e-18))
+        return min(max(root, 0.01), 100)
+
+    def _warm(self, count: int) -> float:
+        whole = self.warmup_epochs * self.updates_per_epoch
+        if count >= whole:
+            return float(self.batch_scale)
+        if whole <= 1:
+            return 1.0
+        part = count / whole
+        grown = {'linear': part, 'power2': part**2, 'sqrt': math.sqrt(part)}.get(self.warmup_strategy, 0)
+        return 1.0 + (self.batch_scale - 1) * grown
 
 
 @register

@@ -5,16 +5,21 @@
 ...     pass
 """
 
+import json
 import pathlib
+import time
+from collections.abc import Sequence
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import jax
 
+from gluonjax import checks
 from gluonjax.errors import ArgumentError
 
 _config: dict[str, Any] = {'filename': 'profile.json'}
 _running = [False]
+_seconds: dict[str, dict[str, list[float]]] = {}  # of tasks, by their groups
 
 
 def set_config(**kwargs: Any) -> None:
@@ -50,13 +55,45 @@ def resume(profile_process: str = 'worker') -> None:
 
 
 def dump(finished: bool = True, profile_process: str = 'worker') -> None:
-    """Ends the trace, which writes it."""
+    """Writes the trace, and ends it; without `finished` another begins if one was running."""
+    running = _running[0]
     set_state('stop')
+    if running and not finished:
+        set_state('run')
 
 
-def dumps(reset: bool = False, *args: Any, **kwargs: Any) -> str:
-    """Where the traces are: JAX has no table of them as a string."""
-    return f'traces of jax.profiler: {pathlib.Path(_config["filename"]).with_suffix("")}'
+def dumps(reset: bool = False, format: str = 'table', sort_by: str = 'total', ascending: bool = False) -> str:
+    """How long tasks, frames and events took, in milliseconds: a table, or JSON. Operators are in the trace alone.
+
+    Args:
+        reset: whether they are forgotten then.
+        format: 'table' or 'json'.
+        sort_by: 'total', 'avg', 'min', 'max' or 'count'.
+        ascending: the order.
+
+    Raises:
+        ArgumentError: for another format or order.
+    """
+    column = checks.one_of('sort_by', sort_by, ('total', 'avg', 'min', 'max', 'count')).capitalize()
+    groups: dict[str, dict[str, dict[str, float]]] = {}
+    for domain, tasks in _seconds.items():
+        rows = {name: _statistics(spent) for name, spent in tasks.items()}
+        groups[domain] = dict(sorted(rows.items(), key=lambda row: row[1][column], reverse=not ascending))
+    if reset:
+        _seconds.clear()
+    if checks.one_of('format', format, ('table', 'json')) == 'json':
+        return json.dumps({'Time': groups, 'Memory': {}, 'Unit': {'Time': 'ms', 'Memory': 'kB'}})
+    lines = [f'traces of jax.profiler: {pathlib.Path(_config["filename"]).with_suffix("")}']
+    for domain, rows in groups.items():
+        lines += [domain, *(f'    {name}: {values}' for name, values in rows.items())]
+    return '\n'.join(lines)
+
+
+def _statistics(spent: Sequence[float]) -> dict[str, float]:
+    milliseconds = [1e3 * seconds for seconds in spent]
+    total = sum(milliseconds)
+    least, most = min(milliseconds), max(milliseconds)
+    return {'Count': len(spent), 'Total': total, 'Min': least, 'Max': most, 'Avg': total / len(spent)}
 
 
 class Domain:
@@ -69,28 +106,52 @@ class Domain:
     def __init__(self, name: str):
         self.name: str = name
 
+    def __str__(self) -> str:
+        return self.name
+
+    def new_task(self, name: str) -> 'Task':
+        """A task of it."""
+        return Task(self, name)
+
+    def new_frame(self, name: str) -> 'Task':
+        """A frame of it."""
+        return Frame(self, name)
+
+    def new_counter(self, name: str, value: float | None = None) -> 'Counter':
+        """A counter of it."""
+        return Counter(self, name, value)
+
+    def new_marker(self, name: str) -> 'Marker':
+        """A marker of it."""
+        return Marker(self, name)
+
 
 class Task:
-    """What is marked in the trace from `start` to `stop`, or by a `with` block.
+    """What is marked in the trace from `start` to `stop`, or by a `with` block; `dumps` says how long it took.
 
     Args:
-        domain: its group.
+        domain: its group; of an event its name.
         name: its name in the trace.
     """
 
     def __init__(self, domain: Any, name: str = ''):
         self.name: str = name or str(domain)
-        self._marks: list[Any] = []
+        self._group = str(domain) if name else 'event'
+        self._marks: list[tuple[Any, float]] = []
 
     def start(self) -> None:
         """Begins."""
-        self._marks.append(jax.profiler.TraceAnnotation(self.name))
-        self._marks[-1].__enter__()
+        mark = jax.profiler.TraceAnnotation(self.name)
+        mark.__enter__()
+        self._marks.append((mark, time.perf_counter()))
 
     def stop(self) -> None:
         """Ends what began last."""
         if self._marks:
-            self._marks.pop().__exit__(None, None, None)
+            mark, began = self._marks.pop()
+            mark.__exit__(None, None, None)
+            spent = _seconds.setdefault(self._group, {}).setdefault(self.name, [])
+            spent.append(time.perf_counter() - began)
 
     def __enter__(self) -> 'Task':
         self.start()
@@ -103,3 +164,76 @@ class Task:
 
 
 Frame = Event = scope = Task
+
+
+class Counter:
+    """A number that programs count with.
+
+    Args:
+        domain: its group.
+        name: its name.
+        value: where it begins.
+
+    >>> counter = Counter(Domain('steps'), 'samples', 5)
+    >>> counter += 1
+    >>> counter.increment(2)
+    >>> counter.value
+    8
+    """
+
+    def __init__(self, domain: Any, name: str, value: float | None = None):
+        self.name: str = name
+        self.value: float = value or 0
+
+    def set_value(self, value: float) -> None:
+        """Sets it."""
+        self.value = value
+
+    def increment(self, delta: float = 1) -> None:
+        """Adds to it."""
+        self.value += delta
+
+    def decrement(self, delta: float = 1) -> None:
+        """Subtracts from it."""
+        self.value -= delta
+
+    def __iadd__(self, delta: float) -> Self:
+        self.increment(delta)
+        return self
+
+    def __isub__(self, delta: float) -> Self:
+        self.decrement(delta)
+        return self
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Marker:
+    """A moment in the trace.
+
+    Args:
+        domain: its group.
+        name: its name.
+    """
+
+    def __init__(self, domain: Any, name: str):
+        self.name: str = name
+
+    def mark(self, scope: str = 'process') -> None:
+        """Marks now."""
+        with jax.profiler.TraceAnnotation(self.name):
+            pass
+
+
+def profiler_set_config(mode: str = 'symbolic', filename: str = 'profile.json') -> None:
+    """As `set_config(filename=...)`."""
+    set_config(filename=filename)
+
+
+profiler_set_state = set_state
+
+
+def dump_profile() -> None:
+    """As `dump()`."""
+    dump()

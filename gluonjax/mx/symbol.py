@@ -9,6 +9,7 @@
 ([(2, 4), (3, 4), (3,)], [(2, 3)], [])
 """
 
+import math
 import pathlib
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,7 +26,7 @@ from gluonjax.mx.evaluate import evaluate
 from gluonjax.mx.executor import Executor, Programs
 from gluonjax.mx.graph import DTYPE_CODES, Entry, Node, auxiliary_of, check_known, ordered, parse_json, to_json
 from gluonjax.mx.infer import Inference
-from gluonjax.mx.naming import attributes_here, next_name
+from gluonjax.mx.naming import HIDDEN_KEYS, attributes_here, next_name, stored, with_both_names
 from gluonjax.mx.op import OPERATORS, find
 from gluonjax.shapes import is_known
 
@@ -86,16 +87,19 @@ class Symbol:
         return self._like(inputs) if inputs else None
 
     def attr(self, key: str) -> str | None:
-        """An attribute of the node; None without it."""
-        return self._only_node('attr').attributes.get(key)
+        """An attribute of the node; None without it. Those of MXNet's own, `lr_mult` say, also without underscores."""
+        return self.list_attr().get(key)
 
     def list_attr(self) -> dict[str, str]:
-        """The attributes of the node."""
-        return dict(self._only_node('list_attr').attributes)
+        """The attributes of the node; those of MXNet's own by both names, `__lr_mult__` and `lr_mult`."""
+        return with_both_names(self._only_node('list_attr').attributes)
 
     def attr_dict(self) -> dict[str, dict[str, str]]:
         """The attributes of all nodes that have some, by name."""
-        return {node.name: dict(node.attributes) for node in self.nodes if node.attributes}
+        return {node.name: with_both_names(node.attributes) for node in self.nodes if node.attributes}
+
+    def _set_attr(self, **kwargs: str) -> None:
+        self._only_node('_set_attr').attributes.update(stored(kwargs))
 
     def _only_node(self, what: str) -> Node:
         if self.name is None:
@@ -375,25 +379,36 @@ def _requests(grad_req: Any, names: Sequence[str], wanted: set[str] | None) -> d
     return {name: kind if wanted is None or name in wanted else 'null' for name, kind in requests.items()}
 
 
-def _arithmetic(left: Symbol, right: Any, of_symbols: str, of_number: str) -> Symbol:
+def _arithmetic(left: Symbol, right: Any, of_symbols: str, of_number: str, hint: str = '') -> Symbol:
+    kind = of_number.removesuffix(
+        '_scalar'
+    )  # nodes without a name are called as MXNet calls them: _plus0, _plusscalar0
     if isinstance(right, Symbol):
-        return call(of_symbols, left, right)
+        return call(of_symbols, left, right, hint=kind)
     if not isinstance(right, int | float | onp.number):
         raise ArgumentError('a Symbol is combined with Symbols and numbers', got=type(right).__name__)
-    return call(of_number, left, scalar=float(right))
+    return call(of_number, left, scalar=float(right), hint=hint or f'{kind}scalar')
 
 
 def _comparison(left: Symbol, right: Any, name: str) -> Symbol:
-    return _arithmetic(left, right, f'broadcast_{name}', f'_{name}_scalar')
+    return _arithmetic(left, right, f'broadcast_{name}', f'_{name}_scalar', f'_{name}_scalar')
 
 
 # Graphs are built by these.
 
 
-def call(op: str, *args: Any, name: str | None = None, attr: Mapping[str, str] | None = None, **kwargs: Any) -> Symbol:
+def call(
+    op: str,
+    *args: Any,
+    name: str | None = None,
+    attr: Mapping[str, str] | None = None,
+    hint: str = '',
+    **kwargs: Any,
+) -> Symbol:
     """A new node: inputs in order or by name, and attributes.
 
-    Inputs that are not given become variables, called after the node.
+    Inputs that are not given become variables, called after the node; `lr_mult` and the like are attributes of these
+    too. A node without a name is called after the hint, by default the operator.
 
     Raises:
         ArgumentError: for an unknown operator, input or attribute.
@@ -404,16 +419,26 @@ def call(op: str, *args: Any, name: str | None = None, attr: Mapping[str, str] |
     positional = [item for arg in args for item in (arg if isinstance(arg, list | tuple) else [arg])]
     if operator.variadic and 'num_args' in operator.annotations:
         attributes.setdefault('num_args', len(positional) + len(by_name))
-    name = next_name(op, name)
+    name = next_name(hint or op, name)
+    said = {key: str(attributes.pop(key)) for key in HIDDEN_KEYS if key in attributes}
     parsed = operator.parse(attributes, f'{op} {name!r}')
-    hints = {f'__{key.strip("_")}__': value for key, value in {**attributes_here(), **(attr or {})}.items()}
-    inputs = _inputs(operator.inputs_for(parsed, len(positional) + len(by_name)), positional, by_name, name, hints)
+    hints = {f'__{key.strip("_")}__': value for key, value in {**attributes_here(), **(attr or {}), **said}.items()}
+    names = operator.inputs_for(parsed, len(positional) + len(by_name))
+    inputs = _inputs(operator.name, names, positional, by_name, name, hints)
     node = Node(operator.name, name, {**attributes, **hints}, inputs)
     return Symbol([Entry(node, i) for i in range(_visible(node))])
 
 
+_STARTS = {('LeakyReLU', 'gamma'): {'__init__': '["constant", {"value": 0.25}]'}}  # of variables that call makes
+
+
 def _inputs(
-    names: Sequence[str], positional: Sequence[Any], by_name: dict[str, Symbol], node: str, hints: Mapping[str, str]
+    op: str,
+    names: Sequence[str],
+    positional: Sequence[Any],
+    by_name: dict[str, Symbol],
+    node: str,
+    hints: Mapping[str, str],
 ) -> list[Entry]:
     if len(positional) > len(names) or any(name not in names for name in by_name):
         extra = [name for name in by_name if name not in names] or f'{len(positional)} inputs'
@@ -423,7 +448,7 @@ def _inputs(
     for name in names:
         symbol = given.get(name)
         if symbol is None:
-            entries.append(Entry(Node(None, f'{node}_{name}', hints)))
+            entries.append(Entry(Node(None, f'{node}_{name}', {**_STARTS.get((op, name), {}), **hints})))
         elif isinstance(symbol, Symbol) and len(symbol) == 1:
             entries.append(symbol.heads[0])
         else:
@@ -462,7 +487,8 @@ def var(
     attributes = {f'__{key}__': value for key, value in declared.items() if value is not None}
     if dtype is not None:
         attributes['__dtype__'] = DTYPE_CODES.index(onp.dtype(dtype).name)
-    return Symbol([Entry(Node(None, name, {**attributes_here(), **(attr or {}), **kwargs, **attributes}))])
+    said = stored({**attributes_here(), **(attr or {}), **kwargs})
+    return Symbol([Entry(Node(None, name, {**said, **attributes}))])
 
 
 Variable = var
@@ -476,6 +502,93 @@ def zeros(shape: Any, dtype: DTypeLike = 'float32', name: str | None = None, **k
 def ones(shape: Any, dtype: DTypeLike = 'float32', name: str | None = None, **kwargs: Any) -> Symbol:
     """Ones; a size of 0 is that which the rest of the graph needs. `__layout__` and `ctx` are accepted."""
     return call('_ones', shape=shape, dtype=onp.dtype(dtype).name, name=name)
+
+
+def full(shape: Any, val: float, dtype: DTypeLike = 'float32', name: str | None = None, **kwargs: Any) -> Symbol:
+    """One number everywhere."""
+    return call('_full', shape=shape, value=val, dtype=onp.dtype(dtype).name, name=name)
+
+
+def eye(N: int, M: int = 0, k: int = 0, dtype: DTypeLike = 'float32', name: str | None = None, **kwargs: Any) -> Symbol:
+    """Ones on a diagonal."""
+    return call('_eye', N=N, M=M, k=k, dtype=onp.dtype(dtype).name, name=name)
+
+
+def arange(
+    start: float,
+    stop: float | None = None,
+    step: float = 1.0,
+    repeat: int = 1,
+    infer_range: bool = False,
+    name: str | None = None,
+    dtype: DTypeLike = 'float32',
+) -> Symbol:
+    """Numbers in equal steps, each `repeat` times."""
+    given = {'start': start, 'stop': stop, 'step': step, 'repeat': repeat, 'infer_range': infer_range}
+    return call('_arange', **given, dtype=onp.dtype(dtype).name, name=name)
+
+
+def linspace(
+    start: float,
+    stop: float,
+    num: int,
+    endpoint: bool = True,
+    name: str | None = None,
+    dtype: DTypeLike = 'float32',
+) -> Symbol:
+    """`num` numbers from start to stop."""
+    given = {'start': start, 'stop': stop, 'num': num, 'endpoint': endpoint}
+    return call('_linspace', **given, dtype=onp.dtype(dtype).name, name=name)
+
+
+def split_v2(
+    ary: Symbol, indices_or_sections: int | Sequence[int], axis: int = 0, squeeze_axis: bool = False
+) -> Symbol:
+    """In equal parts, or cut at indices, along an axis."""
+    if isinstance(indices_or_sections, int):
+        return call('_split_v2', ary, sections=indices_or_sections, axis=axis, squeeze_axis=squeeze_axis)
+    indices = [0, *indices_or_sections]
+    return call('_split_v2', ary, indices=indices, axis=axis, squeeze_axis=squeeze_axis)
+
+
+def histogram(a: Symbol, bins: Any = 10, range: tuple[float, float] | None = None, **kwargs: Any) -> Symbol:
+    """How many elements are in each bin, and the edges of the bins; a number of bins comes with their range."""
+    if isinstance(bins, Symbol):
+        return call('_histogram', a, bins, **kwargs)
+    if range is None:
+        raise ArgumentError('a number of bins needs their range', remedy='histogram(x, 10, range=(0, 1))')
+    return call('_histogram', a, bin_cnt=bins, range=range, **kwargs)
+
+
+def maximum(left: _Operand, right: _Operand) -> Any:
+    """The larger of each two elements, of symbols or numbers."""
+    return _either(left, right, 'maximum', max)
+
+
+def minimum(left: _Operand, right: _Operand) -> Any:
+    """The smaller of each two elements, of symbols or numbers."""
+    return _either(left, right, 'minimum', min)
+
+
+def hypot(left: _Operand, right: _Operand) -> Any:
+    """The root of the sum of two squares, of symbols or numbers."""
+    return _either(left, right, 'hypot', math.hypot)
+
+
+def power(base: _Operand, exp: _Operand) -> Any:
+    """Powers, of symbols or numbers."""
+    return base**exp
+
+
+pow = power
+
+
+def _either(left: Any, right: Any, name: str, function: Callable[[Any, Any], Any]) -> Any:
+    """A symmetric function of two operands, one or none of which is a number."""
+    if isinstance(left, Symbol) or isinstance(right, Symbol):
+        first, second = (left, right) if isinstance(left, Symbol) else (right, left)
+        return _arithmetic(first, second, f'broadcast_{name}', f'_{name}_scalar')
+    return function(left, right)
 
 
 def Group(symbols: Sequence[Symbol]) -> Symbol:

@@ -61,6 +61,27 @@ def test_numbers_are_those_of_the_library():
     assert np.abs(filled(mx.init.Xavier(), 'a_weight', (4, 6))).max() <= np.sqrt(3 / 5)
 
 
+def test_fused_layers_have_weights_before_biases():
+    """By MXNet's layout: the weights of all layers and directions, then the biases, gates by gates."""
+    gates, hidden, inputs = 4, 2, 3
+    sizes = [inputs, hidden] * 2 + [2 * hidden, hidden] * 2  # of two layers that run both ways
+    vector = mx.nd.zeros(sum(gates * hidden * (size + 1) for size in sizes))
+    made = mx.init.FusedRNN(mx.init.Constant(0.5), hidden, 2, 'lstm', True, forget_bias=3.0)
+    made('lstm_weight', vector)
+    weights = gates * hidden * sum(sizes)
+    assert set(vector.asnumpy()[:weights].tolist()) == {0.5}
+    assert vector.asnumpy()[weights:].tolist() == [0, 0, 3, 3, 0, 0, 0, 0] * len(sizes)
+    assert mx.init.create(made.dumps()) == made
+    relu = mx.nd.zeros(2 * (3 + 1) + 2 * (2 + 1))
+    mx.init.FusedRNN(None, 2, 1, 'rnn_relu')(mx.init.InitDesc('weight', global_init=mx.init.One()), relu)
+    assert relu.asnumpy().tolist() == [1] * 10 + [0] * 4
+
+
+def test_constants_of_arrays_are_written_as_lists():
+    assert mx.init.Constant(np.ones(2)).dumps() == mx.init.Constant(mx.nd.ones(2)).dumps()
+    assert json.loads(mx.init.Constant(np.ones(2)).dumps()) == ['constant', {'value': [1, 1]}]
+
+
 class Own(mx.init.Initializer):
     def __init__(self, value=2):
         super().__init__(value=value)

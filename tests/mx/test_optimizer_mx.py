@@ -81,9 +81,65 @@ def test_half_precision_keeps_a_copy():
     weight, update = nd.ones(1, dtype='float16'), optimizer.get_updater(sgd)
     for _ in range(10):  # one step is less than what float16 can tell
         update(0, nd.ones(1, dtype='float16'), weight)
-    copy, _ = update.states[0]
+    _, copy = update.states[0]
     np.testing.assert_allclose(copy.asnumpy(), [0.999], rtol=1e-6)
     assert weight.asnumpy() == np.float16(0.999)
+
+
+def test_states_are_those_that_programs_of_mxnet_take_apart():
+    weight = nd.ones((2, 3))
+    counts = {'sgd': 0, 'signum': 1, 'ftrl': 2, 'nadam': 2, 'adam': 2, 'lbsgd': 0, 'lars': 0}
+    for name, count in counts.items():
+        state = optimizer.create(name).create_state(0, weight)
+        arrays = [] if state is None else list(state) if isinstance(state, tuple) else [state]
+        assert [array.shape for array in arrays] == [weight.shape] * count, name
+    centered = optimizer.RMSProp(centered=True, learning_rate=0.1, gamma1=0.5)
+    state = centered.create_state(0, weight)
+    centered.update(0, weight, 2 * nd.ones((2, 3)), state)
+    np.testing.assert_allclose([x.asnumpy()[0, 0] for x in state[:2]], [2, 1])  # of squares, and of gradients
+    half = optimizer.NAG(momentum=0.9, multi_precision=True).create_state_multi_precision(
+        0, nd.ones(6, dtype='float16')
+    )
+    assert [x.asnumpy().sum() for x in half] == [0, 6]  # the copy stands last, as in MXNet
+
+
+def test_one_schedule_of_nadam_goes_over_all_weights():
+    """By hand: MXNet multiplies the momentum of each update of each weight into one number."""
+    nadam, weights = optimizer.Nadam(learning_rate=0.1), [nd.ones(1), nd.ones(1)]
+    update = optimizer.get_updater(nadam)
+    update([0, 1], [nd.ones(1), nd.ones(1)], weights)
+    now, after = (0.9 * (1 - 0.5 * 0.96 ** (t * 0.004)) for t in (1, 2))
+    for schedule, weight in zip((now, now * now), weights, strict=True):
+        step = (1 - now) / (1 - schedule) + after * 0.1 / (1 - schedule * after)
+        np.testing.assert_allclose(weight.asscalar(), 1 - 0.1 * step, rtol=1e-5)
+    assert nadam.m_schedule == pytest.approx(now**2)
+
+
+def test_lars_of_a_trainer_knows_no_names():
+    named = optimizer.LARS(param_idx2name={0: 'a_bias'}, learning_rate=1.0, eta=0.5)
+    nameless = optimizer.LARS(learning_rate=1.0, eta=0.5)
+    for lars, expected in ((named, -3.0), (nameless, 0.5)):  # the plain rate; and half of what the norms say
+        weight = nd.ones(1)
+        lars.update(0, weight, 4 * nd.ones(1), None)
+        assert weight.asscalar() == pytest.approx(expected)
+
+
+def test_lbsgd_adds_gradients_up():
+    update = optimizer.get_updater(optimizer.LBSGD(learning_rate=0.5, batch_scale=2, warmup_epochs=0))
+    weight = nd.array([4.0])
+    seen = []
+    for gradient in (1, 2, 3, 1):
+        update(0, nd.array([float(gradient)]), weight)
+        seen.append(float(weight.asscalar()))
+    assert seen == [4, 4 - 0.5 * 2 * 1.5, 2.5, 2.5 - 0.5 * 2 * 2]
+    trusting = optimizer.LBSGD(learning_rate=0.5, warmup_strategy='lars')
+    trusting.update(0, weight, nd.array([0.25]), None)
+    assert weight.asscalar() == pytest.approx(0.5 - 0.5 * (0.5 / 0.25) * 0.25)
+    growing = optimizer.LBSGD(learning_rate=1.0, batch_scale=3, warmup_epochs=1, updates_per_epoch=6)
+    weight, update = nd.array([0.0]), optimizer.get_updater(growing)
+    for _ in range(3):
+        update(0, nd.array([1.0]), weight)
+    assert weight.asscalar() == pytest.approx(-(1 + 2 * 3 / 6))
 
 
 def test_states_are_pickled():
@@ -149,8 +205,6 @@ def test_a_trainer_has_the_optimizer():
 def test_wrong_ones_are_refused():
     with pytest.raises(ArgumentError, match="no optimizer is named 'sdg'"):
         optimizer.create('sdg')
-    with pytest.raises(ArgumentError, match='lars'):
-        optimizer.create('lbsgd')
     with pytest.raises(ArgumentError, match='has no option'):
         optimizer.create('sgd', momentun=0.9)
     with pytest.raises(ArgumentError, match='trees of parameters'):

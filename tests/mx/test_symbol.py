@@ -167,7 +167,7 @@ def test_json_of_2016():
     assert symbol.list_arguments() == ['data', 'bn_gamma', 'bn_beta']
     assert symbol.list_auxiliary_states() == ['bn_moving_mean', 'bn_moving_var']
     assert symbol.list_outputs() == ['plus_output', 'best_output', 'plus_output']
-    assert symbol.attr_dict()['data'] == {'__lr_mult__': '0.2'}
+    assert symbol.attr_dict()['data'] == {'__lr_mult__': '0.2', 'lr_mult': '0.2'}
     x = np.array([[1, 2], [3, 7.0]], 'float32')
     values = {'data': x, 'bn_gamma': np.full(2, 9.0), 'bn_beta': np.zeros(2)}
     states = {'bn_moving_mean': np.array([1.0, 2.0]), 'bn_moving_var': np.ones(2)}

@@ -11,8 +11,10 @@ import sys
 
 from gluonjax.mx.io.arrays import NDArrayIter
 from gluonjax.mx.io.batch import DataBatch, DataDesc, DataIter, PrefetchingIter, ResizeIter
-from gluonjax.mx.io.files import CSVIter, LibSVMIter, MNISTIter
-from gluonjax.mx.io.records import ImageRecordIter
+from gluonjax.mx.io.files import CSVIter, LibSVMIter, MNISTIter, SampleIter
+from gluonjax.mx.io.records import ImageRecordInt8Iter, ImageRecordIter, ImageRecordUInt8Iter
+
+MXDataIter = SampleIter
 
 io = utils = sys.modules[__name__]  # modules of MXNet whose names are here
 
@@ -21,9 +23,12 @@ __all__ = [
     'DataBatch',
     'DataDesc',
     'DataIter',
+    'ImageRecordInt8Iter',
     'ImageRecordIter',
+    'ImageRecordUInt8Iter',
     'LibSVMIter',
     'MNISTIter',
+    'MXDataIter',
     'NDArrayIter',
     'PrefetchingIter',
     'ResizeIter',

@@ -86,7 +86,8 @@ class DataBatch:
     ):
         for name, arrays in (('data', data), ('label', label)):
             if arrays is not None and not isinstance(arrays, list | tuple):
-                raise ArgumentError(f'{name} must be a list of arrays, got {type(arrays).__name__}', remedy=f'[{name}]')
+                what = f'{name} must be a list of arrays, got {type(arrays).__name__}'
+                raise ArgumentError(what, remedy=f'[{name}]')
         self.data: Any = data
         self.label: Any = label
         self.pad: int | None = pad

@@ -44,6 +44,20 @@ class SampleIter(BatchIter):
         """The data and the labels of samples; a subclass returns them."""
         raise NotImplementedError
 
+    def next(self) -> DataBatch:
+        """The next batch."""
+        if not self.iter_next() or self.current_batch is None:
+            raise StopIteration
+        return self.current_batch
+
+    def getdata(self) -> NDArray:
+        """The data of this batch: one array, as of all iterators that read files."""
+        return super().getdata()[0]
+
+    def getlabel(self) -> NDArray:
+        """The labels of this batch: one array."""
+        return super().getlabel()[0]
+
     def reset(self) -> None:
         """Begins again; where batches go round, behind the samples that filled the last one."""
         count = len(self.order)

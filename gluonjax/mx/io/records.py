@@ -132,7 +132,22 @@ class ImageRecordIter(SampleIter):
             image = image[:, ::-1]
         if self._dtype == np.uint8:
             return np.moveaxis(image, -1, 0)
-        return np.moveaxis((image.astype('float32') - self._mean) * self._factor, -1, 0).astype(self._dtype)
+        pixels = np.moveaxis((image.astype('float32') - self._mean) * self._factor, -1, 0)
+        return (pixels.clip(-128, 127) if self._dtype == np.int8 else pixels).astype(self._dtype)
+
+
+class ImageRecordUInt8Iter(ImageRecordIter):
+    """`ImageRecordIter` of uint8: pixels as they are."""
+
+    def __init__(self, *args: Any, **kwargs: Any):
+        super().__init__(*args, **{'dtype': 'uint8', **kwargs})
+
+
+class ImageRecordInt8Iter(ImageRecordIter):
+    """`ImageRecordIter` of int8: pixels less the mean, at most 127."""
+
+    def __init__(self, *args: Any, **kwargs: Any):
+        super().__init__(*args, **{'dtype': 'int8', **kwargs})
 
 
 def _refuse(others: Any) -> None:
