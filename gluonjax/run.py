@@ -134,6 +134,7 @@ class Bindable(Frozen):
         *,
         reverse: bool = False,
         over: str | None = None,
+        unroll: int = 1,
     ) -> tuple[Any, Any]:
         """In `forward`: `jax.lax.scan` whose body may call layers.
 
@@ -147,11 +148,12 @@ class Bindable(Frozen):
             length: the number of steps.
             reverse: from the last step to the first.
             over: the attribute of a child whose parameters are stacked; step i reads copy i.
+            unroll: how many steps are one iteration of the loop that is compiled.
 
         Returns:
             The last carry, and the stacked ys.
         """
-        return self._running('scan()').scan(self._path, body, init, xs, length, reverse, over)
+        return self._running('scan()').scan(self._path, body, init, xs, length, over, reverse, unroll)
 
     def checkpoint(
         self, function: Callable[..., Any], *arguments: Any, policy: Callable[..., Any] | None = None
@@ -331,9 +333,7 @@ class Run:
         count = self.keys_drawn[path] = self.keys_drawn.get(path, -1) + 1
         return named_keys([self.key], [f'{".".join(path)} {count}'])[0]
 
-    def scan(
-        self, path: Path, body: Any, carry: Any, xs: Any, length: int | None, reverse: bool, over: str | None
-    ) -> tuple[Any, Any]:
+    def scan(self, path: Path, body: Any, carry: Any, xs: Any, length: int | None, over: Any, *loop: Any) -> Any:
         """What `Layer.scan` documents."""
         sizes = [leaf.shape[0] for leaf in jax.tree.leaves(xs)] if length is None else [length]
         if not sizes:
@@ -361,7 +361,7 @@ class Run:
                 return (carry, {name: self.recorded[name] for name in updates}), (y, recorded)
 
         run: Any = jax.lax.scan if sizes[0] == 0 else _scan
-        (carry, updates), (ys, recorded) = run(step, (carry, updates), (xs, keys, slices), length, reverse)
+        (carry, updates), (ys, recorded) = run(step, (carry, updates), (xs, keys, slices), length, *loop)
         self.recorded.update(recorded, **{name: updates[name] for name in changed})
         return carry, ys
 
@@ -375,7 +375,9 @@ class Run:
                 return function(*arguments), self.recorded
 
         key = None if self.key is None else self.next_key(path)
-        output, recorded = jax.checkpoint(inside, policy=policy)(key, dict(self.recorded), arguments)
+        # In a scan, XLA cannot mistake the recomputed values for those of the forward pass, and may move them freely.
+        run = jax.checkpoint(inside, policy=policy, prevent_cse=not self.sliced)
+        output, recorded = run(key, dict(self.recorded), arguments)
         self.recorded.update(recorded)
         return output
 
@@ -510,7 +512,7 @@ class Run:
                 error.add_note('in forward a parameter reads as its array: self.weight, without .data()')
 
 
-def _scan(step: Callable[..., Any], carry: Any, xs: Any, length: int | None, reverse: bool) -> Any:
+def _scan(step: Callable[..., Any], carry: Any, xs: Any, *loop: Any) -> Any:
     """`lax.scan` of a step or more; gradients of what the step closes over are summed in float32 at least."""
     step, closed = jax.closure_convert(step, carry, jax.eval_shape(lambda xs: jax.tree.map(lambda x: x[0], xs), xs))
     wide = [array.astype(at_least_float32(array.dtype)) for array in closed]
@@ -518,7 +520,7 @@ def _scan(step: Callable[..., Any], carry: Any, xs: Any, length: int | None, rev
     def narrow(carry: Any, item: Any) -> Any:
         return step(carry, item, *(array.astype(like.dtype) for array, like in zip(wide, closed, strict=True)))
 
-    return jax.lax.scan(narrow, carry, xs, length, reverse)
+    return jax.lax.scan(narrow, carry, xs, *loop)
 
 
 class _Bound(Bindable, own=True):

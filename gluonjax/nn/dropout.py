@@ -4,11 +4,14 @@ from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
+from jax.ad_checkpoint import checkpoint_name
 
 from gluonjax import checks
 from gluonjax.errors import ArgumentError
 from gluonjax.layer import Layer
 from gluonjax.nn import arguments
+
+MASK = 'dropout mask'  # what `nn.Repeat` keeps for the backward pass
 
 
 class Dropout(Layer):
@@ -43,6 +46,6 @@ class Dropout(Layer):
             )
         shared = {axis % x.ndim for axis in self.axes}
         shape = [1 if axis in shared else length for axis, length in enumerate(x.shape)]
-        keep = jax.random.bernoulli(self.next_key(), 1 - self.rate, shape)
+        keep = checkpoint_name(jax.random.bernoulli(self.next_key(), 1 - self.rate, shape), MASK)
         scale = 0.0 if self.rate == 1 else 1 / (1 - self.rate)
         return jnp.where(keep, x * jnp.asarray(scale, x.dtype), jnp.zeros((), x.dtype))

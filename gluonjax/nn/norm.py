@@ -22,14 +22,14 @@ from gluonjax.layer import Layer
 from gluonjax.param import Param
 from gluonjax.shapes import Shape, is_static
 
-_MOMENT = 'moment of a normalization'  # what the backward pass keeps
+MOMENT = 'moment of a normalization'  # what the backward pass keeps
 _PART = 64  # of the input, one part is read for a value near the mean
 AxisName = str | tuple[str, ...] | None  # of a mapped axis, as in `jax.lax.pmean`
 
 
 def _of_input(function: Callable[..., Any]) -> Callable[..., Any]:
     """The function, of whose values the backward pass keeps the input, in its own dtype, and the moments alone."""
-    policy = jax.checkpoint_policies.save_only_these_names(_MOMENT)
+    policy = jax.checkpoint_policies.save_only_these_names(MOMENT)
     return jax.checkpoint(function, policy=policy, prevent_cse=False)
 
 
@@ -54,7 +54,7 @@ def normalize_rms(x: jax.Array, gamma: jax.Array, axis: int, epsilon: float) -> 
 
     def normalized(x: jax.Array, gamma: jax.Array) -> jax.Array:
         wide = _wide(x)
-        squares = checkpoint_name(jnp.square(wide).mean(axis, keepdims=True), _MOMENT)
+        squares = checkpoint_name(jnp.square(wide).mean(axis, keepdims=True), MOMENT)
         return (wide * lax.rsqrt(squares + epsilon) * _along(axis, gamma, x.ndim)).astype(x.dtype)
 
     return _of_input(normalized)(x, gamma)
@@ -155,10 +155,10 @@ def _standardize(
 
 def _standardized(x, gamma, mask, over, epsilon, axis_name):
     """The distance from the mean, what it is multiplied by, and the moments."""
-    center = checkpoint_name(_center(x, over, axis_name), _MOMENT)
+    center = checkpoint_name(_center(x, over, axis_name), MOMENT)
     deviations = _wide(x) - center
     moments = (_mean(power, mask, over, axis_name) for power in (deviations, jnp.square(deviations)))
-    first, second = (checkpoint_name(moment, _MOMENT) for moment in moments)
+    first, second = (checkpoint_name(moment, MOMENT) for moment in moments)
     var = jnp.maximum(second - jnp.square(first), 0)
     factor = lax.rsqrt(var + epsilon)
     return deviations - first, factor if gamma is None else factor * gamma, center + first, var

@@ -1,20 +1,63 @@
 """Layers that run other layers: many copies as one loop, and recomputation in the gradient."""
 
 import dataclasses
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from gluonjax.checks import flag, size
+from gluonjax.checks import size
 from gluonjax.errors import ArgumentError, ShapeError
 from gluonjax.layer import Layer, frozen_value, map_nodes, with_fields
+from gluonjax.nn.dropout import MASK
 from gluonjax.nn.kernels import with_convolutions
+from gluonjax.nn.norm import MOMENT
 from gluonjax.run import Bindable
 
 _MOST = 2**31 - 1  # what an axis can have
+Policy = Callable[..., Any]
+PolicyName = Literal['dots', 'dots_with_no_batch_dims', 'everything', 'nothing']
+PolicyLike = PolicyName | Sequence[str] | Policy
+POLICIES: dict[str, Policy | None] = {
+    'dots': jax.checkpoint_policies.dots_saveable,
+    'dots_with_no_batch_dims': jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
+    'everything': jax.checkpoint_policies.everything_saveable,
+    'nothing': None,
+}
+# What takes long to compute or to communicate again. The rest is done while these are read.
+_DEAR = {
+    *('dot_general', 'ragged_dot', 'conv_general_dilated', 'convolution', 'lstm', 'ffi_call', 'pallas_call'),
+    *('sort', 'top_k', 'psum', 'psum_invariant', 'all_gather', 'all_gather_invariant', 'all_to_all', 'ppermute'),
+}
+
+
+def dear_saveable(primitive: Any, *_: Any, **params: Any) -> bool:
+    """A policy: stores products, convolutions, attention, moments, masks of dropout and what devices exchange.
+
+    What is computed element by element is computed again, which takes less time than to store it.
+    """
+    name = primitive.name
+    if name == 'name':
+        return params['name'] in (MOMENT, MASK)
+    return name in _DEAR or name.startswith('dot_product_attention_fwd')
+
+
+def checkpoint_policy(name: str, policy: Any) -> Policy | None:
+    """The policy of a name, of a list of names that `jax.ad_checkpoint.checkpoint_name` gave, or itself."""
+    if callable(policy):
+        return policy
+    if isinstance(policy, str) and policy in POLICIES:
+        return POLICIES[policy]
+    if isinstance(policy, list | tuple | set | frozenset) and all(isinstance(one, str) for one in policy):
+        return jax.checkpoint_policies.save_only_these_names(*policy)
+    raise ArgumentError(
+        f'{name} is no policy',
+        expected=f'{", ".join(map(repr, POLICIES))}, a list of names, or one of jax.checkpoint_policies',
+        got=repr(policy),
+        remedy='jax.ad_checkpoint.checkpoint_name gives a value its name',
+    )
 
 
 class Repeat(Layer):
@@ -27,8 +70,12 @@ class Repeat(Layer):
     Args:
         layer: a layer, or a network without values; its output must have the shape and dtype of its first input.
         n: how many copies.
-        remat: True recomputes the intermediate values of each copy in the backward pass instead of storing them
-            (`jax.checkpoint`); or one of `jax.checkpoint_policies`, which says what to store.
+        remat: what is stored for the backward pass, which recomputes the rest (`jax.checkpoint`). False stores what is
+            dear, see `dear_saveable`; True or 'nothing' the inputs of the copies alone; 'dots', 'everything' and
+            'dots_with_no_batch_dims' what the policies of JAX do; a list of names what `checkpoint_name` named; or
+            one of `jax.checkpoint_policies`.
+        unroll: how many copies are one iteration of the loop that is compiled: more take longer to compile, and run
+            faster where copies are small.
 
     Raises:
         ArgumentError: if an argument has no such value.
@@ -42,12 +89,15 @@ class Repeat(Layer):
     """
 
     n: int
-    remat: bool | Callable[..., Any]
+    remat: bool | PolicyLike
+    unroll: int
     copies: Layer
 
-    def __init__(self, layer: Bindable, n: int, remat: bool | Callable[..., Any] = False):
-        self.n, self.remat = size('n', n, most=_MOST), remat if callable(remat) else flag('remat', remat)
-        self.copies = _stacked(_definition(self, 'layer', layer), self.n)
+    def __init__(self, layer: Bindable, n: int, remat: bool | PolicyLike = False, unroll: int = 1):
+        self.n, self.unroll = size('n', n, most=_MOST), size('unroll', unroll, most=_MOST)
+        if not isinstance(remat, bool):
+            checkpoint_policy('remat', remat)
+        self.remat, self.copies = remat, _stacked(_definition(self, 'layer', layer), self.n)
 
     def init_cache(self, batch_size: int, length: int, dtype: DTypeLike | None = None) -> Any:
         """As of any layer; what the copies remember is stacked."""
@@ -56,13 +106,15 @@ class Repeat(Layer):
 
     def forward(self, x: Any, *others: Any, **named: Any) -> Any:
         """Each copy takes the output of the one before it; all of them take the other inputs."""
+        policies = {False: dear_saveable, True: None}
+        given = policies[self.remat] if isinstance(self.remat, bool) else checkpoint_policy('remat', self.remat)
+        policy = with_convolutions(given)
 
         def run(x: Any) -> Any:
             return self.copies(x, *others, **named)
 
         def step(x: Any, _: None) -> tuple[Any, None]:
-            policy = with_convolutions(self.remat if callable(self.remat) else None)
-            y = self.checkpoint(run, x, policy=policy) if self.remat else run(x)
+            y = run(x) if self.remat == 'everything' else self.checkpoint(run, x, policy=policy)
             if _form(y) != _form(x):
                 raise ShapeError(
                     'the output of a repeated layer differs from its input',
@@ -72,7 +124,7 @@ class Repeat(Layer):
                 )
             return y, None
 
-        return self.scan(step, x, length=self.n, over='copies')[0]
+        return self.scan(step, x, length=self.n, over='copies', unroll=self.unroll)[0]
 
 
 class Remat(Layer):
@@ -82,7 +134,11 @@ class Remat(Layer):
 
     Args:
         layer: a layer, or a network without values.
-        policy: one of `jax.checkpoint_policies`, which says what to store all the same; None stores nothing.
+        policy: what to store all the same, as in `Repeat`: a name, a list of names, or one of
+            `jax.checkpoint_policies`; None stores nothing.
+
+    Raises:
+        ArgumentError: if there is no such policy.
 
     >>> from gluonjax import nn
     >>> layer = nn.Remat(nn.Dense(3))
@@ -91,15 +147,15 @@ class Remat(Layer):
     """
 
     layer: Layer
-    policy: Callable[..., Any] | None
+    policy: PolicyLike | None
 
-    def __init__(self, layer: Bindable, policy: Callable[..., Any] | None = None):
-        if not (policy is None or callable(policy)):
-            raise ArgumentError(f'policy must be one of jax.checkpoint_policies, got {policy!r}')
+    def __init__(self, layer: Bindable, policy: PolicyLike | None = None):
+        if policy is not None:
+            checkpoint_policy('policy', policy)
         self.layer, self.policy = _definition(self, 'layer', layer), policy
 
     def forward(self, *inputs: Any, **named: Any) -> Any:
-        policy = with_convolutions(self.policy)
+        policy = with_convolutions(None if self.policy is None else checkpoint_policy('policy', self.policy))
         return self.checkpoint(lambda inputs, named: self.layer(*inputs, **named), inputs, named, policy=policy)
 
 

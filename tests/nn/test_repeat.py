@@ -34,9 +34,9 @@ def close(got, expected, tolerance=1e-5):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, tolerance, tolerance), got, expected)
 
 
-@pytest.mark.parametrize('remat', [False, True, jax.checkpoint_policies.dots_saveable])
-def test_repeat_is_its_layers_in_a_row(remat):
-    layer, one = nn.Repeat(block(), 5, remat=remat), definition_of(block())
+@pytest.mark.parametrize(('remat', 'unroll'), [(False, 1), (True, 2), ('everything', 5)])
+def test_repeat_is_its_layers_in_a_row(remat, unroll):
+    layer, one = nn.Repeat(block(), 5, remat, unroll), definition_of(block())
     params = layer.init(KEY, X, init=init.Normal(1))
     params['copies']['1']['running_var'] += np.arange(5, dtype='float32')[:, None]
     close(layer.apply(params, X), in_a_row(one, params['copies'], X)[0])
@@ -47,6 +47,47 @@ def test_repeat_is_its_layers_in_a_row(remat):
     mine = jax.jit(jax.grad(lambda p, x: (layer.apply_train(p, x)[0] * weights).sum(), (0, 1)))(params, X)
     theirs = jax.grad(lambda p, x: (in_a_row(one, p['copies'], x, True)[0] * weights).sum(), (0, 1))(params, X)
     close(mine, theirs, 2e-4)
+
+
+def stored(remat):
+    """The shapes, of a copy, and dtypes that the backward pass of a block is given by the forward pass."""
+
+    wide, narrow = nn.Dense(8, 'gelu', flatten=False), nn.Dense(4, flatten=False)
+    layer = nn.Repeat(nn.Sequential(nn.LayerNorm(), wide, nn.Dropout(0.5), narrow), 3, remat)
+    x = jnp.ones((6, 4), 'bfloat16')
+    params = jax.tree.map(lambda v: v.astype('bfloat16'), layer.init(KEY, X))
+
+    def loss(params, x):
+        return layer.apply_train(params, x, key=KEY)[0].sum()
+
+    jaxpr = jax.make_jaxpr(jax.grad(loss))(params, x).jaxpr
+    forward = next(eqn for eqn in jaxpr.eqns if eqn.primitive.name == 'scan')
+    avals = [v.aval for v in forward.outvars[forward.params['num_carry'] :]]
+    return sorted((str(aval.dtype), aval.shape[1:]) for aval in avals if aval.ndim > 1)
+
+
+INPUT, OTHERS = ('bfloat16', (6, 4)), [('bfloat16', (6, 8)), ('bool', (6, 8)), ('float32', (6, 1))]
+
+
+def test_what_is_stored_for_the_backward_pass():
+    by_default = stored(False)
+    assert INPUT in by_default
+    assert set(OTHERS) <= set(by_default)
+    assert ('float32', (6, 8)) not in by_default  # what gelu computes
+    assert ('bfloat16', (8, 4)) not in by_default  # parameters, again
+    assert stored('nothing') == stored(True) == [INPUT]
+    assert set(stored(['dropout mask'])) == {INPUT, OTHERS[1]}
+    assert set(stored('dots')) == {INPUT, OTHERS[0]}
+    assert ('float32', (6, 8)) in stored('everything')
+
+
+@pytest.mark.parametrize('wrong', ['dot', 3, ['a', 2], None])
+def test_policies_that_are_none(wrong):
+    with pytest.raises(errors.ArgumentError, match='remat is no policy'):
+        nn.Repeat(nn.Dense(4), 2, remat=wrong)
+    if wrong is not None:
+        with pytest.raises(errors.ArgumentError, match='policy is no policy'):
+            nn.Remat(nn.Dense(4), wrong)
 
 
 def test_names_and_specs_say_what_repeat_holds():
