@@ -304,7 +304,7 @@ def _attention(
     """Attention by XLA: `jax.nn.dot_product_attention`, or in any dtype by hand, with dropout of the weights."""
     if valid_length is not None:
         mask = _both(mask, _valid(valid_length, query.shape[0], key.shape[1]))
-    if dropout is None and query.dtype in ('float32', 'bfloat16'):
+    if dropout is None and query.dtype == 'float32':
         return jax.nn.dot_product_attention(
             query, key, value, bias, mask, scale=scale, is_causal=causal, implementation='xla'
         )
@@ -327,7 +327,7 @@ def _attention_by_hand(
     keys, kv_heads = key.shape[1:3]
     wide = at_least_float32(query.dtype)
     grouped = query.reshape(batch, queries, kv_heads, heads // kv_heads, head_size)
-    logits = scale * jnp.einsum('ntkgh,nskh->nkgts', grouped, key, preferred_element_type=wide)
+    logits = scale * _products(grouped, key)
     logits = logits.reshape(batch, heads, queries, keys)
     if bias is not None:
         logits = logits + bias.astype(wide)
@@ -337,6 +337,24 @@ def _attention_by_hand(
     weights = weights if dropout is None else dropout(weights)
     weights = weights.reshape(batch, kv_heads, heads // kv_heads, queries, keys)
     return jnp.einsum('nkgts,nskh->ntkgh', weights, value).reshape(query.shape)
+
+
+@jax.custom_jvp
+def _products(query: jax.Array, key: jax.Array) -> jax.Array:
+    """The products of queries, (N, T, K, G, head_size), with keys, (N, S, K, head_size), in float32 at least.
+
+    The gradient with respect to them comes in float32 from the softmax. It is rounded to the dtype of queries and keys,
+    so that the products of the backward pass have factors of half precision, too.
+    """
+    return jnp.einsum('ntkgh,nskh->nkgts', query, key, preferred_element_type=at_least_float32(query.dtype))
+
+
+@_products.defjvp
+def _products_jvp(arrays: tuple[jax.Array, jax.Array], tangents: tuple[jax.Array, jax.Array]):
+    (query, key), (of_query, of_key) = arrays, tangents
+    y = _products(query, key)
+    tangent = jnp.einsum('ntkgh,nskh->nkgts', of_query, key) + jnp.einsum('ntkgh,nskh->nkgts', query, of_key)
+    return y, tangent.astype(y.dtype)
 
 
 def _extended(cache: AttentionCache, key: jax.Array, value: jax.Array) -> AttentionCache:

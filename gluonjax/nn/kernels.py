@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jax.interpreters import ad, batching, mlir
+from jax.interpreters import ad, batching, mlir, partial_eval
 
 from gluonjax.checks import at_least_float32
 from gluonjax.shapes import is_static
@@ -53,9 +53,10 @@ class Geometry(NamedTuple):
 
 def by_xla(x: jax.Array, weight: jax.Array, geometry: Geometry) -> jax.Array:
     """XLA's convolution."""
-    layout = geometry.layout
+    layout, output = geometry.layout, _output_shape(x, weight, geometry)
+    x, grown = _with_a_window(x, weight, geometry)
     x, weight, padding = _without_needless_padding(x, weight, geometry)
-    return lax.conv_general_dilated(
+    y = lax.conv_general_dilated(
         x,
         weight,
         geometry.strides,
@@ -64,6 +65,22 @@ def by_xla(x: jax.Array, weight: jax.Array, geometry: Geometry) -> jax.Array:
         dimension_numbers=(layout, layout.replace('N', 'O').replace('C', 'I'), layout),
         feature_group_count=geometry.groups,
     )
+    return lax.slice(y, [0] * y.ndim, [jax.core.max_dim(size, 0) for size in output]) if grown else y
+
+
+def _with_a_window(x, weight, geometry):
+    """The input, with zeros behind it where a symbolic size may be less than a window; and whether there are such.
+
+    JAX's gradient takes no output that may be empty.
+    """
+    grown = list(x.shape)
+    for axis, pad, step in zip(geometry.spatial, geometry.padding, geometry.dilation, strict=True):
+        if not is_static((x.shape[axis],)):
+            grown[axis] = jax.core.max_dim(x.shape[axis], (weight.shape[axis] - 1) * step + 1 - 2 * pad)
+    if grown == list(x.shape):
+        return x, False
+    behind = [(0, more - size, 0) for size, more in zip(x.shape, grown, strict=True)]
+    return lax.pad(x, np.zeros((), x.dtype), behind), True
 
 
 def _without_needless_padding(x, weight, geometry):
@@ -433,16 +450,24 @@ def _batched(arrays, axes, *, options):
 batching.primitive_batchers[convolution_p] = _batched
 
 
-Policy = Callable[..., Any]
+# What policies that offload answer where others answer False.
+_RECOMPUTED = jax.checkpoint_policies.save_and_offload_only_these_names(
+    names_which_can_be_saved=[], names_which_can_be_offloaded=[], offload_src='device', offload_dst='pinned_host'
+)(lax.conv_general_dilated_p)
 
 
-def with_convolutions(policy: Policy | None) -> Policy | None:
-    """The policy of `jax.checkpoint`, to which a convolution of ours is XLA's, as `dots_saveable` knows it."""
-    return None if policy is None else functools.partial(_ask, policy)
+def _with_policy(saves, unknown, computed, equation):
+    """What `jax.checkpoint` asks of an equation: to its policy, a convolution of ours is XLA's."""
+    needed = [array for array, again in zip(equation.invars, computed, strict=True) if not again]
+    if any(unknown):
+        return None, equation, [True], [True], needed
+    answer = saves(lax.conv_general_dilated_p, *(array.aval for array in equation.invars), **equation.params)
+    if answer and answer is not _RECOMPUTED:
+        return equation, None, [False], [False], []
+    return equation, equation, [False], [True], needed
 
 
-def _ask(policy: Policy, primitive: Any, *arrays: Any, **params: Any) -> Any:
-    return policy(lax.conv_general_dilated_p if primitive is convolution_p else primitive, *arrays, **params)
+partial_eval.partial_eval_jaxpr_custom_rules[convolution_p] = _with_policy
 
 
 # The maximum.

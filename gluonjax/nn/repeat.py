@@ -12,7 +12,6 @@ from gluonjax.checks import size
 from gluonjax.errors import ArgumentError, ShapeError
 from gluonjax.layer import Layer, frozen_value, map_nodes, with_fields
 from gluonjax.nn.dropout import MASK
-from gluonjax.nn.kernels import with_convolutions
 from gluonjax.nn.norm import MOMENT
 from gluonjax.run import Bindable
 
@@ -107,8 +106,7 @@ class Repeat(Layer):
     def forward(self, x: Any, *others: Any, **named: Any) -> Any:
         """Each copy takes the output of the one before it; all of them take the other inputs."""
         policies = {False: dear_saveable, True: None}
-        given = policies[self.remat] if isinstance(self.remat, bool) else checkpoint_policy('remat', self.remat)
-        policy = with_convolutions(given)
+        policy = policies[self.remat] if isinstance(self.remat, bool) else checkpoint_policy('remat', self.remat)
 
         def run(x: Any) -> Any:
             return self.copies(x, *others, **named)
@@ -155,7 +153,7 @@ class Remat(Layer):
         self.layer, self.policy = _definition(self, 'layer', layer), policy
 
     def forward(self, *inputs: Any, **named: Any) -> Any:
-        policy = with_convolutions(None if self.policy is None else checkpoint_policy('policy', self.policy))
+        policy = None if self.policy is None else checkpoint_policy('policy', self.policy)
         return self.checkpoint(lambda inputs, named: self.layer(*inputs, **named), inputs, named, policy=policy)
 
 

@@ -19,7 +19,6 @@ from gluonjax.keywords import suggests_keywords
 from gluonjax.layer import Layer, begin_run, leaves_of
 from gluonjax.metric.composite import parts_of
 from gluonjax.metric.pure import PureMetric
-from gluonjax.nn.kernels import with_convolutions
 from gluonjax.optimizer import transforms as tx
 from gluonjax.optimizer.base import Optimizer, factors_of
 from gluonjax.run import in_precision
@@ -419,7 +418,7 @@ def _with_multipliers(
 def _rematerialized(function: Callable[..., Any], remat: Remat) -> Callable[..., Any]:
     if not remat:
         return function
-    return jax.checkpoint(function, policy=with_convolutions(None if remat is True else remat))
+    return jax.checkpoint(function, policy=None if remat is True else remat)
 
 
 def pure_metrics(metrics: Any) -> dict[str, PureMetric]:

@@ -203,7 +203,7 @@ SYMBOLIC = {
 
 def test_export_with_symbolic_sizes(random):
     params = {name: layer.init(0) for name, layer in SYMBOLIC.items()}
-    shape = jax.export.symbolic_shape('n, 2, h, w', constraints=['h >= 3', 'w >= 3'])
+    shape = jax.export.symbolic_shape('n, 2, h, w')  # h may be 1, where a kernel of 3 has no output
 
     @jax.jit
     def outputs_and_gradients(params, x):

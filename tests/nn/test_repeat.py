@@ -430,6 +430,8 @@ def test_policies_know_the_convolutions():
     def gradients(remat):
         for each in (nn.Remat(layer, remat), nn.Repeat(layer, 2, remat or True)):
             yield jax.make_jaxpr(jax.grad(lambda p, each=each: each.apply(p, x).sum()))(each.init(0, x))
+        direct = jax.checkpoint(lambda p: layer.apply(p, x).sum(), policy=remat)
+        yield jax.make_jaxpr(jax.grad(direct))(layer.init(0, x))
         step = make_step(layer, lambda y, _: y.sum((1, 2, 3)), remat=remat or True)
         yield jax.make_jaxpr(step)(step.init(0, (x, jnp.ones(1))), (x, jnp.ones(1)))
 
@@ -437,4 +439,11 @@ def test_policies_know_the_convolutions():
         return [str(jaxpr).count(' = convolution[') for jaxpr in gradients(remat)]
 
     again, saved = counts(None), counts(jax.checkpoint_policies.dots_saveable)
-    assert [a - b for a, b in zip(again, saved, strict=True)] == [1, 1, 1]  # the output is not computed again
+    assert [a - b for a, b in zip(again, saved, strict=True)] == [1] * 4  # the output is not computed again
+    offloading = jax.checkpoint_policies.save_and_offload_only_these_names(
+        names_which_can_be_saved=[],
+        names_which_can_be_offloaded=[],
+        offload_src='device',
+        offload_dst='pinned_host',
+    )
+    assert counts(offloading) == again
