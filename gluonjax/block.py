@@ -19,9 +19,8 @@ from gluonjax.arrays import admit
 from gluonjax.config import refuse_if_frozen
 from gluonjax.errors import ArgumentError, TieError
 from gluonjax.hints import missing
-from gluonjax.hooks import Observable
 from gluonjax.layer import Layer, check_class, frozen_value, layers_of, leaves_of, token_of, with_fields
-from gluonjax.lazy import LazyMethod
+from gluonjax.lazy import LazyMethod, entry_points
 from gluonjax.param import Param, SharedParameters, Token
 from gluonjax.parameter import LOCK, Node, Parameter, ParameterDict, Scope, full_path, nodes_of, owners_of
 from gluonjax.ref import LATEST, Values, read
@@ -61,7 +60,8 @@ class _Held(NamedTuple):
     parameter: Parameter
 
 
-class Block(Observable, own=True):
+@entry_points
+class Block(Bindable, Node, own=True):
     """A network: a definition plus its Parameters. Subclasses assign children in `__init__` and compute in `forward`.
 
     >>> import jax.numpy as jnp
@@ -83,20 +83,22 @@ class Block(Observable, own=True):
     Parameter output.bias (shape=(1,), dtype=float32)
     """
 
-    __slots__ = ('_compiled', '_declared', '_owners', '_programs', '_ready', '_static', '_structure')
+    __slots__ = ('_compiled', '_declared', '_hooks', '_owners', '_parts')
+    __slots__ += ('_programs', '_ready', '_static', '_structure')
 
     _declared: dict[Path, Param]  # path of a Parameter below this Block -> the Param declared there
     _compiled: bool
     _static: bool  # whether values are compiled into the program
     _structure: Structure | None
     _programs: dict[Any, Any]  # for calls; they outlive structures that differ in what is trained
+    _parts: dict[range, Any]  # slices of it, each after the fields of which it was made
     _ready: '_Ready | None'  # once every Parameter has a value
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         block = super().__new__(cls)
         # here, so that a subclass need not call super().__init__()
         _keep(block, _token=None, _tied=False, _declared={}, _owners=[], _compiled=True, _static=False)
-        _keep(block, _structure=None, _ready=None, _programs={}, _hooks=((), ()))
+        _keep(block, _structure=None, _ready=None, _programs={}, _parts={}, _hooks=((), ()))
         return block
 
     def _constructed(self, params: SharedParameters | None = None) -> None:
@@ -236,6 +238,26 @@ class Block(Observable, own=True):
             )
         return self.definition
 
+    def named_blocks(self, path: Path = ()) -> Iterator[tuple[str, 'Block']]:
+        """Every network in this one with its name, those inside before the one around; last, as '', this one itself.
+
+        What is in two places comes twice.
+
+        >>> from gluonjax import nn
+        >>> net = nn.Sequential(nn.Dense(2), nn.Sequential(nn.Dense(3)))
+        >>> [name for name, block in net.named_blocks()]
+        ['0', '1.0', '1', '']
+        """
+        for below, node in nodes_of(vars(self)):
+            if isinstance(node, Block):
+                yield from node.named_blocks((*path, *below))
+        yield '.'.join(path), self
+
+    visit: LazyMethod = LazyMethod('gluonjax.hooks', 'visit')
+    register_forward_pre_hook: LazyMethod = LazyMethod('gluonjax.hooks', 'register_forward_pre_hook')
+    register_forward_hook: LazyMethod = LazyMethod('gluonjax.hooks', 'register_forward_hook')
+    intermediates: LazyMethod = LazyMethod('gluonjax.hooks', 'intermediates')
+
     # The network as pure functions.
 
     @property
@@ -308,7 +330,7 @@ class Block(Observable, own=True):
         """
         self._check_ties()
         chosen = self.collect_params() if device is None else self._params_on(device)
-        chosen.initialize(init, force_reinit=force_reinit, key=key, verbose=verbose, level=3)
+        chosen.initialize(init, force_reinit=force_reinit, key=key, verbose=verbose, level=5)
 
     def _check_ties(self) -> None:
         """Refuses a network with a layer that `params=` ties to one that is in other networks alone."""
@@ -574,14 +596,15 @@ def set_fields(block: Block, fields: Mapping[str, Any]) -> None:
 
 def part_of(block: Block, children: Sequence[str], positions: range) -> Block:
     """A view of some of these children: a network of the same class and other fields, with the same Parameters."""
-    made = structure_of(block).made
-    if positions not in made:
-        kept = {name: value for name, value in vars(block).items() if name not in children}
+    fields = {name: value for name, value in vars(block).items() if name not in children}
+    fields |= {str(i): vars(block)[children[j]] for i, j in enumerate(positions)}
+    source, part = block._parts.get(positions, ({}, None))
+    if part is None or list(map(id, source.values())) != list(map(id, fields.values())):
         part = type(block).__new__(type(block))
         _keep(part, _token=Token(), _compiled=block._compiled, _static=block._static)
-        part._change({**kept, **{str(i): vars(block)[children[j]] for i, j in enumerate(positions)}})
-        made[positions] = part
-    return made[positions]
+        part._change(fields)
+        block._parts[positions] = fields, part
+    return part
 
 
 def _rebuild(cls: type[Block]) -> Block:

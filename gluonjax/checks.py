@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import DTypeLike
 
-from gluonjax.errors import ArgumentError, DTypeError
+from gluonjax.errors import ArgumentError, DTypeError, PositionError
 
 
 def size(name: str, value: Any, least: int | None = 1, most: int | None = None) -> int:
@@ -24,6 +24,18 @@ def size(name: str, value: Any, least: int | None = 1, most: int | None = None) 
     low, high = -math.inf if least is None else least, math.inf if most is None else most
     if number is None or isinstance(value, bool) or not low <= number <= high:
         raise ArgumentError(f'{name} must be {" ".join(["an int", *_bounds(low, high)])}, got {value!r}')
+    return number
+
+
+def position(what: str, index: Any, count: int) -> int:
+    """The index of one of `count` things; negative ones count from the end.
+
+    Raises:
+        PositionError: if there is none.
+    """
+    number = size(f'the index of a {what}', index, least=None)
+    if not -count <= number < count:
+        raise PositionError(f'{what} {number} of {count}: there is none')
     return number
 
 

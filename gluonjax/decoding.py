@@ -14,8 +14,8 @@ from gluonjax import checks
 from gluonjax.arrays import admit
 from gluonjax.block import Block, structure_of
 from gluonjax.errors import ArgumentError, DTypeError, ShapeError
-from gluonjax.keywords import suggests_keywords
 from gluonjax.layer import Layer
+from gluonjax.lazy import suggests_keywords
 from gluonjax.parameter import key_or_next
 
 

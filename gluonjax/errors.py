@@ -52,6 +52,10 @@ class ParamsError(GluonError, ValueError, AssertionError):
     """A `params` tree that does not match the definition; every difference is named."""
 
 
+class PositionError(GluonError, IndexError):
+    """A position outside of what is there."""
+
+
 class PatternError(GluonError, ValueError, KeyError):
     """A pattern that matches no parameter."""
 

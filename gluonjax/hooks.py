@@ -1,124 +1,110 @@
-"""What can be seen of a network from outside: its blocks, when each of them is called, and what each gives."""
+"""What can be seen of networks from outside: a walk over their blocks, when each is called, and what each gives."""
 
 import functools
-from collections.abc import Callable, Iterator
-from typing import Any, Self
+from collections.abc import Callable
+from typing import Any, Self, TypeVar
 
+from gluonjax.block import Block
 from gluonjax.errors import ArgumentError
-from gluonjax.parameter import LOCK, Node, nodes_of, structure_changed
-from gluonjax.run import Bindable, Hooks, Outputs, Select, takes
-from gluonjax.tree import Path
+from gluonjax.lazy import suggests_keywords
+from gluonjax.parameter import LOCK, structure_changed
+from gluonjax.run import Outputs, Select, takes
+
+_Network = TypeVar('_Network', bound=Block)
 
 
-class Observable(Bindable, Node, own=True):
-    """The part of `Block` that looks at networks: a walk over the blocks in it, hooks, intermediate outputs."""
+@suggests_keywords
+def visit(net: _Network, function: Callable[[Any], Any]) -> _Network:
+    """Calls a function of every network in this one, and of this one last: Gluon's `net.apply(function)`.
 
-    __slots__ = ('_hooks',)
+    Here `net.apply` is the pure function of the params and the inputs.
 
-    _hooks: Hooks
+    >>> from gluonjax import nn
+    >>> net = nn.Sequential(nn.Dense(2), nn.Dropout(0.5)).visit(lambda block: block.hybridize(active=False))
+    """
+    if not callable(function):
+        raise ArgumentError('visit takes a function of a network', got=repr(function))
+    for _, block in list(net.named_blocks()):
+        function(block)
+    return net
 
-    def named_blocks(self, path: Path = ()) -> Iterator[tuple[str, Any]]:
-        """Every network in this one with its name, those inside before the one around; last, as '', this one itself.
 
-        What is in two places comes twice.
+@suggests_keywords
+def register_forward_pre_hook(net: Block, hook: Callable[..., Any]) -> 'HookHandle':
+    """Has `hook(block, inputs)` called before each `forward` of this network; see `register_forward_hook`."""
+    return HookHandle(net, 0, hook)
 
-        >>> from gluonjax import nn
-        >>> net = nn.Sequential(nn.Dense(2), nn.Sequential(nn.Dense(3)))
-        >>> [name for name, block in net.named_blocks()]
-        ['0', '1.0', '1', '']
-        """
-        for below, node in nodes_of(vars(self)):
-            if isinstance(node, Observable):
-                yield from node.named_blocks((*path, *below))
-        yield '.'.join(path), self
 
-    def visit(self, function: Callable[[Any], Any]) -> Self:
-        """Calls a function of every network in this one, and of this one last: Gluon's `net.apply(function)`.
+@suggests_keywords
+def register_forward_hook(net: Block, hook: Callable[..., Any]) -> 'HookHandle':
+    """Has `hook(block, inputs, output)` called after each `forward` of this network, wherever it is called from.
 
-        Here `net.apply` is the pure function of the params and the inputs.
+    That is in a network around it, in a Trainer's step, in `net.apply`, but not while shapes are inferred. What a
+    hook returns is ignored, as in Gluon. In a compiled network it is called while JAX traces, once a program: it
+    sees tracers, which have a shape and a dtype but no values, and which it may not keep; `jax.debug.print` and
+    `jax.debug.callback` in it run at each call. `net.hybridize(active=False)` runs op by op, and hooks then see
+    arrays at each call. Whoever wants the arrays of layers takes `net.intermediates`.
 
-        >>> from gluonjax import nn
-        >>> net = nn.Sequential(nn.Dense(2), nn.Dropout(0.5)).visit(lambda block: block.hybridize(active=False))
-        """
-        if not callable(function):
-            raise ArgumentError('visit takes a function of a network', got=repr(function))
-        for _, block in list(self.named_blocks()):
-            function(block)
-        return self
+    With the first call after a hook came, the network is traced again; when all are gone, it has the program from
+    before. Copies and pickles have no hooks.
 
-    def register_forward_pre_hook(self, hook: Callable[..., Any]) -> 'HookHandle':
-        """Has `hook(block, inputs)` called before each `forward` of this network; see `register_forward_hook`."""
-        return HookHandle(self, 0, hook)
+    Args:
+        hook: a function of this network, the tuple of its inputs (those by name last), and its output.
 
-    def register_forward_hook(self, hook: Callable[..., Any]) -> 'HookHandle':
-        """Has `hook(block, inputs, output)` called after each `forward` of this network, wherever it is called from.
+    Returns:
+        A handle, whose `detach()` removes the hook; in a `with` statement its end does.
 
-        That is in a network around it, in a Trainer's step, in `net.apply`, but not while shapes are inferred. What a
-        hook returns is ignored, as in Gluon. In a compiled network it is called while JAX traces, once a program: it
-        sees tracers, which have a shape and a dtype but no values, and which it may not keep; `jax.debug.print` and
-        `jax.debug.callback` in it run at each call. `net.hybridize(active=False)` runs op by op, and hooks then see
-        arrays at each call. Whoever wants the arrays of layers takes `net.intermediates`.
+    Raises:
+        ArgumentError: for what cannot be called with these arguments.
 
-        With the first call after a hook came, the network is traced again; when all are gone, it has the program from
-        before. Copies and pickles have no hooks.
+    >>> import jax.numpy as jnp
+    >>> from gluonjax import nn
+    >>> net = nn.Sequential(nn.Dense(2), nn.Dense(3))
+    >>> net.initialize()
+    >>> with net[0].register_forward_hook(lambda block, inputs, output: print(inputs[0].shape, output.shape)):
+    ...     y = net(jnp.ones((1, 4)))
+    (1, 4) (1, 2)
+    """
+    return HookHandle(net, 1, hook)
 
-        Args:
-            hook: a function of this network, the tuple of its inputs (those by name last), and its output.
 
-        Returns:
-            A handle, whose `detach()` removes the hook; in a `with` statement its end does.
+def intermediates(
+    net: Block, *inputs: Any, select: Select = None, training: bool = False, key: Any = None, **named: Any
+) -> Outputs:
+    """Runs the network as `net(*inputs)` does, compiled, and returns the outputs of the layers in it.
 
-        Raises:
-            ArgumentError: for what cannot be called with these arguments.
+    In `forward` a child has it too: `self.backbone.intermediates(x, select=['3', '5'])`. The pure function is
+    `layer.intermediates(params, x)`.
 
-        >>> import jax.numpy as jnp
-        >>> from gluonjax import nn
-        >>> net = nn.Sequential(nn.Dense(2), nn.Dense(3))
-        >>> net.initialize()
-        >>> with net[0].register_forward_hook(lambda block, inputs, output: print(inputs[0].shape, output.shape)):
-        ...     y = net(jnp.ones((1, 4)))
-        (1, 4) (1, 2)
-        """
-        return HookHandle(self, 1, hook)
+    Args:
+        *inputs: the inputs, also by name.
+        select: the paths of layers, or indices of a Sequential's, in a list; or a pattern for paths (`re.match`);
+            None for all. What nothing needs is not computed.
+        training: as when the network is called.
+        key: as when the network is called.
 
-    def intermediates(
-        self, *inputs: Any, select: Select = None, training: bool = False, key: Any = None, **named: Any
-    ) -> Outputs:
-        """Runs the network as `net(*inputs)` does, compiled, and returns the outputs of the layers in it.
+    Returns:
+        Path -> output, in the order of the list, else in that in which the layers ran; '' is the network's own. Of
+        a layer that ran several times it is the last output; of one in a `Repeat`, those of all copies, stacked.
 
-        In `forward` a child has it too: `self.backbone.intermediates(x, select=['3', '5'])`. The pure function is
-        `layer.intermediates(params, x)`.
+    Raises:
+        PatternError: if a path or pattern is that of no layer that ran.
+        TransformationError: for a selected layer that `forward` called in a `jax.vmap` or the like of its own.
 
-        Args:
-            *inputs: the inputs, also by name.
-            select: the paths of layers, or indices of a Sequential's, in a list; or a pattern for paths (`re.match`);
-                None for all. What nothing needs is not computed.
-            training: as when the network is called.
-            key: as when the network is called.
-
-        Returns:
-            Path -> output, in the order of the list, else in that in which the layers ran; '' is the network's own. Of
-            a layer that ran several times it is the last output; of one in a `Repeat`, those of all copies, stacked.
-
-        Raises:
-            PatternError: if a path or pattern is that of no layer that ran.
-            TransformationError: for a selected layer that `forward` called in a `jax.vmap` or the like of its own.
-
-        >>> import jax.numpy as jnp
-        >>> from gluonjax import nn
-        >>> net = nn.Sequential(nn.Dense(2), nn.Dense(3), nn.Dense(4))
-        >>> net.initialize()
-        >>> {path: y.shape for path, y in net.intermediates(jnp.ones((1, 5)), select=[0, 2]).items()}
-        {'0': (1, 2), '2': (1, 4)}
-        """
-        call: Any = self
-        return call(*inputs, method='intermediates', select=select, training=training, key=key, **named)
+    >>> import jax.numpy as jnp
+    >>> from gluonjax import nn
+    >>> net = nn.Sequential(nn.Dense(2), nn.Dense(3), nn.Dense(4))
+    >>> net.initialize()
+    >>> {path: y.shape for path, y in net.intermediates(jnp.ones((1, 5)), select=[0, 2]).items()}
+    {'0': (1, 2), '2': (1, 4)}
+    """
+    return net(*inputs, method='intermediates', select=select, training=training, key=key, **named)
 
 
 class HookHandle:
     """What a hook can be removed with, as Gluon's."""
 
-    def __init__(self, block: Observable, kind: int, hook: Callable[..., Any]):
+    def __init__(self, block: Block, kind: int, hook: Callable[..., Any]):
         arguments = ['block', 'inputs', 'output'][: 2 + kind]
         if not (callable(hook) and takes(hook, arguments, {})):
             raise ArgumentError('this cannot be a hook', expected=f'hook({", ".join(arguments)})', got=repr(hook))

@@ -1,42 +1,22 @@
-"""Functions that name what was meant where an argument is given by a name that they do not have."""
+"""What was meant by an argument with a name that a function does not have."""
 
 import difflib
-import functools
 import inspect
-from collections.abc import Callable, Iterable
-from typing import Any, ParamSpec, TypeVar
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 from gluonjax.errors import GluonError, KeywordError
 from gluonjax.hints import hints
 
-_Arguments = ParamSpec('_Arguments')
-_Result = TypeVar('_Result')
 
+def check_call(function: Callable[..., Any], args: Sequence[Any], given: Iterable[str]) -> None:
+    """Refuses arguments by names that a function does not have; of a constructor the error names the class.
 
-def suggests_keywords(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result]:
-    """Decorator of a function, a method or a constructor; a call that is right costs a frame.
-
-    >>> @suggests_keywords
-    ... def train(epochs, learning_rate=0.1):
-    ...     pass
-    >>> train(3, learning_rat=1)
-    Traceback (most recent call last):
-    ...
-    gluonjax.errors.KeywordError: train has no argument 'learning_rat'
-      expected: one of ['epochs', 'learning_rate']
-      try: learning_rate=
+    Raises:
+        KeywordError: naming the first, and what to write.
     """
-
-    @functools.wraps(function)
-    def call(*args: _Arguments.args, **kwargs: _Arguments.kwargs) -> _Result:
-        try:
-            return function(*args, **kwargs)
-        except TypeError:
-            constructs = function.__name__ == '__init__'
-            check_keywords(type(args[0]).__name__ if constructs else function.__name__, function, kwargs)
-            raise
-
-    return call
+    constructs = function.__name__ == '__init__'
+    check_keywords(type(args[0]).__name__ if constructs else function.__name__, function, given)
 
 
 def explain(cls: type, error: Exception, given: Iterable[str]) -> None:

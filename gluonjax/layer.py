@@ -18,13 +18,12 @@ from gluonjax.config import constructor_call, refuse_if_frozen
 from gluonjax.errors import ArgumentError, BareLayerError, NotANetworkError, ParamsError, ShapeError, TieError
 from gluonjax.init import initializer as initializers
 from gluonjax.keys import as_key
-from gluonjax.lazy import LazyMethod
+from gluonjax.lazy import LazyMethod, entry_points
 from gluonjax.param import Declaration, Leaf, Param, SharedParameters, Token
 from gluonjax.run import Bindable, Cache, Outputs, Run, Select, forward_class, taken_names
 from gluonjax.sampler import Request, draw
 from gluonjax.shapes import is_known, merge_shapes, shape_text
 from gluonjax.static import split
-from gluonjax.tables import table
 from gluonjax.tree import FrozenDict, Path, check_keys, flatten, items_of, map_items, matches, nest, no_match
 
 _Layer = TypeVar('_Layer', bound='Layer')
@@ -72,17 +71,10 @@ class Specs(dict[str, Spec]):
         requests = [request(key, name, s.shape, s.dtype, s.initializer, s.copies) for name, s in self.items()]
         return nest(dict(zip(self, draw(requests, fused), strict=True)))
 
-    def __repr__(self) -> str:
-        rows = [[name, _copies_of(s), s.dtype, repr(s.initializer), s.size, s.bytes] for name, s in self.items()]
-        foot = f'{len(self)} parameters, {self.size:,} numbers, {self.bytes:,} bytes'
-        return table(['name', 'shape', 'dtype', 'initializer', 'numbers', 'bytes'], rows, foot)
+    __repr__: LazyMethod = LazyMethod('gluonjax.summary', 'of_specs')
 
 
-def _copies_of(spec: Spec) -> str:
-    """The shape as a table shows it: (3, 2), or 48 x (3, 2)."""
-    return ''.join(f'{number} x ' for number in spec.copies) + shape_text(spec.shape[len(spec.copies) :])
-
-
+@entry_points
 class Layer(Bindable, own=True):
     """A stateless definition. Subclasses declare in `__init__`, infer shapes in `infer_shape`, compute in `forward`.
 

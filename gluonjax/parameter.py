@@ -23,12 +23,12 @@ from gluonjax.hints import missing
 from gluonjax.init.initializer import Initializer
 from gluonjax.keys import as_key, next_key
 from gluonjax.layer import choose, request
-from gluonjax.lazy import LazyMethod
+from gluonjax.lazy import LazyMethod, entry_points
 from gluonjax.param import Leaf, Param, Token
 from gluonjax.ref import Ref, note_change, write
 from gluonjax.sampler import Distribution, draw
 from gluonjax.shapes import Shape, is_known, merge_shapes, shape_text
-from gluonjax.tree import Path, items_of
+from gluonjax.tree import Path, items_of, no_match
 
 LOCK = threading.RLock()  # guards values and structure, library-wide, because networks share Parameters
 
@@ -122,6 +122,7 @@ def _multiplier(name: str, doc: str) -> Any:
     return property(operator.attrgetter(f'_{name}'), change, doc=doc)
 
 
+@entry_points
 class Parameter(Ref, Node):
     """One mutable value of a network. Arrays are immutable; the Parameter is what changes.
 
@@ -169,10 +170,21 @@ class Parameter(Ref, Node):
         """The shape; None stands for what the first input will decide."""
         return self._shape
 
+    @shape.setter
+    def shape(self, shape: Any) -> None:
+        merged = merge_shapes(self._shape, Param(shape).shape)
+        if merged is None:
+            raise errors.ShapeError(f'{self.name!r} has another shape', expected=shape_text(self._shape), got=shape)
+        self._shape = merged
+
     @property
     def dtype(self) -> np.dtype[Any]:
         """The dtype, which is equal to its name too."""
         return jnp.dtype(self.declared.dtype)
+
+    @dtype.setter
+    def dtype(self, dtype: DTypeLike) -> None:
+        self.cast(dtype)
 
     @property
     def grad_req(self) -> str:
@@ -214,11 +226,11 @@ class Parameter(Ref, Node):
         """The error for a value that is not there."""
         if self.deferred is None:
             what = f'parameter {self.name!r} has not been initialized'
-            return errors.UninitializedError(what, remedy='call net.initialize(), then net(x)')
+            return errors.UninitializedError(what, remedy='call net.initialize(), then net(x); params=net[0] shares it')
         return errors.DeferredInitializationError(
             f'parameter {self.name!r} is not initialized yet: '
             f'its shape {shape_text(self.shape)} waits for the first input',
-            remedy='call net(x) once, or declare the size (in_units=, in_channels=)',
+            remedy='call net(x) once, or declare the size (in_units=, in_channels=); params=net[0] shares it',
         )
 
     def deferred_or_error(self) -> Deferred:
@@ -253,7 +265,7 @@ class Parameter(Ref, Node):
         leaf = Leaf(last, (last,), self._shape, self.declared)
         init = init if init is None or isinstance(init, Mapping) else {'.*': init}
         alone = ParameterDict([(leaf, self)], Scope(self.token, frozenset()))
-        alone.initialize(init, force_reinit=force_reinit, key=key, verbose=verbose, level=3)
+        alone.initialize(init, force_reinit=force_reinit, key=key, verbose=verbose, level=5)
 
     def _last_name(self) -> str:
         return self._owners[0][1][-1] if self._owners else 'weight'
@@ -421,6 +433,7 @@ def make_private(parameters: Iterable[Parameter]) -> None:
 copied: Callable[[Any], jax.Array] = jax.jit(jnp.copy)
 
 
+@entry_points
 class ParameterDict(Mapping[str, Parameter]):
     """The parameters of a network by name, tied ones once; any of their names finds them."""
 
@@ -431,6 +444,8 @@ class ParameterDict(Mapping[str, Parameter]):
         self._by_name = {name: parameter for leaf, parameter in entries for name in leaf.names}
 
     def __getitem__(self, name: str) -> Parameter:
+        if not (isinstance(name, str) and name in self._by_name):
+            raise no_match(name, [leaf for leaf, _ in self._entries])
         return self._by_name[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -440,7 +455,7 @@ class ParameterDict(Mapping[str, Parameter]):
         return len(self._entries)
 
     def initialize(
-        self, init: Any = None, *, force_reinit: bool = False, key: Any = None, verbose: bool = False, level: int = 2
+        self, init: Any = None, *, force_reinit: bool = False, key: Any = None, verbose: bool = False, level: int = 3
     ) -> None:
         """As `Block.initialize`, for these parameters; `level` is the stack level of its warning."""
         with LOCK:
@@ -472,6 +487,8 @@ class ParameterDict(Mapping[str, Parameter]):
 
     def setattr(self, name: str, value: Any) -> None:
         """Sets an attribute of every parameter, as in `setattr('grad_req', 'null')`."""
+        if getattr(getattr(Parameter, str(name), None), 'fset', None) is None:
+            raise missing('Parameter', str(name), 'a Parameter', ('grad_req', 'lr_mult', 'wd_mult'))
         for parameter in self.values():
             setattr(parameter, name, value)
 

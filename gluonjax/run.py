@@ -23,6 +23,7 @@ from gluonjax.arrays import admit
 from gluonjax.checks import at_least_float32
 from gluonjax.config import Frozen
 from gluonjax.keys import named_keys
+from gluonjax.lazy import LazyMethod, entry_points
 from gluonjax.param import Declaration, Leaf, Param, Token, trace_state
 from gluonjax.shapes import Shape, is_known, merge_shapes, shape_text, shapes_text
 from gluonjax.tree import Path, map_items, matches
@@ -45,6 +46,7 @@ Select = str | int | Sequence[str | int] | None  # layers: by a pattern for path
 Outputs = OrderedDict[str, Any]  # path of a layer -> its output; pytrees keep the order of such dicts alone
 
 
+@entry_points
 class Bindable(Frozen):
     """The base of Layer and Block: what is declared in a constructor and computes in `forward`.
 
@@ -438,23 +440,16 @@ class Run:
             if self.observe is not None:
                 self.observe(path, layer, output)
         except Exception as error:
-            if isinstance(error, TypeError) and not takes(forward, inputs, named):
-                refusal = _refusal(layer, forward, inputs, named)
-                self._locate(refusal, layer, inputs)
-                raise refusal from None
-            if _used_as_array(error, layer, (*inputs, *named.values())):
-                refusal = errors.ArgumentError(
-                    f'{type(layer).__name__} takes arrays',
-                    got=', '.join(map(_kind, (*inputs, *named.values()))),
-                    remedy='jnp.asarray(x), or a jax.ShapeDtypeStruct',
-                )
-                self._locate(refusal, layer, inputs)
+            refusal = self._refusal(error, layer, forward, inputs, named)
+            self._locate(refusal or error, layer, inputs)
+            if refusal is not None:
                 raise refusal from error
-            self._locate(error, layer, inputs)
             raise
         leaf = len(self.history) == called
         self.history.append(Call(path, type(layer).__name__, _shapes(inputs), _shapes(output), leaf))
         return output
+
+    _refusal = LazyMethod('gluonjax.refusals', 'of_call')
 
     def _call_forward(self, path: Path, forward: Callable[..., Any], inputs: Any, named: Any) -> Any:
         """What `forward` returns; a layer that remembers is given its cache, and the next one is recorded."""
@@ -595,21 +590,6 @@ def _text(values: Any) -> str:
     return shapes_text(_shapes(values))
 
 
-def _used_as_array(error: Exception, layer: Bindable, inputs: Any) -> bool:
-    """Whether this error arose because an input is no array: a list, None, a string."""
-    if isinstance(error, errors.GluonError):
-        return False
-    if isinstance(error, AttributeError):
-        return any(error.obj is value and not hasattr(value, 'dtype') for value in inputs)
-    ours = type(layer).__module__.partition('.')[0] == 'gluonjax'
-    return ours and isinstance(error, TypeError | ValueError) and not all(hasattr(v, 'dtype') for v in inputs)
-
-
-def _kind(value: Any) -> str:
-    """An input, as an error says it."""
-    return f'an array of shape {shape_text(value.shape)}' if hasattr(value, 'dtype') else type(value).__name__
-
-
 def takes(forward: Callable[..., Any], inputs: Any, named: Any) -> bool:
     """Whether a function can be called with such arguments."""
     try:
@@ -617,16 +597,6 @@ def takes(forward: Callable[..., Any], inputs: Any, named: Any) -> bool:
     except TypeError:
         return False
     return True
-
-
-def _refusal(layer: Bindable, forward: Callable[..., Any], inputs: Any, named: Any) -> errors.ArgumentError:
-    """The error for inputs that `forward` does not take."""
-    kind, given = type(layer).__name__, [*map(_text, inputs), *(f'{name}={_text(x)}' for name, x in named.items())]
-    taken = [
-        parameter.replace(annotation=parameter.empty) for parameter in inspect.signature(forward).parameters.values()
-    ]
-    expected = f'{kind}{inspect.Signature(taken)}'
-    return errors.ArgumentError(f'{kind} takes other inputs', expected=expected, got=', '.join(given))
 
 
 def transformed_shape(transform: Callable[..., Any], shape: Shape) -> tuple[int, ...]:

@@ -1,4 +1,4 @@
-"""The summary of a network: a table of its layers."""
+"""Tables of networks: the summary of their layers, and the plan of their parameters."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -7,10 +7,10 @@ from typing import Any
 import jax
 
 from gluonjax.block import Block, structure_of
-from gluonjax.layer import Layer, declarations_of, infer_shapes, layers_of, leaves_of
+from gluonjax.layer import Layer, Spec, Specs, declarations_of, infer_shapes, layers_of, leaves_of
 from gluonjax.param import Leaf
 from gluonjax.run import Run, forward_class
-from gluonjax.shapes import shapes_text
+from gluonjax.shapes import shape_text, shapes_text
 from gluonjax.static import split
 from gluonjax.tables import table
 from gluonjax.tree import Path
@@ -38,6 +38,18 @@ def of_network(net: Block, *inputs: Any, **named: Any) -> None:
     """
     known = {leaf.name: parameter.shape for leaf, parameter in structure_of(net).entries}
     print(_summary(net.definition, inputs, named, known))
+
+
+def of_specs(specs: Specs) -> str:
+    """A table of the parameters, as they would be drawn."""
+    rows = [[name, _copies_of(s), s.dtype, repr(s.initializer), s.size, s.bytes] for name, s in specs.items()]
+    foot = f'{len(specs)} parameters, {specs.size:,} numbers, {specs.bytes:,} bytes'
+    return table(['name', 'shape', 'dtype', 'initializer', 'numbers', 'bytes'], rows, foot)
+
+
+def _copies_of(spec: Spec) -> str:
+    """The shape as a table shows it: (3, 2), or 48 x (3, 2)."""
+    return ''.join(f'{number} x ' for number in spec.copies) + shape_text(spec.shape[len(spec.copies) :])
 
 
 def _summary(

@@ -28,9 +28,9 @@ ORDER = [
     ['run'],
     ['layer'],
     ['parameter'],
-    ['hooks', 'structure'],
+    ['structure'],
     ['block'],
-    ['placement', 'summary'],
+    ['hooks', 'placement', 'refusals', 'summary'],
     ['nn'],
     ['rnn'],
     ['decoding', 'loss', 'lr_scheduler', 'metric'],
@@ -57,7 +57,7 @@ LAZY = {
 CORE = ('nn.dense', 'nn.sequential')  # with all that they reach
 READ_FIRST = ('errors', 'init.initializer', 'param', 'run', 'layer', 'parameter', 'structure', 'block', *CORE)
 LONGEST_FUNCTION = 40
-LARGEST_CORE = 2_820  # it should be 2,000, and may not grow
+LARGEST_CORE = 2_800  # it should be 2,000, and may not grow
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
@@ -204,11 +204,15 @@ def test_the_core_is_small():
 LAZY_METHODS = {
     ('Block', '_params_on'): 'placement.params_on',
     ('Block', 'export'): 'mx.export.export',
+    ('Block', 'intermediates'): 'hooks.intermediates',
     ('Block', 'load_parameters'): 'io.parameters.load_parameters',
+    ('Block', 'register_forward_hook'): 'hooks.register_forward_hook',
+    ('Block', 'register_forward_pre_hook'): 'hooks.register_forward_pre_hook',
     ('Block', 'save_parameters'): 'io.parameters.save_parameters',
     ('Block', 'save_program'): 'io.programs.save_program',
     ('Block', 'summary'): 'summary.of_network',
     ('Block', 'to'): 'placement.to',
+    ('Block', 'visit'): 'hooks.visit',
     ('Layer', 'summary'): 'summary.of_layer',
     ('ParameterDict', 'load'): 'io.parameters.load',
     ('ParameterDict', 'save'): 'io.parameters.save',

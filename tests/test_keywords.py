@@ -30,6 +30,14 @@ def trainer(**options):
         (lambda: nn.Sequential().load_parameters('a', allow_mising=True), 'load_parameters', 'allow_missing='),
         (lambda: nn.Sequential().save_program('a', platform=['cpu']), 'save_program', 'platforms='),
         (lambda: trainer().save('a', kep=1), 'save', 'keep='),
+        (lambda: trainer().predict([1], batchsize=2), 'predict', 'batch_size='),
+        (lambda: nn.Sequential().initialize(ctx=3), 'initialize', 'device='),
+        (lambda: nn.Sequential().hybridize(activ=True), 'hybridize', 'active='),
+        (lambda: nn.Sequential().collect_params(selct='.*'), 'collect_params', 'select='),
+        (lambda: nn.Sequential().collect_params().initialize(verbos=True), 'initialize', 'verbose='),
+        (lambda: nn.Sequential().visit(functon=print), 'visit', 'function='),
+        (lambda: nn.Dense(2).cast(dtyp='float16'), 'cast', 'dtype='),
+        (lambda: nn.Sequential(nn.Dense(2))[0].weight.set_data(valu=1), 'set_data', 'value='),
     ],
 )
 def test_an_unknown_argument_names_whose_it_is_and_the_near_one(call, owner, remedy):
@@ -37,6 +45,12 @@ def test_an_unknown_argument_names_whose_it_is_and_the_near_one(call, owner, rem
         call()
     assert str(error.value).startswith(f'{owner} has no argument ')
     assert str(error.value).endswith(f'try: {remedy}')
+
+
+def test_a_step_takes_no_names():
+    for step in (trainer().step, trainer().step_with_output):
+        with pytest.raises(errors.KeywordError, match=r"named \['label'\][\s\S]*trainer.step\({'x': x, 'label': y}\)"):
+            step([[1.0]], label=[[1.0, 1.0]])
 
 
 def test_other_mistakes_stay_what_they_are():
@@ -99,6 +113,14 @@ def test_the_name_of_an_optimizer_option_is_its_own_error():
         (lambda: nn.Sequential(nn.Flatten()).intermediates(np.ones((1, 2)), select='('), 'is no pattern'),
         (lambda: metric.CompositeEvalMetric(3), 'a composite metric takes a list of metrics'),
         (lambda: setattr(trainer(), 'learning_rate', 0.1), r'try: trainer.set_learning_rate\(0.01\)'),
+        (lambda: setattr(trainer(), 'steps', 3), "'steps' of a Trainer cannot be assigned"),
+        (lambda: setattr(trainer(), 'fit', print), "'fit' of a Trainer cannot be assigned"),
+        (lambda: nn.Sequential(nn.Dense(2))['0'], "the index of a layer must be an int, got '0'"),
+        (lambda: nn.Sequential(nn.Dense(2))[0.0], 'the index of a layer must be an int, got 0.0'),
+        (lambda: nn.Sequential(nn.Dense(2)).collect_params()['0.weigt'], "no parameter matches '0.weigt'"),
+        (lambda: nn.Sequential(nn.Dense(2)).collect_params()[0], 'no parameter matches 0'),
+        (lambda: nn.Sequential(nn.Dense(2)).setattr('lr_mutl', 0), 'try: lr_mult'),
+        (lambda: nn.Dense(2, params=nn.Sequential(nn.Dense(2))[0].params), r'params=net\[0\] shares it'),
         (lambda: setattr(trainer(), 'state', {}), 'this is no state of a Trainer'),
         (lambda: trainer().restore(None), 'a file name must be a str or a path, got None'),
     ],

@@ -15,7 +15,7 @@ from gluonjax import checks
 from gluonjax.arrays import admit
 from gluonjax.errors import ArgumentError, DataError, DTypeError
 from gluonjax.keys import as_key, next_key
-from gluonjax.keywords import suggests_keywords
+from gluonjax.lazy import suggests_keywords
 from gluonjax.nn import arguments
 
 

@@ -11,7 +11,7 @@ from gluonjax.data.dataset import on_host
 from gluonjax.data.sampler import BatchSampler, RandomSampler, SequentialSampler
 from gluonjax.data.workers import Workers
 from gluonjax.errors import ArgumentError
-from gluonjax.keywords import suggests_keywords
+from gluonjax.lazy import suggests_keywords
 
 
 class Job(NamedTuple):

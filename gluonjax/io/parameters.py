@@ -15,8 +15,8 @@ from gluonjax.errors import ArgumentError, ParamsError
 from gluonjax.io import formats
 from gluonjax.io.old_names import match_old_names
 from gluonjax.io.reading import Memory, Path, to_device
-from gluonjax.keywords import suggests_keywords
 from gluonjax.layer import Layer, declarations_of, layers_of, walk
+from gluonjax.lazy import suggests_keywords
 from gluonjax.param import Param
 from gluonjax.parameter import LOCK, Parameter, ParameterDict, check_dtype, commit
 from gluonjax.rnn.layers import RecurrentLayer

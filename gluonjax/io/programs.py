@@ -22,8 +22,8 @@ from gluonjax.errors import ArgumentError, FileError, GluonError, MissingExtraEr
 from gluonjax.io import safetensors
 from gluonjax.io.reading import Path, checked_path, to_device
 from gluonjax.keys import as_key
-from gluonjax.keywords import suggests_keywords
 from gluonjax.layer import Layer, run_layer
+from gluonjax.lazy import suggests_keywords
 from gluonjax.parameter import LOCK, key_or_next
 from gluonjax.shapes import shape_text
 from gluonjax.static import Packed, packed, split

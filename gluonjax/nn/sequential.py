@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 from gluonjax.block import Block, part_of, set_fields
+from gluonjax.checks import position
 from gluonjax.errors import ArgumentError
 from gluonjax.layer import Layer
 from gluonjax.run import Bindable, forward_class
@@ -78,10 +79,7 @@ class Sequential(Block):
         names = names_of_layers(self)
         if isinstance(index, slice):
             return part_of(self, names, range(*index.indices(len(names))))
-        try:
-            return getattr(self, names[index])
-        except IndexError:
-            raise IndexError(f'layer {index} of a network of {len(names)} layers') from None
+        return getattr(self, names[position('layer', index, len(names))])
 
 
 def names_of_layers(network: Bindable) -> list[str]:

@@ -15,7 +15,7 @@ from gluonjax.block import structure_of
 from gluonjax.data.batching import as_arrays, is_used_up, opened, padded, rows_of, seed_of
 from gluonjax.errors import CheckpointError, DataError
 from gluonjax.io import checkpoint
-from gluonjax.keywords import suggests_keywords
+from gluonjax.lazy import entry_points
 from gluonjax.parameter import LOCK, commit
 from gluonjax.train import saving
 from gluonjax.train.batch import Batch
@@ -27,12 +27,12 @@ from gluonjax.train.stepper import Stepper, as_batch
 from gluonjax.tree import flatten
 
 
+@entry_points
 class BaseTrainer(Stepper):
     """All of a `Trainer` but `fit`: what callbacks are handed. `Trainer` says what the arguments are."""
 
     # Inference.
 
-    @suggests_keywords
     def evaluate(self, x: Any, y: Any = None, *, batch_size: int | None = None, metrics: Any = None) -> dict[str, Any]:
         """The mean loss and the metrics over all samples, in inference; nothing is changed.
 
@@ -85,7 +85,6 @@ class BaseTrainer(Stepper):
             )
         return inference.results(state)
 
-    @suggests_keywords
     def predict(self, x: Any, batch_size: int = 256) -> Any:
         """The outputs for many inputs, in inference; the values are those of the beginning.
 
@@ -165,7 +164,6 @@ class BaseTrainer(Stepper):
 
     # Checkpoints.
 
-    @suggests_keywords
     def save(self, path: str | os.PathLike[str], *, keep: int | None = 1) -> None:
         """Saves everything that training goes on from; returns when it is on disk.
 

@@ -15,7 +15,7 @@ import jax
 from gluonjax import checks
 from gluonjax.errors import ArgumentError, MissingExtraError, NonFiniteError
 from gluonjax.io.reading import checked_path
-from gluonjax.keywords import suggests_keywords
+from gluonjax.lazy import suggests_keywords
 from gluonjax.train.base import BaseTrainer
 from gluonjax.train.evaluate import plain
 from gluonjax.train.history import FitState, Record

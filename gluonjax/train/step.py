@@ -15,8 +15,8 @@ from gluonjax import optimizer as optimizers
 from gluonjax.block import Block
 from gluonjax.errors import ArgumentError, ShapeError
 from gluonjax.keys import as_key
-from gluonjax.keywords import suggests_keywords
 from gluonjax.layer import Layer, begin_run, leaves_of
+from gluonjax.lazy import suggests_keywords
 from gluonjax.metric.composite import parts_of
 from gluonjax.metric.pure import PureMetric
 from gluonjax.optimizer import transforms as tx

@@ -5,7 +5,7 @@ The step is the pure one of `train.step`. The values are in the network's Parame
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, Never
 
 import jax
 import jax.numpy as jnp
@@ -15,10 +15,10 @@ from gluonjax import optimizer as optimizers
 from gluonjax.arrays import admit
 from gluonjax.block import Block, structure_of
 from gluonjax.data.batching import rows_of
-from gluonjax.errors import ArgumentError, FrozenError
+from gluonjax.errors import ArgumentError, FrozenError, KeywordError
 from gluonjax.hints import missing
-from gluonjax.keywords import suggests_keywords
 from gluonjax.layer import Layer, layers_of, leaves_of
+from gluonjax.lazy import entry_points, suggests_keywords
 from gluonjax.metric import DeviceMetric
 from gluonjax.metric.composite import parts_of
 from gluonjax.optimizer.base import of_whole_names
@@ -44,6 +44,7 @@ LastBatch = Literal['pad', 'keep', 'discard']
 _FIXED = ('net', 'loss', 'optimizer', 'last_batch')
 
 
+@entry_points
 class Stepper:
     """The steps of a `Trainer` and its state. `Trainer` says what the arguments are."""
 
@@ -133,6 +134,9 @@ class Stepper:
             )
         if name == 'learning_rate':
             raise FrozenError('a learning rate is not assigned', remedy='trainer.set_learning_rate(0.01)')
+        declared = getattr(type(self), name, None)
+        if callable(declared) or (isinstance(declared, property) and declared.fset is None):
+            raise FrozenError(f'{name!r} of a Trainer cannot be assigned', remedy=f'trainer.{name} is to be read only')
         object.__setattr__(self, name, value)
 
     def __getattr__(self, name: str) -> Any:
@@ -161,7 +165,7 @@ class Stepper:
         """How many steps were done."""
         return self.step_count.current
 
-    def step(self, *batch: Any) -> jax.Array:
+    def step(self, *batch: Any, **named: Never) -> jax.Array:
         """One step on a batch: `step(x, y)`, `step(x1, x2, y)`, or a dict of inputs by name with 'label' among them.
 
         Of a network with one input, `step(x, y1, y2)` has two labels, as `step(x, (y1, y2))` has.
@@ -176,11 +180,12 @@ class Stepper:
         """
         with LOCK:
             compiled = self.compiled_step.current
-            if compiled is None or compiled.latest is not LATEST.current or not compiled.repeat(batch):
+            if named or compiled is None or compiled.latest is not LATEST.current or not compiled.repeat(batch):
+                _refuse_named(named)
                 self._step(batch)
             return self._loss.current
 
-    def step_with_output(self, *batch: Any) -> tuple[jax.Array, Any]:
+    def step_with_output(self, *batch: Any, **named: Never) -> tuple[jax.Array, Any]:
         """One step, as `step` makes it.
 
         Returns:
@@ -197,6 +202,7 @@ class Stepper:
         >>> output.shape
         (4, 3)
         """
+        _refuse_named(named)
         with LOCK:
             try:
                 self._step(batch, output=True)
@@ -608,6 +614,15 @@ def _network(net: Any) -> Block:
 
 def _with_rate(state: TrainState, value: float) -> TrainState:
     return state._replace(optimizer=optimizers.with_learning_rate(state.optimizer, value))
+
+
+def _refuse_named(named: Mapping[str, Any]) -> None:
+    if named:
+        raise KeywordError(
+            'a step takes the inputs and the labels by position',
+            got=f'arguments named {sorted(named)}',
+            remedy="trainer.step(x, y); inputs by name are a dict, trainer.step({'x': x, 'label': y})",
+        )
 
 
 def as_batch(arguments: tuple[Any, ...]) -> Any:

@@ -2,13 +2,14 @@
 
 from typing import Any
 
-from gluonjax.keywords import suggests_keywords
+from gluonjax.lazy import entry_points
 from gluonjax.train.base import BaseTrainer
 from gluonjax.train.fit import Callbacks, fit
 from gluonjax.train.history import History
 from gluonjax.train.samples import training_and_validation
 
 
+@entry_points
 class Trainer(BaseTrainer):
     """Trains a network: `trainer.step(x, y)` is forward, loss, backward, update, statistics and metrics in one program.
 
@@ -64,7 +65,6 @@ class Trainer(BaseTrainer):
     True
     """
 
-    @suggests_keywords
     def fit(
         self,
         x: Any,

@@ -309,3 +309,21 @@ def test_a_walk_over_all_blocks_children_first(shared):
 def test_a_function_of_blocks_where_params_belong_is_told_the_walk(shared):
     with pytest.raises(errors.ParamsError, match=r'(?s)got: function.*try: net.visit\(function\)'):
         shared.apply(lambda block: None)
+
+
+def test_hooks_of_a_slice_stay_when_the_structure_changes():
+    net, seen = nn.Sequential(nn.Dense(4), nn.Dense(3), nn.Dense(2)), []
+    net.initialize(key=0)
+    net(jnp.ones((1, 2)))
+    handle = net[1:3].register_forward_hook(lambda block, inputs, output: seen.append(output.shape))
+    net[1].weight.grad_req = 'null'
+    net[1:3](jnp.ones((1, 4)))
+    net.add(nn.Dense(5))
+    net[1:3](jnp.ones((2, 4)))
+    assert seen == [(1, 2), (2, 2)]
+    handle.detach()
+    net[1:3](jnp.ones((3, 4)))
+    assert len(seen) == 2
+    setattr(net, '1', nn.Dense(6))
+    net.initialize(key=1)
+    assert net[1:3][0].units == 6

@@ -253,3 +253,22 @@ def test_a_cast_of_donated_values_changes_nothing():
     with pytest.raises(DonatedError):
         net[-1].bias.cast('float16')
     assert net[-1].bias.dtype == 'float32'
+
+
+def test_shape_and_dtype_are_assigned_as_in_gluon():
+    net = nn.Sequential(nn.Dense(2))
+    net.initialize(init='ones')
+    weight = net[0].weight
+    weight.shape = (2, 3)
+    assert weight.shape == (2, 3)
+    with pytest.raises(ShapeError, match='has another shape'):
+        weight.shape = (3, 3)
+    with pytest.raises(ArgumentError, match='cannot have this shape'):
+        weight.shape = 'wide'
+    with pytest.raises(ShapeError, match='needs'):
+        net(jnp.ones((1, 4)))
+    assert float(net(jnp.ones((1, 3)))[0, 0]) == 3
+    weight.dtype = 'float16'
+    assert weight.dtype == weight.data().dtype == 'float16'
+    with pytest.raises(ArgumentError, match='this is no dtype'):
+        weight.dtype = 'wide'

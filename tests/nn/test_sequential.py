@@ -158,7 +158,7 @@ def test_length_iteration_and_bounds():
     assert nn.Sequential()
     assert len(nn.Sequential()) == 0
     for index in (2, -3):
-        with pytest.raises(IndexError, match=f'layer {index} of a network of 2 layers'):
+        with pytest.raises(IndexError, match=f'layer {index} of 2'):
             _ = net[index]
 
 
