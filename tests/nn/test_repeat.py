@@ -425,7 +425,7 @@ def test_recording_in_a_plain_scan_is_still_refused():
 
 def test_policies_know_the_convolutions():
     x = jnp.ones((1, 2, 5, 5))
-    layer = nn.Sequential(nn.Conv2D(2, 3, padding=1, in_channels=2, activation='tanh')).definition
+    layer = nn.Sequential(nn.Conv2D(2, 3, padding=1, groups=2, in_channels=2, activation='tanh')).definition
 
     def gradients(remat):
         for each in (nn.Remat(layer, remat), nn.Repeat(layer, 2, remat or True)):
