@@ -5,6 +5,7 @@ import copy
 import dataclasses
 import functools
 import math
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
 
@@ -27,6 +28,8 @@ from gluonjax.static import split
 from gluonjax.tree import FrozenDict, Path, check_keys, flatten, items_of, map_items, matches, nest, no_match
 
 _Layer = TypeVar('_Layer', bound='Layer')
+# Of each definition, the shapes of its leaves by those of inputs that were seen.
+_INFERRED: Any = weakref.WeakKeyDictionary()
 
 
 class Spec(NamedTuple):
@@ -354,10 +357,7 @@ def declarations_of(definition: Layer) -> dict[str, Declaration]:
 
 
 def infer_shapes(
-    definition: Layer,
-    inputs: Sequence[Any] = (),
-    named: Mapping[str, Any] | None = None,
-    known: Mapping[str, Any] | None = None,
+    definition: Layer, inputs: Sequence[Any] = (), named: Any = None, known: Mapping[str, Any] | None = None
 ) -> dict[str, tuple[int, ...]]:
     """The shape of every leaf, from the shapes of the inputs and shapes already `known`."""
     shapes = {leaf.name: (known or {}).get(leaf.name, leaf.shape) for leaf in leaves_of(definition)}
@@ -367,9 +367,14 @@ def infer_shapes(
         Run(declarations_of(definition), None, shapes, key is not None, key)(definition, *static.join(arrays))
 
     if inputs or named:
-        jax.eval_shape(forward, arrays)
-        if not all(map(is_known, shapes.values())):  # some layers run in training only
-            jax.eval_shape(forward, arrays, jax.random.key(0))
+        seen, forms = _INFERRED.setdefault(definition, {}), [(array.shape, array.dtype) for array in arrays]
+        form = None if static.has_values() else (static.structure, *forms, *shapes.items())
+        if form not in seen or form is None:
+            jax.eval_shape(forward, arrays)
+            if not all(map(is_known, shapes.values())):  # some layers run in training only
+                jax.eval_shape(forward, arrays, jax.random.key(0))
+            seen[form] = dict(shapes)
+        shapes = dict(seen[form])
     unknown = {name: shape for name, shape in shapes.items() if not is_known(shape)}
     if not unknown:
         return shapes

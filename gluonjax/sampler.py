@@ -23,7 +23,7 @@ from gluonjax.keys import is_threefry, named_keys, named_words, threefry
 
 _CONFIG: Any = jax.config  # a type checker does not know its settings
 ROW = 16384  # numbers a row
-BLOCK = 64  # rows a call of the compiled sampler
+BLOCK, FEW = 64, 4  # rows a call of the compiled sampler; of small networks, which are then drawn in less time
 FLOAT32 = np.dtype('float32')
 _LOWEST = np.nextafter(np.float32(-1), np.float32(0))  # jax.random.normal's open lower end
 
@@ -160,24 +160,21 @@ def _draw_rows(requests: Sequence[Request], traced: bool) -> list[jax.Array]:
     if not requests:
         return []
     words = named_words([request.key for request in requests], [request.name for request in requests])
-    if traced:
-        return _in_one_program(requests, words)
-    if _platform() == 'cpu':
-        return _through_host_buffers(requests, words)
-    return jax.jit(lambda words: _in_one_program(requests, words))(words)
-
-
-def _platform() -> str:
-    device = _CONFIG.jax_default_device
-    return jax.default_backend() if device is None else getattr(device, 'platform', device)
+    return _in_one_program(requests, words) if traced else _through_host_buffers(requests, words)
 
 
 def _through_host_buffers(requests: Sequence[Request], words: Any) -> list[jax.Array]:
-    """Blocks of rows through the compiled sampler, scaled into buffers that `device_put` can alias on CPU."""
+    """Blocks of rows through the compiled sampler, scaled into buffers that `device_put` can alias on CPU.
+
+    It runs on the CPU, unless JAX was told to leave that out, and is compiled once for a base, not for the shapes of a
+    network: so the bits are those of every platform, and accelerators compile nothing.
+    """
+    cpu = 'cpu' if 'cpu' in (_CONFIG.jax_platforms or 'cpu') else None
     buffers = [_aligned_buffer(request.size) for request in requests]
     for base in ('uniform', 'normal'):
         chosen = [i for i, request in enumerate(requests) if request.source.base == base]
-        _fill(base, [buffers[i] for i in chosen], words[chosen], [requests[i].source.scale for i in chosen])
+        with jax.default_device(cpu):
+            _fill(base, [buffers[i] for i in chosen], words[chosen], [requests[i].source.scale for i in chosen])
     for request, buffer in zip(requests, buffers, strict=True):
         if request.source.base == 'constant':
             buffer.fill(request.source.scale)
@@ -195,8 +192,9 @@ def _aligned_buffer(size: int) -> np.ndarray:
 def _fill(base: str, buffers: list[np.ndarray], words: np.ndarray, scales: list[float]) -> None:
     owner, offsets = _cut([buffer.size for buffer in buffers])
     waiting: list[tuple[int, jax.Array]] = []
-    for start in range(0, len(owner), BLOCK):
-        block = np.arange(start, start + BLOCK) % len(owner)  # the last block repeats rows that nobody reads
+    size = FEW if len(owner) <= FEW else BLOCK
+    for start in range(0, len(owner), size):
+        block = np.arange(start, start + size) % len(owner)  # the last block repeats rows that nobody reads
         waiting.append((start, _sample_block(base, words[owner[block]], _halves(offsets[block]))))
         if len(waiting) > 2:  # copy two blocks behind the computation
             _scale_into(buffers, scales, owner, offsets, *waiting.pop(0))
@@ -223,7 +221,7 @@ def _halves(offsets: np.ndarray) -> np.ndarray:
 
 
 def _in_one_program(requests: Sequence[Request], words: Any) -> list[jax.Array]:
-    """One draw over all rows, for traced code and for accelerators."""
+    """One draw over all rows, for traced code."""
     drawn: dict[int, jax.Array] = {}
     for base in ('uniform', 'normal'):
         chosen = [i for i, request in enumerate(requests) if request.source.base == base and request.size]

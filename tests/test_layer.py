@@ -215,8 +215,14 @@ def test_init_traces_inference_then_training_if_a_shape_is_still_unknown(shape, 
             traced.append(self.training)
             return self.scale(x) if where != 'training' or self.training else x
 
-    Late().init(KEY, X)
+    layer = Late()
+    params = layer.init(KEY, X)
     assert traced == expected
+    again = layer.init(KEY, X)  # of shapes that were seen
+    assert traced == expected
+    jax.tree.map(np.testing.assert_array_equal, again, params)
+    layer.init(KEY, X[:1])
+    assert traced == 2 * expected
 
 
 def test_shapes_still_unknown_are_all_named():
