@@ -62,8 +62,8 @@ class Node:
 
     @functools.cached_property
     def parsed(self) -> dict[str, Any]:
-        """Its attributes."""
-        return self.operator.parse(self.attributes, self.described)
+        """Its attributes; of an operator that has none MXNet reads none, whatever a file says."""
+        return self.operator.parse(self.attributes if self.operator.annotations else {}, self.described)
 
     @property
     def described(self) -> str:

@@ -279,38 +279,38 @@ class Symbol:
     # Operators.
 
     def __add__(self, other: _Operand) -> 'Symbol':
-        return _arithmetic(self, other, 'broadcast_add', '_plus_scalar')
+        return _arithmetic(self, other, '_Plus', '_PlusScalar')
 
     __radd__ = __add__
 
     def __sub__(self, other: _Operand) -> 'Symbol':
-        return _arithmetic(self, other, 'broadcast_sub', '_minus_scalar')
+        return _arithmetic(self, other, '_Minus', '_MinusScalar')
 
     def __rsub__(self, other: _Operand) -> 'Symbol':
-        return _arithmetic(self, other, 'broadcast_sub', '_rminus_scalar')
+        return _arithmetic(self, other, '_Minus', '_RMinusScalar')
 
     def __mul__(self, other: _Operand) -> 'Symbol':
-        return _arithmetic(self, other, 'broadcast_mul', '_mul_scalar')
+        return _arithmetic(self, other, '_Mul', '_MulScalar')
 
     __rmul__ = __mul__
 
     def __truediv__(self, other: _Operand) -> 'Symbol':
-        return _arithmetic(self, other, 'broadcast_div', '_div_scalar')
+        return _arithmetic(self, other, '_Div', '_DivScalar')
 
     def __rtruediv__(self, other: _Operand) -> 'Symbol':
-        return _arithmetic(self, other, 'broadcast_div', '_rdiv_scalar')
+        return _arithmetic(self, other, '_Div', '_RDivScalar')
 
     def __mod__(self, other: _Operand) -> 'Symbol':
-        return _arithmetic(self, other, 'broadcast_mod', '_mod_scalar')
+        return _arithmetic(self, other, '_Mod', '_ModScalar')
 
     def __rmod__(self, other: _Operand) -> 'Symbol':
-        return _arithmetic(self, other, 'broadcast_mod', '_rmod_scalar')
+        return _arithmetic(self, other, '_Mod', '_RModScalar')
 
     def __pow__(self, other: _Operand) -> 'Symbol':
-        return _arithmetic(self, other, 'broadcast_power', '_power_scalar')
+        return _arithmetic(self, other, '_Power', '_PowerScalar')
 
     def __rpow__(self, other: _Operand) -> 'Symbol':
-        return _arithmetic(self, other, 'broadcast_power', '_rpower_scalar')
+        return _arithmetic(self, other, '_Power', '_rpower_scalar')
 
     def __neg__(self) -> 'Symbol':
         return self * -1.0
@@ -379,36 +379,27 @@ def _requests(grad_req: Any, names: Sequence[str], wanted: set[str] | None) -> d
     return {name: kind if wanted is None or name in wanted else 'null' for name, kind in requests.items()}
 
 
-def _arithmetic(left: Symbol, right: Any, of_symbols: str, of_number: str, hint: str = '') -> Symbol:
-    kind = of_number.removesuffix(
-        '_scalar'
-    )  # nodes without a name are called as MXNet calls them: _plus0, _plusscalar0
+def _arithmetic(left: Symbol, right: Any, of_symbols: str, of_number: str) -> Symbol:
+    """A node of MXNet's operator under the alias that names it as MXNet does: _plus0, _plusscalar0."""
     if isinstance(right, Symbol):
-        return call(of_symbols, left, right, hint=kind)
+        return call(of_symbols, left, right)
     if not isinstance(right, int | float | onp.number):
         raise ArgumentError('a Symbol is combined with Symbols and numbers', got=type(right).__name__)
-    return call(of_number, left, scalar=float(right), hint=hint or f'{kind}scalar')
+    return call(of_number, left, scalar=float(right))
 
 
 def _comparison(left: Symbol, right: Any, name: str) -> Symbol:
-    return _arithmetic(left, right, f'broadcast_{name}', f'_{name}_scalar', f'_{name}_scalar')
+    return _arithmetic(left, right, f'_{name}', f'_{name}_scalar')
 
 
 # Graphs are built by these.
 
 
-def call(
-    op: str,
-    *args: Any,
-    name: str | None = None,
-    attr: Mapping[str, str] | None = None,
-    hint: str = '',
-    **kwargs: Any,
-) -> Symbol:
+def call(op: str, *args: Any, name: str | None = None, attr: Mapping[str, str] | None = None, **kwargs: Any) -> Symbol:
     """A new node: inputs in order or by name, and attributes.
 
     Inputs that are not given become variables, called after the node; `lr_mult` and the like are attributes of these
-    too. A node without a name is called after the hint, by default the operator.
+    too.
 
     Raises:
         ArgumentError: for an unknown operator, input or attribute.
@@ -419,7 +410,7 @@ def call(
     positional = [item for arg in args for item in (arg if isinstance(arg, list | tuple) else [arg])]
     if operator.variadic and 'num_args' in operator.annotations:
         attributes.setdefault('num_args', len(positional) + len(by_name))
-    name = next_name(hint or op, name)
+    name = next_name(op, name)
     said = {key: str(attributes.pop(key)) for key in HIDDEN_KEYS if key in attributes}
     parsed = operator.parse(attributes, f'{op} {name!r}')
     hints = {f'__{key.strip("_")}__': value for key, value in {**attributes_here(), **(attr or {}), **said}.items()}

@@ -43,24 +43,79 @@ def loop():
     return mx.sym.Group([outputs, states[0]]), {'data': (4, 2, 2), 'begin': (2, 3), 'fc_weight': (3, 2), 'fc_bias': (3,)}
 
 
+def while_loop():
+    def holds(i, x):
+        return i < 3
+
+    def step(i, x):
+        y = mx.sym.FullyConnected(x, num_hidden=2, name='fc')
+        return y * x, [i + 1, mx.sym.tanh(y) + x]
+
+    begin = mx.sym.var('data')
+    rows, (count, last) = mx.sym.contrib.while_loop(holds, step, [mx.sym.zeros((1,)), begin], max_iterations=5)
+    rows = mx.sym.slice_axis(rows, axis=0, begin=0, end=3)  # the others are whatever was in memory
+    return mx.sym.Group([rows, count, last]), {'data': (2, 2), 'fc_weight': (2, 2), 'fc_bias': (2,)}
+
+
+def condition():
+    x, y, w = mx.sym.var('data'), mx.sym.var('other'), mx.sym.var('w')
+    total = mx.sym.BlockGrad(mx.sym.sum(x))  # MXNet's gradient of what decides is whatever was in memory
+    chosen = [
+        mx.sym.contrib.cond(holds, lambda: mx.sym.dot(y, w) * y, lambda: mx.sym.dot(y, w))
+        for holds in (total < 0, total >= 0)  # both branches use all, whose gradients would not be written otherwise
+    ]
+    return mx.sym.Group(chosen), {'data': (2, 3), 'other': (2, 3), 'w': (3, 3)}
+
+
 def regression():
     x = mx.sym.FullyConnected(mx.sym.var('data'), num_hidden=2, name='fc')
     x = (1 - x) ** 2 + x / 2
     return mx.sym.Group([mx.sym.LinearRegressionOutput(x, name='linear'), mx.sym.BlockGrad(x)]), {'data': (3, 2)}
 
 
+class Executor:
+    """As MXNet's, for graphs whose shapes `simple_bind` cannot infer: those with branches and loops that may end early."""
+
+    def __init__(self, symbol, shapes):
+        self.names = symbol.list_arguments()
+        self.arg_dict = {name: mx.nd.zeros(shapes[name]) for name in self.names}
+        self.aux_dict, self.grad_dict = {}, {}
+        self.block = mx.gluon.SymbolBlock(symbol, [mx.sym.var(name) for name in self.names])
+
+    def forward(self, is_train):
+        values = [self.arg_dict[name] for name in self.names]
+        for value in values:
+            value.attach_grad()
+        with mx.autograd.record(is_train):
+            self.outputs = list(self.block(*values))
+        return self.outputs
+
+    def backward(self, gradients):
+        mx.autograd.backward(self.outputs, gradients)
+        self.grad_dict = {name: value.grad for name, value in self.arg_dict.items()}
+
+
+def executor_of(symbol, shapes):
+    """An executor, and the shapes of arguments, outputs and auxiliary states."""
+    inferred = symbol.infer_shape(**shapes)
+    if inferred[0] is not None:
+        return symbol.simple_bind(mx.cpu(), grad_req='write', **shapes), inferred
+    executor = Executor(symbol, shapes)
+    outputs = executor.forward(is_train=False)
+    return executor, ([shapes[name] for name in executor.names], [y.shape for y in outputs], [])
+
+
 def main():
     graphs, arrays = {}, {}
-    for make in (network, recurrent, unrolled, loop, regression):
+    for make in (network, recurrent, unrolled, loop, regression, while_loop, condition):
         mx.random.seed(0)
         symbol, shapes = make()
         name = make.__name__
         graphs[name] = {'json': json.loads(symbol.tojson()), 'arguments': symbol.list_arguments(),
                         'outputs': symbol.list_outputs(), 'auxiliary': symbol.list_auxiliary_states()}
-        arguments, outputs, auxiliary = symbol.infer_shape(**shapes)
+        executor, (arguments, outputs, auxiliary) = executor_of(symbol, shapes)
         graphs[name]['shapes'] = {'given': shapes, 'arguments': arguments, 'outputs': outputs, 'auxiliary': auxiliary}
         random = np.random.RandomState(7)
-        executor = symbol.simple_bind(mx.cpu(), grad_req='write', **shapes)
         for held in (executor.arg_dict, executor.aux_dict):
             for key, array in held.items():
                 value = random.standard_normal(array.shape) * 0.5

@@ -11,6 +11,7 @@ from gluonjax.errors import ArgumentError
 from gluonjax.mx import sym
 from gluonjax.mx.gluon.symbol_block import SymbolBlock
 from gluonjax.mx.op import OPERATORS, Pass, find
+from gluonjax.mx.op.boxes import kept
 
 RANDOM = np.random.default_rng(0)
 X = RANDOM.standard_normal((2, 4)).astype('float32')
@@ -161,3 +162,29 @@ def test_operators_that_cannot_be_say_why():
     graph |= {'arg_nodes': [0], 'heads': [[1, 0, 0]]}
     with pytest.raises(ArgumentError, match=r'_sg_mkldnn_conv.* one kind of processor'):
         SymbolBlock(sym.load_json(json.dumps(graph)), sym.var('x'))
+
+
+def greedily(boxes, valid, kinds, threshold):
+    """The boxes that are kept, one after the other."""
+    size = boxes[:, 2:] - boxes[:, :2]
+    found = []
+    for i in range(len(boxes)):
+        low = np.maximum(boxes[found, :2], boxes[i, :2])
+        shared = np.maximum(np.minimum(boxes[found, 2:], boxes[i, 2:]) - low, 0).prod(1)
+        ratio = shared / (size[found].prod(1) + size[i].prod() - shared)
+        if valid[i] and not ((ratio > threshold) & (kinds[found] == kinds[i])).any():
+            found.append(i)
+    return found
+
+
+def test_suppression_in_blocks_is_what_it_is_box_by_box():
+    corner = RANDOM.uniform(0, 1, (200, 2))
+    boxes = np.concatenate([corner, corner + RANDOM.uniform(0.2, 0.6, (200, 2))], 1).astype('float32')
+    valid, kinds = RANDOM.uniform(size=200) < 0.8, RANDOM.integers(0, 3, 200)
+    alive = jax.jit(lambda *given: kept(*given, 0.3))(boxes, valid, kinds)
+    expected = greedily(boxes, valid, kinds, 0.3)
+    assert len(expected) > 20
+    assert np.flatnonzero(alive).tolist() == expected
+    some = kept(boxes[:150], valid[:150], None, 0.3, most=3)
+    assert np.flatnonzero(some)[:3].tolist() == greedily(boxes[:150], valid[:150], kinds[:150] * 0, 0.3)[:3]
+    assert kept(boxes[:0], valid[:0], None, 0.3).shape == (0,)

@@ -334,3 +334,60 @@ def test_ctc_of_symbols():
         gluon.loss.SDMLLoss()(sym.var('x1'), sym.var('x2'))
     with pytest.raises(TypeError, match="missing a required argument: 'label'"):
         gluon.loss.L2Loss()(sym.var('x1'))
+
+
+def test_shapes_that_may_be_another():
+    """Of labels and slopes MXNet says the shape only where nobody else does."""
+    x = mx.sym.var('x')
+    head = mx.sym.LinearRegressionOutput(x, mx.sym.var('y'))
+    assert head.infer_shape(x=(3, 1))[0] == [(3, 1), (3,)]
+    assert head.infer_shape(x=(3, 1), y=(3, 1))[0] == [(3, 1), (3, 1)]
+    slopes = mx.sym.LeakyReLU(x, mx.sym.var('a', shape=(1,)), act_type='prelu')
+    assert slopes.infer_shape(x=(2, 4, 3))[0] == [(2, 4, 3), (1,)]
+    assert mx.sym.LeakyReLU(x, act_type='prelu').infer_shape(x=(2, 4, 3))[0][1] == (4,)
+
+
+def test_states_that_begin_as_zeros_take_their_shape_from_a_convolution():
+    x, state = mx.sym.var('x'), mx.sym.zeros((0, 3, 0, 0))
+    step = mx.sym.Convolution(state, kernel=(3, 3), pad=(2, 2), dilate=(2, 2), num_filter=2, name='c') + x
+    assert step.list_outputs()[0].startswith('_plus')
+    assert step.infer_shape(x=(4, 2, 5, 6))[0] == [(2, 3, 3, 3), (2,), (4, 2, 5, 6)]
+    weights = {'c_weight': jnp.ones((2, 3, 3, 3)), 'c_bias': jnp.ones(2)}
+    close(step.run({'x': jnp.zeros((4, 2, 5, 6)), **weights})[0][0], np.ones((4, 2, 5, 6)))
+
+
+def test_attributes_that_an_operator_does_not_read_are_passed_over():
+    node = mx.sym.zeros_like(mx.sym.var('x'), dtype='int64')
+    assert node.attr('dtype') == 'int64'
+    close(node.run({'x': jnp.ones(2)})[0][0], [0, 0])
+    written = mx.sym.relu(mx.sym.var('x'), attr={'__own__': '1'}).tojson().replace('__own__', 'own')
+    close(mx.sym.load_json(written).run({'x': -jnp.ones(2)})[0][0], [0, 0])
+
+
+def test_loops_end_early_where_no_gradient_is_asked(arrays):
+    symbol, values = graph('while_loop'), chosen(arrays, 'while_loop', 'in')
+
+    def total(values):
+        return sum(y.sum() for y in symbol.run(values)[0])
+
+    assert 'scan' not in str(jax.make_jaxpr(total)(values))
+    assert 'scan' in str(jax.make_jaxpr(jax.grad(total))(values))
+    stacked = jax.tree.map(lambda x: jnp.stack([x, 2 * x]), values)
+    close(jax.vmap(total)(stacked), [total(values), total(jax.tree.map(lambda x: 2 * x, values))])
+
+
+def test_each_step_of_a_loop_drops_other_units():
+    """A loop of one subgraph, which is traced once."""
+    dropped = {'op': 'Dropout', 'name': 'd', 'attrs': {'p': '0.5'}, 'inputs': [[0, 0, 0]]}
+    moved = {'op': 'elemwise_add', 'name': 'm', 'inputs': [[1, 0, 0], [2, 0, 0]]}
+    inside = [{'op': 'null', 'name': name, 'inputs': []} for name in ('x', 's')]
+    inside = {'nodes': [inside[0], dropped, inside[1], moved], 'arg_nodes': [0, 2], 'heads': [[1, 0, 0], [3, 0, 0]]}
+    attributes = {'num_args': '3', 'num_outputs': '2', 'num_out_data': '1', 'remain_locs': '()'}
+    attributes |= {'in_data_locs': '(0,)', 'in_state_locs': '(1,)'}
+    outer = [{'op': 'null', 'name': name, 'inputs': []} for name in ('data', 'begin')]
+    loop = {'op': '_foreach', 'name': 'f', 'attrs': attributes, 'inputs': [[0, 0, 0], [1, 0, 0]], 'subgraphs': [inside]}
+    symbol = mx.sym.load_json(json.dumps({'nodes': [*outer, loop], 'arg_nodes': [0, 1], 'heads': [[2, 0, 0]]}))
+    values = {'data': jnp.ones((4, 16)), 'begin': jnp.zeros(16)}
+    (rows,), _ = symbol.run(values, training=True, next_key=lambda: jax.random.key(0))
+    assert set(np.unique(rows)) == {0, 2}
+    assert len(np.unique(np.asarray(rows), axis=0)) == 4

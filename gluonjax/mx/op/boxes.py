@@ -10,6 +10,7 @@ from gluonjax.mx.op.gradient import with_slope
 from gluonjax.mx.op.table import operator
 
 Format = Literal['corner', 'center']
+_BLOCK = 64  # boxes that are looked at together when the worse ones are suppressed
 
 
 def corners(boxes: jax.Array, form: str) -> jax.Array:
@@ -48,7 +49,13 @@ def _area(boxes: jax.Array, extra: float) -> jax.Array:
 
 
 def kept(
-    boxes: jax.Array, valid: jax.Array, kinds: jax.Array | None, threshold: float, at: bool = False, extra: float = 0.0
+    boxes: jax.Array,
+    valid: jax.Array,
+    kinds: jax.Array | None,
+    threshold: float,
+    at: bool = False,
+    extra: float = 0.0,
+    most: int | None = None,
 ) -> jax.Array:
     """Which of some boxes, best first, are kept: those that no better one of their kind overlaps too much.
 
@@ -59,17 +66,49 @@ def kept(
         threshold: of the overlap.
         at: whether an overlap that is equal to the threshold is too much.
         extra: as for `overlap`.
+        most: after how many of the kept it may end: all behind them count as suppressed.
     """
+    count, size = len(boxes), min(len(boxes), _BLOCK)
+    padding = -count % max(size, 1)
+    boxes = jnp.pad(lax.stop_gradient(boxes), ((0, padding), (0, 0)))
+    kinds = None if kinds is None else jnp.pad(kinds, (0, padding))
     places = jnp.arange(len(boxes))
 
-    def step(i: jax.Array, alive: jax.Array) -> jax.Array:
-        shared = overlap(boxes[i][None], boxes, extra)
-        close = shared >= threshold if at else shared > threshold
+    def close(start: jax.Array) -> jax.Array:
+        """Which boxes those of a block would suppress, (size, n): worse ones of their kind that they overlap."""
+        shared = overlap(lax.dynamic_slice_in_dim(boxes, start, size)[:, None], boxes[None], extra)
+        found = (shared >= threshold if at else shared > threshold) & (places[None] > start + places[:size, None])
         if kinds is not None:
-            close &= kinds == kinds[i]
-        return alive & ~(alive[i] & close & (places > i))
+            found &= lax.dynamic_slice_in_dim(kinds, start, size)[:, None] == kinds[None]
+        return found
 
-    return lax.fori_loop(0, len(boxes), step, valid)
+    def suppress(state: tuple[jax.Array, jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array, jax.Array]:
+        start, alive, number = state
+        pairs = close(start)
+        own = lax.dynamic_slice_in_dim(pairs, start, size, 1)
+        better = _survivors(lax.dynamic_slice_in_dim(alive, start, size), own)
+        return start + size, alive & ~(pairs & better[:, None]).any(0), number + better.sum()
+
+    def goes_on(state: tuple[jax.Array, jax.Array, jax.Array]) -> jax.Array:
+        return (state[0] < count) & (state[2] < (count if most is None else most))
+
+    if not count:
+        return valid
+    # Block by block: what the boxes of one do to one another first, then to all that are worse.
+    start = jnp.array(0), jnp.pad(valid, (0, padding)), jnp.array(0)
+    end, alive, _ = lax.while_loop(goes_on, suppress, start)
+    return (alive & (places < end))[:count]
+
+
+def _survivors(alive: jax.Array, suppresses: jax.Array) -> jax.Array:
+    """Which boxes of a block are left, (size,), if those that are left suppress others, (size, size)."""
+
+    def again(state: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        return state[1], alive & ~(suppresses & state[1][:, None]).any(0)
+
+    # Each pass is right for one box more at least, and soon for all.
+    first = again((alive, alive))
+    return lax.while_loop(lambda state: (state[0] != state[1]).any(), again, first)[1]
 
 
 @operator('_contrib_box_iou', '_npx_box_iou')

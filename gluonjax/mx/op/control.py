@@ -1,5 +1,6 @@
 """Control flow: operators that run graphs of their own."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -33,6 +34,12 @@ def subgraph_inputs(op: str, attributes: Any, count: int) -> list[list[tuple[int
     return [[(place, False) for place in attributes[name]] for name in names]
 
 
+def _key_of(pass_: Pass, step: jax.Array) -> Callable[[], jax.Array] | None:
+    """Gives random keys that differ from step to step."""
+    next_key = pass_.next_key
+    return None if next_key is None else lambda: jax.random.fold_in(next_key(), step)
+
+
 @operator('_foreach', outputs=_count)
 def foreach(
     *data: jax.Array,
@@ -50,12 +57,13 @@ def foreach(
     slices, states, rest = data[: count[0]], data[count[0] : sum(count)], data[sum(count) :]
     places = (*in_data_locs, *in_state_locs, *remain_locs)
 
-    def step(states: Any, xs: Any) -> Any:
+    def step(states: Any, numbered: Any) -> Any:
+        i, xs = numbered
         given = dict(zip(places, (*xs, *states, *rest), strict=True))
-        outputs = body([given[i] for i in range(len(given))])
+        outputs = body([given[i] for i in range(len(given))], _key_of(pass_, i))
         return tuple(outputs[num_out_data:]), tuple(outputs[:num_out_data])
 
-    last, stacked = lax.scan(step, tuple(states), tuple(slices))
+    last, stacked = lax.scan(step, tuple(states), (jnp.arange(len(slices[0])), tuple(slices)))
     return [*stacked, *last]
 
 
@@ -75,25 +83,70 @@ def while_loop(
     condition, body = pass_.subgraphs
     variables = [func_input_locs[place] for place in func_var_locs]  # which inputs change from step to step
 
-    def current(values: Any) -> dict[int, jax.Array]:
-        return {**dict(enumerate(data)), **dict(zip(variables, values, strict=True))}
+    def steps_of(data: tuple[jax.Array, ...]) -> tuple[_Condition, _Step]:
+        def current(values: Any) -> dict[int, jax.Array]:
+            return {**dict(enumerate(data)), **dict(zip(variables, values, strict=True))}
 
-    def run(values: Any) -> Any:
-        now = current(values)
-        outputs = body([now[place] for place in func_input_locs])
-        return tuple(outputs[num_out_data:]), tuple(outputs[:num_out_data])
+        def holds(values: Any) -> jax.Array:
+            now = current(values)
+            return condition([now[place] for place in cond_input_locs])[0].reshape(()) != 0
 
-    first = tuple(data[place] for place in variables)
-    nothing = jax.tree.map(lambda y: jnp.zeros(y.shape, y.dtype), jax.eval_shape(run, first)[1])
+        def step(i: jax.Array, values: Any) -> Any:
+            now = current(values)
+            outputs = body([now[place] for place in func_input_locs], _key_of(pass_, i))
+            return tuple(outputs[num_out_data:]), tuple(outputs[:num_out_data])
 
-    def step(state: Any, _: None) -> Any:
+        return holds, step
+
+    @jax.custom_jvp
+    def run(data: tuple[jax.Array, ...]) -> list[jax.Array]:
+        return _until_it_ends(*steps_of(data), tuple(data[place] for place in variables), max_iterations)
+
+    def differentiated(data: tuple[jax.Array, ...]) -> list[jax.Array]:
+        return _all_steps(*steps_of(data), tuple(data[place] for place in variables), max_iterations)
+
+    run.defjvp(lambda primals, tangents: jax.jvp(differentiated, primals, tangents))
+    return run(data)
+
+
+_Condition = Callable[[Any], jax.Array]
+_Step = Callable[[jax.Array, Any], Any]  # the number of a step and its variables -> the next variables, outputs
+
+
+def _nothing(step: _Step, values: Any) -> Any:
+    """Zeros as the outputs of a step."""
+    outputs = jax.eval_shape(step, jnp.array(0), values)[1]
+    return tuple(jnp.zeros(y.shape, y.dtype) for y in outputs)
+
+
+def _until_it_ends(holds: _Condition, step: _Step, values: Any, most: int) -> list[jax.Array]:
+    """As many steps as it takes; it has no gradient by reverse."""
+    stacked = tuple(jnp.broadcast_to(y, (most, *y.shape)) for y in _nothing(step, values))
+
+    def goes_on(state: Any) -> jax.Array:
+        return (state[0] < most) & holds(state[1])
+
+    def again(state: Any) -> Any:
+        i, values, stacked = state
+        values, outputs = step(i, values)
+        rows = zip(stacked, outputs, strict=True)
+        return i + 1, values, tuple(lax.dynamic_update_index_in_dim(rows, y, i, 0) for rows, y in rows)
+
+    _, last, stacked = lax.while_loop(goes_on, again, (jnp.array(0), values, stacked))
+    return [*stacked, *last]
+
+
+def _all_steps(holds: _Condition, step: _Step, values: Any, most: int) -> list[jax.Array]:
+    """As many steps as there may be, those behind the end without effect; it has a gradient."""
+    nothing = _nothing(step, values)
+
+    def again(state: Any, i: jax.Array) -> Any:
         alive, values = state
-        now = current(values)
-        alive = alive & (condition([now[place] for place in cond_input_locs])[0].reshape(()) != 0)
-        values, outputs = lax.cond(alive, run, lambda values: (values, nothing), values)
+        alive = alive & holds(values)
+        values, outputs = lax.cond(alive, lambda values: step(i, values), lambda values: (values, nothing), values)
         return (alive, values), outputs
 
-    (_, last), stacked = lax.scan(step, (jnp.array(True), first), None, max_iterations)
+    (_, last), stacked = lax.scan(again, (jnp.array(True), values), jnp.arange(most))
     return [*stacked, *last]
 
 

@@ -325,12 +325,19 @@ def activation(data: jax.Array, *, act_type: ActivationName) -> jax.Array:
     return FUNCTIONS[act_type](data)
 
 
+def _slopes(attributes: Attributes, shapes: Shapes) -> Shapes:
+    """A slope for each channel, unless it is said that there is one for all."""
+    data = shapes['data']
+    known = attributes['act_type'] != 'prelu' or shapes['gamma'] is not None or data is None
+    return {} if known else {'gamma': data[1:2] if len(data) > 1 else data}
+
+
 @operator(
     'LeakyReLU',
     '_npx_leaky_relu',
     only_if={'gamma': lambda a: a['act_type'] == 'prelu'},
     outputs=lambda a: ('output', 'mask') if a['act_type'] == 'rrelu' else ('output',),
-    infer=lambda a, shapes: {'gamma': (shapes['data'] or (None, None))[1:2]} if a['act_type'] == 'prelu' else {},
+    infer=_slopes,
 )
 def leaky_relu(
     data: jax.Array,

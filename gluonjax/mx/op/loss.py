@@ -106,8 +106,16 @@ def softmax_output(
 # Regression.
 
 
+def _regression_label(attributes: Attributes, shapes: Shapes) -> Shapes:
+    """The label's shape, where none is given; one that is may have other axes than the data."""
+    data = shapes['data']
+    if shapes.get('label') is not None or data is None:
+        return {}
+    return {'label': data[:1] if len(data) == 2 and data[1] == 1 else data}
+
+
 def _enter_regression(name: str, forward: _Forward, slope: Callable[[jax.Array], jax.Array], *aliases: str) -> None:
-    @operator(name, *aliases, infer=lambda a, shapes: {'label': shapes['data']})
+    @operator(name, *aliases, infer=_regression_label)
     def regression(data: jax.Array, label: jax.Array | None = None, *, grad_scale: float = 1.0) -> jax.Array:
         if label is None:
             return forward(data)

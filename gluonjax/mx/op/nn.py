@@ -37,7 +37,22 @@ def _weight_shape(attributes: Attributes, shapes: Shapes) -> Shapes:
     layout, data = _layout(attributes.get('layout'), len(kernel)), shapes['data']
     inputs = None if data is None or data[layout.index('C')] is None else data[layout.index('C')] // groups
     weight = (filters, inputs, *kernel) if layout[1] == 'C' else (filters, *kernel, inputs)
-    return {'weight': weight, 'bias': (filters,)}
+    known = {'weight': weight, 'bias': (filters,)}
+    if data is not None and shapes['output'] is not None:
+        known['data'] = _before_convolution(attributes, layout, data, shapes['output'])
+    return known
+
+
+def _before_convolution(attributes: Attributes, layout: str, data: Shape, output: Shape) -> tuple[int | None, ...]:
+    """The shape of the data with what the output says of it: the batch, and the sizes where strides are 1."""
+    rank, found = len(attributes['kernel']), list(data)
+    names = ('stride', 1), ('dilate', 1), ('pad', 0)
+    strides, dilation, padding = (_sizes(attributes[name], rank, default) for name, default in names)
+    for i, kernel in enumerate(attributes['kernel']):
+        axis = layout.index('DHW'[3 - rank + i])
+        if found[axis] is None and strides[i] == 1 and output[axis] is not None:
+            found[axis] = output[axis] + dilation[i] * (kernel - 1) - 2 * padding[i]
+    return (output[0] if data[0] is None else data[0], *found[1:])
 
 
 @operator('Convolution', 'Convolution_v1', '_npx_convolution', only_if=WITH_BIAS, infer=_weight_shape)

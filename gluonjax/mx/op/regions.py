@@ -345,7 +345,7 @@ def _best(boxes: jax.Array, scores: jax.Array, before: int, after: int, threshol
     """The best `after` boxes that do not overlap too much, and their scores; repeated where there are fewer."""
     order = jnp.argsort(-scores, stable=True)[: before if before > 0 else None]
     boxes, scores = boxes[order], scores[order]
-    alive = kept(boxes, jnp.ones(len(boxes), bool), None, threshold, extra=1.0)
+    alive = kept(boxes, jnp.ones(len(boxes), bool), None, threshold, extra=1.0, most=after)
     front = jnp.argsort(~alive, stable=True)
     chosen = front[jnp.arange(after) % jnp.minimum(alive.sum(), min(after, len(boxes)))]
     return boxes[chosen], scores[chosen]

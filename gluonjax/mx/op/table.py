@@ -70,7 +70,8 @@ class Operator:
         """Every attribute, from MXNet's strings or values of Python, with defaults for the others.
 
         Args:
-            given: the attributes; names that begin with two underscores are MXNet's own and passed over.
+            given: the attributes; names that begin with two underscores are MXNet's own and passed over, and so is a
+                dtype where an operator has no attributes: programs give `zeros_like` one.
             where: how an error calls the node; by default the operator.
 
         Raises:
@@ -81,7 +82,7 @@ class Operator:
         for name, value in given.items():
             if name in self.annotations:
                 parsed[name] = parse(where, name, self.annotations[name], value)
-            elif not name.startswith('__'):
+            elif not name.startswith('__') and (self.annotations or name != 'dtype'):
                 near = difflib.get_close_matches(name, self.annotations, 1)
                 raise ArgumentError(
                     f'{where} has no attribute {name!r}',
