@@ -328,8 +328,9 @@ def activation(data: jax.Array, *, act_type: ActivationName) -> jax.Array:
 def _slopes(attributes: Attributes, shapes: Shapes) -> Shapes:
     """A slope for each channel, unless it is said that there is one for all."""
     data = shapes['data']
-    known = attributes['act_type'] != 'prelu' or shapes['gamma'] is not None or data is None
-    return {} if known else {'gamma': data[1:2] if len(data) > 1 else data}
+    if attributes['act_type'] != 'prelu' or shapes['gamma'] is not None or data is None:
+        return {}
+    return {'gamma': data[1:2] if len(data) > 1 else data}
 
 
 @operator(
