@@ -420,7 +420,13 @@ def call(op: str, *args: Any, name: str | None = None, attr: Mapping[str, str] |
     return Symbol([Entry(node, i) for i in range(_visible(node))])
 
 
-_STARTS = {('LeakyReLU', 'gamma'): {'__init__': '["constant", {"value": 0.25}]'}}  # of variables that call makes
+_STARTS = {  # what variables begin as, where nobody says
+    ('LeakyReLU', 'gamma'): '["Constant", {"value": 0.25}]',
+    ('BatchNorm', 'moving_mean'): '["zero", {}]',
+    ('BatchNorm', 'moving_var'): '["one", {}]',
+    ('_contrib_SyncBatchNorm', 'moving_mean'): '["zero", {}]',
+    ('_contrib_SyncBatchNorm', 'moving_var'): '["one", {}]',
+}
 
 
 def _inputs(
@@ -439,12 +445,14 @@ def _inputs(
     for name in names:
         symbol = given.get(name)
         if symbol is None:
-            entries.append(Entry(Node(None, f'{node}_{name}', {**_STARTS.get((op, name), {}), **hints})))
+            entries.append(Entry(Node(None, f'{node}_{name}', hints)))
         elif isinstance(symbol, Symbol) and len(symbol) == 1:
             entries.append(symbol.heads[0])
         else:
             what = f'a group of {len(symbol)}' if isinstance(symbol, Symbol) else type(symbol).__name__
             raise ArgumentError(f'{name} of {node} must be a Symbol with one output, got {what}')
+        if (op, name) in _STARTS and entries[-1].node.is_variable:
+            entries[-1].node.attributes.setdefault('__init__', _STARTS[op, name])
     return entries
 
 

@@ -83,7 +83,7 @@ def test_attributes_of_mxnets_own_are_known_by_both_names():
         assert mx.attribute.current().get({'a': 'b'}) == {'ctx_group': 'one', 'a': 'b'}
     assert [fc.attr('lr_mult'), fc.attr_dict()['fc_weight']['lr_mult'], fc.attr('ctx_group')] == ['0', '0', 'one']
     slope = mx.sym.LeakyReLU(x, act_type='prelu', name='slope')
-    assert slope.attr_dict()['slope_gamma']['__init__'] == '["constant", {"value": 0.25}]'
+    assert slope.attr_dict()['slope_gamma']['__init__'] == '["Constant", {"value": 0.25}]'
 
 
 def test_functions_of_symbols_and_numbers():
