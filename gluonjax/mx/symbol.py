@@ -561,21 +561,23 @@ def histogram(a: Symbol, bins: Any = 10, range: tuple[float, float] | None = Non
 
 def maximum(left: _Operand, right: _Operand) -> Any:
     """The larger of each two elements, of symbols or numbers."""
-    return _either(left, right, 'maximum', max)
+    return _either(left, right, 'Maximum', max)
 
 
 def minimum(left: _Operand, right: _Operand) -> Any:
     """The smaller of each two elements, of symbols or numbers."""
-    return _either(left, right, 'minimum', min)
+    return _either(left, right, 'Minimum', min)
 
 
 def hypot(left: _Operand, right: _Operand) -> Any:
     """The root of the sum of two squares, of symbols or numbers."""
-    return _either(left, right, 'hypot', math.hypot)
+    return _either(left, right, 'Hypot', math.hypot)
 
 
 def power(base: _Operand, exp: _Operand) -> Any:
     """Powers, of symbols or numbers."""
+    if isinstance(exp, Symbol) and not isinstance(base, Symbol):
+        return _arithmetic(exp, base, '_Power', '_RPowerScalar')
     return base**exp
 
 
@@ -586,7 +588,7 @@ def _either(left: Any, right: Any, name: str, function: Callable[[Any, Any], Any
     """A symmetric function of two operands, one or none of which is a number."""
     if isinstance(left, Symbol) or isinstance(right, Symbol):
         first, second = (left, right) if isinstance(left, Symbol) else (right, left)
-        return _arithmetic(first, second, f'broadcast_{name}', f'_{name}_scalar')
+        return _arithmetic(first, second, f'_{name}', f'_{name}Scalar')
     return function(left, right)
 
 
