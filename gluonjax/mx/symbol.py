@@ -396,7 +396,7 @@ def _comparison(left: Symbol, right: Any, name: str) -> Symbol:
 
 
 def call(op: str, *args: Any, name: str | None = None, attr: Mapping[str, str] | None = None, **kwargs: Any) -> Symbol:
-    """A new node: inputs in order or by name, and attributes.
+    """A new node: inputs in order or by name, then attributes in order or by name.
 
     Inputs that are not given become variables, called after the node; `lr_mult` and the like are attributes of these
     too.
@@ -407,7 +407,12 @@ def call(op: str, *args: Any, name: str | None = None, attr: Mapping[str, str] |
     operator = find(op)
     by_name = {key: value for key, value in kwargs.items() if isinstance(value, Symbol)}
     attributes = {key: value for key, value in kwargs.items() if key not in by_name and value is not None}
-    positional = [item for arg in args for item in (arg if isinstance(arg, list | tuple) else [arg])]
+    count = next((i for i, arg in enumerate(args) if _is_attribute(arg)), len(args))
+    positional = [item for arg in args[:count] for item in (arg if isinstance(arg, list | tuple) else [arg])]
+    free = [key for key in operator.annotations if key not in attributes]
+    if len(args) - count > len(free):
+        raise ArgumentError(f'input {count} of {op} must be a Symbol', got=repr(args[count]))
+    attributes.update({key: value for key, value in zip(free, args[count:], strict=False) if value is not None})
     if operator.variadic and 'num_args' in operator.annotations:
         attributes.setdefault('num_args', len(positional) + len(by_name))
     name = next_name(op, name)
@@ -418,6 +423,11 @@ def call(op: str, *args: Any, name: str | None = None, attr: Mapping[str, str] |
     inputs = _inputs(operator.name, names, positional, by_name, name, hints)
     node = Node(operator.name, name, {**attributes, **hints}, inputs)
     return Symbol([Entry(node, i) for i in range(_visible(node))])
+
+
+def _is_attribute(arg: Any) -> bool:
+    first = arg[0] if isinstance(arg, list | tuple) and arg else arg
+    return isinstance(first, str | bool | int | float | onp.generic)
 
 
 _STARTS = {  # what variables begin as, where nobody says

@@ -3,11 +3,9 @@
 import numpy as np
 import pytest
 
-import gluonjax
 import gluonjax.mx as mx
 from gluonjax.errors import ArgumentError, FileError, FrozenError, ParamsError
 from gluonjax.mx import autograd, gluon, nd
-from gluonjax.mx.gluon.model_zoo.vision import Classifier
 
 
 class Scaled(gluon.HybridBlock):
@@ -256,34 +254,36 @@ def test_what_parameters_and_layers_refuse():
     assert dense.weight.grad_req == 'write'
 
 
-class Residual(gluonjax.Block):
-    def __init__(self):
-        self.dense = gluonjax.nn.Dense(3, in_units=3)
-
-    def forward(self, x):
-        return x + self.dense(x)
-
-
-class Scores(gluonjax.Block):
-    def __init__(self):
-        self.features = gluonjax.nn.Sequential(Residual())
-        self.output = gluonjax.nn.Dense(2, in_units=3)
-
-    def forward(self, x):
-        return self.output(self.features(x))
-
-
-def test_networks_of_the_zoo_are_exported_with_blocks_of_their_own(tmp_path):
-    net, x = Classifier(Scores(), 'Scores'), nd.array([[1, -2, 3]])
-    net.initialize(mx.init.Normal(1))
-    with pytest.raises(ArgumentError, match='no graph yet'):
-        net.export(str(tmp_path / 'net'))
+def test_blocks_of_the_zoo_are_named_as_mxnets(tmp_path):
+    zoo = gluon.model_zoo.vision
+    net = zoo.ResNetV1(zoo.BasicBlockV1, [1, 1], [4, 4, 8], classes=3, thumbnail=True, prefix='net_')
+    weights = [name.removeprefix('net_') for name in net.collect_params('.*weight')]
+    assert weights == [
+        *('conv0_weight', 'stage1_conv0_weight', 'stage1_conv1_weight'),
+        *('stage2_conv0_weight', 'stage2_conv1_weight', 'stage2_conv2_weight', 'dense0_weight'),
+    ]
+    inner = net(mx.sym.var('data')).get_internals()
+    assert {'net_stage1__plus0_output', 'net_stage2_activation0_output'} <= set(inner.list_outputs())
+    x = nd.ones((1, 3, 4, 4))
+    net.infer_shape(x)
+    net.initialize()
     net.hybridize()
     expected = net(x).asnumpy()
-    files = net.export(str(tmp_path / 'net'))
-    imported = gluon.SymbolBlock.imports(files[0], ['data'], files[1])
-    np.testing.assert_allclose(imported(x).asnumpy(), expected, rtol=1e-6)
-    assert 'Dense(3 -> 2, linear)' in repr(net)
+    net.export(str(tmp_path / 'net'))
+    other = zoo.ResNetV1(zoo.BasicBlockV1, [1, 1], [4, 4, 8], classes=3, thumbnail=True, prefix='net_')
+    other.collect_params().load(tmp_path / 'net-0000.params')
+    other.hybridize()
+    np.testing.assert_allclose(other(x).asnumpy(), expected, rtol=1e-5)
+    cut = gluon.SymbolBlock(inner['net_stage1_relu0_fwd_output'], mx.sym.var('data'), params=other.collect_params())
+    assert cut(x).shape == (1, 4, 4, 4)
+    second = zoo.mobilenet_v2_0_25(prefix='m_').collect_params('.*weight')
+    assert list(second)[1] == 'm_features_linearbottleneck0_conv0_weight'
+    assert list(second)[-1] == 'm_output_pred_weight'
+
+
+def test_attributes_of_nodes_in_order():
+    assert mx.sym.clip(mx.sym.var('x'), 0, 6).attr('a_max') == '6'
+    assert (mx.sym.var('x') + mx.sym.var('y')).name.startswith('_plus')
 
 
 def test_compiled_blocks_print_their_arrays(capsys):

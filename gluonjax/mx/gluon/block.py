@@ -101,7 +101,7 @@ class Block:
         self._reg_params: dict[str, Parameter] = {}
         self._hooks: tuple[list[Callable[..., Any]], list[Callable[..., Any]]] = ([], [])
         self._prefix, self._params = named(prefix, params, self._alias())
-        self._scope = NameScope(self)
+        self._scope = NameScope(self, prefix == '')
         self._active = False
         self._programs: dict[Any, Traced] = {}
         self._structure: tuple[bool, ...] | None = None  # which arguments are not None, once hybridized

@@ -180,7 +180,9 @@ class _BlockScope(Scope):
         self.block = block
 
     def op(self, op: str, *inputs: Symbol, suffix: str = 'fwd', **attributes: Any) -> Symbol:
-        return call(op, *inputs, name=suffix, **attributes)
+        if isinstance(self.block.layer, nn.Activation):
+            suffix = 'fwd'  # 'relu_fwd' is of a layer with an activation
+        return call(op, *inputs, name=None if op == 'Flatten' else suffix, **attributes)
 
     def parameter(self, name: str) -> Symbol:
         return own_parameters_of(self.block)[name.replace('.', '_')].var()

@@ -11,10 +11,10 @@ from gluonjax.mx.naming import Prefix
 class NameScope:
     """The names inside a block; a `with` block of it is `block.name_scope()`. One without a prefix changes nothing."""
 
-    def __init__(self, block: Any):
+    def __init__(self, block: Any, is_empty: bool):
         self.block: Any = block
         self.counts: collections.Counter[str] = collections.Counter()
-        self.is_empty: bool = not block.prefix
+        self.is_empty: bool = is_empty
         self._entered: list[tuple[contextvars.Token[NameScope | None], Prefix]] = []
 
     def __enter__(self) -> 'NameScope':

@@ -13,6 +13,7 @@
 ['net_dense0_weight', 'net_dense0_bias', 'net_dense1_weight', 'net_dense1_bias']
 """
 
+import contextlib
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -22,7 +23,7 @@ from gluonjax import nn
 from gluonjax.hints import missing
 from gluonjax.layer import Layer
 from gluonjax.mx import ndarray
-from gluonjax.mx.gluon.block import Block, HybridBlock, children_of
+from gluonjax.mx.gluon.block import Block, HybridBlock, children_of, of_symbols
 from gluonjax.mx.gluon.graph_block import SymbolBlock
 from gluonjax.mx.gluon.library import layer_class
 
@@ -77,6 +78,11 @@ class Sequential(Block):
 
 class HybridSequential(Sequential, HybridBlock):
     """Blocks one after the other, compiled whole after `hybridize`."""
+
+    def forward(self, *args: Any) -> Any:
+        """Runs the blocks; of symbols, their nodes have its prefix."""
+        with self.name_scope() if of_symbols(args) else contextlib.nullcontext():
+            return super().forward(*args)
 
 
 class Lambda(Block):

@@ -7,7 +7,9 @@
 (1, 4)
 """
 
+import contextlib
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from gluonjax.hints import missing
@@ -37,6 +39,10 @@ class Concurrent(nn.Sequential):
     def forward(self, *args: Any) -> Any:
         """Runs the blocks, and concatenates."""
         F: Any = symbol if of_symbols(args) else ndarray
+        with self.name_scope() if of_symbols(args) else contextlib.nullcontext():
+            return self._joined(F, args)
+
+    def _joined(self, F: Any, args: Sequence[Any]) -> Any:
         return F.concat(*[block(*args) for block in children_of(self).values()], dim=self.axis)
 
 
