@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 from jax._src import compiler
 from jax._src.interpreters import mlir
-from jax._src.lib.mlir import ir
+from jaxlib.mlir import ir
 
 import gluonjax
 
