@@ -375,6 +375,7 @@ class Block(Bindable, Node, own=True):
 
     to: LazyMethod = LazyMethod('gluonjax.placement', 'to')
     _params_on: LazyMethod = LazyMethod('gluonjax.placement', 'params_on')
+    _explain: LazyMethod = LazyMethod('gluonjax.placement', 'explain')
     save_parameters: LazyMethod = LazyMethod('gluonjax.io.parameters', 'save_parameters')
     load_parameters: LazyMethod = LazyMethod('gluonjax.io.parameters', 'load_parameters')
     save_program: LazyMethod = LazyMethod('gluonjax.io.programs', 'save_program')
@@ -401,8 +402,9 @@ class Block(Bindable, Node, own=True):
             inputs = admit(inputs)
         try:
             output = program(*inputs)
-        except Exception:
-            if not split(inputs)[1].has_values() and not _were_donated(values, structure_of(self).parameters):
+        except Exception as error:
+            donated = split(inputs)[1].has_values() or _were_donated(values, structure_of(self).parameters)
+            if not (donated or self._explain(error, inputs)):
                 raise
             return self._call(inputs)
         if output.__class__ is array:
@@ -466,8 +468,8 @@ class Block(Bindable, Node, own=True):
         values = read(structure.parameters)
         try:
             return run(values)
-        except Exception:
-            if not _were_donated(values, structure.parameters):
+        except Exception as error:
+            if not (_were_donated(values, structure.parameters) or self._explain(error, (inputs, named))):
                 raise
         with LOCK:  # no step runs now
             return run(read(structure.parameters))

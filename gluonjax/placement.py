@@ -1,5 +1,7 @@
 """Where a network lives: one device, or a sharding over several."""
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -14,7 +16,7 @@ def to(net: Block, device: Any) -> Block:
     """Moves the values to a device, or cuts them by a sharding; what is drawn later is drawn there, with the same bits.
 
     Calls and a Trainer compute where the values are. Inputs of NumPy, and arrays that nobody put on a device, come
-    there; an array that was put on another (`jax.device_put`) is refused by JAX, which names both. Values that are set
+    there; an array that was put on another (`jax.device_put`) is an ArgumentError that names both. Values that are set
     later are where they were made, until a step.
 
     Args:
@@ -76,6 +78,40 @@ def params_on(net: Block, device: Any) -> ParameterDict:
     found = net.collect_params()
     found.place = place_of(net, device)
     return found
+
+
+def explain(net: Block, error: Exception, inputs: Any) -> None:
+    """Says of what error a call failed, if that is an input on another device than the network's.
+
+    Raises:
+        ArgumentError: which names both.
+    """
+    if 'incompatible devices' not in str(error):
+        return
+    values = [parameter.current for parameter in structure_of(net).parameters if parameter.current is not None]
+    home = {device for value in values for device in value.devices()}
+    others = [x for x in jax.tree.leaves(inputs) if isinstance(x, jax.Array) and x.devices() != home]
+    if others:
+        raise ArgumentError(
+            f'an input of {type(net).__name__} was put on another device than the network',
+            expected=f'arrays of NumPy, or on {_text(home)}',
+            got=', '.join(f'{x.dtype}{x.shape} on {_text(x.devices())}' for x in others),
+            remedy='jax.device_put(x, device) brings the input to the network, net.to(device) the network to the input',
+        ) from None
+
+
+@contextlib.contextmanager
+def explaining(net: Block, inputs: Any) -> Iterator[None]:
+    """Says of what errors come from devices, as `explain` does."""
+    try:
+        yield
+    except ValueError as error:
+        explain(net, error, inputs)
+        raise
+
+
+def _text(devices: Any) -> str:
+    return ', '.join(sorted(map(str, devices)))
 
 
 def place_of(net: Block, device: Any) -> Place:

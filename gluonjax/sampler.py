@@ -102,8 +102,7 @@ def draw(requests: Sequence[Request], fused: bool = False) -> list[jax.Array]:
     threefry_keys = {identity for identity, key in keys.items() if is_threefry(key)}
 
     def way(request: Request) -> str:
-        stated = isinstance(request.source, Distribution)
-        if stated:
+        if stated := isinstance(request.source, Distribution):
             _check(request.source)
         if request.sharding is not None and not traced:
             return 'placed'

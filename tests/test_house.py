@@ -202,6 +202,7 @@ def test_the_core_is_small():
 
 # Methods whose code is in a module above, which is loaded when they are first used: (class, method) -> function there.
 LAZY_METHODS = {
+    ('Block', '_explain'): 'placement.explain',
     ('Block', '_params_on'): 'placement.params_on',
     ('Block', 'export'): 'mx.export.export',
     ('Block', 'intermediates'): 'hooks.intermediates',

@@ -17,6 +17,7 @@ from gluonjax.errors import CheckpointError, DataError
 from gluonjax.io import checkpoint
 from gluonjax.lazy import entry_points
 from gluonjax.parameter import LOCK, commit
+from gluonjax.placement import explaining
 from gluonjax.train import saving
 from gluonjax.train.batch import Batch
 from gluonjax.train.evaluate import Inference, batches_of_inputs, on_host
@@ -75,7 +76,8 @@ class BaseTrainer(Stepper):
             if rows and self.pads:
                 most = max(most, self._dividing(rows))
                 batch, mask = padded(batch, most) if rows < most else (batch, np.ones(rows, bool))
-            state = inference.measure(values, state, *self._placed((batch, mask)))
+            with explaining(self.net, batch):
+                state = inference.measure(values, state, *self._placed((batch, mask)))
         if state is None:
             used_up = is_used_up(data) and epoch > 0
             raise DataError(

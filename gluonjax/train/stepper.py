@@ -24,6 +24,7 @@ from gluonjax.metric.composite import parts_of
 from gluonjax.optimizer.base import of_whole_names
 from gluonjax.optimizer.state import parameter_of
 from gluonjax.parameter import LOCK, ParameterDict, commit, hand_out, key_or_next
+from gluonjax.placement import explaining
 from gluonjax.ref import LATEST, Ref
 from gluonjax.structure import Structure
 from gluonjax.train import saving
@@ -228,7 +229,8 @@ class Stepper:
         if not (compiled.steady and compiled.repeat(arguments)):
             batch = admit(as_batch(arguments), 'batch')
             self.batch_of(batch)  # refuses what is no batch
-            compiled.step_of_any_size(batch, self.pads)
+            with explaining(self.net, batch):
+                compiled.step_of_any_size(batch, self.pads)
 
     def _first_step(self, batch: Any, output: bool) -> None:
         """The first step after the network was made or its structure changed."""
@@ -239,7 +241,8 @@ class Stepper:
         before, old = self.compiled_step.current, self.copy_of_state()
         compiled = self._make_compiled(structure, params, batch, old)
         compiled.keep_output(output)
-        compiled.step_of_any_size(batch, self.pads, drawn)
+        with explaining(self.net, batch):
+            compiled.step_of_any_size(batch, self.pads, drawn)
         if old is not None:
             frozen = [leaf.name for leaf in leaves_of(compiled.step.layer) if not leaf.param.trainable]
             self._dormant = saving.dormant(old, self._dormant, frozen, structure.names)

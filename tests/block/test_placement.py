@@ -70,10 +70,25 @@ def test_a_sharding_cuts_every_parameter():
 
 
 def test_an_array_on_another_device_is_refused_and_both_are_named():
-    net = network(device=jax.devices()[1])
-    net(X)
-    with pytest.raises(ValueError, match=r'(?s)[Dd]evice.*0.*1'):
-        net(jax.device_put(X, jax.devices()[0]))
+    net = called(network(device=jax.devices()[1]))
+    trainer, near, far = Trainer(net, loss.L2Loss(), 'sgd'), *(jax.device_put(X, d) for d in jax.devices()[1::-1])
+    labels = X[:, :2]
+    before = net.params
+    eager = called(network(device=jax.devices()[1]))
+    eager.hybridize(active=False)
+    calls = [lambda: net(far), lambda: net(x=far), lambda: eager(far), lambda: net(far, training=True)]
+    steps = [lambda: trainer.step(far, labels), lambda: trainer.evaluate([(far, labels)])]
+    trainer.evaluate([(near, labels)])
+    for call in (*calls, *steps):
+        with pytest.raises(errors.ArgumentError, match='was put on another device') as caught:
+            call()
+        first, second = (str(device) for device in jax.devices()[:2])
+        assert f'expected: arrays of NumPy, or on {second}\n  got: float32(4, 3) on {first}' in str(caught.value)
+    jax.tree.map(np.testing.assert_array_equal, net.params, before)
+    trainer.step(near, labels)
+    with pytest.raises(errors.ArgumentError, match='was put on another device'):
+        trainer.step(far, labels)
+    trainer.step(near, labels)
 
 
 def test_a_sharding_that_does_not_divide_moves_nothing():
