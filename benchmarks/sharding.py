@@ -42,6 +42,7 @@ def main():
     net, mesh = language_model(), sharding.auto_mesh(jax.make_mesh(DEVICES, ('data', 'model')))
     cross_entropy = loss.LinearSoftmaxCrossEntropyLoss(chunk=64 * DEVICES[0], dtype='bfloat16')
     step = make_step(net, cross_entropy, 'adamw', precision='bfloat16')
+    step = sharding.with_cut_activations(step, mesh, sequence_axis='model')
     cut = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec('data'))
     tokens = jax.ShapeDtypeStruct((BATCH, LENGTH), 'int32', sharding=cut)
     batch = tokens, tokens

@@ -239,7 +239,7 @@ class Run:
     mask: jax.Array | None = None
     precision: DTypeLike | None = None  # of the inputs and weights of every layer, where it is not their own
     draw: Callable[[str, Any], jax.Array] | None = None  # gives the values that are missing
-    observe: Callable[[Path, Bindable, Any], None] | None = None  # sees each layer's output, inner ones first
+    observe: Callable[[Path, Bindable, Any], Any] | None = None  # each layer's output passes it, inner first
     recorded: dict[str, Any] = dataclasses.field(default_factory=dict)
     history: list[Call] = dataclasses.field(default_factory=list)
     keys_drawn: dict[Path, int] = dataclasses.field(default_factory=dict)
@@ -402,15 +402,15 @@ class Run:
         is_wanted = (lambda n: matches(select or '', [n])) if isinstance(select, str | None) else wanted.__contains__
         key, names = f'output of a layer in {_where(layer._path)}: '.__add__, []
 
-        def observe(path: Path, seen: Bindable, output: Any) -> None:
-            if above is not None:
-                above(path, seen, output)
+        def observe(path: Path, seen: Bindable, output: Any) -> Any:
+            output = output if above is None else above(path, seen, output)
             names.append('.'.join(path[start:]))
             if is_wanted(names[-1]):
                 if trace_state() != (here if self.trace is trace else self.trace):
                     what = f'{_where(path)} ran inside a transformation of your own (scan, vmap, grad, jit, checkpoint)'
                     raise errors.TransformationError(what, remedy='a select= without it, or self.scan, self.checkpoint')
                 self.recorded[key(names[-1])] = output
+            return output
 
         self.observe = observe
         try:
@@ -438,7 +438,7 @@ class Run:
             for hook in after:
                 hook((*inputs, *named.values()), output)
             if self.observe is not None:
-                self.observe(path, layer, output)
+                output = self.observe(path, layer, output)
         except Exception as error:
             refusal = self._refusal(error, layer, forward, inputs, named)
             self._locate(refusal or error, layer, inputs)

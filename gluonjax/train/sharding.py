@@ -3,7 +3,7 @@
 Rules are a dict from patterns (`re.match` on any name of a parameter, the first that matches wins) to
 `jax.sharding.PartitionSpec`: `{'.*weight': P('model', None)}`. What no rule matches is on every device.
 
-`transformer` makes the rules of a transformer.
+`transformer` makes the rules of a transformer, `zero` those that cut what an optimizer keeps.
 
 `Trainer(..., mesh=mesh, sharding=rules)` does all of this. For a loop of your own, `param_shardings` and
 `state_shardings` say where the arrays of `layer.init` and of `make_step(...).init` belong, and `shard_batch` puts
@@ -20,6 +20,8 @@ A parameter whose shape is known before the first batch is drawn by `net.initial
 no room for that leaves `in_units=` and the like to the first batch.
 """
 
+import dataclasses
+import functools
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -29,11 +31,15 @@ import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
+from gluonjax.checks import one_of
 from gluonjax.errors import ArgumentError, DataError, ShapeError
+from gluonjax.nn.containers import Residual
 from gluonjax.optimizer.state import parameter_of
 from gluonjax.param import Leaf, Param
 from gluonjax.shapes import shape_text
 from gluonjax.train.sharding_rules import transformer as transformer
+from gluonjax.train.sharding_rules import zero as zero
+from gluonjax.train.step import TrainStep
 from gluonjax.tree import flatten, matches, nest, no_match
 
 Rules = Mapping[str, PartitionSpec]
@@ -70,13 +76,15 @@ def param_shardings(params: Mapping[str, Any], rules: Rules | None, mesh: Mesh) 
     return nest(_shardings(leaves, rules or {}, auto_mesh(mesh)))
 
 
-def state_shardings(state: Any, rules: Rules | None, mesh: Mesh) -> Any:
+def state_shardings(state: Any, rules: Rules | None, mesh: Mesh, optimizer_rules: Rules | None = None) -> Any:
     """Where the leaves of a training state belong: what an optimizer keeps for a parameter is where that is.
 
     Args:
         state: the state of a step, or its shapes.
         rules: as for `param_shardings`.
         mesh: as for `param_shardings`.
+        optimizer_rules: other rules for what the optimizer keeps of a parameter, and for moving averages, as `zero`
+            makes them; what none of them matches is where the parameter is.
 
     Returns:
         The state with a `NamedSharding` in place of each leaf.
@@ -96,7 +104,9 @@ def state_shardings(state: Any, rules: Rules | None, mesh: Mesh) -> Any:
     >>> now.params['weight'].addressable_shards[0].data.shape[0] == 16 // jax.device_count()
     True
     """
-    return _state(state, flatten(param_shardings(state.params, rules, mesh)), auto_mesh(mesh))
+    where = flatten(param_shardings(state.params, rules, mesh))
+    kept = flatten(param_shardings(state.params, _first(optimizer_rules or {}, rules or {}), mesh))
+    return _state(state, where, kept, auto_mesh(mesh))
 
 
 def shard_batch(batch: Any, mesh: Mesh, data_axis: str | tuple[str, ...] = 'data') -> Any:
@@ -114,6 +124,37 @@ def shard_batch(batch: Any, mesh: Mesh, data_axis: str | tuple[str, ...] = 'data
         DataError: for a first axis that does not divide.
     """
     return Placement(mesh, data_axis).batch(batch)
+
+
+def with_cut_activations(
+    step: TrainStep, mesh: Mesh, data_axis: str | tuple[str, ...] = 'data', sequence_axis: str | None = None
+) -> TrainStep:
+    """A step that keeps what layers return cut over the batch, whatever the parameters are cut over.
+
+    Without this XLA may follow the parameters: where their widths are cut over the axis of the batches (`fsdp=` of
+    `transformer`), it may cut activations by widths too, and hold the whole batch everywhere. `Trainer(..., sharding=)`
+    does it.
+
+    Args:
+        step: what `make_step` returned.
+        mesh: as for `param_shardings`.
+        data_axis: as for `shard_batch`.
+        sequence_axis: the axis of the mesh over which the tokens of a sequence are cut too in what
+            `Residual` returns, such as 'model' (sequence parallelism): what a deep network keeps for the backward pass
+            is then so many times smaller. None for none.
+
+    Raises:
+        ArgumentError: for an axis that the mesh lacks.
+
+    >>> import jax, jax.numpy as jnp
+    >>> from gluonjax import loss, make_step, nn
+    >>> mesh = jax.make_mesh((jax.device_count(),), ('data',))
+    >>> step = with_cut_activations(make_step(nn.Dense(16), loss.L2Loss()), mesh)
+    >>> batch = shard_batch((jnp.ones((8, 3)), jnp.ones((8, 16))), mesh)
+    >>> 'sharding_constraint' in str(jax.make_jaxpr(step)(step.init(0, batch), batch))
+    True
+    """
+    return dataclasses.replace(step, placed=Placement(mesh, data_axis, sequence_axis=sequence_axis).activations)
 
 
 def auto_mesh(mesh: Mesh) -> Mesh:
@@ -142,14 +183,24 @@ class Placement:
         mesh: the devices.
         data_axis: the name of an axis of the mesh, or names of several.
         rules: as for `param_shardings`.
+        optimizer_rules: as for `state_shardings`.
+        sequence_axis: as for `with_cut_activations`.
 
     Raises:
         ArgumentError: for an axis that the mesh lacks.
     """
 
-    def __init__(self, mesh: Mesh, data_axis: str | tuple[str, ...] = 'data', rules: Rules | None = None):
+    def __init__(
+        self,
+        mesh: Mesh,
+        data_axis: str | tuple[str, ...] = 'data',
+        rules: Rules | None = None,
+        optimizer_rules: Rules | None = None,
+        sequence_axis: str | None = None,
+    ):
         self.mesh: Mesh = auto_mesh(mesh)
         self.rules: dict[str, PartitionSpec] = dict(rules or {})
+        self.optimizer_rules: dict[str, PartitionSpec] = dict(optimizer_rules or {})
         axes = (data_axis,) if isinstance(data_axis, str) else tuple(data_axis)
         for axis in axes:
             if axis not in self.mesh.shape:
@@ -159,6 +210,9 @@ class Placement:
                     got=f'data_axis={data_axis!r}',
                     remedy=f'Trainer(..., data_axis={self.mesh.axis_names[0]!r})',
                 )
+        if sequence_axis is not None:
+            one_of('sequence_axis', sequence_axis, self.mesh.axis_names)
+        self.sequence_axis: str | None = sequence_axis
         self.everywhere: NamedSharding = NamedSharding(self.mesh, PartitionSpec())
         self.cut: NamedSharding = NamedSharding(self.mesh, PartitionSpec(axes))
         local = self.mesh.local_mesh.shape
@@ -172,12 +226,30 @@ class Placement:
     def state(self, state: Any, leaves: Sequence[Leaf]) -> Any:
         """Where the leaves of a state belong; its params have the shapes of the leaves of this definition."""
         shapes = {name: leaf.shape for name, leaf in flatten(state.params).items()}
-        return _state(state, self.params([leaf._replace(shape=shapes[leaf.name]) for leaf in leaves]), self.mesh)
+        leaves = [leaf._replace(shape=shapes[leaf.name]) for leaf in leaves]
+        kept = _shardings(leaves, _first(self.optimizer_rules, self.rules), self.mesh)
+        return _state(state, self.params(leaves), kept, self.mesh)
 
     def batch(self, batch: Any) -> Any:
         """A batch, cut along its first axis."""
         _refuse_explicit_context()
         return jax.tree.map(self._cut, batch)
+
+    def activations(self, layer: Any, output: Any, rows: int | None) -> Any:
+        """What a layer returned: arrays with as many rows as the batch are cut along them, and sequences by tokens."""
+        (axes,) = self.cut.spec
+        stream = isinstance(layer, Residual)
+
+        def cut(leaf: Any) -> Any:
+            if np.ndim(leaf) < 2 or leaf.shape[0] != rows or leaf.shape[0] % _parts(axes, self.mesh):
+                return leaf
+            free: list[Any] = [PartitionSpec.UNCONSTRAINED] * (leaf.ndim - 1)
+            if self.sequence_axis is not None and leaf.ndim > 2:
+                whole = not stream or leaf.shape[1] % self.mesh.shape[self.sequence_axis]
+                free = [None, *free[1:]] if whole else [self.sequence_axis, *[None] * (leaf.ndim - 2)]
+            return jax.lax.with_sharding_constraint(leaf, NamedSharding(self.mesh, PartitionSpec(axes, *free)))
+
+        return jax.tree.map(cut, output)
 
     def local_rows(self, tree: Any) -> Any:
         """Of arrays over the batch, the rows of this process; all of them, as they are, if there is no other."""
@@ -215,17 +287,17 @@ def _moved(array: Any, sharding: NamedSharding) -> jax.Array:
     return array if getattr(array, 'sharding', None) == sharding else jax.device_put(array, sharding)
 
 
-def _state(state: Any, where: Mapping[str, NamedSharding], mesh: Mesh) -> Any:
+def _state(state: Any, where: Mapping[str, NamedSharding], kept: Mapping[str, NamedSharding], mesh: Mesh) -> Any:
     shapes = {name: leaf.shape for name, leaf in flatten(state.params).items()}
     everywhere = NamedSharding(mesh, PartitionSpec())
 
-    def place(path, leaf) -> NamedSharding:
+    def place(places, path, leaf) -> NamedSharding:
         name = parameter_of(path, shapes)
-        return where[name] if name is not None and leaf.shape == shapes[name] else everywhere
+        return places[name] if name is not None and leaf.shape == shapes[name] else everywhere
 
     placed = {
-        field: jax.tree_util.tree_map_with_path(place, getattr(state, field))
-        for field in ('params', 'optimizer', 'average')
+        field: jax.tree_util.tree_map_with_path(functools.partial(place, places), getattr(state, field))
+        for field, places in (('params', where), ('optimizer', kept), ('average', kept))
     }
     return jax.tree.map(lambda leaf: everywhere, state)._replace(**placed)
 
@@ -256,7 +328,7 @@ def _check(leaf: Leaf, spec: PartitionSpec, mesh: Mesh) -> None:
     wrong = f'{leaf.name!r} of shape {shape_text(leaf.shape)} cannot be cut by {spec} over {_text(mesh)}'
     if not all(axis in mesh.shape for axis in axes) or len(set(axes)) < len(axes):
         raise ArgumentError(wrong, expected=f'axes of the mesh, {mesh.axis_names}, each once', got=axes)
-    parts = [math.prod(mesh.shape[axis] for axis in _axes(entry)) for entry in spec]
+    parts = [_parts(entry, mesh) for entry in spec]
     sizes = [None] * len(parts) if leaf.shape is None else leaf.shape
     if len(parts) > len(sizes) or any(size and size % part for size, part in zip(sizes, parts, strict=False)):
         raise ShapeError(
@@ -265,6 +337,15 @@ def _check(leaf: Leaf, spec: PartitionSpec, mesh: Mesh) -> None:
             got=shape_text(leaf.shape),
             remedy=f'a rule for this parameter before the others: {{{re.escape(leaf.name)!r}: PartitionSpec()}}',
         )
+
+
+def _first(rules: Rules, others: Rules) -> Rules:
+    """All of these rules, which match in this order."""
+    return {**rules, **{pattern: spec for pattern, spec in others.items() if pattern not in rules}}
+
+
+def _parts(entry: Any, mesh: Mesh) -> int:
+    return math.prod(mesh.shape[axis] for axis in _axes(entry))
 
 
 def _axes(entry: Any) -> tuple[Any, ...]:

@@ -8,6 +8,7 @@ from typing import Any
 from jax.sharding import Mesh, PartitionSpec
 
 from gluonjax.block import Block
+from gluonjax.checks import one_of
 from gluonjax.errors import ArgumentError
 from gluonjax.layer import Layer, layers_of
 from gluonjax.nn.attention import MultiHeadAttention
@@ -47,11 +48,7 @@ def transformer(
     >>> rules[r'1\.query\.weight$'] == PartitionSpec('model', 'data')
     True
     """
-    if not isinstance(net, Block | Layer):
-        raise ArgumentError('rules are made for a network or a layer', got=type(net).__name__)
-    if not isinstance(mesh, Mesh):
-        raise ArgumentError('this is no mesh', expected="jax.make_mesh((4, 2), ('data', 'model'))", got=repr(mesh))
-    definition = net.definition if isinstance(net, Block) else net
+    definition = definition_of(net, mesh)
     layers = {'.'.join(path): layer for path, layer in layers_of(definition)}
     specs, rules = definition.specs(*inputs, **named), {}
     cut_by_model = {
@@ -77,6 +74,56 @@ def transformer(
         if any(cut):
             rules[f'{re.escape(name)}$'] = PartitionSpec(*[None] * copies, *cut)
     return rules
+
+
+def zero(net: Block | Layer, *inputs: Any, mesh: Mesh, axis: str = 'data', **named: Any) -> dict[str, PartitionSpec]:
+    r"""Rules for ZeRO: `Trainer(net, ..., mesh=mesh, optimizer_sharding=sharding.zero(net, x, mesh=mesh))`.
+
+    What an optimizer keeps is cut over the devices that batches are cut over, while parameters are on every device.
+    Each parameter is cut along the largest of its axes that the number of devices divides; one without such an axis is
+    not cut. Every device then updates its part, and sends it to the others.
+
+    Args:
+        net: a network, initialized or not, or a layer.
+        *inputs: inputs, or their shapes, which decide the shapes of parameters.
+        mesh: the devices.
+        axis: the name of the axis of the mesh.
+        **named: inputs by name.
+
+    Returns:
+        A rule for each parameter that is cut.
+
+    Raises:
+        ArgumentError: for what is no network, or an axis that the mesh lacks.
+
+    >>> import jax
+    >>> from gluonjax import nn
+    >>> mesh, x = jax.make_mesh((1,), ('data',)), jax.ShapeDtypeStruct((2, 8), 'float32')
+    >>> zero(nn.Dense(16), x, mesh=mesh)[r'weight$'] == PartitionSpec('data', None)
+    True
+    """
+    definition, rules = definition_of(net, mesh), {}
+    one_of('axis', axis, mesh.axis_names)
+    for name, spec in definition.specs(*inputs, **named).items():
+        fitting = [size for size in spec.shape if size and size % mesh.shape[axis] == 0]
+        if fitting:
+            cut: list[Any] = [None] * len(spec.shape)
+            cut[spec.shape.index(max(fitting))] = axis
+            rules[f'{re.escape(name)}$'] = PartitionSpec(*cut)
+    return rules
+
+
+def definition_of(net: Block | Layer, mesh: Mesh) -> Layer:
+    """The definition of what rules are made for.
+
+    Raises:
+        ArgumentError: if it is no network or layer, or the mesh is none.
+    """
+    if not isinstance(net, Block | Layer):
+        raise ArgumentError('rules are made for a network or a layer', got=type(net).__name__)
+    if not isinstance(mesh, Mesh):
+        raise ArgumentError('this is no mesh', expected="jax.make_mesh((4, 2), ('data', 'model'))", got=repr(mesh))
+    return net.definition if isinstance(net, Block) else net
 
 
 def _model_axis(path: str, layers: Mapping[str, Layer], shape: tuple[int, ...], parts: int) -> int | None:

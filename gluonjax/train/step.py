@@ -13,6 +13,7 @@ import numpy as np
 from gluonjax import checks
 from gluonjax import optimizer as optimizers
 from gluonjax.block import Block
+from gluonjax.data.batching import rows_of
 from gluonjax.errors import ArgumentError, ShapeError
 from gluonjax.keys import as_key
 from gluonjax.layer import Layer, begin_run, leaves_of
@@ -46,6 +47,7 @@ class TrainStep:
     remat: Remat
     guarded: bool
     carry: Any  # before the first batch
+    placed: Callable[..., Any] | None = None  # (layer, its output, number of samples) -> the output, where it belongs
 
     def init(self, key: Any, batch: Any, *, params: Mapping[str, Any] | None = None, init: Any = None) -> TrainState:
         """The first state.
@@ -158,6 +160,7 @@ class TrainStep:
     ) -> tuple[Any, Any]:
         """As `infer`, from what the batch before carries; returns what the next one is given too."""
         run = begin_run(self.layer, values, precision=self.precision)
+        run.observe = self._observer(None, (inputs, named))
         output = run(self.layer, Batch(tuple(inputs), {}, None).with_carry(carry).inputs, named)
         return self._without_carry(in_precision(output, jnp.float32))
 
@@ -233,9 +236,10 @@ class TrainStep:
 
         found: list[str] = []
 
-        def observe(path: tuple[str, ...], layer: Layer, output: Any) -> None:
+        def observe(path: tuple[str, ...], layer: Layer, output: Any) -> Any:
             if not _is_finite(output):
                 found.append(f'the output of layer {".".join(path) or "itself"!r} ({type(layer).__name__})')
+            return output
 
         plain = dataclasses.replace(self, remat=False)
         batch = batch.with_carry(state.carry)
@@ -259,7 +263,7 @@ class TrainStep:
         def forward(trained, inputs, named):
             values = {**flatten(trained), **flatten(rest)}
             run = begin_run(self.layer, values, training=True, key=key, mask=mask, precision=self.precision)
-            run.observe = observe
+            run.observe = self._observer(observe, (inputs, named))
             output = run(self.layer, inputs, named)
             drew.append(bool(run.keys_drawn))
             return output, run.recorded
@@ -271,6 +275,13 @@ class TrainStep:
             losses = jnp.where(allowed, losses, jnp.nan)
         samples = jnp.float32(len(losses)) if mask is None else mask.sum(dtype='float32')
         return _Forward(mean(losses, mask), samples, output, recorded, carry, any(drew))
+
+    def _observer(self, observe: Any, inputs: Any) -> Any:
+        """What a run hands the output of each layer to."""
+        if observe is not None or self.placed is None:
+            return observe
+        place, rows = self.placed, rows_of(inputs)
+        return lambda path, layer, output: place(layer, output, rows)
 
     def _allowed(self, output: Any, label: Any) -> jax.Array | None:
         """Which samples have labels that the loss takes; None if it takes all, or cannot tell."""

@@ -4,6 +4,7 @@ The step is the pure one of `train.step`. The values are in the network's Parame
 (the optimizer's state, the random key, sums of metrics and losses) is in the `CompiledStep`.
 """
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Never
 
@@ -62,6 +63,8 @@ class Stepper:
         mesh: jax.sharding.Mesh | None = None,
         data_axis: str | tuple[str, ...] = 'data',
         sharding: Rules | None = None,
+        optimizer_sharding: Rules | None = None,
+        sequence_axis: str | None = None,
         metrics: Sequence[Any] = (),
         clip_global_norm: float | None = None,
         accumulate: int = 1,
@@ -93,7 +96,7 @@ class Stepper:
             'wd_mult': wd_mult,
         }
         make_step(net, loss, self.optimizer, **self._options)  # refuses now what it would refuse at the first step
-        self.placement: Placement | None = _placement(net, mesh, data_axis, sharding)
+        self.placement: Placement | None = _placement(net, mesh, data_axis, sharding, optimizer_sharding, sequence_axis)
         if self.pads:
             _check_padding(loss, self.net, carry)
         with key_or_next(key) as key:
@@ -343,7 +346,10 @@ class Stepper:
             'lr_mult': of_whole_names(rates) | dict(self._options['lr_mult'] or {}),
             'wd_mult': of_whole_names(decays) | dict(self._options['wd_mult'] or {}),
         }
-        return make_step(structure.definition, self.loss, self.optimizer, **options)
+        step = make_step(structure.definition, self.loss, self.optimizer, **options)
+        if self.placement is None or not (self.placement.rules or self.placement.sequence_axis):
+            return step
+        return dataclasses.replace(step, placed=self.placement.activations)
 
     def change_options(self, **options: Any) -> None:
         """Changes options of the step (metrics, skip_nonfinite); it is compiled again if they differ from before."""
@@ -569,16 +575,21 @@ _MADE_AGAIN = frozenset({'_outcome', '_loss', 'step_count', 'compiled_step', '_i
 
 
 def _placement(
-    net: Block, mesh: jax.sharding.Mesh | None, data_axis: str | tuple[str, ...], rules: Rules | None
+    net: Block,
+    mesh: jax.sharding.Mesh | None,
+    data_axis: str | tuple[str, ...],
+    rules: Rules | None,
+    optimizer_rules: Rules | None,
+    sequence_axis: str | None,
 ) -> Placement | None:
     """Where arrays belong; rules that do not fit what is known of the network are refused now."""
-    if mesh is None and rules is None:
-        return None
     if mesh is None:
+        if rules is optimizer_rules is sequence_axis is None:
+            return None
         raise ArgumentError(
             'rules of sharding need a mesh', remedy='Trainer(..., mesh=jax.make_mesh(...), sharding={...})'
         )
-    placement = Placement(mesh, data_axis, rules)
+    placement = Placement(mesh, data_axis, rules, optimizer_rules, sequence_axis)
     if leaves := leaves_of(net.definition):
         placement.params(leaves)
     return placement

@@ -30,6 +30,10 @@ class Trainer(BaseTrainer):
         sharding: rules for parameters, from patterns to `PartitionSpec`; see `gluonjax.sharding`. What no rule matches
             is on every device. What is not drawn yet (its shape waits for the first batch) is drawn in its parts, and
             no device ever holds the whole; what is drawn already is moved there in the first step.
+        optimizer_sharding: other rules, for what the optimizer keeps of parameters and for the moving average:
+            `gluonjax.sharding.zero(net, x, mesh=mesh)` cuts it over the data axis (ZeRO).
+        sequence_axis: an axis of the mesh over which what `Residual` returns is cut by tokens (sequence parallelism);
+            see `gluonjax.sharding.with_cut_activations`.
         metrics: as the arguments that follow, one of `make_step`.
         clip_global_norm: gradients longer than this, all together, are scaled to this length.
         accumulate: the optimizer moves after so many steps, by their mean gradient.

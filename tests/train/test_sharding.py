@@ -74,6 +74,7 @@ def test_losses_statistics_and_metrics_are_those_of_one_device():
     for seed in range(10):
         batch = batch_of(seed=seed)
         np.testing.assert_allclose(spread.step(*batch), alone.step(*batch), rtol=2e-5)
+    assert spread.compiled_step.current.step.placed is not None
     assert_close(spread.net.params, alone.net.params, rtol=1e-3, atol=2e-5)
     assert_close(spread.average, alone.average, rtol=1e-3, atol=2e-5)
     assert_close(spread.metrics, alone.metrics, rtol=1e-5)

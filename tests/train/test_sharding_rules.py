@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from jax.sharding import PartitionSpec as P
 
-from gluonjax import errors, loss, make_step, nn, sharding
+from gluonjax import Trainer, errors, loss, make_step, nn, sharding
 from gluonjax.tree import flatten
 
 WORDS, WIDTH = 64, 16
@@ -30,16 +30,26 @@ def rules_of(data, model):
     return mesh, sharding.transformer(language_model(), BATCH[0], mesh=mesh)
 
 
-def test_losses_are_those_of_one_device_and_nothing_large_is_whole(capfd):
+@pytest.mark.parametrize(('devices', 'sequence'), [((4, 2), None), ((2, 4), 'model')])
+def test_losses_are_those_of_one_device_and_nothing_large_is_whole(devices, sequence, capfd):
     step = make_step(language_model(), loss.LinearSoftmaxCrossEntropyLoss(16), 'sgd')
-    mesh, rules = rules_of(4, 2)
+    mesh, rules = rules_of(*devices)
     state = jax.jit(step.init)(0, BATCH)
     where = sharding.state_shardings(state, rules, mesh)
     spread, batch = jax.device_put(state, where), sharding.shard_batch(BATCH, mesh)
-    program = jax.jit(step, out_shardings=(where, None)).lower(spread, batch).compile()
+    cut = sharding.with_cut_activations(step, mesh, sequence_axis=sequence)
+    lowered = jax.jit(cut, out_shardings=(where, None)).lower(spread, batch)
+    constraints = set(re.findall(r'sharding_constraint .* : tensor<(.*?)>', lowered.as_text()))
+    program = lowered.compile()
     assert 'ematerialization' not in capfd.readouterr().err
     sent = set(re.findall('all-gather|all-reduce|reduce-scatter|all-to-all', program.as_text()))
     assert {'all-gather', 'all-reduce'} <= sent  # weights where they are needed, and sums over what was cut
+    # Each device has its own samples, and between blocks its own tokens of theirs.
+    share, tokens = 8 // devices[0], 8 if sequence is None else 8 // devices[1]
+    shapes = set(re.findall(r' = f32\[([\d,]*)\]', program.as_text()))
+    assert f'2,{share},{tokens},{WIDTH}' in shapes  # what the blocks keep for the backward pass
+    assert f'8,8,{4 * WIDTH}' not in shapes
+    assert f'8x8x{4 * WIDTH}xf32' in constraints
     alone = jax.jit(step)
     for _ in range(2):
         state, metrics = alone(state, BATCH)
@@ -47,7 +57,34 @@ def test_losses_are_those_of_one_device_and_nothing_large_is_whole(capfd):
         np.testing.assert_allclose(metrics_spread['loss'], metrics['loss'], rtol=1e-5)
     for name, value in flatten(spread.params).items():
         held = value.addressable_shards[0].data.size / value.size
-        assert held <= (1 if value.size <= 8 * WIDTH else 1 / 8), name
+        assert held <= (1 if value.size <= 8 * WIDTH else 1 / 8 if devices == (4, 2) else 1 / 2), name
+
+
+def test_zero_cuts_what_the_optimizer_keeps():
+    mesh = jax.make_mesh((8,), ('data',))
+
+    def trainer(**options):
+        net = nn.Sequential(nn.Dense(16, activation='relu'), nn.Dense(3))
+        net.initialize(key=0)
+        return Trainer(net, loss.L2Loss(), 'adam', {'learning_rate': 0.1}, key=0, average=0.5, **options)
+
+    x, y = np.random.RandomState(0).standard_normal((8, 4)).astype('float32'), np.ones((8, 3), 'float32')
+    rules = sharding.zero(trainer().net, x, mesh=mesh)
+    assert rules == {'0\\.weight$': P('data', None), '0\\.bias$': P('data'), '1\\.weight$': P(None, 'data')}
+    alone, spread = trainer(), trainer(mesh=mesh, optimizer_sharding=rules)
+    for _ in range(3):
+        np.testing.assert_allclose(spread.step(x, y), alone.step(x, y), rtol=1e-5)
+    for name, value in flatten(spread.net.params).items():
+        assert value.sharding.is_fully_replicated, name
+    parts = [leaf for leaf in jax.tree.leaves((spread.state.optimizer, spread.state.average)) if leaf.ndim > 1]
+    assert len(parts) == 6
+    assert {leaf.addressable_shards[0].data.size * 8 == leaf.size for leaf in parts} == {True}
+    state = spread.state
+    where = sharding.state_shardings(state, None, mesh, rules)
+    assert jax.tree.leaves(where.average)[1].spec == P('data', None)
+    assert jax.tree.leaves(where.params)[1].spec == P()
+    with pytest.raises(errors.ArgumentError, match='axis'):
+        sharding.zero(nn.Dense(3, in_units=2), mesh=mesh, axis='model')
 
 
 def test_rules():
