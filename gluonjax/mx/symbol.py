@@ -13,7 +13,7 @@ import math
 import pathlib
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Union
+from typing import TYPE_CHECKING, Any, NamedTuple, Union
 
 import jax
 import numpy as onp
@@ -21,12 +21,13 @@ from jax.typing import DTypeLike
 
 from gluonjax.errors import ArgumentError
 from gluonjax.hints import missing
+from gluonjax.mx import subgraph
 from gluonjax.mx.array import NDArray, as_jax
 from gluonjax.mx.evaluate import evaluate
 from gluonjax.mx.executor import Executor, Programs
 from gluonjax.mx.graph import DTYPE_CODES, Entry, Node, auxiliary_of, check_known, ordered, parse_json, to_json
 from gluonjax.mx.infer import Inference
-from gluonjax.mx.naming import HIDDEN_KEYS, attributes_here, next_name, stored, with_both_names
+from gluonjax.mx.naming import HIDDEN_KEYS, AttrScope, attributes_here, next_name, stored, with_both_names
 from gluonjax.mx.op import OPERATORS, find
 from gluonjax.shapes import is_known
 
@@ -635,7 +636,104 @@ class Namespace:
         raise missing(f'the operators {self.prefixes[0]}*', name, __name__, known)
 
 
-contrib: Namespace = Namespace('_contrib_')
+class Contrib(Namespace):
+    """`mx.sym.contrib`: operators, and loops and branches, whose functions make graphs inside of a node.
+
+    >>> import gluonjax.mx as mx
+    >>> sums, last = mx.sym.contrib.foreach(lambda x, s: (x + s, x + s), mx.sym.var('x'), mx.sym.zeros((1,)))
+    >>> [y.asnumpy().ravel().tolist() for y in Group([sums, last]).eval(x=mx.nd.array([[1], [2], [3]]))]
+    [[1.0, 3.0, 6.0], [6.0]]
+    """
+
+    def foreach(self, body: Callable[..., Any], data: Any, init_states: Any, name: str = 'foreach') -> tuple[Any, Any]:
+        """The outputs, stacked, and the last states of `body(slice, states)` for each slice along the first axis.
+
+        Args:
+            body: gives an output and new states, symbols or nested lists of them.
+            data: a symbol or a list of symbols.
+            init_states: what the first call is given.
+            name: what nodes and variables of the body are called after.
+        """
+        scope = next_name(name)
+        slices, states = _variables(data, f'{scope}_data'), _variables(init_states, f'{scope}_state')
+        with AttrScope(**{subgraph.KEY: scope}):
+            made = [jax.tree.flatten(part) for part in body(slices.tree, states.tree)]
+        inside = subgraph.cut(_heads(made[0][0] + made[1][0]), scope, [*slices.nodes, *states.nodes])
+        node = subgraph.foreach(next_name('_foreach'), inside, slices.nodes, states.nodes, len(made[0][0]))
+        return _structured(node, made)
+
+    def while_loop(
+        self,
+        cond: Callable[..., Any],
+        func: Callable[..., Any],
+        loop_vars: Any,
+        max_iterations: int,
+        name: str = 'while',
+    ) -> tuple[Any, Any]:
+        """The outputs, stacked, and the last variables of `func(*loop_vars)` as long as `cond(*loop_vars)` holds.
+
+        Args:
+            cond: gives a symbol of one element.
+            func: gives outputs and new loop variables.
+            loop_vars: what the first call is given: a symbol or a list.
+            max_iterations: the length of the outputs.
+            name: what nodes and variables of the body are called after.
+        """
+        scope, single = next_name(name), isinstance(loop_vars, Symbol)
+        variables = _variables([loop_vars] if single else list(loop_vars), f'{scope}_var')
+        with AttrScope(**{subgraph.KEY: scope}):
+            holds = cond(*variables.tree)
+            made = [jax.tree.flatten(part) for part in func(*variables.tree)]
+        condition = subgraph.cut(_heads([holds]), scope, variables.nodes)
+        inside = subgraph.cut(_heads(made[0][0] + made[1][0]), scope, variables.nodes)
+        given = condition, inside, variables.nodes, len(made[0][0]), max_iterations
+        return _structured(subgraph.while_loop(next_name('_while_loop'), *given), made)
+
+    def cond(self, pred: Symbol, then_func: Callable[[], Any], else_func: Callable[[], Any], name: str = 'cond') -> Any:
+        """What one of two functions gives, as a symbol of one element says.
+
+        Args:
+            pred: the symbol.
+            then_func: what is computed if its element is not 0.
+            else_func: what is computed otherwise.
+            name: what nodes of the branches are called after.
+        """
+        scope = next_name(name)
+        with AttrScope(**{subgraph.KEY: scope}):
+            made = [jax.tree.flatten(function()) for function in (then_func, else_func)]
+        parts = [subgraph.cut(_heads(leaves), scope) for leaves in ([pred], made[0][0], made[1][0])]
+        return _structured(subgraph.cond(next_name('_cond'), *parts), made[:1])[0]
+
+
+class _Variables(NamedTuple):
+    """The variables of a loop: in the structure of what they stand for; and for each what it begins as."""
+
+    tree: Any
+    nodes: dict[Node, Entry]
+
+
+def _variables(symbols: Any, name: str) -> _Variables:
+    leaves, form = jax.tree.flatten(symbols)
+    nodes = [Node(None, f'{name}{i}') for i in range(len(leaves))]
+    tree = jax.tree.unflatten(form, [Symbol([Entry(node)]) for node in nodes])
+    return _Variables(tree, dict(zip(nodes, _heads(leaves), strict=True)))
+
+
+def _heads(symbols: Sequence[Any]) -> list[Entry]:
+    for symbol in symbols:
+        if not isinstance(symbol, Symbol) or len(symbol) != 1:
+            what = f'a group of {len(symbol)}' if isinstance(symbol, Symbol) else type(symbol).__name__
+            raise ArgumentError('loops and branches take and give Symbols with one output', got=what)
+    return [symbol.heads[0] for symbol in symbols]
+
+
+def _structured(node: Node, made: Sequence[tuple[list[Any], Any]]) -> Any:
+    """The outputs of a node in the structures that functions gave."""
+    outputs = iter(Symbol([Entry(node, i) for i in range(len(node.output_names))]))
+    return tuple(jax.tree.unflatten(form, [next(outputs) for _ in leaves]) for leaves, form in made)
+
+
+contrib: Contrib = Contrib('_contrib_')
 linalg: Namespace = Namespace('_linalg_')
 random: Namespace = Namespace('_random_', '_sample_')
 image: Namespace = Namespace('_image_')

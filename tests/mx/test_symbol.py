@@ -391,3 +391,64 @@ def test_each_step_of_a_loop_drops_other_units():
     (rows,), _ = symbol.run(values, training=True, next_key=lambda: jax.random.key(0))
     assert set(np.unique(rows)) == {0, 2}
     assert len(np.unique(np.asarray(rows), axis=0)) == 4
+
+
+def built_loop():
+    def body(x, states):
+        y = mx.sym.FullyConnected(x, num_hidden=3, name='fc') + states[0]
+        return y * 2, [mx.sym.tanh(y)]
+
+    outputs, states = mx.sym.contrib.foreach(body, mx.sym.var('data'), [mx.sym.var('begin')])
+    return mx.sym.Group([outputs, states[0]])
+
+
+def built_while_loop():
+    def step(i, x):
+        y = mx.sym.FullyConnected(x, num_hidden=2, name='fc')
+        return y * x, [i + 1, mx.sym.tanh(y) + x]
+
+    begin = [mx.sym.zeros((1,)), mx.sym.var('data')]
+    rows, last = mx.sym.contrib.while_loop(lambda i, x: i < 3, step, begin, max_iterations=5)
+    return mx.sym.Group([mx.sym.slice_axis(rows, axis=0, begin=0, end=3), *last])
+
+
+def built_condition():
+    x, y, w = mx.sym.var('data'), mx.sym.var('other'), mx.sym.var('w')
+    total = mx.sym.sum(x)
+    branches = lambda: mx.sym.dot(y, w) * y, lambda: mx.sym.dot(y, w)
+    return mx.sym.Group([mx.sym.contrib.cond(holds, *branches) for holds in (total < 0, total >= 0)])
+
+
+@pytest.mark.parametrize(
+    ('name', 'build'), [('loop', built_loop), ('while_loop', built_while_loop), ('condition', built_condition)]
+)
+def test_loops_and_branches_of_symbols_are_mxnets(name, build, arrays):
+    symbol, values = build(), chosen(arrays, name, 'in')
+    assert symbol.list_arguments() == GRAPHS[name]['arguments']
+    for each in (symbol, mx.sym.load_json(symbol.tojson())):
+        for i, y in enumerate(each.run(values)[0]):
+            close(y, arrays[f'{name} out {i}'])
+
+
+def test_a_loop_in_a_loop_sees_what_is_around_it():
+    x, w = mx.sym.var('x'), mx.sym.var('w')
+
+    def outer(row, total):
+        inner, _ = mx.sym.contrib.foreach(lambda e, t: (e * w + total, t + e), row, mx.sym.zeros((1,)))
+        return inner, total + mx.sym.sum(inner)
+
+    rows, last = mx.sym.contrib.foreach(outer, x, mx.sym.var('begin'))
+    values = {'x': jnp.arange(6.0).reshape(2, 3, 1), 'w': jnp.array([2.0]), 'begin': jnp.array([1.0])}
+    (rows, last), _ = mx.sym.Group([rows, last]).run(values)
+    close(rows[..., 0], [[1, 3, 5], [16, 18, 20]])
+    close(last, [64])
+
+
+def test_what_loops_and_branches_refuse():
+    x = mx.sym.var('x')
+    with pytest.raises(ArgumentError, match='the body must use all states'):
+        mx.sym.contrib.foreach(lambda x, s: (x, x), x, x)
+    with pytest.raises(ArgumentError, match='both branches must give as many outputs'):
+        mx.sym.contrib.cond(x, lambda: x, lambda: [x, x])
+    with pytest.raises(ArgumentError, match=r'take and give Symbols.*\n.*got: int'):
+        mx.sym.contrib.foreach(lambda x, s: (3, s), x, x)
