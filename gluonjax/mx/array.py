@@ -21,7 +21,7 @@ from gluonjax.mx import invoke, tape
 from gluonjax.mx.context import Context, context_of, current_context, default_device, virtual
 from gluonjax.mx.dialect import is_np_array
 from gluonjax.mx.op import OPERATORS, Operator, find
-from gluonjax.mx.op.attributes import dtype_of
+from gluonjax.mx.op.attributes import dtype_of, may_be_none
 from gluonjax.mx.op.shape import reshaped
 from gluonjax.mx.tape import Entry, Leaf, Tracked
 
@@ -331,7 +331,8 @@ class NDArray:
         return self.like(result, View(self, get, put))
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        new = value.tracked if isinstance(value, NDArray) else Tracked(as_jax(value))
+        own = None if hasattr(value, 'dtype') else self._value.dtype  # numbers and lists have none of theirs
+        new = value.tracked if isinstance(value, NDArray) else Tracked(as_jax(value, own))
         if (isinstance(key, slice) and key == slice(None)) or key is Ellipsis:
             try:
                 self.assign(tape.call(invoke.broadcasting(self.shape, self._value.dtype.name), [new])[0][0])
@@ -356,14 +357,29 @@ class NDArray:
         """In the shape of another array: a view."""
         return self.reshape(other.shape)
 
-    def transpose(self, *axes: Any) -> Self:
+    def transpose(self, *axes: Any, **kwargs: Any) -> Self:
         """With axes in another order: reversed, or as given."""
+        axes = axes or (kwargs.get('axes', ()),)
         order = axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes
         return call('transpose', self, axes=tuple(order or ()))
 
     def split(self, num_outputs: int, axis: int = 1, squeeze_axis: bool = False) -> Any:
         """In equal parts along an axis."""
         return call('split', self, num_outputs=num_outputs, axis=axis, squeeze_axis=squeeze_axis)
+
+    def split_v2(self, indices_or_sections: int | Sequence[int], axis: int = 0, squeeze_axis: bool = False) -> Any:
+        """In equal parts, or at indices."""
+        many = isinstance(indices_or_sections, int)
+        cut = {'sections': indices_or_sections} if many else {'indices': (0, *indices_or_sections)}
+        return call('_split_v2', self, **cut, axis=axis, squeeze_axis=squeeze_axis)
+
+    def to_dlpack_for_read(self) -> Any:
+        """What other libraries' `from_dlpack` takes."""
+        return self.value
+
+    def to_dlpack_for_write(self) -> Any:
+        """As `to_dlpack_for_read`: arrays of JAX are not written by others."""
+        return self.value
 
     def zeros_like(self) -> Self:
         """Zeros of its shape and dtype."""
@@ -389,7 +405,7 @@ class NDArray:
         return self.asnumpy().reshape(())
 
     def __bool__(self) -> bool:
-        return bool(self._one())
+        return self.size > 0 and bool(self._one())
 
     def __float__(self) -> float:
         return float(self._one())
@@ -539,8 +555,8 @@ def _unpickled(kind: type[NDArray], array: np.ndarray) -> NDArray:
 
 def _plain(key: Any) -> Any:
     """A key with arrays of JAX for those of MXNet."""
-    if isinstance(key, tuple):
-        return tuple(map(_plain, key))
+    if isinstance(key, tuple):  # tuples in it are lists of numbers, as to NumPy
+        return tuple(list(_plain(item)) if isinstance(item, tuple) else _plain(item) for item in key)
     if isinstance(key, range):
         return list(key)
     return key.value if isinstance(key, NDArray) else key
@@ -661,7 +677,11 @@ def _sorted_out(operator: Operator, args: Sequence[Any], kwargs: dict[str, Any])
     count = next((i for i, item in enumerate(items) if not isinstance(item, NDArray | None)), len(items))
     arrays, rest = items[:count], items[count:]
     by_name = {key: value for key, value in kwargs.items() if isinstance(value, NDArray)}
-    attributes = {key: value for key, value in kwargs.items() if key not in by_name and value is not None}
+    attributes = {
+        key: value
+        for key, value in kwargs.items()
+        if key not in by_name and (value is not None or may_be_none(operator.annotations.get(key)))
+    }
     if operator.variadic:
         if 'num_args' in operator.annotations:
             attributes.setdefault('num_args', len(arrays))

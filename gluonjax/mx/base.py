@@ -6,15 +6,18 @@ import pathlib
 
 import numpy as np
 
-from gluonjax.errors import GluonError, MissingNameError
+from gluonjax.errors import ArgumentError, GluonError
 
 MXNetError = GluonError
-NotImplementedForSymbol = MissingNameError
 string_types: tuple[type, ...] = (str,)
 numeric_types: tuple[type, ...] = (float, int, np.generic)
 integer_types: tuple[type, ...] = (int, np.integer)
 mx_real_t = np.float32
 mx_uint = ctypes.c_uint
+
+
+class NotImplementedForSymbol(ArgumentError):
+    """What arrays can, and symbols cannot: they have no values."""
 
 
 def data_dir_default() -> str:

@@ -282,7 +282,7 @@ class Executor:
 
     def debug_str(self) -> str:
         """The nodes of the graph, in the order that they run in."""
-        return '\n'.join(f'{node.op or "Variable"}: {node.name}' for node in self.symbol.nodes)
+        return self.symbol.debug_str()
 
     def get_optimized_symbol(self) -> Any:
         """The graph: XLA optimizes what it computes."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from gluonjax.errors import GluonError, ShapeError
 from gluonjax.mx.evaluate import functions_of
-from gluonjax.mx.graph import DTYPE_CODES, Entry, Node, ordered
+from gluonjax.mx.graph import DTYPE_CODES, Entry, Node, auxiliary_of, ordered
 from gluonjax.mx.op import Pass
 from gluonjax.mx.op.attributes import Shape, dtype_of, parse
 from gluonjax.mx.op.control import subgraph_inputs
@@ -180,3 +180,28 @@ class Inference:
             elif not getattr(error, '__notes__', None):
                 error.add_note(place)
             raise
+
+
+def infer_dtypes(nodes: Sequence[Node], given: Mapping[str, np.dtype]) -> dict[Node, np.dtype]:
+    """The dtypes of variables and of first outputs, from those of some variables by name.
+
+    An operator has the dtype that it names, or that of its first input; variables that nobody says have that of the
+    first input of what they go into, and auxiliary states float32.
+    """
+    floating = np.dtype('float32')
+    auxiliary = auxiliary_of(nodes)
+    found: dict[Node, np.dtype] = {}
+    for node in nodes:
+        if node.is_variable:
+            code = node.attributes.get('__dtype__')
+            said = np.dtype(DTYPE_CODES[int(code)]) if code and code.isdigit() else None
+            known = given.get(node.name, said)
+            if known is not None or node in auxiliary:
+                found[node] = known or floating
+            continue
+        first = next((found[entry.node] for entry in node.inputs if entry.node in found), floating)
+        for entry in node.inputs:
+            found.setdefault(entry.node, first)
+        named = node.parsed.get('dtype') if isinstance(node.parsed.get('dtype'), str) else None
+        found[node] = dtype_of(named) if named and named != 'None' else first
+    return {node: found.get(node, floating) for node in nodes}

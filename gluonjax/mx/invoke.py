@@ -123,6 +123,8 @@ def scalar(name: str, data: Tracked, number: Any) -> Tracked:
 def _hashable(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return tuple(map(_hashable, value))
+    if isinstance(value, np.ndarray):
+        return _hashable(value.tolist())
     return value.item() if isinstance(value, np.generic) else value
 
 

@@ -21,6 +21,7 @@ import jax.numpy as jnp
 import numpy as onp
 from jax.typing import DTypeLike
 
+from gluonjax.errors import ArgumentError
 from gluonjax.hints import missing
 from gluonjax.io import mxnet_params
 from gluonjax.mx import random
@@ -63,12 +64,12 @@ def _size(shape: Size) -> tuple[int, ...]:
 
 def zeros(shape: Size, ctx: Context | None = None, dtype: DTypeLike | None = None, **kwargs: Any) -> NDArray:
     """Zeros; `stype` and `name` are accepted."""
-    return full(shape, 0, ctx, dtype)
+    return full(shape, 0, ctx, dtype, kwargs.get('out'))
 
 
 def ones(shape: Size, ctx: Context | None = None, dtype: DTypeLike | None = None, **kwargs: Any) -> NDArray:
     """Ones; `name` is accepted."""
-    return full(shape, 1, ctx, dtype)
+    return full(shape, 1, ctx, dtype, kwargs.get('out'))
 
 
 def empty(shape: Size, ctx: Context | None = None, dtype: DTypeLike | None = None) -> NDArray:
@@ -126,6 +127,8 @@ def concatenate(arrays: Sequence[NDArray], axis: int = 0, always_copy: bool = Tr
 def moveaxis(tensor: NDArray, source: Any, destination: Any) -> NDArray:
     """With axes at other positions."""
     sources, destinations = ([x] if isinstance(x, int) else list(x) for x in (source, destination))
+    if wrong := [axis for axis in sources + destinations if not -tensor.ndim <= axis < tensor.ndim]:
+        raise ArgumentError(f'moveaxis has an axis {wrong[0]}', expected=f'one of the {tensor.ndim} axes')
     rest = [axis for axis in range(tensor.ndim) if axis not in [s % tensor.ndim for s in sources]]
     for place, axis in sorted((d % tensor.ndim, s % tensor.ndim) for d, s in zip(destinations, sources, strict=True)):
         rest.insert(place, axis)
@@ -134,9 +137,7 @@ def moveaxis(tensor: NDArray, source: Any, destination: Any) -> NDArray:
 
 def split_v2(ary: NDArray, indices_or_sections: int | Sequence[int], axis: int = 0, squeeze_axis: bool = False) -> Any:
     """In equal parts, or at indices."""
-    if isinstance(indices_or_sections, int):
-        return call('_split_v2', ary, sections=indices_or_sections, axis=axis, squeeze_axis=squeeze_axis)
-    return call('_split_v2', ary, indices=(0, *indices_or_sections), axis=axis, squeeze_axis=squeeze_axis)
+    return ary.split_v2(indices_or_sections, axis, squeeze_axis)
 
 
 def waitall() -> None:
@@ -280,7 +281,8 @@ class Namespace:
 
 _OF_PYTHON = ('foreach', 'while_loop', 'cond', 'isnan', 'isinf', 'isfinite', 'adamw_update', 'mp_adamw_update')
 _SPARSE = ('csr_matrix', 'row_sparse_array', 'array', 'zeros', 'empty', 'CSRNDArray', 'RowSparseNDArray')
-contrib: Namespace = Namespace('_contrib_', others=dict.fromkeys(_OF_PYTHON, 'gluonjax.mx.control'))
+_OTHERS = {**dict.fromkeys(_OF_PYTHON, 'gluonjax.mx.control'), 'rand_zipfian': 'gluonjax.mx.zipfian'}
+contrib: Namespace = Namespace('_contrib_', others=_OTHERS)
 sparse: Namespace = Namespace(
     '_sparse_', '', others=dict.fromkeys((*_SPARSE, 'BaseSparseNDArray'), 'gluonjax.mx.sparse')
 )
@@ -300,6 +302,8 @@ if not TYPE_CHECKING:  # a type checker would accept any name
             return importlib.import_module(_DIALECT[name])
         if name == 'Custom':
             return importlib.import_module('gluonjax.mx.operator').custom
+        if name == 'CachedOp':
+            return importlib.import_module('gluonjax.mx.cached').CachedOp
         if name.startswith('__') or name not in OPERATORS:
             raise missing(f'module {__name__!r}', name, __name__, OPERATORS)
         return _function(name)

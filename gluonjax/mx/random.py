@@ -141,15 +141,7 @@ def multinomial(data: NDArray, shape: Size = (), get_prob: bool = False, dtype: 
     if not data.shape:
         raise ArgumentError('multinomial takes the probabilities of classes', got='a number')
     size = (shape,) if isinstance(shape, int) else tuple(shape or ())
-    logits = jnp.log(data.value)
-    with invoke.next_key() as key:
-        drawn = jax.random.categorical(key, logits, axis=-1, shape=size + data.shape[:-1])
-    drawn = jnp.moveaxis(drawn, range(len(size)), range(-len(size), 0)) if size else drawn
-    picked = NDArray(drawn.astype(canonical(dtype)).reshape(drawn.shape or (1,)))
-    if not get_prob:
-        return picked
-    flat = drawn.reshape((*data.shape[:-1], -1))
-    return picked, NDArray(jnp.take_along_axis(logits, flat, -1).reshape(picked.shape))
+    return call('_sample_multinomial', data, shape=size, get_prob=get_prob, dtype=canonical(dtype).name)
 
 
 def shuffle(data: NDArray, out: Any = None) -> NDArray:
@@ -169,4 +161,10 @@ if not TYPE_CHECKING:  # a type checker would accept any name
         """The operators whose names begin with `_random_`, such as `normal_like` and `negative_binomial`."""
         if f'_random_{name}' not in OPERATORS:
             raise AttributeError(f'module {__name__!r} has no attribute {name!r}', name=name)
-        return functools.partial(call, f'_random_{name}')
+        return functools.partial(_by_name, name)
+
+
+def _by_name(name: str, *args: Any, **kwargs: Any) -> Any:
+    """An operator that draws: by numbers, or by arrays of parameters."""
+    arrays = any(isinstance(value, NDArray) for value in (*args, *kwargs.values()))
+    return call(f'_sample_{name}' if arrays and f'_sample_{name}' in OPERATORS else f'_random_{name}', *args, **kwargs)

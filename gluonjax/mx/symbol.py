@@ -9,6 +9,7 @@
 ([(2, 4), (3, 4), (3,)], [(2, 3)], [])
 """
 
+import importlib
 import math
 import pathlib
 import sys
@@ -23,12 +24,14 @@ from gluonjax.errors import ArgumentError
 from gluonjax.hints import missing
 from gluonjax.mx import subgraph
 from gluonjax.mx.array import NDArray, as_jax
+from gluonjax.mx.base import NotImplementedForSymbol
 from gluonjax.mx.evaluate import evaluate
 from gluonjax.mx.executor import Executor, Programs
 from gluonjax.mx.graph import DTYPE_CODES, Entry, Node, auxiliary_of, check_known, ordered, parse_json, to_json
-from gluonjax.mx.infer import Inference
+from gluonjax.mx.infer import Inference, infer_dtypes
 from gluonjax.mx.naming import HIDDEN_KEYS, AttrScope, attributes_here, next_name, stored, with_both_names
 from gluonjax.mx.op import OPERATORS, find
+from gluonjax.mx.op.attributes import may_be_none
 from gluonjax.shapes import is_known
 
 _Number = int | float
@@ -160,11 +163,19 @@ class Symbol:
         Raises:
             ShapeError: if shapes do not fit.
         """
-        found = self.infer_shape_partial(*args, **kwargs)
+        found = self._partly(*args, **kwargs)
         return found if all(is_known(shape) for shapes in found for shape in shapes) else (None, None, None)
 
     def infer_shape_partial(self, *args: Any, **kwargs: Any) -> tuple[list[Any], list[Any], list[Any]]:
-        """As `infer_shape`, with what is known: None for an unknown shape or size."""
+        """As `infer_shape`, with what is known: () for an unknown shape, 0 for a size; None and -1 with `np_shape`."""
+        nothing, size_of = (None, -1) if self.np_shape else ((), 0)
+        arguments, outputs, auxiliary = (
+            [nothing if shape is None else tuple(size_of if n is None else n for n in shape) for shape in shapes]
+            for shapes in self._partly(*args, **kwargs)
+        )
+        return arguments, outputs, auxiliary
+
+    def _partly(self, *args: Any, **kwargs: Any) -> tuple[list[Any], list[Any], list[Any]]:
         inference = self.inference(dict(zip(self.list_arguments(), args, strict=False)) | kwargs)
         by_name = {node.name: inference.shapes[node][0] for node in inference.nodes if node.is_variable}
         arguments = [by_name[name] for name in self.list_arguments()]
@@ -181,15 +192,15 @@ class Symbol:
     def infer_type(self, *args: Any, **kwargs: Any) -> tuple[list[Any], list[Any], list[Any]]:
         """The dtypes of arguments, outputs and auxiliary states, from dtypes of arguments in order or by name."""
         given = dict(zip(self.list_arguments(), args, strict=False)) | kwargs
-        given = {name: onp.dtype(dtype) for name, dtype in given.items() if dtype is not None}
-        floating = next((dtype for dtype in given.values() if dtype.kind == 'f'), onp.dtype('float32'))
-        dtypes = {node.name: given.get(node.name, floating) for node in self.nodes if node.is_variable}
-        dtypes |= dict.fromkeys(self.list_auxiliary_states(), onp.dtype('float32'))
-        return (
-            [dtypes[name] for name in self.list_arguments()],
-            [dtypes.get(entry.node.name, floating) for entry in self.heads],
-            [dtypes[name] for name in self.list_auxiliary_states()],
-        )
+        dtypes = infer_dtypes(self.nodes, {k: onp.dtype(v) for k, v in given.items() if v is not None})
+        by_name = {node.name: dtypes[node] for node in self.nodes if node.is_variable}
+        outputs = [dtypes[entry.node].type for entry in self.heads]
+        arguments, auxiliary = self.list_arguments(), self.list_auxiliary_states()
+        return [by_name[k].type for k in arguments], outputs, [by_name[k].type for k in auxiliary]
+
+    def debug_str(self) -> str:
+        """The nodes of the graph, in the order that they run in."""
+        return '\n'.join(f'{node.op or "Variable"}: {node.name}' for node in self.nodes)
 
     # Files.
 
@@ -262,12 +273,13 @@ class Symbol:
         Raises:
             ArgumentError: if they do not decide all.
         """
+        type_dict = {name: onp.dtype(dtype) for name, dtype in (type_dict or {}).items()}
         inference = self.inference(kwargs, type_dict)
         if unknown := inference.unknown():
             raise ArgumentError(
                 f'the shapes of {[node.name for node in unknown]} are unknown', remedy=f'give {unknown[0].name}=(...)'
             )
-        types = type_dict or {}
+        types = dict(type_dict or {})
         zeros = {
             node.name: jax.numpy.zeros(inference.shapes[node][0], types.get(node.name, 'float32'))
             for node in inference.nodes
@@ -338,7 +350,8 @@ class Symbol:
         return id(self)
 
     def __bool__(self) -> bool:
-        raise ArgumentError('a Symbol has no value, and is neither true nor false', remedy='mx.sym.where(...)')
+        what = 'a Symbol has no value, and is neither true nor false'
+        raise NotImplementedForSymbol(what, remedy='mx.sym.where(...)')
 
     def reshape(self, *shape: Any, **kwargs: Any) -> 'Symbol':
         """In another shape, given as one tuple or as numbers; see the operator `Reshape`."""
@@ -407,7 +420,11 @@ def call(op: str, *args: Any, name: str | None = None, attr: Mapping[str, str] |
     """
     operator = find(op)
     by_name = {key: value for key, value in kwargs.items() if isinstance(value, Symbol)}
-    attributes = {key: value for key, value in kwargs.items() if key not in by_name and value is not None}
+    attributes = {
+        key: value
+        for key, value in kwargs.items()
+        if key not in by_name and (value is not None or may_be_none(operator.annotations.get(key)))
+    }
     count = next((i for i, arg in enumerate(args) if _is_attribute(arg)), len(args))
     positional = [item for arg in args[:count] for item in (arg if isinstance(arg, list | tuple) else [arg])]
     free = [key for key in operator.annotations if key not in attributes]
@@ -623,12 +640,20 @@ def load(fname: str | pathlib.Path) -> Symbol:
 
 
 class Namespace:
-    """Operators whose names begin alike: `mx.sym.contrib.box_nms` is `_contrib_box_nms`."""
+    """Operators whose names begin alike: `mx.sym.contrib.box_nms` is `_contrib_box_nms`.
 
-    def __init__(self, *prefixes: str):
+    Args:
+        *prefixes: the beginnings.
+        others: functions of Python beside them: a name, and the module that it is in.
+    """
+
+    def __init__(self, *prefixes: str, others: Mapping[str, str] | None = None):
         self.prefixes: tuple[str, ...] = prefixes
+        self.others: Mapping[str, str] = others or {}
 
     def __getattr__(self, name: str) -> Any:
+        if name in self.others:
+            return getattr(importlib.import_module(self.others[name]), name)
         for prefix in self.prefixes:
             if f'{prefix}{name}' in OPERATORS:
                 return _builder(f'{prefix}{name}')
@@ -733,9 +758,8 @@ def _structured(node: Node, made: Sequence[tuple[list[Any], Any]]) -> Any:
     return tuple(jax.tree.unflatten(form, [next(outputs) for _ in leaves]) for leaves, form in made)
 
 
-contrib: Contrib = Contrib('_contrib_')
+contrib: Contrib = Contrib('_contrib_', others={'rand_zipfian': 'gluonjax.mx.zipfian'})
 linalg: Namespace = Namespace('_linalg_')
-random: Namespace = Namespace('_random_', '_sample_')
 image: Namespace = Namespace('_image_')
 np: Namespace = Namespace('_npi_', '_np_')
 npx: Namespace = Namespace('_npx_')
@@ -756,7 +780,9 @@ def _builder(name: str) -> Callable[..., Symbol]:
 if not TYPE_CHECKING:  # a type checker would accept any name
 
     def __getattr__(name: str) -> Any:
-        """Every operator of the table."""
+        """Every operator of the table; `random`, which is a module of its own."""
+        if name == 'random':
+            return importlib.import_module('gluonjax.mx.symbol_random')
         if name.startswith('__') or name not in OPERATORS:
             raise missing(f'module {__name__!r}', name, __name__, OPERATORS)
         return _builder(name)

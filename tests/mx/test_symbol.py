@@ -136,7 +136,7 @@ def test_shapes_that_do_not_fit_are_named():
         net.infer_shape(x=(2, 4), fc_weight=(3, 5))
     assert net.infer_shape() == (None, None, None)
     assert mx.sym.sparse.dot(mx.sym.var('a'), mx.sym.var('b')).infer_shape(a=(2, 3), b=(3, 4))[1] == [(2, 4)]
-    assert net.infer_shape_partial()[0] == [None, (3, None), (3,)]
+    assert net.infer_shape_partial()[0] == [(), (3, 0), (3,)]
 
 
 # Old JSON.

@@ -96,6 +96,15 @@ def parser_of(annotation: Any) -> Callable[[str], Any]:
     return _PARSERS[annotation][0]
 
 
+def may_be_none(annotation: Any) -> bool:
+    """Whether None is a value of an attribute with this annotation, and not the same as none given.
+
+    >>> may_be_none(int | None), may_be_none(int), may_be_none(None)
+    (True, False, False)
+    """
+    return type(None) in get_args(annotation)
+
+
 def described(annotation: Any) -> str:
     """What an attribute with this annotation can be, as an error says it."""
     if get_origin(annotation) is types.UnionType or type(None) in get_args(annotation):

@@ -331,6 +331,8 @@ def arange(
 
 
 def _steps(start: float, step: float, repeat: int, count: int, dtype: Any) -> jax.Array:
+    if jnp.issubdtype(dtype, jnp.integer) and float(start).is_integer() and float(step).is_integer():
+        start, step = int(start), int(step)  # exact, where float32 is not
     return (start + step * (jnp.arange(count) // repeat)).astype(dtype)
 
 
