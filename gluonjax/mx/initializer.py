@@ -149,14 +149,24 @@ class Initializer(_Writing, native.Initializer):
         getattr(self, '_init_default' if ending is None else _BY_END[ending])(desc, arr)
 
     def init_weight(self, key: jax.Array, shape: tuple[int, ...], dtype: DTypeLike, name: str) -> jax.Array:
-        """What `_init_weight` writes into an array; what it draws follows the key."""
+        """What `_init_weight`, or a `__call__` of one's own, writes into an array; what it draws follows the key."""
         array = ndarray.empty(shape, dtype=dtype)
+        fill = self._init_weight if type(self).__call__ is Initializer.__call__ else self
         with invoke.drawing_from(key):
-            self._init_weight(InitDesc(name, global_init=self), array)
+            fill(InitDesc(name, {'__init__': self}, self), array)
         return array.value
+
+    def source(self, name: str, shape: Any, copies: Any = ()) -> Any:
+        if type(self).distribution is not native.Initializer.distribution:
+            return super().source(name, shape, copies)
+        return lambda key, shape, dtype: self.init_weight(key, shape, dtype, name)
 
     def for_name(self, name: str) -> native.Initializer:
         return self
+
+    def has_value_for(self, name: str) -> bool:
+        """A `__call__` of one's own fills every parameter, whatever its layer declares, as in MXNet."""
+        return type(self).__call__ is not Initializer.__call__
 
 
 def _as_lists(value: Any) -> Any:
@@ -206,11 +216,18 @@ class _Native(Initializer):
         self._made = made
 
     def source(self, name: str, shape: Any, copies: Any = ()) -> Any:
-        plain = type(self)._init_weight is _Native._init_weight
-        return self._made.source(name, shape, copies) if plain else super().source(name, shape, copies)
+        if self._is_plain:
+            return self._made.source(name, shape, copies)
+        return lambda key, shape, dtype: self.init_weight(key, shape, dtype, name)
 
     def distribution(self, shape: Any) -> Any:
-        return self._made.distribution(shape) if type(self)._init_weight is _Native._init_weight else None
+        return self._made.distribution(shape) if self._is_plain else None
+
+    @property
+    def _is_plain(self) -> bool:
+        """Whether nothing that writes into arrays is overridden."""
+        cls = type(self)
+        return cls._init_weight is _Native._init_weight and cls.__call__ is Initializer.__call__
 
     def _init_weight(self, name: str, arr: NDArray) -> None:
         with invoke.next_key() as key:

@@ -152,22 +152,18 @@ class Parameter:
         declared = self.init if self._general else given
         if declared is None and not isinstance(given, Mapping) and not _looks_at_names(given):
             declared = 'uniform' if given is None else given  # whatever the name: MXNet looks at those of symbols alone
-        leaf = Leaf(self.role, (self.role,), shape, Param(shape, self._dtype, declared))
+        leaf = Leaf(self.role, (self.role, self.name), shape, Param(shape, self._dtype, declared))
         chosen = choose([leaf], given)[self.role]
         with keys.next_key() as key:
-            wanted = request(key, self.role, shape, canonical(self._dtype).name, chosen, leaf.param.copies)
-            value = draw([wanted])[0]
+            wanted = request(key, self.role, shape, canonical(self._dtype).name, chosen)
+            value = draw([wanted._replace(source=chosen.source(self.name, shape))])[0]
         self._waits = None
         self._put(value, contexts)
 
     def _put(self, value: Any, contexts: Sequence[Context]) -> None:
-        """Makes arrays of a value; those that are there for a context stay the ones that programs hold."""
-        before, self._arrays = self._arrays, {}
-        for context in contexts:
-            array = before[context] if context in before else made_in(context, array_class(), value)
-            array.entry = None
-            array.assign(Tracked(placed(value, context)))
-            self._arrays[context] = array
+        """Makes new arrays of a value; what programs hold of those before stays as it is."""
+        self._arrays = {context: made_in(context, array_class(), value) for context in contexts}
+        for array in self._arrays.values():
             self._attach(array)
 
     def _attach(self, data: NDArray) -> None:
@@ -352,9 +348,7 @@ class Parameter:
         """Changes the dtype of value and gradient."""
         self._dtype = dtype
         if self._arrays:
-            contexts, value = list(self._arrays), as_jax(self.mean_data(), dtype)
-            self._arrays = {}
-            self._put(value, contexts)
+            self._put(as_jax(self.mean_data(), dtype), list(self._arrays))
 
     def reset_ctx(self, ctx: Any) -> None:
         """Moves it to another device, or to several."""
