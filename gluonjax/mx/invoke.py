@@ -218,7 +218,12 @@ def _slice(sizes: tuple[int, ...], dropped: tuple[int, ...]) -> Program:
         data, starts = arrays
         return [jnp.squeeze(jax.lax.dynamic_slice(data, list(starts), sizes), dropped)], []
 
-    return Program('slice', function)
+    def of_numpy(arrays: Any) -> Any:
+        data, starts = arrays
+        where = tuple(slice(start, start + size) for start, size in zip(starts, sizes, strict=True))
+        return [data[where].squeeze(dropped)]
+
+    return Program('slice', function, of_numpy)
 
 
 @functools.lru_cache(4096)
@@ -290,7 +295,10 @@ def _key(static: Any, arrays: Arrays) -> tuple[Any, ...]:
 
 @functools.lru_cache(4096)
 def _gather(static: Any) -> Program:
-    return Program('index', lambda arrays, key: ([arrays[0][_key(static, arrays[1:])]], []))
+    def of_numpy(arrays: Any) -> Any:
+        return [arrays[0][_key(static, arrays[1:])]]
+
+    return Program('index', lambda arrays, key: (of_numpy(arrays), []), of_numpy)
 
 
 @functools.lru_cache(4096)
@@ -307,7 +315,11 @@ def _scatter(static: Any) -> Program:
 @functools.lru_cache(4096)
 def reshaping(shape: tuple[int, ...]) -> Program:
     """To another shape with as many elements."""
-    return Program('reshape', lambda arrays, key: ([arrays[0].reshape(shape)], []))
+
+    def of_numpy(arrays: Any) -> Any:
+        return [arrays[0].reshape(shape)]
+
+    return Program('reshape', lambda arrays, key: (of_numpy(arrays), []), of_numpy)
 
 
 @functools.lru_cache(4096)

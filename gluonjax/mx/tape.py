@@ -17,6 +17,7 @@ import jax.core
 import jax.numpy as jnp
 
 from gluonjax.errors import ArgumentError, GluonError, TransformationError
+from gluonjax.mx.host import Rare
 
 Arrays = Sequence[jax.Array]
 # Arrays and a random key (or None) -> outputs, and new values of auxiliary states.
@@ -157,14 +158,17 @@ class Program:
     Args:
         name: what errors call it.
         function: of the arrays and a random key, to outputs and new values of auxiliary states.
+        of_numpy: the same of arrays of NumPy, to outputs of the same bits, or None; for shapes that are seen rarely.
     """
 
-    def __init__(self, name: str, function: Function):
+    def __init__(self, name: str, function: Function, of_numpy: Callable[[Any], Any] | None = None):
         self.name: str = name
         self.function: Function = function
-        self.plain: Callable[..., Any] = jax.jit(function)
+        self.plain: Any = jax.jit(function)
+        self.shapes: Callable[[], int] = self.plain._cache_size  # for how many it is compiled
         self._recorded: dict[tuple[int, ...], Callable[..., Any]] = {}
         self._pulls: dict[tuple[int, ...], Program] = {}
+        self.rare: Rare = Rare(function, of_numpy)
 
     def recorded(
         self, wanted: tuple[int, ...], arrays: Arrays, key: Any
@@ -235,6 +239,11 @@ def call(program: Program, inputs: Sequence[Tracked], key: Any = None) -> tuple[
     if _SCOPE.get().recording:
         wanted = tuple(i for i, x in enumerate(inputs) if x.is_recorded and is_inexact(x.array))
     if not wanted:
+        rare = program.rare
+        if key is None and not rare.is_hot and (rare.of_numpy is not None or program.shapes()):
+            found = rare(arrays)
+            if found is not None:
+                return [Tracked(y) for y in found], []
         outputs, updates = program.plain(arrays, key)
         return [Tracked(y) for y in outputs], updates
     if any(isinstance(array, jax.core.Tracer) for array in arrays):

@@ -56,7 +56,18 @@ def _of_two(name: str) -> Program:
         with jax.numpy_rank_promotion('allow'):
             return [strong(PURE[name](*arrays))], []
 
-    return Program(f'np.{name}', function)
+    return Program(f'np.{name}', function, functools.partial(_of_numpy, getattr(np, name)))
+
+
+def _of_numpy(function: Callable[..., Any], arrays: Any) -> Any:
+    """What rounds at most once: of floats of one dtype, with numbers or without; None for anything else."""
+    dtypes = {x.dtype for x in arrays if isinstance(x, np.ndarray)}
+    exact = function in _ROUNDING_ONCE and dtypes == {np.dtype('float32')}
+    return [function(*arrays)] if exact else None
+
+
+_COMPARISONS = (np.equal, np.not_equal, np.less, np.less_equal, np.greater, np.greater_equal)
+_ROUNDING_ONCE = {np.add, np.subtract, np.multiply, np.true_divide, *_COMPARISONS}
 
 
 def call(name: str, *args: Any, out: Any = None, **kwargs: Any) -> Any:
