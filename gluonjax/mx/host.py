@@ -231,8 +231,10 @@ def _is_float(operation: Any) -> bool:
 
 
 def _is_exact(jaxpr: Any) -> bool:
-    """Whether NumPy gives the same bits: XLA rounds a product and a sum that takes it once, and multiplies where it
-    is to divide by a constant."""
+    """Whether NumPy gives the same bits.
+
+    XLA rounds a product and a sum that takes it once, and divides by a constant by multiplying.
+    """
     names = [(operation.primitive.name, operation) for operation in _operations(jaxpr)]
     if any(name not in _PRIMITIVES for name, _ in names):
         return False
