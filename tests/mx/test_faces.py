@@ -98,7 +98,7 @@ def test_initializers_of_ones_own():
     net = gluon.nn.Dense(2, in_units=2)
     net.initialize(own)
     weight = net.weight.data().asnumpy()
-    assert own.seen
+    assert own.seen == [net.weight.name]
     assert 4 <= weight.min() < weight.max() < 8
     assert net.bias.data().asnumpy().tolist() == [0, 0]  # which its layer declares
     by_name = gluon.nn.Dense(2, weight_initializer='own', in_units=1)
@@ -114,6 +114,23 @@ def test_in_gluon_names_do_not_decide():
     drawn = gluon.Parameter('a_bias', shape=(2,))
     drawn.initialize()
     assert 0 < abs(drawn.data().asnumpy()).max() <= 0.07
+
+
+class Everything(mx.init.Initializer):
+    def __call__(self, name, arr):
+        arr[:] = len(name)
+
+
+def test_a_call_of_ones_own_fills_every_parameter():
+    net = gluon.nn.Dense(2, in_units=1, prefix='net_')
+    net.initialize(mx.init.One())
+    before = net.weight.data()
+    row = before[0]
+    net.initialize(Everything(), force_reinit=True)
+    assert net.weight.data().asnumpy().tolist() == [[10], [10]]
+    assert net.bias.data().asnumpy().tolist() == [8, 8]
+    assert before.asnumpy().tolist() == [[1], [1]]  # arrays that programs hold stay as they are
+    assert row.asnumpy().tolist() == [1]
 
 
 class Positive(mx.init.Xavier):
