@@ -25,6 +25,7 @@ from gluonjax.optimizer.base import Optimizer, factors_of
 from gluonjax.run import in_precision
 from gluonjax.train.batch import Batch, checked_carry, most_inputs
 from gluonjax.train.losses import LossLike, check_loss, checkable, checks_labels, losses_of
+from gluonjax.train.micro_batches import check_micro_batches, in_micro_batches
 from gluonjax.train.selection import training_only
 from gluonjax.train.state import LossScale, Totals, TrainState
 from gluonjax.tree import flatten, nest
@@ -47,6 +48,7 @@ class TrainStep:
     remat: Remat
     guarded: bool
     carry: Any  # before the first batch
+    micro_batches: int = 1
     placed: Callable[..., Any] | None = None  # (layer, its output, number of samples) -> the output, where it belongs
 
     def init(self, key: Any, batch: Any, *, params: Mapping[str, Any] | None = None, init: Any = None) -> TrainState:
@@ -110,11 +112,8 @@ class TrainStep:
         following, now = jax.random.split(state.key)
 
         def gradients_at(trained):
-            def scaled(trained):
-                forward = self._forward(trained, rest, now, batch, mask)
-                return forward.value * scale, forward
-
-            gradients, forward = jax.grad(scaled, has_aux=True)(trained)
+            of_part = functools.partial(self._gradients, trained, scale)
+            gradients, forward = in_micro_batches(of_part, self.micro_batches, rest, now, batch, mask)
             # what descends in complex parameters is the conjugate
             return jax.tree.map(lambda g: jnp.conj(g if state.scale is None else g / scale), gradients), forward
 
@@ -276,6 +275,15 @@ class TrainStep:
         samples = jnp.float32(len(losses)) if mask is None else mask.sum(dtype='float32')
         return _Forward(mean(losses, mask), samples, output, recorded, carry, any(drew))
 
+    def _gradients(
+        self, trained: Any, scale: Any, rest: Any, key: jax.Array, batch: Batch, mask: Any
+    ) -> tuple[Any, '_Forward']:
+        def scaled(trained: Any) -> Any:
+            forward = self._forward(trained, rest, key, batch, mask)
+            return forward.value * scale, forward
+
+        return jax.grad(scaled, has_aux=True)(trained)
+
     def _observer(self, observe: Any, inputs: Any) -> Any:
         """What a run hands the output of each layer to."""
         if observe is not None or self.placed is None:
@@ -325,6 +333,7 @@ def make_step(
     metrics: Sequence[Any] = (),
     clip_global_norm: float | None = None,
     accumulate: int = 1,
+    micro_batches: int = 1,
     precision: Precision | None = None,
     average: float | None = None,
     remat: Remat = False,
@@ -347,6 +356,9 @@ def make_step(
         metrics: metrics with a pure form, or their names in MXNet; the state adds them up.
         clip_global_norm: gradients longer than this, all together, are scaled to this length.
         accumulate: the optimizer moves after so many steps, by their mean gradient (`optax.MultiSteps`).
+        micro_batches: a step cuts its batch into so many parts, adds up their gradients one after the other, and moves
+            once, by the mean over all samples: activations of one part are held at a time. Each part has batch
+            statistics of its own, as in BatchNorm.
         precision: 'bfloat16' or 'float16' computes the forward and backward pass in it; parameters, statistics, loss
             and update stay in float32. With 'float16' the loss is scaled, and a step that overflows changes nothing.
         average: the decay of a moving average of the parameters, such as 0.999; None for none.
@@ -389,6 +401,8 @@ def make_step(
     if clip_global_norm is not None:
         limit = checks.number('clip_global_norm', clip_global_norm, least=0)
         transformation = tx.chain(tx.clip_by_global_norm(limit), transformation)
+    if checks.size('micro_batches', micro_batches) > 1:
+        check_micro_batches(definition, loss, carry)
     if checks.size('accumulate', accumulate) > 1:
         steps: Any = tx.MultiSteps(tx.without_functions(transformation), accumulate)
         transformation = tx.GradientTransformationExtraArgs(steps.init, steps.update)
@@ -402,6 +416,7 @@ def make_step(
         remat=remat if callable(remat) else checks.flag('remat', remat),
         guarded=checks.flag('skip_nonfinite', skip_nonfinite),
         carry=checked_carry(carry),
+        micro_batches=micro_batches,
     )
 
 

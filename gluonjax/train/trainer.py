@@ -37,6 +37,7 @@ class Trainer(BaseTrainer):
         metrics: as the arguments that follow, one of `make_step`.
         clip_global_norm: gradients longer than this, all together, are scaled to this length.
         accumulate: the optimizer moves after so many steps, by their mean gradient.
+        micro_batches: each step computes its batch in so many parts, and holds activations of one at a time.
         precision: 'bfloat16' or 'float16' computes the forward and backward pass in it.
         average: the decay of a moving average of the parameters; None for none.
         remat: whether the forward pass is computed again in the backward pass, or a policy of `jax.checkpoint`.

@@ -6,7 +6,7 @@ import numpy as np
 import optax
 import pytest
 
-from gluonjax import Layer, Param, errors, loss, make_step, metric, nn
+from gluonjax import Layer, Param, errors, loss, make_step, metric, nn, rnn
 from gluonjax.data.batching import padded
 from gluonjax.layer import begin_run
 from gluonjax.train.state import Totals
@@ -166,6 +166,42 @@ def test_accumulated_parts_make_one_step_of_the_whole():
     assert_close(state.params, start, rtol=0, atol=0)
     state, _ = in_parts(state, (x[4:], y[4:]))
     assert_close(state.params, expected.params)
+
+
+@pytest.mark.parametrize('mask', [None, np.array([1, 1, 1, 0, 1, 0, 0, 0], bool)])
+def test_micro_batches_make_the_step_of_the_whole(mask):
+    layer, batch = mlp(), batch_of(8)
+    options = {'metrics': [metric.Accuracy(), metric.CrossEntropy(from_logits=True)]}
+    whole, in_parts = (make_step(layer, CE, 'adam', micro_batches=n, **options) for n in (1, 2))
+    state = whole.init(0, batch, init='xavier')
+    expected, output = whole.with_output(state, batch, mask)[::2]
+    news, _, rejoined = jax.jit(in_parts.with_output)(state, batch, mask)
+    assert_close(
+        (news.params, news.metrics, news.totals, rejoined), (expected.params, expected.metrics, expected.totals, output)
+    )
+
+
+def test_micro_batches_have_statistics_of_their_own():
+    layer, x = nn.Sequential(nn.Dropout(0.5), nn.BatchNorm(momentum=0.5)).definition, batch_of(6)[0]
+    step = make_step(layer, loss.L2Loss(), 'sgd', micro_batches=3)
+    state = step.init(0, (x, x))
+    news = jax.jit(step)(state, (x, x))[0]
+    keys, means = jax.random.split(jax.random.split(state.key)[1], 3), np.zeros(x.shape[1])
+    for part, key in enumerate(keys):
+        recorded = layer.apply_train(state.params, x[part::3], key=key)[1]['1']['running_mean']
+        means = means / 2 + recorded  # which began at zero
+    np.testing.assert_allclose(news.params['1']['running_mean'], means, rtol=1e-5)
+
+
+def test_batches_that_cannot_be_cut_into_micro_batches():
+    step = make_step(nn.Dense(3), CE, micro_batches=3)
+    batch = batch_of(8)
+    with pytest.raises(errors.DataError, match=r'(?s)a multiple of 3 samples.*got: 8'):
+        step(step.init(0, batch), batch)
+    with pytest.raises(errors.ArgumentError, match='first axis'):
+        make_step(rnn.LSTM(3), loss.L2Loss(), micro_batches=2)
+    with pytest.raises(errors.ArgumentError, match=r'(?s)carry=.*accumulate=n'):
+        make_step(nn.Dense(3), CE, micro_batches=2, carry=np.zeros(3))
 
 
 def test_gradients_are_clipped_together():
