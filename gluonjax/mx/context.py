@@ -95,6 +95,15 @@ class Context:
         return f'{self.device_type}({self.device_id})'
 
 
+class _Default:
+    """`Context.default_ctx`: where arrays are made, as MXNet's programs read it of the class."""
+
+    def __get__(self, instance: object | None, owner: type | None = None) -> Context:
+        return current_context()
+
+
+Context.default_ctx = _Default()  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
+
 _CURRENT: contextvars.ContextVar[tuple[Context, ...]] = contextvars.ContextVar('contexts', default=())
 
 

@@ -151,3 +151,64 @@ def test_layers_of_contrib():
     assert net(x).asnumpy()[0, :, 1, 1].tolist() == [1, 9, 9]  # with offsets of 0 it is a convolution
     net[1].offset_bias.set_data(nd.ones(18))
     assert net(x).asnumpy()[0, :, 1, 1].tolist() == [1, 4, 4]
+
+
+def test_a_layer_as_its_cells_and_sequences_of_their_own_length():
+    layer = gluon.rnn.LSTM(3, bidirectional=True, use_sequence_length=True, input_size=2, prefix='lstm_')
+    layer.initialize(mx.init.Normal(0.5))
+    x, lengths = nd.arange(12).reshape((3, 2, 2)) / 10, nd.array([3, 2])
+    cells = layer._unfuse()
+    assert list(cells.collect_params()) == list(layer.collect_params())
+    expected, states = cells.unroll(3, x, layout='TNC', merge_outputs=True, valid_length=lengths)
+    output, last = layer(x, layer.begin_state(2), sequence_length=lengths)
+    np.testing.assert_allclose(output.asnumpy(), expected.asnumpy(), atol=1e-6)
+    np.testing.assert_allclose(last[0][1].asnumpy(), states[2].asnumpy(), atol=1e-6)
+    np.testing.assert_array_equal(layer(x, sequence_length=lengths).asnumpy(), output.asnumpy())
+    with pytest.raises(ValueError, match='projections'):
+        gluon.rnn.LSTM(3, projection_size=2)._unfuse()
+
+
+def test_variables_say_how_parameters_are_initialized():
+    cell = gluon.rnn.LSTMCell(2, i2h_bias_initializer=mx.init.LSTMBias(2.0), prefix='cell_')
+    output, _ = cell(mx.sym.var('data'), [mx.sym.var('h'), mx.sym.var('c')])
+    module = mx.mod.Module(output, data_names=('data', 'h', 'c'), label_names=None)
+    module.bind([('data', (1, 2)), ('h', (1, 2)), ('c', (1, 2))], for_training=False)
+    module.init_params()
+    assert module.get_params()[0]['cell_i2h_bias'].asnumpy().tolist() == [0, 0, 2, 2, 0, 0, 0, 0]
+
+
+def test_a_mask_that_is_forgotten_is_drawn_again_by_compiled_calls():
+    cell = gluon.contrib.rnn.VariationalDropoutCell(rnn.RNNCell(4, input_size=4), drop_inputs=0.5, drop_states=0.5)
+    cell.initialize()
+    cell.hybridize()
+    x, state = nd.ones((2, 4)), [nd.zeros((2, 4))]
+    masks = []
+    with autograd.record():
+        for _ in range(4):
+            cell.reset()
+            first, _ = cell(x, state)
+            masks.append(cell.drop_inputs_mask.asnumpy().tolist())
+            second, _ = cell(x, state)
+            np.testing.assert_array_equal(first.asnumpy(), second.asnumpy())  # the same mask at both steps
+            assert cell.drop_inputs_mask.asnumpy().tolist() == masks[-1]
+    assert len({str(mask) for mask in masks}) > 1
+
+
+def test_a_loop_over_steps_is_the_unrolled_cell():
+    cell = rnn.RNNCell(3, input_size=2, prefix='rnn_')
+    cell.initialize(mx.init.Normal(0.5))
+    x, lengths = nd.arange(12).reshape((2, 3, 2)) / 10, nd.array([3, 1])
+    expected, states = cell.unroll(3, x, [nd.zeros((2, 3))], layout='NTC', merge_outputs=True, valid_length=lengths)
+    found, last = gluon.contrib.rnn.rnn_cell.dynamic_unroll(
+        cell, x, [nd.zeros((2, 3))], layout='NTC', valid_length=lengths
+    )
+    np.testing.assert_allclose(found.asnumpy(), expected.asnumpy(), atol=1e-6)
+    np.testing.assert_allclose(last[0].asnumpy(), states[0].asnumpy(), atol=1e-6)
+
+
+def test_a_sampler_of_every_third():
+    sampler = gluon.contrib.data.IntervalSampler(5, 3)
+    assert (list(sampler), len(sampler)) == ([0, 3, 1, 4, 2], 5)
+    assert list(gluon.contrib.data.IntervalSampler(5, 3, rollover=False)) == [0, 3]
+    with pytest.raises(AssertionError, match='from 1 to the length'):
+        gluon.contrib.data.IntervalSampler(5, 6)

@@ -114,3 +114,18 @@ def test_what_it_refuses():
         est.CheckpointHandler('.', save_best=True)
     with pytest.warns(UserWarning, match='No trainer specified'):
         est.Estimator(fitted.net, gluon.loss.L2Loss())
+
+
+def test_what_programs_read_of_its_handlers():
+    fitted = made()
+    groups = fitted._categorize_handlers([Recorded(), est.StoppingHandler(1)])
+    assert [len(group) for group in groups] == [2, 1, 1, 2, 2, 1]
+    assert est.event_handler.CheckpointHandler is est.CheckpointHandler
+    handlers = fitted._prepare_default_handlers(None, [est.LoggingHandler(metrics=fitted.train_metrics)])
+    assert isinstance(handlers[0], est.GradientUpdateHandler)
+    with pytest.raises(ValueError, match="not the estimator's"):
+        fitted.fit(loader(), epochs=1, event_handlers=[est.LoggingHandler(metrics=[mx.metric.RMSE('other')])])
+    with pytest.raises(AssertionError, match='no device'):
+        est.Estimator(fitted.net, fitted.loss, context=[mx.gpu(100)])
+    with pytest.warns(UserWarning, match='already fully initialized'):
+        made(initializer=mx.init.Zero())

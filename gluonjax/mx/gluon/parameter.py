@@ -183,9 +183,10 @@ class Parameter:
         return self._waits is not None
 
     def var(self) -> Symbol:
-        """Its variable in graphs: the same one each time."""
+        """Its variable in graphs, which says how it is initialized: the same one each time."""
         if self._variable is None:
-            self._variable = var(self.name)
+            said = isinstance(self.init, str) or hasattr(self.init, 'dumps')
+            self._variable = var(self.name, init=self.init if said else None)
         return self._variable
 
     def data(self, ctx: Context | None = None) -> NDArray:

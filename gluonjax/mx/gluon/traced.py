@@ -34,7 +34,8 @@ class Traced:
     """A call of a block as one program.
 
     Arrays that `forward` reads, and that are neither inputs nor parameters, become inputs: they may change from call to
-    call. Arrays that it sets as attributes, of the block or one below, become outputs, and are set after each call.
+    call. Arrays that it sets as attributes, of the block or one below, become outputs, and are set after each call;
+    where such attributes are None at one call and not at another, each has a program of its own.
 
     Args:
         block: the block.
@@ -67,6 +68,10 @@ class Traced:
         self.changed: list[int] = []  # the numbers of the handles that are written
         self.slots: dict[int, tuple[Any, str]] = {}  # which attribute a handle is, by its number
         self.passes: int = 0
+        self.context: Context | None = context
+        self.watched: list[tuple[Any, str]] = []  # attributes that are set or read
+        self.missing: tuple[bool, ...] = ()  # which of them were None as it was traced
+        self.others: dict[tuple[bool, ...], Traced] = {}  # for calls where others are None
         self.keyed: invoke.Keyed = invoke.Keyed(block.name, self._function)
 
     def _function(self, arrays: Arrays, key: Any) -> tuple[list[jax.Array], list[jax.Array], bool]:
@@ -87,10 +92,16 @@ class Traced:
                 if self.passes <= _MOST_PASSES:
                     raise _Found(new)
         self.attributes = [(block, name) for block, name, _ in found]
+        self.watched = [*self.attributes, *self.slots.values()]
+        self.missing = self._missing()
         leaves, self.output = jax.tree.flatten((output, [value for *_, value in found]))
         self.changed = [i for i, (old, new) in enumerate(zip(values, now, strict=True)) if old is not new]
         outputs = [leaf.value if isinstance(leaf, NDArray) else jax.numpy.asarray(leaf) for leaf in leaves]
         return outputs, [now[i] for i in self.changed], bool(drawn())
+
+    def _missing(self) -> tuple[bool, ...]:
+        values = [vars(block).get(name, self) for block, name in self.watched]
+        return tuple(value is None or (isinstance(value, dict | list) and not value) for value in values)
 
     def _admit(self, handles: list[NDArray]) -> None:
         """Makes arrays inputs; of an attribute, whatever array it is at a call."""
@@ -101,6 +112,11 @@ class Traced:
         self.handles += handles
 
     def __call__(self, inputs: list[NDArray], parameters: list[NDArray]) -> Any:
+        if self.watched and (missing := self._missing()) != self.missing:  # `forward` may take another branch
+            if missing not in self.others:
+                made = Traced(self.block, self.blocks, list(parameters), self.tree, self.kind, self.context)
+                self.others[missing] = made
+            return self.others[missing](inputs, parameters)
         self.handles[: len(parameters)] = parameters  # which are others once initialized again, or moved
         for i, (block, name) in self.slots.items():
             if isinstance(value := vars(block).get(name), NDArray):

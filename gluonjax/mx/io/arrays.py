@@ -66,8 +66,8 @@ class NDArrayIter(DataIter):
 
     def _count(self) -> int:
         counts = {name: array.shape[self._axis] for name, array in self._data + self._label}
-        if len(set(counts.values())) != 1:
-            raise DataError('arrays must have as many samples as one another', got=counts)
+        if min(counts.values()) < next(iter(counts.values())):  # of longer ones the rest is left out, as in MXNet
+            raise DataError('arrays must have as many samples as the first', got=counts)
         return next(iter(counts.values()))
 
     @property

@@ -1,5 +1,5 @@
 """`gluon.contrib`: layers, cells and the Estimator."""
 
-from gluonjax.mx.gluon.contrib import cnn, estimator, nn, rnn
+from gluonjax.mx.gluon.contrib import cnn, data, estimator, nn, rnn
 
-__all__ = ['cnn', 'estimator', 'nn', 'rnn']
+__all__ = ['cnn', 'data', 'estimator', 'nn', 'rnn']

@@ -14,8 +14,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from gluonjax import rnn
+from gluonjax.errors import ArgumentError
 from gluonjax.hints import missing
 from gluonjax.mx import ndarray
+from gluonjax.mx.array import NDArray
 from gluonjax.mx.gluon.library import layer_class
 from gluonjax.mx.gluon.rnn.cell import HybridRecurrentCell, RecurrentCell, made_states
 from gluonjax.mx.gluon.rnn.cells import GRUCell, LSTMCell, RNNCell
@@ -28,6 +30,7 @@ from gluonjax.mx.gluon.rnn.modifiers import (
     SequentialRNNCell,
     ZoneoutCell,
 )
+from gluonjax.mx.symbol import Symbol
 
 rnn_cell = rnn_layer = sys.modules[__name__]  # modules of MXNet whose names are here
 
@@ -45,6 +48,7 @@ __all__ = [
     'SequentialRNNCell',
     'ZoneoutCell',
     'recurrent_class',
+    'unfused',
 ]
 
 
@@ -67,15 +71,53 @@ def recurrent_class(cls: Any) -> Any:
         def _alias(self) -> str:
             return cls.__name__.lower()
 
+        def __call__(self, inputs: Any, states: Any = None, sequence_length: Any = None) -> Any:
+            given = [inputs, states, sequence_length]
+            return super().__call__(*given[: max(i for i, x in enumerate(given) if i == 0 or x is not None) + 1])
+
+        def _unfuse(self) -> HybridSequentialRNNCell:
+            return unfused(self)
+
         def forward(self, inputs: Any, states: Any = None, sequence_length: Any = None) -> Any:
-            if states is None:
+            if states is None and sequence_length is None:
                 return super().forward(inputs)
-            listed = list(states) if isinstance(states, list | tuple) else [states]
+            listed = [states] if isinstance(states, NDArray | Symbol) else states and list(states)
             return super().forward(inputs, listed, *(() if sequence_length is None else (sequence_length,)))
 
     Made.__name__ = Made.__qualname__ = cls.__name__
     Made.__doc__ = cls.__doc__
     return Made
+
+
+def unfused(block: Any) -> HybridSequentialRNNCell:
+    """The cells that compute what a recurrent layer does, with its parameters.
+
+    Args:
+        block: an RNN, LSTM or GRU.
+
+    Raises:
+        ArgumentError: for one with projections.
+
+    >>> from gluonjax.mx import nd
+    >>> layer = sys.modules[__name__].GRU(3, prefix='gru_')
+    >>> layer.initialize()
+    >>> output = layer(nd.ones((4, 2, 5)))
+    >>> output.shape, unfused(layer).unroll(4, nd.ones((4, 2, 5)), layout='TNC', merge_outputs=True)[0].shape
+    ((4, 2, 3), (4, 2, 3))
+    """
+    layer = block.layer
+    if layer.projection_size:
+        raise ArgumentError('cells of layers with projections are not made', remedy='gluon.contrib.rnn.LSTMPCell')
+    kind: Any = {'RNN': RNNCell, 'LSTM': LSTMCell, 'GRU': GRUCell}[type(layer).__name__]
+    more = {'activation': layer.activation} if kind is RNNCell else {}
+    cells = HybridSequentialRNNCell(prefix=block.prefix, params=block.params)
+    with cells.name_scope():
+        for i in range(layer.num_layers):
+            made = [kind(layer.hidden_size, prefix=f'{side}{i}_', **more) for side in layer.sides]
+            cells.add(made[0] if len(made) == 1 else BidirectionalCell(made[0], made[1]))
+            if layer.dropout and i < layer.num_layers - 1:
+                cells.add(DropoutCell(layer.dropout))
+    return cells
 
 
 _MADE: dict[str, Any] = {}

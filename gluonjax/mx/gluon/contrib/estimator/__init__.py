@@ -2,10 +2,11 @@
 
 import sys
 
+from gluonjax.mx.gluon.contrib.estimator import event_handler
 from gluonjax.mx.gluon.contrib.estimator.batch_processor import BatchProcessor
 from gluonjax.mx.gluon.contrib.estimator.checkpoint import CheckpointHandler
 from gluonjax.mx.gluon.contrib.estimator.estimator import Estimator
-from gluonjax.mx.gluon.contrib.estimator.event_handler import (
+from gluonjax.mx.gluon.contrib.estimator.handlers import (
     BatchBegin,
     BatchEnd,
     EarlyStoppingHandler,
@@ -40,4 +41,5 @@ __all__ = [
     'TrainBegin',
     'TrainEnd',
     'ValidationHandler',
+    'event_handler',
 ]

@@ -5,7 +5,7 @@ import re
 from typing import Any
 
 from gluonjax.errors import ArgumentError, FileError
-from gluonjax.mx.gluon.contrib.estimator.event_handler import BatchEnd, EpochEnd, Monitored, TrainBegin
+from gluonjax.mx.gluon.contrib.estimator.handlers import BatchEnd, EpochEnd, Monitored, TrainBegin
 
 
 class CheckpointHandler(TrainBegin, BatchEnd, EpochEnd):

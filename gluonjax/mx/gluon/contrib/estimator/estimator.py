@@ -11,7 +11,7 @@ from gluonjax.mx import metric as metrics_of
 from gluonjax.mx.context import Context, cpu, gpu, num_gpus
 from gluonjax.mx.gluon import loss as losses
 from gluonjax.mx.gluon.contrib.estimator.batch_processor import BatchProcessor
-from gluonjax.mx.gluon.contrib.estimator.event_handler import (
+from gluonjax.mx.gluon.contrib.estimator.handlers import (
     BatchBegin,
     BatchEnd,
     EpochBegin,
@@ -104,7 +104,7 @@ class Estimator:
         else:
             if initializer:
                 remedy = 'net.initialize(init=..., force_reinit=True)'
-                warnings.warn(f'the network is initialized already: initializer= does nothing; {remedy}', stacklevel=3)
+                warnings.warn(f'Network already fully initialized, initializer= does nothing: {remedy}', stacklevel=3)
 
     def _checked_trainer(self, trainer: Any) -> Any:
         if trainer is None:
@@ -181,13 +181,35 @@ class Estimator:
             ended = _call(handlers, EpochEnd, 'epoch_end', self)
         _call(handlers, TrainEnd, 'train_end', self)
 
+    @staticmethod
+    def _categorize_handlers(event_handlers: Any) -> tuple[list[Any], ...]:
+        """Those of the beginning of training, of epochs, of batches, and of the ends of batches, epochs, training."""
+        kinds = (TrainBegin, EpochBegin, BatchBegin, BatchEnd, EpochEnd, TrainEnd)
+        return tuple([handler for handler in event_handlers if isinstance(handler, kind)] for kind in kinds)
+
+    def _prepare_default_handlers(self, val_data: Any, event_handlers: Any) -> list[EventHandler]:
+        return self._handlers(val_data, event_handlers)
+
     def _handlers(self, val_data: Any, given: Any) -> list[EventHandler]:
         defaults: list[EventHandler] = [GradientUpdateHandler(), MetricHandler(self.train_metrics)]
         if val_data:
             defaults.append(ValidationHandler(val_data, self.evaluate))
         defaults.append(LoggingHandler(metrics=self.train_metrics))
-        stopping = StoppingHandler(self.max_epoch, self.max_batch)
-        return _with_defaults([*checked_handlers(given), stopping], defaults)
+        stopping, own = StoppingHandler(self.max_epoch, self.max_batch), checked_handlers(given)
+        handlers = _with_defaults([*own, stopping], defaults)
+        if len(handlers) > len(own) + 1:
+            _check_metrics(own, [*self.train_metrics, *self.val_metrics])
+        return handlers
+
+
+def _check_metrics(handlers: list[EventHandler], known: list[Any]) -> None:
+    """Raises an ArgumentError for a handler of metrics that no other handler updates."""
+    for handler in handlers:
+        for name, value in vars(handler).items():
+            listed = value if isinstance(value, list | tuple) else [value]
+            if 'metric' in name and any(metric not in known for metric in listed if metric is not None):
+                what = f"{type(handler).__name__} has a metric that is not the estimator's"
+                raise ArgumentError(what, remedy='estimator.train_metrics, estimator.val_metrics')
 
 
 def _with_defaults(given: list[EventHandler], defaults: list[EventHandler]) -> list[EventHandler]:
@@ -219,6 +241,8 @@ def _checked_context(context: Any) -> list[Context]:
     listed = [context] if isinstance(context, Context) else context
     if not isinstance(listed, list | tuple) or not all(isinstance(each, Context) for each in listed):
         raise ArgumentError('context must be a Context or a list of them', got=repr(context), remedy='mx.cpu()')
+    for each in listed:
+        _ = each.device  # which raises if there is none
     return list(listed)
 
 

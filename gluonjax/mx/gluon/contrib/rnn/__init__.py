@@ -2,7 +2,7 @@
 
 import sys
 
-from gluonjax.mx.gluon.contrib.rnn.cells import LSTMPCell, VariationalDropoutCell
+from gluonjax.mx.gluon.contrib.rnn.cells import LSTMPCell, VariationalDropoutCell, dynamic_unroll
 from gluonjax.mx.gluon.contrib.rnn.conv import (
     Conv1DGRUCell,
     Conv1DLSTMCell,
@@ -29,4 +29,5 @@ __all__ = [
     'Conv3DRNNCell',
     'LSTMPCell',
     'VariationalDropoutCell',
+    'dynamic_unroll',
 ]

@@ -28,7 +28,9 @@ class VariationalDropoutCell(ModifierCell):
         self.drop_inputs: float = drop_inputs
         self.drop_states: float = drop_states
         self.drop_outputs: float = drop_outputs
-        self._masks: dict[str, Any] = {}
+        self.drop_inputs_mask: Any = None
+        self.drop_states_mask: Any = None
+        self.drop_outputs_mask: Any = None
 
     def _alias(self) -> str:
         return 'vardrop'
@@ -36,15 +38,17 @@ class VariationalDropoutCell(ModifierCell):
     def reset(self) -> None:
         """Forgets the masks."""
         super().reset()
-        self._masks = {}
+        self.drop_inputs_mask = self.drop_states_mask = self.drop_outputs_mask = None
 
     def _dropped(self, F: Any, which: str, x: Any) -> Any:
         rate = getattr(self, f'drop_{which}')
         if not rate:
             return x
-        if which not in self._masks:
-            self._masks = {**self._masks, which: F.Dropout(F.ones_like(x), p=rate)}
-        return F.elemwise_mul(x, self._masks[which])
+        mask = getattr(self, f'drop_{which}_mask')
+        if mask is None:
+            mask = F.Dropout(F.ones_like(x), p=rate)
+            setattr(self, f'drop_{which}_mask', mask)
+        return F.elemwise_mul(x, mask)
 
     def hybrid_forward(self, F: Any, inputs: Any, states: Any) -> Any:
         """One step."""
@@ -127,3 +131,46 @@ class LSTMPCell(LSTMCell):
 
     def __repr__(self) -> str:
         return f'{super().__repr__()[:-1]} -> {self.state_sizes[0]})'
+
+
+def dynamic_unroll(
+    cell: RecurrentCell,
+    inputs: Any,
+    begin_state: Any,
+    drop_inputs: float = 0.0,
+    drop_outputs: float = 0.0,
+    layout: Layout = 'TNC',
+    valid_length: Any = None,
+) -> tuple[Any, Any]:
+    """Runs a cell over the steps of a sequence, as one loop: `foreach`.
+
+    Args:
+        cell: the cell.
+        inputs: one array or symbol in `layout`.
+        begin_state: the first states.
+        drop_inputs: the rate of dropout of the inputs, the same at all steps.
+        drop_outputs: that of the outputs.
+        layout: where steps (T) and batch (N) are.
+        valid_length: (N,), the lengths of the sequences: outputs beyond them are 0, and the states are those of the
+            last valid step.
+
+    Returns:
+        The outputs in `layout`, and the last states.
+    """
+    axis, F = layout.index('T'), operators_of(inputs)
+
+    def dropped(rate: float, x: Any) -> Any:
+        return F.Dropout(x, p=rate, axes=(0,)) if rate else x
+
+    def step(x: Any, states: Any) -> tuple[Any, Any]:
+        output, after = cell(x, states)
+        return (output, after) if valid_length is None else ([output, *after], after)
+
+    steps = inputs if axis == 0 else F.swapaxes(inputs, dim1=0, dim2=axis)
+    outputs, states = F.contrib.foreach(step, dropped(drop_inputs, steps), begin_state)
+    if valid_length is not None:
+        outputs, *seen = outputs
+        states = [F.SequenceLast(each, valid_length, use_sequence_length=True) for each in seen]
+        outputs = F.SequenceMask(outputs, valid_length, use_sequence_length=True)
+    outputs = dropped(drop_outputs, outputs)
+    return outputs if axis == 0 else F.swapaxes(outputs, dim1=0, dim2=axis), states
