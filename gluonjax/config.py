@@ -28,7 +28,7 @@ class Constructed(abc.ABCMeta):
     _shared_arguments: tuple[str, ...] = ()
     _ignored_arguments: tuple[str, ...] = ()
     _remark: str = ''  # a warning for those who pass an ignored argument
-    _explain: LazyMethod = LazyMethod('gluonjax.keywords', 'explain')
+    _explain_arguments: LazyMethod = LazyMethod('gluonjax.keywords', 'explain')
 
     @property
     def __signature__(cls) -> inspect.Signature:
@@ -55,7 +55,7 @@ class Constructed(abc.ABCMeta):
             instance = super().__call__(*args, **kwargs)
             instance._constructed(**shared)
         except (GluonError, TypeError) as error:
-            cls._explain(error, kwargs)
+            cls._explain_arguments(error, kwargs)
             raise
         return instance
 

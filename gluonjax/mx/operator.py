@@ -13,9 +13,11 @@
 ...         return Twice()
 >>> nd.Custom(nd.ones(2), op_type='twice').asnumpy()
 array([2., 2.], dtype=float32)
+
+In graphs (`mx.sym.Custom`) their Python runs on the host, as often as the graph runs.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import jax
@@ -27,6 +29,8 @@ from gluonjax.errors import ArgumentError, ShapeError
 from gluonjax.mx import autograd, ndarray
 from gluonjax.mx.array import NDArray
 from gluonjax.mx.context import current_context
+from gluonjax.mx.op import INFERENCE, Operator, Pass
+from gluonjax.mx.op.table import enter
 from gluonjax.mx.tape import Tracked
 
 _Class = TypeVar('_Class', bound=type)
@@ -151,11 +155,8 @@ def custom(*args: Any, op_type: str, name: str | None = None, **kwargs: Any) -> 
     Raises:
         ArgumentError: for an unknown operator, or if there are not as many inputs as it has.
     """
-    if op_type not in _REGISTERED:
-        remedy = 'mx.operator.register(name); operators in C++ cannot be loaded: write them with jax.numpy or Pallas'
-        raise ArgumentError(f'no operator is registered as {op_type!r}', got=sorted(_REGISTERED), remedy=remedy)
     attributes = {key: str(value) for key, value in kwargs.items() if not isinstance(value, NDArray)}
-    prop = _REGISTERED[op_type](**attributes)
+    prop = _prop_of(op_type, attributes)
     names = [*prop.list_arguments(), *prop.list_auxiliary_states()]
     given = dict(zip(names, args, strict=False)) | {k: v for k, v in kwargs.items() if k not in attributes}
     if (list(given) != names and set(given) != set(names)) or len(args) > len(names):
@@ -168,6 +169,14 @@ def custom(*args: Any, op_type: str, name: str | None = None, **kwargs: Any) -> 
     if any(isinstance(x.value, jax.core.Tracer) for x in inputs):
         return _traced(call, inputs)
     return call(*inputs)
+
+
+def _prop_of(op_type: str, attributes: Mapping[str, str]) -> CustomOpProp:
+    """What an operator is, made anew with these attributes."""
+    if op_type not in _REGISTERED:
+        remedy = 'mx.operator.register(name); operators in C++ cannot be loaded: write them with jax.numpy or Pallas'
+        raise ArgumentError(f'no operator is registered as {op_type!r}', got=sorted(_REGISTERED), remedy=remedy)
+    return _REGISTERED[op_type](**attributes)
 
 
 def _traced(call: _Called, inputs: Sequence[NDArray]) -> Any:
@@ -193,3 +202,106 @@ def _traced(call: _Called, inputs: Sequence[NDArray]) -> Any:
     function.defvjp(forward, backward)
     results = [inputs[0].like(Tracked(y)) for y in function(*(x.value for x in inputs))]
     return results if len(results) > 1 else results[0]
+
+
+# In graphs.
+
+
+class _CustomNode(Operator):
+    """The entry of the table; what it is depends on the attribute `op_type`."""
+
+    def parse(self, given: Mapping[str, Any], where: str = '') -> dict[str, Any]:
+        """All attributes as strings, which the `CustomOpProp` is made of."""
+        if 'op_type' not in given:
+            raise ArgumentError(f'{where or self.name} lacks op_type', remedy='op_type=NAME, as it was registered')
+        parsed = {name: str(value) for name, value in given.items() if not name.startswith('__')}
+        if states := _prop(parsed).list_auxiliary_states():
+            raise ArgumentError("an operator of one's own in a graph has no auxiliary states", got=states)
+        return parsed
+
+    def inputs_for(self, attributes: Mapping[str, Any], count: int = 0) -> tuple[str, ...]:
+        """The names of the inputs."""
+        return tuple(_prop(attributes).list_arguments())
+
+    def outputs_for(self, attributes: Mapping[str, Any]) -> tuple[str, ...]:
+        """The names of the outputs."""
+        return tuple(_prop(attributes).list_outputs())
+
+    def run(
+        self, arrays: Sequence[Any], attributes: Mapping[str, Any], pass_: Pass = INFERENCE
+    ) -> tuple[list[jax.Array], list[jax.Array]]:
+        """The outputs, computed on the host; their gradient is the operator's own."""
+        return list(_on_host(_prop(attributes), pass_.training)(*arrays)), []
+
+
+def _prop(attributes: Mapping[str, Any]) -> CustomOpProp:
+    return _prop_of(attributes['op_type'], {name: value for name, value in attributes.items() if name != 'op_type'})
+
+
+def _shapes(attributes: Mapping[str, Any], shapes: Mapping[str, Any]) -> dict[str, Any]:
+    """What `infer_shape` says of inputs, once the first is known."""
+    prop = _prop(attributes)
+    names = prop.list_arguments()
+    if shapes.get(names[0]) is None or None in shapes[names[0]]:
+        return {}
+    found = prop.infer_shape([list(shapes.get(name) or ()) for name in names])[0]
+    return {name: tuple(shape) for name, shape in zip(names, found, strict=True)}
+
+
+def _on_host(prop: CustomOpProp, training: bool) -> Any:
+    def invoked(arrays: Sequence[Any]) -> _Called:
+        return _Called(prop, [NDArray(jnp.asarray(x)) for x in arrays], [])
+
+    def outputs_on_host(*arrays: Any) -> tuple[np.ndarray, ...]:
+        call = invoked(arrays)
+        with autograd.train_mode() if training else autograd.predict_mode():
+            made = call.forward(*(NDArray(jnp.asarray(x)) for x in arrays))
+        return tuple(y.asnumpy() for y in (made if isinstance(made, list) else [made]))
+
+    def gradients_on_host(arrays: Any, outputs: Any, cotangents: Any) -> tuple[np.ndarray, ...]:
+        call = invoked(arrays)
+        call.saved_tensors = [NDArray(jnp.asarray(x)) for x in arrays], [NDArray(jnp.asarray(y)) for y in outputs]
+        return tuple(g.asnumpy() for g in call.backward(*(NDArray(jnp.asarray(c)) for c in cotangents)))
+
+    def run(*arrays: jax.Array) -> tuple[jax.Array, ...]:
+        shapes = prop.infer_shape([list(x.shape) for x in arrays])[1]
+        dtypes = prop.infer_type([np.dtype(x.dtype) for x in arrays])[1]
+        like = tuple(jax.ShapeDtypeStruct(tuple(shape), d) for shape, d in zip(shapes, dtypes, strict=True))
+        return jax.pure_callback(outputs_on_host, like, *arrays)
+
+    def forward(*arrays: jax.Array) -> Any:
+        outputs = run(*arrays)
+        return outputs, (arrays, outputs)
+
+    def backward(kept: Any, cotangents: Any) -> Any:
+        arrays, outputs = kept
+        like = tuple(jax.ShapeDtypeStruct(x.shape, x.dtype) for x in arrays)
+        found = jax.pure_callback(gradients_on_host, like, arrays, outputs, cotangents)
+        return tuple(
+            g if jnp.issubdtype(x.dtype, jnp.inexact) else np.zeros(x.shape, jax.dtypes.float0)
+            for g, x in zip(found, arrays, strict=True)
+        )
+
+    function = jax.custom_vjp(run)
+    function.defvjp(forward, backward)
+    return function
+
+
+enter(
+    _CustomNode(
+        name='Custom',
+        function=custom,
+        inputs=(),
+        may_be_missing=frozenset(),
+        variadic=False,
+        annotations={'op_type': str},
+        defaults={},
+        auxiliary=(),
+        only_if={},
+        output_names=lambda attributes: _prop(attributes).list_outputs(),
+        visible=None,
+        infer=_shapes,
+        takes_pass=True,
+    ),
+    'Custom',
+)

@@ -184,9 +184,7 @@ class Symbol:
     def inference(self, shapes: Mapping[str, Any], dtypes: Mapping[str, Any] | None = None) -> Inference:
         """What these shapes and dtypes of variables say of all others."""
         unknown = 0 if not self.np_shape else -1
-        cleaned = {
-            k: s and tuple(None if size in (None, unknown) else int(size) for size in s) for k, s in shapes.items()
-        }
+        cleaned = {k: s and tuple(_size(size, unknown) for size in s) for k, s in shapes.items()}
         return Inference(self.heads, cleaned, dtypes, self.np_shape)
 
     def infer_type(self, *args: Any, **kwargs: Any) -> tuple[list[Any], list[Any], list[Any]]:
@@ -366,6 +364,11 @@ class Symbol:
             if name.startswith('_') or name not in OPERATORS:
                 raise AttributeError(f'Symbol has no attribute {name!r}', name=name, obj=self)
             return lambda *args, **kwargs: call(name, self, *args, **kwargs)
+
+
+def _size(size: Any, unknown: int) -> Any:
+    """A size that is known, maybe by a symbol of `jax.export`; or None."""
+    return None if size is None or size == unknown else int(size) if isinstance(size, onp.integer) else size
 
 
 def _visible(node: Node) -> int:

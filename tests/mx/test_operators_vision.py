@@ -152,7 +152,7 @@ def test_shapes_of_inputs_are_inferred(name, attributes, known, inferred):
 
 def test_operators_that_cannot_be_say_why():
     with pytest.raises(ArgumentError, match='runs Python code'):
-        find('Custom')
+        find('_NDArray')
     graph = {
         'nodes': [
             {'op': 'null', 'name': 'x', 'inputs': []},

@@ -452,3 +452,83 @@ def test_what_loops_and_branches_refuse():
         mx.sym.contrib.cond(x, lambda: x, lambda: [x, x])
     with pytest.raises(ArgumentError, match=r'take and give Symbols.*\n.*got: int'):
         mx.sym.contrib.foreach(lambda x, s: (3, s), x, x)
+
+
+class HostSoftmax(mx.operator.CustomOp):
+    """A softmax in NumPy, with the gradient of its cross entropy."""
+
+    def forward(self, is_train, req, in_data, out_data, aux):
+        x = np.exp(in_data[0].asnumpy())
+        self.assign(out_data[0], req[0], nd.array(x / x.sum(1, keepdims=True)))
+
+    def backward(self, req, out_grad, in_data, out_data, in_grad, aux):
+        right = np.eye(3)[in_data[1].asnumpy().astype(int)]
+        self.assign(in_grad[0], req[0], nd.array(out_data[0].asnumpy() - right))
+
+
+@mx.operator.register('host_softmax')
+class HostSoftmaxProp(mx.operator.CustomOpProp):
+    def list_arguments(self):
+        return ['data', 'label']
+
+    def infer_shape(self, in_shape):
+        return [in_shape[0], in_shape[0][:1]], [in_shape[0]], []
+
+    def create_operator(self, ctx, in_shapes, in_dtypes):
+        return HostSoftmax()
+
+
+def test_operators_of_ones_own_are_nodes():
+    x = mx.sym.FullyConnected(mx.sym.var('data'), num_hidden=3, name='fc')
+    theirs = mx.sym.SoftmaxOutput(x, name='softmax')
+    ours = mx.sym.load_json(mx.sym.Custom(x, name='softmax', op_type='host_softmax').tojson())
+    assert ours.list_arguments() == theirs.list_arguments()
+    assert ours.infer_shape(data=(4, 2)) == theirs.infer_shape(data=(4, 2))
+    values = {'data': np.arange(8.0).reshape(4, 2) / 4, 'fc_weight': np.eye(3, 2), 'fc_bias': np.ones(3)}
+    values = {name: nd.array(value) for name, value in {**values, 'softmax_label': [0, 1, 2, 0]}.items()}
+    executors = [symbol.bind(args=values) for symbol in (ours, theirs)]
+    for executor in executors:
+        executor.forward(is_train=True)
+        executor.backward()
+    close(executors[0].outputs[0].asnumpy(), executors[1].outputs[0].asnumpy())
+    close(executors[0].grad_dict['fc_weight'].asnumpy(), executors[1].grad_dict['fc_weight'].asnumpy())
+    with pytest.raises(ArgumentError, match="no operator is registered as 'nothing'"):
+        mx.sym.Custom(x, op_type='nothing')
+    with pytest.raises(ArgumentError, match='lacks op_type'):
+        mx.sym.Custom(x)
+
+
+def test_the_batch_of_a_graph_may_be_left_open(tmp_path):
+    x = mx.sym.var('data')
+    end = mx.sym.slice_axis(mx.sym.FullyConnected(x, num_hidden=3, name='fc'), axis=1, begin=1, end=None)
+    net = nn.SymbolBlock(end, x)
+    net.initialize('xavier', key=0)
+    y = net(jnp.ones((2, 4)))
+    net.save_program(tmp_path / 'program', jnp.ones((2, 4)))
+    close(gluonjax.load_program(tmp_path / 'program')(jnp.ones((5, 4)))[:2], y)
+    assert end.attr('end') == 'None'
+
+
+def test_graphs_under_transformations():
+    x = mx.sym.var('data')
+    y = mx.sym.LeakyReLU(mx.sym.BatchNorm(mx.sym.FullyConnected(x, num_hidden=3, name='fc')), act_type='prelu')
+    net, x = nn.SymbolBlock(y, x), jnp.arange(32.0).reshape(8, 4) / 32
+    net.initialize('xavier', key=0)
+    y, params = net(x), net.params
+    close(jax.vmap(lambda row: net.apply(params, row[None])[0])(x), y)
+    batches = jax.sharding.NamedSharding(jax.make_mesh((8,), ('data',)), jax.sharding.PartitionSpec('data'))
+    sharded = jax.jit(net.apply)(params, jax.device_put(x, batches))
+    assert sharded.sharding.spec[0] == 'data'
+    close(sharded, y)
+    many = jax.vmap(lambda key: net.definition.init(key, x))(jax.random.split(jax.random.key(0), 3))
+    assert jax.vmap(net.apply, (0, None))(many, x).shape == (3, 8, 3)
+    half = copy.deepcopy(net)
+    half.cast('bfloat16')
+    assert half(x.astype('bfloat16')).dtype == jnp.bfloat16
+    np.testing.assert_allclose(half(x.astype('bfloat16')).astype('float32'), y, 0.05, 0.05)
+    grads = jax.grad(lambda params: (jax.checkpoint(net.apply)(params, x) ** 2).sum())(params)
+    outer = nn.Sequential(net, nn.Dense(3, in_units=3, use_bias=False))
+    outer.initialize()
+    outer[1].weight.set_data(jnp.eye(3))
+    within = jax.grad(lambda params: (outer.apply(params, x) ** 2).sum())(outer.params)
+    close(within['0']['fc_weight'], grads['fc_weight'])

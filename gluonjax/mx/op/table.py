@@ -184,6 +184,18 @@ class _Declared(NamedTuple):
         )
 
 
+def enter(entry: Operator, *names: str) -> None:
+    """Enters an operator into the table.
+
+    Raises:
+        ArgumentError: if there is one of this name.
+    """
+    for name in names:
+        if name in _TABLE:
+            raise ArgumentError(f'there are two operators {name}')
+        _TABLE[name] = entry
+
+
 def operator(
     *names: str,
     auxiliary: Sequence[str] = (),
@@ -207,7 +219,7 @@ def operator(
             shapes of inputs; for parameters, labels and states.
     """
 
-    def enter(function: _Function) -> _Function:
+    def declare(function: _Function) -> _Function:
         declared = _Declared.of(function)
         takes_pass = declared.annotations.pop('pass_', None) is not None
         declared.defaults.pop('pass_', None)
@@ -226,13 +238,10 @@ def operator(
             infer=infer,
             takes_pass=takes_pass,
         )
-        for name in names:
-            if name in _TABLE:
-                raise ArgumentError(f'there are two operators {name}')
-            _TABLE[name] = entry
+        enter(entry, *names)
         return function
 
-    return enter
+    return declare
 
 
 def _names_of(
