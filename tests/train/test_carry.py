@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.sharding import PartitionSpec
 
 from gluonjax import Trainer, errors, loss, make_step, nn, rnn
 
@@ -63,6 +64,44 @@ def test_steps_are_those_of_a_loop_by_hand():
     np.testing.assert_array_equal(trainer.state.carry[0], carry[0])
     trainer.step(*BATCHES[0])  # after a reset it is none of the arrays that were given
     np.testing.assert_array_equal(carry[0], np.float32(0.1))
+
+
+def test_what_is_carried_over_a_mesh_is_what_one_device_carries():
+    mesh = jax.make_mesh((2,), ('data',), devices=jax.devices()[:2])
+    alone, spread = trainer_of()[0], trainer_of(mesh=mesh, sharding={'.*h2h_weight': PartitionSpec()})[0]
+    for x, y in BATCHES:
+        np.testing.assert_allclose(spread.step(x, y), alone.step(x, y), rtol=1e-5)
+        np.testing.assert_allclose(spread.state.carry[0], alone.state.carry[0], rtol=1e-4, atol=1e-6)
+    assert len(spread.state.carry[0].sharding.device_set) == 2
+    np.testing.assert_allclose(spread.predict(list(X)), alone.predict(list(X)), rtol=1e-4, atol=1e-6)
+    spread.reset_carry()
+    np.testing.assert_array_equal(spread.state.carry[0], np.float32(0.1))
+
+
+class Twice(nn.Block):
+    """A layer that carries nothing itself is called twice in a pass, and what it returns is carried."""
+
+    def __init__(self):
+        self.cell = rnn.GRUCell(3)
+
+    def forward(self, x, states):
+        x, states = self.cell(x, states)
+        x, states = self.cell(x, states)
+        return x, states
+
+
+def test_a_layer_that_is_called_twice_in_a_pass():
+    net = Twice()
+    net.initialize('xavier', key=0)
+    x, y, carry = np.ones((2, 3), 'float32'), np.ones((2, 3), 'float32'), [np.zeros((2, 3), 'float32')]
+    trainer = Trainer(net, loss.L2Loss(), 'sgd', {'learning_rate': 0.0}, carry=carry, key=0)
+    trainer.step(x, y), trainer.step(x, y)
+    params, state = net.params['cell'], carry
+    for _ in range(2):
+        output = x
+        for _ in range(2):
+            output, state = rnn.GRUCell(3).apply(params, output, state)
+    np.testing.assert_allclose(trainer.state.carry[0], state[0], rtol=1e-5)
 
 
 def test_fit_evaluate_and_predict_begin_again(tmp_path):
