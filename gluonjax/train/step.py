@@ -20,6 +20,7 @@ from gluonjax.layer import Layer, begin_run, leaves_of
 from gluonjax.lazy import suggests_keywords
 from gluonjax.metric.composite import parts_of
 from gluonjax.metric.pure import PureMetric
+from gluonjax.nn.repeat import PolicyLike, checkpoint_policy
 from gluonjax.optimizer import transforms as tx
 from gluonjax.optimizer.base import Optimizer, factors_of
 from gluonjax.run import in_precision
@@ -31,7 +32,7 @@ from gluonjax.train.state import LossScale, Totals, TrainState
 from gluonjax.tree import flatten, nest
 
 Precision = Literal['bfloat16', 'float16']
-Remat = bool | Callable[..., Any]  # whether to compute again what the backward pass needs; or a policy, which says what
+Remat = bool | PolicyLike  # whether the backward pass computes again what it needs; or what is kept
 PRECISIONS: tuple[Precision, ...] = ('bfloat16', 'float16')
 
 
@@ -45,7 +46,7 @@ class TrainStep:
     metrics: Mapping[str, PureMetric]
     precision: Precision | None
     average: float | None
-    remat: Remat
+    remat: bool | Callable[..., Any]
     guarded: bool
     carry: Any  # before the first batch
     micro_batches: int = 1
@@ -363,7 +364,8 @@ def make_step(
             and update stay in float32. With 'float16' the loss is scaled, and a step that overflows changes nothing.
         average: the decay of a moving average of the parameters, such as 0.999; None for none.
         remat: True computes the forward pass again in the backward pass instead of keeping it (`jax.checkpoint`); or
-            one of `jax.checkpoint_policies`.
+            the policy of what is kept all the same, as for `nn.Repeat`: 'dots' and others, a list of names, or one of
+            `jax.checkpoint_policies`.
         skip_nonfinite: a step whose loss or gradient is not finite changes nothing.
         train: a pattern (`re.match` on names, any of a tied parameter's); None trains all. Parameters that it does not
             match are read, and neither they nor running statistics change: no gradient is computed for them, and the
@@ -413,7 +415,7 @@ def make_step(
         metrics=pure_metrics(metrics),
         precision=precision,
         average=None if average is None else checks.number('average', average, least=0, most=1),
-        remat=remat if callable(remat) else checks.flag('remat', remat),
+        remat=remat if isinstance(remat, bool) else checkpoint_policy('remat', remat) or True,
         guarded=checks.flag('skip_nonfinite', skip_nonfinite),
         carry=checked_carry(carry),
         micro_batches=micro_batches,
@@ -441,7 +443,7 @@ def _with_multipliers(
     return optimizers.with_multipliers(optimizer, rates, decays) if rates or decays else optimizer
 
 
-def _rematerialized(function: Callable[..., Any], remat: Remat) -> Callable[..., Any]:
+def _rematerialized(function: Callable[..., Any], remat: bool | Callable[..., Any]) -> Callable[..., Any]:
     if not remat:
         return function
     return jax.checkpoint(function, policy=None if remat is True else remat)

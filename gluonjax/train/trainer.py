@@ -40,7 +40,7 @@ class Trainer(BaseTrainer):
         micro_batches: each step computes its batch in so many parts, and holds activations of one at a time.
         precision: 'bfloat16' or 'float16' computes the forward and backward pass in it.
         average: the decay of a moving average of the parameters; None for none.
-        remat: whether the forward pass is computed again in the backward pass, or a policy of `jax.checkpoint`.
+        remat: whether the backward pass computes the forward pass again; or the policy of what is kept, such as 'dots'.
         skip_nonfinite: a step whose loss or gradient is not finite changes nothing.
         train: a pattern (`re.match` on names) for the parameters that this Trainer trains: a new head, or a generator
             through a discriminator that is not changed. None trains all. See `make_step` for what becomes of others and

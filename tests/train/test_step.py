@@ -304,7 +304,11 @@ def test_the_moving_average():
 def test_remat_computes_the_same():
     layer, batch = mlp(nn.BatchNorm(), nn.Dropout(0.5)), batch_of()
     plain, again = make_step(layer, CE, optax.sgd(0.1)), make_step(layer, CE, optax.sgd(0.1), remat=True)
-    policy = make_step(layer, CE, optax.sgd(0.1), remat=jax.checkpoint_policies.dots_saveable)
+    policy = make_step(layer, CE, optax.sgd(0.1), remat='dots')
+    assert policy.remat is make_step(layer, CE, remat=jax.checkpoint_policies.dots_saveable).remat
+    assert make_step(layer, CE, remat='nothing').remat is True
+    with pytest.raises(errors.ArgumentError, match=r"(?s)remat is no policy.*'dots'.*got: 'dot'"):
+        make_step(layer, CE, remat='dot')
     state = plain.init(0, batch, init='xavier')
     expected, metrics = plain(state, batch)
     for step in (again, policy):
