@@ -17,7 +17,7 @@ from jax.typing import DTypeLike
 
 from gluonjax.arrays import admit
 from gluonjax.errors import ArgumentError, GluonError, MissingNameError, ShapeError
-from gluonjax.mx import invoke, tape
+from gluonjax.mx import casting, invoke, tape
 from gluonjax.mx.context import Context, context_of, current_context, default_device, virtual
 from gluonjax.mx.dialect import is_np_array
 from gluonjax.mx.op import OPERATORS, Operator, find
@@ -645,6 +645,8 @@ def call(name: str, /, *args: Any, out: Any = None, **kwargs: Any) -> Any:
     operator = find(name)
     kwargs.pop('name', None)
     arrays, attributes = _sorted_out(operator, args, kwargs)
+    if (dtype := casting.dtype_for(operator.name)) is not None:
+        arrays = [x if x is None or not casting.is_cast(x, dtype) else call('Cast', x, dtype=dtype) for x in arrays]
     first = next((x for x in arrays if x is not None), None)
     try:
         outputs, updates = invoke.run(operator, [None if x is None else x.tracked for x in arrays], attributes)

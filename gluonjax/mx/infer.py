@@ -61,8 +61,10 @@ class Inference:
             self.shapes[node], self.dtypes[node] = [None] * count, [None] * count
             if node.is_variable:
                 declared = declared_shape(node, np_shape)
-                self._learn(Entry(node), declared)
-                self._learn(Entry(node), shapes.get(node.name))
+                said = shapes.get(node.name)
+                if said is None or not is_known(said):  # otherwise it stands for what the variable declares
+                    self._learn(Entry(node), declared)
+                self._learn(Entry(node), said)
                 self.dtypes[node][0] = given.get(node.name, declared_dtype(node))
             elif node.op in _MAKERS and not np_shape:
                 self.shapes[node][0] = tuple(size or None for size in node.parsed['shape']) or None

@@ -9,6 +9,7 @@
 ([(2, 4), (3, 4), (3,)], [(2, 3)], [])
 """
 
+import contextlib
 import importlib
 import math
 import pathlib
@@ -22,7 +23,7 @@ from jax.typing import DTypeLike
 
 from gluonjax.errors import ArgumentError
 from gluonjax.hints import missing
-from gluonjax.mx import subgraph
+from gluonjax.mx import invoke, subgraph
 from gluonjax.mx.array import NDArray, as_jax
 from gluonjax.mx.base import NotImplementedForSymbol
 from gluonjax.mx.evaluate import evaluate
@@ -236,7 +237,10 @@ class Symbol:
 
     def eval(self, ctx: Any = None, **kwargs: Any) -> list[NDArray]:
         """The outputs for these values of the arguments."""
-        return [NDArray(y) for y in self.run({name: as_jax(value) for name, value in kwargs.items()})[0]]
+        with contextlib.ExitStack() as keys:
+            values = {name: as_jax(value) for name, value in kwargs.items()}
+            outputs, _ = self.run(values, False, lambda: keys.enter_context(invoke.next_key()))
+        return [NDArray(y) for y in outputs]
 
     def bind(
         self,

@@ -149,3 +149,90 @@ def test_directories_and_variables_of_the_environment():
 def test_batches_without_lists_are_refused_as_mxnet_does():
     with pytest.raises(AssertionError, match='data must be a list'):
         mx.io.DataBatch(nd.ones(2))
+
+
+def test_graphs_are_compiled_as_one_operation():
+    graph = mx.sym.BatchNorm(mx.sym.var('x'), fix_gamma=False, momentum=0.5, name='bn') * 2
+    op = nd.CachedOp(graph)
+    x, ones, zeros = nd.array([[0], [4]]), nd.ones(1), nd.zeros(1)
+    x.attach_grad()
+    mean, var = nd.zeros(1), nd.ones(1)
+    with mx.autograd.record():
+        y = op(x, ones, zeros, mean, var)
+        (y * y).sum().backward()
+    np.testing.assert_allclose(y.asnumpy().ravel(), [-2, 2], rtol=1e-3)
+    assert (mean.asscalar(), var.asscalar()) == (1, 2.5)
+    assert np.isfinite(x.grad.asnumpy()).all()
+    out = nd.zeros((2, 1))
+    assert op(x, ones, zeros, mean, var, out=out) is out
+    np.testing.assert_allclose(out.asnumpy().ravel(), (np.array([0, 4]) - 1) / np.sqrt(2.5) * 2, rtol=1e-3)
+    with pytest.raises(ArgumentError, match='one array for each variable'):
+        op(x)
+
+
+def test_symbols_draw_by_numbers_and_by_symbols():
+    random = mx.sym.random
+    drawn = mx.sym.Group([random.exponential(0.25, shape=(2, 500)), random.randn(3, loc=7, scale=0)])
+    mx.random.seed(1)
+    first, second = (y.asnumpy() for y in drawn.eval())
+    np.testing.assert_allclose(first.mean(), 0.25, rtol=0.2)
+    assert second.tolist() == [7, 7, 7]
+    by_arrays = random.normal(mx.sym.var('m'), mx.sym.var('s'), shape=2).eval(m=nd.array([1, 5]), s=nd.zeros(2))
+    assert by_arrays[0].asnumpy().tolist() == [[1, 1], [5, 5]]
+    assert sorted(random.shuffle(mx.sym.var('x')).eval(x=nd.arange(5))[0].asnumpy()) == [0, 1, 2, 3, 4]
+    with pytest.raises(ArgumentError, match='all symbols, or all numbers'):
+        random.normal(mx.sym.var('m'), 1)
+    assert mx.nd.random.negative_binomial(k=nd.array([1, 2]), p=nd.array([0.5, 1.0]), shape=3).shape == (2, 3)
+
+
+@pytest.mark.parametrize('symbols', [False, True])
+def test_zipfian_classes(symbols):
+    true = nd.array([0, 3], dtype='int32')
+    if symbols:
+        found = mx.sym.Group(mx.sym.contrib.rand_zipfian(mx.sym.var('t'), 50, 9)).eval(t=true)
+    else:
+        found = nd.contrib.rand_zipfian(true, 50, 9)
+    classes, of_true, of_drawn = (x.asnumpy() for x in found)
+    assert ((classes >= 0) & (classes < 9)).all()
+    np.testing.assert_allclose(of_true, np.log([2, 5 / 4]) / np.log(10) * 50, rtol=1e-5)
+    np.testing.assert_allclose(of_drawn, np.log((classes + 2) / (classes + 1)) / np.log(10) * 50, rtol=1e-5)
+
+
+def test_logarithms_of_drawn_chances_have_gradients():
+    chances = nd.array([0, 0.25, 0.75])
+    chances.attach_grad()
+    with mx.autograd.record():
+        drawn, logs = nd.random.multinomial(chances, shape=20, get_prob=True)
+        logs.sum().backward()
+    counts = np.bincount(drawn.asnumpy(), minlength=3)
+    np.testing.assert_allclose(chances.grad.asnumpy(), counts / [1, 0.25, 0.75], rtol=1e-5)
+
+
+def test_dtypes_follow_operators():
+    x = mx.sym.var('x')
+    graph = mx.sym.BatchNorm(mx.sym.FullyConnected(mx.sym.Cast(x, dtype='float32'), num_hidden=2, name='fc'), name='bn')
+    arguments, outputs, auxiliary = graph.infer_type(x='float16')
+    assert arguments == [np.float16] + [np.float32] * 4
+    assert (outputs[0], auxiliary) == (np.float32, [np.float32] * 2)
+    assert (x + 1).infer_type(x='int32')[1] == [np.int32]
+    assert mx.sym.var('a', shape=(2,)).infer_shape(a=(3,))[1] == [(3,)]
+    with pytest.raises(mx.base.NotImplementedForSymbol, match='neither true nor false'):
+        bool(x)
+
+
+def test_arrays_take_what_mxnets_do():
+    x = nd.array([[0, 1], [2, 3]])
+    assert [int(v) for v in nd.topk(x, axis=None, k=2, dtype='int32').asnumpy()] == [3, 2]
+    assert x.broadcast_to(shape=np.array([2, 2])).shape == x.transpose(axes=(1, 0)).shape == (2, 2)
+    assert [part.shape for part in x.split_v2((1,), axis=1)] == [(2, 1), (2, 1)]
+    whole = nd.zeros(2, dtype='int32')
+    whole[0] = 16777217  # which float32 does not hold
+    assert whole.asnumpy().tolist() == [16777217, 0]
+    assert nd.arange(16777217, 16777219, dtype='int32').asnumpy().tolist() == [16777217, 16777218]
+    assert x[[0, 1], (1, 0)].asnumpy().tolist() == [1, 2]
+    assert not nd.array([])
+    assert nd.from_dlpack(x.to_dlpack_for_read()).asnumpy().tolist() == x.asnumpy().tolist()
+    assert nd.ones((2, 2), out=x) is x
+    assert x.asnumpy().tolist() == [[1, 1], [1, 1]]
+    with pytest.raises(ArgumentError, match='axis 2'):
+        nd.moveaxis(x, 0, 2)

@@ -1,5 +1,6 @@
-"""`mx.contrib`: what MXNet had on trial: operators of arrays and of symbols, vocabularies and vectors of words."""
+"""`mx.contrib`: what MXNet had on trial: operators of arrays and symbols, half precision, vectors of words."""
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 from gluonjax.hints import missing
@@ -13,7 +14,9 @@ symbol = sym
 if not TYPE_CHECKING:  # a type checker would accept any name
 
     def __getattr__(name: str) -> Any:
-        """Refuses what does not exist here."""
+        """`amp`, which is loaded when it is used; what does not exist here is refused."""
+        if name == 'amp':
+            return importlib.import_module('gluonjax.mx.contrib.amp')
         raise missing(f'module {__name__!r}', name, __name__, __all__)
 
 

@@ -9,7 +9,7 @@ import jax
 
 from gluonjax import errors, nn
 from gluonjax.layer import Layer, begin_run, infer_shapes, leaves_of
-from gluonjax.mx import invoke, tape
+from gluonjax.mx import casting, invoke, tape
 from gluonjax.mx.array import NDArray, array_class
 from gluonjax.mx.building import Scope
 from gluonjax.mx.from_layers import translation_of
@@ -19,6 +19,7 @@ from gluonjax.mx.gluon.loss_graphs import graph_of
 from gluonjax.mx.gluon.parameter import Parameter, ParameterDict
 from gluonjax.mx.symbol import Symbol, call
 from gluonjax.mx.tape import Arrays
+from gluonjax.run import in_precision
 
 
 class PureCall:
@@ -104,11 +105,12 @@ class LayerBlock(HybridBlock):
         if any(not parameter.is_ready for parameter in parameters):
             self._finish(parameters, jax.tree.unflatten(tree, [x.value for x in leaves]))
         training = tape.scope().training
-        if (training, tree) not in self._calls:
-            self._calls[training, tree] = self._call_of(training, tree, len(parameters))
+        kind = training, tree, casting.precision_of(self.layer)
+        if kind not in self._calls:
+            self._calls[kind] = self._call_of(*kind, len(parameters))
         context = parameters[0].context_for(leaves) if parameters else None
         values = [parameter.data(context) for parameter in parameters]
-        output, recorded = self._calls[training, tree](values, leaves, training)
+        output, recorded = self._calls[kind](values, leaves, training)
         for name, value in recorded.items():
             own_parameters_of(self)[name.replace('.', '_')].data(context).assign(tape.Tracked(value))
         return output
@@ -120,11 +122,11 @@ class LayerBlock(HybridBlock):
         with self.name_scope():
             return translate(_BlockScope(self), self.layer, *args)
 
-    def _call_of(self, training: bool, tree: Any, count: int) -> PureCall:
+    def _call_of(self, training: bool, tree: Any, precision: str | None, count: int) -> PureCall:
         layer, names = self.layer, self._leaves
 
         def function(values: Arrays, inputs: Any, key: Any) -> tuple[Any, Mapping[str, Any], bool]:
-            run = begin_run(layer, dict(zip(names, values, strict=True)), training, key)
+            run = begin_run(layer, dict(zip(names, values, strict=True)), training, key, precision=precision)
             output = run(layer, inputs, {})
             return output, run.recorded if training else {}, bool(run.keys_drawn)
 
@@ -266,14 +268,22 @@ def loss_class(cls: type) -> Any:
             wrong = [type(leaf).__name__ for leaf in leaves if not isinstance(leaf, NDArray)]
             if wrong:
                 raise errors.ArgumentError(f'{cls.__name__} takes NDArrays', got=wrong[0], remedy='mx.nd.array(x)')
-            if tree not in self._calls:
-                loss = self._loss
-                self._calls[tree] = PureCall(
-                    cls.__name__, lambda values, inputs, key: (loss(*inputs[0], **inputs[1]), {}, False), tree, 0
-                )
-            return self._calls[tree]([], leaves, False)[0]
+            kind = tree, casting.target()
+            if kind not in self._calls:
+                self._calls[kind] = PureCall(cls.__name__, _pure_loss(self._loss, casting.target()), tree, 0)
+            return self._calls[kind]([], leaves, False)[0]
 
     return _named(Made, cls)
+
+
+def _pure_loss(loss: Any, half: str | None) -> Callable[..., tuple[Any, Mapping[str, Any], bool]]:
+    """A loss as `PureCall` calls it; in float32 where layers compute in half precision."""
+
+    def function(values: Any, inputs: Any, key: Any) -> tuple[Any, Mapping[str, Any], bool]:
+        args, named = in_precision(inputs, 'float32') if half else inputs
+        return loss(*args, **named), {}, False
+
+    return function
 
 
 def _named(made: type, cls: type) -> type:

@@ -67,6 +67,8 @@ class Trainer:
         self._optimizer.param_dict = dict(enumerate(given))
         self._scale: float = self._optimizer.rescale_grad
         self._updaters: list[optimizers.Updater] = []  # one for each context
+        self.loss_scaler: Any = None  # of `contrib.amp`
+        self.gradient_scale: float = 1.0  # what gradients were multiplied with
         self._used: dict[int, tuple[Any, int]] = {}  # gradients of the last step, and their versions
         self._reset_kvstore()
 
@@ -162,7 +164,7 @@ class Trainer:
     def _update(
         self, batch_size: float, ignore_stale_grad: bool, gradients_of: Callable[[Parameter], list[NDArray]]
     ) -> None:
-        self._optimizer.rescale_grad = self._scale / batch_size
+        self._optimizer.rescale_grad = self._scale / (batch_size * self.gradient_scale)
         indices = [i for i, parameter in enumerate(self._params) if parameter.grad_req != 'null']
         stale = {i for i in indices if not self._is_fresh(i)}
         if stale and not ignore_stale_grad:
@@ -170,13 +172,24 @@ class Trainer:
             remedy = 'backward before each step; step(n, ignore_stale_grad=True) passes by what the loss does not use'
             raise StaleGradientError(f'nothing has written the gradient of {names} since the last step', remedy=remedy)
         indices = [i for i in indices if i not in stale]
+        if self.loss_scaler is not None and self.loss_scaler.has_overflow(self._params):
+            self._note(indices)
+            return
         weights = [self._params[i].list_data() for i in indices]
         gradients = [gradients_of(self._params[i]) for i in indices]
         for place, updater in enumerate(self._updaters_for(max(map(len, weights), default=0))):
             updater(indices, [each[place] for each in gradients], [each[place] for each in weights])
+        self._note(indices)
+
+    def _note(self, indices: Sequence[int]) -> None:
+        """Remembers that gradients were used."""
         for i in indices:
             gradient, *_ = self._params[i].list_grad()
             self._used[i] = gradient, gradient.version
+
+    def gradients(self) -> list[NDArray]:
+        """The gradients of all parameters that are trained, in all contexts."""
+        return [gradient for parameter in self._trained() for gradient in parameter.list_grad()]
 
     def _is_fresh(self, index: int) -> bool:
         """Whether something was written into the gradient since the last step."""

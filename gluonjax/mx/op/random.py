@@ -230,10 +230,10 @@ def multinomial(
     """Indices drawn with the probabilities in the last axis, and with `get_prob` the logarithms of these."""
     batch, count = data.shape[:-1], data.shape[-1]
     sizes = batch + shape or (1,)
-    logs = jnp.log(data).reshape(*batch, *(1,) * (len(sizes) - len(batch)), count)
-    logs = jnp.broadcast_to(logs, (*sizes, count))
-    index = jax.random.categorical(pass_.key('_sample_multinomial'), logs, -1)
-    chosen = jnp.take_along_axis(logs, index[..., None], -1)[..., 0]
+    chances = data.reshape(*batch, *(1,) * (len(sizes) - len(batch)), count)
+    chances = jnp.broadcast_to(chances, (*sizes, count))
+    index = jax.random.categorical(pass_.key('_sample_multinomial'), jnp.log(chances), -1)
+    chosen = jnp.log(jnp.take_along_axis(chances, index[..., None], -1)[..., 0])  # classes without a chance: no nan
     index = index.astype(dtype_of(dtype))
     return (index, chosen) if get_prob else index
 

@@ -1,0 +1,97 @@
+"""contrib.amp: products in half precision, parameters, losses and sums in float32; the scale of the loss."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from gluonjax.errors import ArgumentError
+from gluonjax.mx import autograd, gluon, nd
+from gluonjax.mx.contrib import amp
+
+
+@pytest.fixture(params=['float16', 'bfloat16'])
+def half(request):
+    amp.init(request.param)
+    yield request.param
+    amp.finish()
+
+
+def network():
+    net = gluon.nn.HybridSequential()
+    net.add(gluon.nn.Dense(3, in_units=2, activation='relu'), gluon.nn.BatchNorm(), gluon.nn.Dense(2, in_units=3))
+    net.initialize('ones')
+    return net
+
+
+@pytest.mark.parametrize('hybrid', [False, True])
+def test_products_are_of_half_precision_and_parameters_are_not(half, hybrid):
+    net, x = network(), nd.array([[1 + 2**-12, 2]])  # which half precision does not tell from 1
+    if hybrid:
+        net.hybridize()
+    assert net[0](x).asnumpy().tolist() == [[3, 3, 3]]
+    with autograd.record():
+        y = net(x)
+        loss = gluon.loss.L2Loss()(y, nd.zeros((1, 2)))
+    loss.backward()
+    assert (y.value.dtype, loss.dtype) == (jnp.dtype(half), np.float32)
+    assert net[0].weight.data().dtype == net[2].weight.grad().dtype == np.float32
+    amp.finish()
+    assert network()(x).dtype == np.float32
+
+
+def test_operators_are_cast_and_sums_are_not(half):
+    x = nd.array([[1 + 2**-12]])
+    assert nd.dot(x, x).value.dtype == jnp.dtype(half)
+    assert nd.FullyConnected(x, x, num_hidden=1, no_bias=True).asscalar() == 1
+    assert nd.sum(x.astype('float16')).dtype == np.float32
+    assert (x + 1).dtype == np.float32
+    assert nd.softmax(x.astype('float16')).dtype == np.float32
+
+
+def test_the_loss_is_scaled_and_steps_that_overflow_are_passed_by():
+    amp.init('float16')
+    try:
+        w = gluon.Parameter('w', shape=(1,))
+        w.initialize('ones')
+        trainer = gluon.Trainer([w], 'sgd', {'learning_rate': 0.5})
+        with pytest.raises(ArgumentError, match='init_trainer'), amp.scale_loss(w.data(), trainer):
+            pass
+        amp.init_trainer(trainer)
+
+        def step(factor):
+            with autograd.record():
+                loss = factor * w.data()
+                with amp.scale_loss(loss, trainer) as scaled:
+                    autograd.backward(scaled)
+
+        step(2)
+        assert w.grad().asscalar() == 2 * 2.0**16
+        trainer.step(2)
+        assert w.data().asscalar() == 0.5
+        step(2)
+        amp.unscale(trainer)
+        assert w.grad().asscalar() == 2
+        trainer.step(2)
+        assert w.data().asscalar() == 0
+        step(1e38)  # times the scale that is infinite
+        trainer.step(1)
+        assert (w.data().asscalar(), trainer.loss_scaler.loss_scale) == (0, 2.0**15)
+        trainer.loss_scaler._window = 2
+        for _ in range(2):
+            step(0)
+            trainer.step(1)
+        assert trainer.loss_scaler.loss_scale == 2.0**16
+    finally:
+        amp.finish()
+
+
+def test_networks_are_converted():
+    net, x = network(), nd.array([[1, 2]])
+    half = amp.convert_hybrid_block(net, 'bfloat16')
+    assert half(x).value.dtype == jnp.bfloat16
+    np.testing.assert_allclose(half(x).astype('float32').asnumpy(), net(x).asnumpy(), rtol=1e-2)
+    assert net[0].weight.dtype == np.float32
+    with pytest.raises(ArgumentError, match='target_dtype'):
+        amp.init('int8')
+    with pytest.raises(ArgumentError, match=r'gluon\.Trainer'):
+        amp.init_trainer(net)
