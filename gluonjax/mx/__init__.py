@@ -55,6 +55,7 @@ _LAZY = {
     'optimizer': 'gluonjax.mx.optimizer',
     'profiler': 'gluonjax.mx.profiler',
     'recordio': 'gluonjax.data.recordio',
+    'rnn': 'gluonjax.mx.rnn',
     'runtime': 'gluonjax.mx.runtime',
     'test_utils': 'gluonjax.mx.test_utils',
     'util': 'gluonjax.mx.dialect',
