@@ -9,15 +9,20 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from gluonjax.mx import model
-from gluonjax.mx.rnn.cells import BaseRNNCell, GRUCell, LSTMCell, RNNCell, RNNParams, each
-from gluonjax.mx.rnn.containers import (
+from gluonjax.mx.rnn.cells import (
+    BaseRNNCell,
     BidirectionalCell,
     DropoutCell,
     FusedRNNCell,
+    GRUCell,
+    LSTMCell,
     ModifierCell,
     ResidualCell,
+    RNNCell,
+    RNNParams,
     SequentialRNNCell,
     ZoneoutCell,
+    each,
 )
 from gluonjax.mx.rnn.sentences import BucketSentenceIter, encode_sentences
 
