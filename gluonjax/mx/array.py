@@ -16,7 +16,7 @@ import numpy as np
 from jax.typing import DTypeLike
 
 from gluonjax.arrays import admit
-from gluonjax.errors import ArgumentError, GluonError, MissingNameError, ShapeError
+from gluonjax.errors import ArgumentError, GluonError, MissingNameError, ShapeError, TransformationError
 from gluonjax.mx import casting, invoke, tape
 from gluonjax.mx.context import Context, context_of, current_context, default_device, virtual
 from gluonjax.mx.dialect import is_np_array
@@ -89,7 +89,8 @@ class NDArray:
     """
 
     __array_priority__: float = 1000.0
-    __slots__ = ('__weakref__', '_grad', '_seen', '_value', 'entry', 'shared', 'version', 'view')
+    __slots__ = ('__weakref__', '_grad', '_seen', '_value', 'entry', 'shared', 'used', 'version', 'view')
+    used: int  # the version of a gradient that a Trainer last used
     scalars: bool = False  # whether there are arrays without axes
 
     def __init__(
@@ -197,6 +198,11 @@ class NDArray:
         return self._grad
 
     @property
+    def data(self) -> Self:
+        """Itself: what MXNet's sparse arrays hold of their rows is all rows here."""
+        return self
+
+    @property
     def T(self) -> Self:
         """The transpose."""
         return self.transpose()
@@ -204,8 +210,16 @@ class NDArray:
     # To elsewhere.
 
     def asnumpy(self) -> np.ndarray:
-        """A copy as NumPy's array."""
-        return np.array(self.value)
+        """A copy as NumPy's array.
+
+        Raises:
+            TransformationError: while a hybridized block is compiled: there are no numbers yet.
+        """
+        value = self.value
+        if isinstance(value, jax.core.Tracer):
+            what = 'a number was asked for while a block is compiled, where there are none yet'
+            raise TransformationError(what, remedy='net.hybridize(False), or F.where instead of a branch on values')
+        return np.array(value)
 
     def asscalar(self) -> Any:
         """The one element, as NumPy's scalar.
@@ -295,6 +309,17 @@ class NDArray:
         """Makes it a variable whose gradient is written into an array."""
         self.entry = Entry(Leaf(grad, grad_req), 0)
         self._grad = grad
+        grad.used = grad.version
+
+    @property
+    def _fresh_grad(self) -> bool:
+        """Whether something was written into the gradient since a Trainer last used it, as MXNet's programs read it."""
+        return self._grad is not None and self._grad.version > self._grad.used
+
+    @_fresh_grad.setter
+    def _fresh_grad(self, fresh: bool) -> None:
+        if self._grad is not None:
+            self._grad.used = self._grad.version - bool(fresh)
 
     def backward(self, out_grad: 'NDArray | None' = None, retain_graph: bool = False, train_mode: bool = True) -> None:
         """Writes the gradients of its sum, or of its product with `out_grad`, into those of the variables."""
@@ -644,6 +669,8 @@ def call(name: str, /, *args: Any, out: Any = None, **kwargs: Any) -> Any:
     """
     operator = find(name)
     kwargs.pop('name', None)
+    if name.startswith('broadcast_') and not operator.annotations:
+        kwargs.pop('axis', None)  # which MXNet passes by
     arrays, attributes = _sorted_out(operator, args, kwargs)
     if (dtype := casting.dtype_for(operator.name)) is not None:
         arrays = [x if x is None or not casting.is_cast(x, dtype) else call('Cast', x, dtype=dtype) for x in arrays]

@@ -468,3 +468,34 @@ def test_a_compiled_network_follows_its_parameters_to_another_device():
         output = net(nd.ones((1, 2), ctx=mx.cpu(1)))
     output.backward()
     assert net[0].weight.grad(mx.cpu(1)).asnumpy().tolist() == [[1, 1]]
+
+
+def test_gradients_are_fresh_until_a_trainer_uses_them():
+    p = gluon.Parameter('p', shape=(2,))
+    p.initialize('ones')
+    first, second = gluon.Trainer([p], 'sgd'), gluon.Trainer([p], 'sgd')
+    assert not p.data()._fresh_grad
+    with autograd.record():
+        y = p.data() * 2
+    y.backward()
+    assert p.data()._fresh_grad
+    first.step(1)
+    with pytest.raises(UserWarning, match='nothing has written the gradient of p'):
+        second.step(1)
+    p.data()._fresh_grad = True
+    second.step(1)
+    assert not p.data()._fresh_grad
+    assert p.grad().data.asnumpy().tolist() == [2, 2]
+
+
+def test_numbers_of_a_block_that_is_compiled_are_refused():
+    class Branching(gluon.HybridBlock):
+        def hybrid_forward(self, F, x):
+            return x if x.sum().asscalar() > 0 else -x
+
+    net, x = Branching(), nd.array([-1])
+    assert net(x).asscalar() == 1
+    net.hybridize()
+    with pytest.raises(RuntimeError, match=r'while a block is compiled[\s\S]*hybridize\(False\)'):
+        net(x)
+    assert nd.broadcast_maximum(x, nd.array([2]), axis=1).asscalar() == 2

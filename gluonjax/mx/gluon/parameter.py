@@ -256,6 +256,12 @@ class Parameter:
         self.list_data()
         return list(self._arrays)
 
+    @property
+    def is_fresh(self) -> bool:
+        """Whether something was written into the gradient since a Trainer last used it."""
+        gradient = next(iter(self._arrays.values())).grad if self._arrays else None
+        return gradient is not None and gradient.version > gradient.used
+
     def row_sparse_data(self, row_id: NDArray) -> NDArray:
         """The value: all arrays are dense, whatever rows are asked for."""
         return self.data(row_id.context)

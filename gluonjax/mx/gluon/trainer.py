@@ -69,7 +69,6 @@ class Trainer:
         self._updaters: list[optimizers.Updater] = []  # one for each context
         self.loss_scaler: Any = None  # of `contrib.amp`
         self.gradient_scale: float = 1.0  # what gradients were multiplied with
-        self._used: dict[int, tuple[Any, int]] = {}  # gradients of the last step, and their versions
         self._reset_kvstore()
 
     # What programs read of MXNet's kvstore, which decides whether gradients of several contexts are overwritten.
@@ -166,7 +165,7 @@ class Trainer:
     ) -> None:
         self._optimizer.rescale_grad = self._scale / (batch_size * self.gradient_scale)
         indices = [i for i, parameter in enumerate(self._params) if parameter.grad_req != 'null']
-        stale = {i for i in indices if not self._is_fresh(i)}
+        stale = {i for i in indices if not self._params[i].is_fresh}
         if stale and not ignore_stale_grad:
             names = ', '.join(self._params[i].name for i in sorted(stale))
             remedy = 'backward before each step; step(n, ignore_stale_grad=True) passes by what the loss does not use'
@@ -185,17 +184,11 @@ class Trainer:
         """Remembers that gradients were used."""
         for i in indices:
             gradient, *_ = self._params[i].list_grad()
-            self._used[i] = gradient, gradient.version
+            gradient.used = gradient.version
 
     def gradients(self) -> list[NDArray]:
         """The gradients of all parameters that are trained, in all contexts."""
         return [gradient for parameter in self._trained() for gradient in parameter.list_grad()]
-
-    def _is_fresh(self, index: int) -> bool:
-        """Whether something was written into the gradient since the last step."""
-        gradient = self._params[index].list_grad()[0]
-        last, version = self._used.get(index, (None, 0))
-        return gradient.version > 0 and (gradient is not last or gradient.version != version)
 
     def _trained(self) -> list[Parameter]:
         return [p for p in self._params if p.grad_req != 'null']
