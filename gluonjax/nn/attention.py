@@ -228,15 +228,10 @@ class MultiHeadAttention(Layer):
         dropped = self.training and self.dropout.rate > 0
         half = query.dtype in ('bfloat16', 'float16')
         arrays = query, key, value, bias, mask, valid_length
-        xla = functools.partial(_attention, scale=scale, causal=causal, dropout=self.dropout if dropped else None)
-        if dropped or not half or self.implementation == 'xla':
-            y = xla(*arrays)
-        elif self.implementation == 'cudnn':
-            y = fused_attention.dot_product_attention(*arrays, scale=scale, causal=causal)
-        elif fused_attention.is_covered(*arrays, causal=causal):
-            y = fused_attention.dot_product_attention(*arrays, scale=scale, causal=causal, otherwise=xla)
+        if dropped:
+            y = _attention(*arrays, scale=scale, causal=causal, dropout=self.dropout)
         else:
-            y = xla(*arrays)
+            y = _attend_by(self.implementation if half else 'xla', *arrays, scale=scale, causal=causal)
         return y.reshape(batch, queries, self.num_heads * self.head_size)
 
     def _check_cache(self, cache: AttentionCache, x: jax.Array, memory_given: bool) -> None:
@@ -267,6 +262,17 @@ class MultiHeadAttention(Layer):
                 got=f'{x.shape[1]} more' + ('' if start is None else f' after {start}'),
                 remedy='layer.init_cache with a larger length',
             )
+
+
+@functools.partial(jax.jit, static_argnums=0, static_argnames=('scale', 'causal'))
+def _attend_by(implementation: str | None, *arrays: Any, scale: float, causal: bool) -> jax.Array:
+    """Attention without dropout; jitted, so that JAX traces and differentiates it once for all blocks of a network."""
+    xla = functools.partial(_attention, scale=scale, causal=causal, dropout=None)
+    if implementation == 'cudnn':
+        return fused_attention.dot_product_attention(*arrays, scale=scale, causal=causal)
+    if implementation is None and fused_attention.is_covered(*arrays, causal=causal):
+        return fused_attention.dot_product_attention(*arrays, scale=scale, causal=causal, otherwise=xla)
+    return xla(*arrays)
 
 
 def _hidden(
