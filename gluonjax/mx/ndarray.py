@@ -13,6 +13,7 @@ import importlib
 import os
 import sys
 import tempfile
+import types
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -257,7 +258,7 @@ def _function(name: str) -> Callable[..., Any]:
     return function
 
 
-class Namespace:
+class Namespace(types.ModuleType):
     """Operators whose names begin alike: `nd.contrib.box_nms` is `_contrib_box_nms`.
 
     Args:
@@ -266,10 +267,13 @@ class Namespace:
     """
 
     def __init__(self, *prefixes: str, others: Mapping[str, str] | None = None):
+        super().__init__(f'{__name__}.{prefixes[0].strip("_") or "op"}')  # programs import from it
         self.prefixes: tuple[str, ...] = prefixes
         self.others: Mapping[str, str] = others or {}
 
     def __getattr__(self, name: str) -> Any:
+        if name.startswith('__'):
+            raise AttributeError(name)
         if name in self.others:
             return getattr(importlib.import_module(self.others[name]), name)
         for prefix in self.prefixes:
@@ -283,9 +287,11 @@ _OF_PYTHON = ('foreach', 'while_loop', 'cond', 'isnan', 'isinf', 'isfinite', 'ad
 _SPARSE = ('csr_matrix', 'row_sparse_array', 'array', 'zeros', 'empty', 'CSRNDArray', 'RowSparseNDArray')
 _OTHERS = {**dict.fromkeys(_OF_PYTHON, 'gluonjax.mx.control'), 'rand_zipfian': 'gluonjax.mx.zipfian'}
 contrib: Namespace = Namespace('_contrib_', others=_OTHERS)
-sparse: Namespace = Namespace(
-    '_sparse_', '', others=dict.fromkeys((*_SPARSE, 'BaseSparseNDArray'), 'gluonjax.mx.sparse')
-)
+_DENSE = {  # of arrays whose storage type is accepted
+    **dict.fromkeys((*_SPARSE, 'BaseSparseNDArray'), 'gluonjax.mx.sparse'),
+    **dict.fromkeys(('add', 'subtract', 'multiply', 'divide'), __name__),
+}
+sparse: Namespace = Namespace('_sparse_', '', others=_DENSE)
 linalg: Namespace = Namespace('_linalg_')
 image: Namespace = Namespace('_image_')
 op: Namespace = Namespace('')

@@ -14,6 +14,7 @@ import importlib
 import math
 import pathlib
 import sys
+import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Union
 
@@ -646,7 +647,7 @@ def load(fname: str | pathlib.Path) -> Symbol:
     return load_json(pathlib.Path(fname).read_text())
 
 
-class Namespace:
+class Namespace(types.ModuleType):
     """Operators whose names begin alike: `mx.sym.contrib.box_nms` is `_contrib_box_nms`.
 
     Args:
@@ -655,10 +656,13 @@ class Namespace:
     """
 
     def __init__(self, *prefixes: str, others: Mapping[str, str] | None = None):
+        super().__init__(f'{__name__}.{prefixes[0].strip("_") or "op"}')  # programs import from it
         self.prefixes: tuple[str, ...] = prefixes
         self.others: Mapping[str, str] = others or {}
 
     def __getattr__(self, name: str) -> Any:
+        if name.startswith('__'):
+            raise AttributeError(name)
         if name in self.others:
             return getattr(importlib.import_module(self.others[name]), name)
         for prefix in self.prefixes:

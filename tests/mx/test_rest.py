@@ -1,6 +1,7 @@
 """What scripts touch beside arrays and networks: loops, operators of one's own, test_utils, names, sparse arrays."""
 
 import os
+import types
 
 import numpy as np
 import pytest
@@ -164,8 +165,16 @@ def test_sparse_arrays_are_dense():
         assert nd.sparse.zeros('csr', (1, 1)).asnumpy() == 0
     rows = nd.sparse.row_sparse_array(([[1, 2]], [1]), shape=(3, 2))
     assert rows.asnumpy().tolist() == [[0, 0], [1, 2], [0, 0]]
+    assert nd.sparse.subtract(rows, rows).asnumpy().sum() == 0
     pairs = nd.sparse.csr_matrix(([5, 6], ([0, 1], [1, 0])), shape=(2, 2))
     assert pairs.asnumpy().tolist() == [[0, 5], [6, 0]]
+
+
+def test_groups_of_operators_are_modules():
+    modules = nd.sparse, nd.contrib, nd.linalg, mx.sym.contrib, mx.sym.sparse, mx.sym.random
+    assert all(isinstance(module, types.ModuleType) for module in modules)  # so that programs import from them
+    with pytest.raises(AttributeError, match='no_such'):
+        _ = nd.linalg.no_such
 
 
 def test_functions_of_arrays():

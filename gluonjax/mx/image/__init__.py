@@ -28,6 +28,17 @@ from gluonjax.mx.image.augment import (
     SaturationJitterAug,
     SequentialAug,
 )
+from gluonjax.mx.image.detection import (
+    CreateDetAugmenter,
+    CreateMultiRandCropAugmenter,
+    DetAugmenter,
+    DetBorrowAug,
+    DetHorizontalFlipAug,
+    DetRandomCropAug,
+    DetRandomPadAug,
+    DetRandomSelectAug,
+    ImageDetIter,
+)
 from gluonjax.mx.image.functions import (
     center_crop,
     color_normalize,
@@ -45,7 +56,7 @@ from gluonjax.mx.image.functions import (
 )
 from gluonjax.mx.image.iterator import ImageIter
 
-image = detection = sys.modules[__name__]  # modules of MXNet whose names are here
+image = det = sys.modules[__name__]  # modules of MXNet whose names are here
 
 __all__ = [
     'Augmenter',
@@ -56,9 +67,18 @@ __all__ = [
     'ColorNormalizeAug',
     'ContrastJitterAug',
     'CreateAugmenter',
+    'CreateDetAugmenter',
+    'CreateMultiRandCropAugmenter',
+    'DetAugmenter',
+    'DetBorrowAug',
+    'DetHorizontalFlipAug',
+    'DetRandomCropAug',
+    'DetRandomPadAug',
+    'DetRandomSelectAug',
     'ForceResizeAug',
     'HorizontalFlipAug',
     'HueJitterAug',
+    'ImageDetIter',
     'ImageIter',
     'LightingAug',
     'RandomCropAug',

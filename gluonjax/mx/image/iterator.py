@@ -67,7 +67,7 @@ class ImageIter(DataIter):
         **kwargs: Any,
     ):
         super().__init__(checks.size('batch_size', batch_size))
-        self.data_shape: tuple[int, ...] = self._checked_shape(data_shape)
+        self.data_shape: tuple[int, ...] = self.checked_shape(data_shape)
         self.label_width: int = checks.size('label_width', label_width)
         self.last_batch_handle: str = checks.one_of('last_batch_handle', last_batch_handle, _HANDLES)
         self.path_root: pathlib.Path = pathlib.Path(path_root or '.')
@@ -93,7 +93,8 @@ class ImageIter(DataIter):
         self.reset()
 
     @staticmethod
-    def _checked_shape(data_shape: Sequence[int]) -> tuple[int, ...]:
+    def checked_shape(data_shape: Sequence[int]) -> tuple[int, ...]:
+        """A shape of images in colours, which is checked."""
         if len(data_shape) != 3 or data_shape[0] != 3:
             raise ArgumentError(f'data_shape must be (3, height, width), got {tuple(data_shape)}')
         return tuple(data_shape)
