@@ -1,9 +1,11 @@
 """The demo and the notebooks: they run without an error or a warning, and what is stored is what they show.
 
-Notebooks train for a few steps here, as `SHORTENED` says, and whole where the variable WHOLE_NOTEBOOKS is set; `make
-notebooks` runs them whole and stores what they show.
+Notebooks train for a few steps here, as `SHORTENED` says, one after the other in one kernel that forgets all names in
+between. Where the variable WHOLE_NOTEBOOKS is set they train whole, each in a kernel of its own, as `make notebooks`
+runs them to store what they show.
 """
 
+import asyncio
 import base64
 import os
 import re
@@ -20,6 +22,7 @@ import gluonjax
 pytest.importorskip('sklearn')
 nbformat = pytest.importorskip('nbformat')
 nbclient = pytest.importorskip('nbclient')
+jupyter_client = pytest.importorskip('jupyter_client')
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / 'notebooks').glob('*.ipynb'))
@@ -31,7 +34,7 @@ SHORTENED = {
         'range(80)': 'range(2)',
         '(2, 5, 10, 20, 40), range(3)': '(2, 5), range(1)',
     },
-    'gan': {'ROUNDS, BATCH, NOISE = 2000': 'ROUNDS, BATCH, NOISE = 200'},
+    'gan': {'ROUNDS, BATCH, NOISE = 2000': 'ROUNDS, BATCH, NOISE = 60'},
     'initialization': {'length=1000': 'length=20'},
     'language_model': {
         'EPOCHS, STEPS = 64, 16, 8, 40': 'EPOCHS, STEPS = 64, 16, 3, 5',
@@ -45,6 +48,14 @@ SHORTENED = {
     },
     'training': {'EPOCHS, BATCH = 20': 'EPOCHS, BATCH = 3'},
 }
+# Nobody sees this cell; it makes warnings errors, also those that libraries would keep to themselves.
+FRESH = """
+%reset -f
+import warnings
+import gluonjax
+gluonjax.seed(0)
+warnings.simplefilter('error')
+"""
 WRITTEN_BY_A_NETWORK = {'writing'}  # what it says depends on how long it has learned
 PNG = b'\x89PNG\r\n\x1a\n'
 pytestmark = pytest.mark.notebook
@@ -56,24 +67,38 @@ def fonts():
     subprocess.run([sys.executable, '-c', 'import matplotlib.font_manager'], check=True, capture_output=True)
 
 
-@pytest.fixture
-def elsewhere(fonts, tmp_path, monkeypatch):
-    """A fresh directory and the environment of a user: one device, and this gluonjax wherever it lies."""
+def as_a_user(monkeypatch, directory):
+    """The environment of a user in a fresh directory: one device, and this gluonjax wherever it lies."""
     paths = [str(Path(gluonjax.__file__).parents[1]), os.environ.get('PYTHONPATH')]
     monkeypatch.setenv('PYTHONPATH', os.pathsep.join(filter(None, paths)))
     for name in ('IPYTHONDIR', 'JUPYTER_DATA_DIR', 'JUPYTER_CONFIG_DIR'):
-        monkeypatch.setenv(name, str(tmp_path / name))
+        monkeypatch.setenv(name, str(directory / name))
     for name in ('XLA_FLAGS', 'MPLBACKEND', 'PYTHONWARNINGS'):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+    monkeypatch.chdir(directory)
 
 
 @pytest.fixture
-def quickly(elsewhere, monkeypatch):
-    """Programs are compiled as those of the other tests: what is shortened compiles longer than it trains."""
-    if not WHOLE:
+def elsewhere(fonts, tmp_path, monkeypatch):
+    as_a_user(monkeypatch, tmp_path)
+    return tmp_path
+
+
+@pytest.fixture(scope='module')
+def kernel(fonts, tmp_path_factory):
+    """The kernel of all shortened notebooks, or None where each has its own.
+
+    Its programs are compiled as those of the other tests: what is shortened compiles longer than it trains.
+    """
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        as_a_user(monkeypatch, tmp_path_factory.mktemp('notebooks'))
+        if WHOLE:
+            yield None
+            return
         monkeypatch.setenv('XLA_FLAGS', ' '.join(f'--{option}={value}' for option, value in QUICK.items()))
+        manager = jupyter_client.AsyncKernelManager(kernel_name='python3')
+        yield manager
+        asyncio.run(manager.shutdown_kernel(now=True))
 
 
 def code_cells(notebook):
@@ -130,17 +155,21 @@ def test_there_are_notebooks():
 
 
 @pytest.mark.parametrize('path', NOTEBOOKS, ids=lambda path: path.stem)
-def test_notebook_runs_and_shows_what_is_stored(path, quickly):
+def test_notebook_runs_and_shows_what_is_stored(path, kernel):
     stored = nbformat.read(path, as_version=4)
     fresh = nbformat.read(path, as_version=4)
     for cell in code_cells(fresh).values():
         cell.outputs = []
     if not WHOLE:
         shorten(fresh, SHORTENED[path.stem])
-    # Nobody sees this cell; it makes warnings errors, also those that libraries would keep to themselves.
-    strict = nbformat.v4.new_code_cell("import warnings; warnings.simplefilter('error')", id='strict')
+    strict = nbformat.v4.new_code_cell(FRESH, id='strict')
     fresh.cells.insert(0, strict)
-    nbclient.NotebookClient(fresh, timeout=300, kernel_name='python3', record_timing=False).execute()
+    client = nbclient.NotebookClient(fresh, kernel, timeout=300, kernel_name='python3', record_timing=False)
+    try:
+        client.execute()
+    finally:
+        if kernel is not None and client.kc is not None:
+            client.kc.stop_channels()
 
     for name, cell in code_cells(fresh).items():
         assert not [output for output in cell.outputs if output.get('name') == 'stderr'], f'cell {name} warns'

@@ -226,13 +226,14 @@ def sweep(layer, params, x):
         return jax.grad(wrap(lambda params: loss(layer, params, x, True)))(params)
 
     xs = jnp.stack([x, x[::-1]])
+    first = train(params, x)
     return {
-        'jit': (apply(params, x), train(params, x)),
+        'jit': (apply(params, x), first),
         'vmap': jax.vmap(lambda row: apply(params, row[None])[0])(x),
         'vmap_of_train': jax.vmap(train, (None, 0))(params, xs),
         'scan': jax.lax.scan(lambda carry, x: (carry, apply(params, x)), 0, xs)[1],
         'scan_of_train': jax.lax.scan(lambda params, x: train(params, x)[::-1], params, xs),
-        'steps': [first := train(params, xs[0]), train(first[1], xs[1])],
+        'steps': [first, train(first[1], xs[1])],
         'gradient': gradient(lambda f: f),
         'checkpoint': gradient(jax.checkpoint),
     }
@@ -305,8 +306,8 @@ def directions(layer, params, x, differentiable):
             moved = jax.tree.map(lambda v, a: v + step * a, point, along)
             return loss(layer, *moved, *(() if differentiable else (x,)), training)
 
-        above, below = jax.vmap(f)(jnp.asarray([1e-6, -1e-6]))
-        slopes.append(((above - below) / 2e-6, jax.grad(f)(0.0)))
+        values, gradients = jax.lax.map(jax.value_and_grad(f), jnp.asarray([1e-6, -1e-6, 0.0]))
+        slopes.append(((values[0] - values[1]) / 2e-6, gradients[2]))
     return slopes
 
 
