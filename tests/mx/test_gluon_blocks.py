@@ -499,3 +499,40 @@ def test_numbers_of_a_block_that_is_compiled_are_refused():
     with pytest.raises(RuntimeError, match=r'while a block is compiled[\s\S]*hybridize\(False\)'):
         net(x)
     assert nd.broadcast_maximum(x, nd.array([2]), axis=1).asscalar() == 2
+
+
+def test_a_dict_refuses_what_its_parameters_are_not():
+    parameters = gluon.ParameterDict('a_')
+    w = parameters.get('w', shape=(2, 0), allow_deferred_init=True)
+    assert parameters.get('w', shape=(2, 3), dtype='float32') is w
+    assert w.shape == (2, 3)
+    constant = parameters.get_constant('c', [[1.0, 2.0]])
+    assert parameters.get_constant('c', [[1.0, 2.0]]) is parameters.get_constant('c') is constant
+    for wrong in (
+        lambda: parameters.get('w', shape=(3, 3)),
+        lambda: parameters.get('w', dtype='float16'),
+        lambda: parameters.get_constant('c', [[1.0, 3.0]]),
+        lambda: parameters.get_constant('w', 1.0),
+        lambda: gluon.nn.Lambda('nothing_of_this_name'),
+        lambda: gluon.loss._apply_weighting(nd, nd.ones(1), 'heavy'),
+    ):
+        with pytest.raises(AssertionError):
+            wrong()
+    with pytest.raises(KeyError):
+        parameters.get_constant('other')
+    with pytest.raises(ValueError, match='takes a function'):
+        gluon.nn.HybridLambda(3)
+
+
+def test_a_product_decides_the_shape_of_its_second_factor():
+    class Linear(gluon.HybridBlock):
+        def __init__(self):
+            super().__init__()
+            self.w = self.params.get('w', shape=(0, 2), allow_deferred_init=True)
+
+        def hybrid_forward(self, F, x, w):
+            return F.dot(x, w)
+
+    net = Linear()
+    net.initialize('ones')
+    assert net(nd.ones((1, 3))).asnumpy().tolist() == [[3, 3]]

@@ -20,7 +20,6 @@ from gluonjax.mx.gluon.naming import NameScope, named
 from gluonjax.mx.gluon.parameter import Parameter, ParameterDict, load_values
 from gluonjax.mx.gluon.traced import Traced, is_inside
 from gluonjax.mx.saving import write
-from gluonjax.shapes import is_known
 
 
 class HookHandle:
@@ -462,7 +461,7 @@ class HybridBlock(Block):
         outputs = self(*jax.tree.unflatten(tree, [symbol.var(f'data{i}') for i in range(len(leaves))]))
         parameters = {p.name: p for p in _parameters_of(self)}
         known = {f'data{i}': x.shape for i, x in enumerate(leaves)}
-        known |= {n: p.shape for n, p in parameters.items() if p.shape and is_known(p.known_shape)}
+        known |= {n: p.known_shape for n, p in parameters.items() if p.known_shape}
         dtypes = {f'data{i}': x.value.dtype for i, x in enumerate(leaves)}
         inference = symbol.Group(jax.tree.leaves(outputs)).inference(known, dtypes)
         for node in inference.nodes:
@@ -503,7 +502,7 @@ class HybridBlock(Block):
         outputs = jax.tree.leaves(self.hybrid_forward(symbol, *jax.tree.unflatten(tree, given), **variables))
         graph = symbol.Group(outputs)
         known = {name: x.shape for name, x in inputs.items()}
-        known |= {f'parameter_{n}': p.shape for n, p in self._reg_params.items() if p.shape and is_known(p.known_shape)}
+        known |= {f'parameter_{n}': p.known_shape for n, p in self._reg_params.items() if p.known_shape}
         inference = graph.inference(known, {name: x.value.dtype for name, x in inputs.items()})
         shapes = {node.name: inference.shapes[node][0] for node in inference.nodes if node.is_variable}
         for name, parameter in self._reg_params.items():

@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from gluonjax import nn
+from gluonjax.errors import ArgumentError
 from gluonjax.hints import missing
 from gluonjax.layer import Layer
 from gluonjax.mx import ndarray
@@ -85,6 +86,13 @@ class HybridSequential(Sequential, HybridBlock):
             return super().forward(*args)
 
 
+def _check_function(function: Any) -> None:
+    if isinstance(function, str) and not hasattr(ndarray, function):
+        raise ArgumentError(f'mx.nd has no function {function!r}')
+    if not isinstance(function, str) and not callable(function):
+        raise ArgumentError('a Lambda takes a function, or the name of one', got=repr(function))
+
+
 class Lambda(Block):
     """A function as a block: one of arrays, or the name of an operator.
 
@@ -95,6 +103,7 @@ class Lambda(Block):
 
     def __init__(self, function: str | Callable[..., Any], prefix: str | None = None):
         super().__init__(prefix)
+        _check_function(function)
         self.function: Callable[..., Any] = getattr(ndarray, function) if isinstance(function, str) else function
 
     def forward(self, *args: Any) -> Any:
@@ -115,6 +124,7 @@ class HybridLambda(HybridBlock):
 
     def __init__(self, function: str | Callable[..., Any], prefix: str | None = None):
         super().__init__(prefix)
+        _check_function(function)
         self.function: str | Callable[..., Any] = function
 
     def hybrid_forward(self, F: Any, *args: Any, **kwargs: Any) -> Any:

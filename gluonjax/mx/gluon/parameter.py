@@ -16,6 +16,7 @@ from gluonjax.errors import (
     DTypeError,
     GluonError,
     ParamsError,
+    PatternError,
     ShapeError,
     UninitializedError,
 )
@@ -295,6 +296,18 @@ class Parameter:
             array.assign(Tracked(value if len(self._arrays) == 1 else placed(value, context)))
             array.entry = entry
 
+    def check_declared(self, shape: Any = None, dtype: DTypeLike | None = None, **kwargs: Any) -> None:
+        """Compares what a second block says of it; completes the shape.
+
+        Raises:
+            ShapeError: if it has another shape.
+            DTypeError: if it has another dtype.
+        """
+        if dtype is not None and canonical(dtype) != canonical(self._dtype):
+            raise DTypeError(f'{self.name} has another dtype', expected=self.dtype.__name__, got=dtype)
+        if shape is not None:
+            self.shape = shape
+
     def check_loaded(self, data: Any) -> None:
         """Compares the dtype of a value from a file.
 
@@ -390,6 +403,11 @@ class Constant(Parameter):
         super().__init__(name, 'null', array.shape, array.dtype, differentiable=False)
         self.value: NDArray = array_class()(array)
 
+    def holds(self, value: Any) -> bool:
+        """Whether it is the constant with this value."""
+        array = as_jax(value)
+        return array.shape == self.value.shape and bool((array == self.value.value).all())
+
     def initialize(
         self, init: Any = None, ctx: Any = None, default_init: Any = None, force_reinit: bool = False
     ) -> None:
@@ -429,19 +447,35 @@ class ParameterDict(Mapping[str, Parameter]):
         return '\n'.join([f'{self.prefix} (', *(f'  {p!r}' for p in self._params.values()), ')'])
 
     def get(self, name: str, default: Any = None, **kwargs: Any) -> Any:
-        """The parameter called prefix + name, made if it is not there; with arguments of `Parameter`."""
+        """The parameter called prefix + name, made if it is not there; with arguments of `Parameter`.
+
+        Raises:
+            ShapeError: if it is there, with another shape.
+            DTypeError: likewise, with another dtype.
+        """
         found = self._found(self.prefix + name)
         if found is None:
             found = Parameter(self.prefix + name, **kwargs)
             found.role = name
-        elif kwargs.get('shape') is not None:
-            found.shape = kwargs['shape']
+        else:
+            found.check_declared(**kwargs)
         self._params[found.name] = found
         return found
 
     def get_constant(self, name: str, value: Any = None) -> Parameter:
-        """The constant called prefix + name, made if it is not there."""
-        found = self._found(self.prefix + name) or Constant(self.prefix + name, value)
+        """The constant called prefix + name, made if it is not there.
+
+        Raises:
+            ArgumentError: if it is there, with another value.
+            PatternError: if it is not, without a value.
+        """
+        found = self._found(self.prefix + name)
+        if found is None and value is None:
+            raise PatternError(f'there is no constant {self.prefix + name!r}', remedy='give its value')
+        if found is None:
+            found = Constant(self.prefix + name, value)
+        elif value is not None and not (isinstance(found, Constant) and found.holds(value)):
+            raise ArgumentError(f'{found.name} is there already, and is not this constant')
         self._params[found.name] = found
         return found
 

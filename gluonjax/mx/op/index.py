@@ -8,7 +8,7 @@ from jax import lax
 
 from gluonjax.mx.op.attributes import DType, Shape, dtype_of
 from gluonjax.mx.op.nn import as_indices
-from gluonjax.mx.op.table import operator
+from gluonjax.mx.op.table import Attributes, Shapes, operator
 
 
 def in_range(indices: jax.Array, size: int, mode: str) -> jax.Array:
@@ -112,7 +112,21 @@ def unravel_index(data: jax.Array, *, shape: Shape = ()) -> jax.Array:
 Storage = Literal['default', 'csr', 'row_sparse']
 
 
-@operator('dot', '_sparse_dot')
+def product_shapes(left: str, right: str, axis: int = 0) -> Any:
+    """Infers an axis of the second factor, over which a product sums, from the last one of the first."""
+
+    def infer(attributes: Attributes, shapes: Shapes) -> Shapes:
+        a, b = shapes[left], shapes[right]
+        if not a or not b or attributes.get('transpose_a') or attributes.get('transpose_b'):
+            return {}
+        sizes = list(b)
+        sizes[axis if len(b) > 1 else 0] = a[-1]
+        return {right: tuple(sizes)}
+
+    return infer
+
+
+@operator('dot', '_sparse_dot', infer=product_shapes('lhs', 'rhs'))
 def dot(
     lhs: jax.Array,
     rhs: jax.Array,

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from gluonjax.mx.op.attributes import DType, Shape, dtype_of
 from gluonjax.mx.op.elementwise import ARITHMETIC, UNARY, absolute, all_alike, maximum, minimum, same_rank
+from gluonjax.mx.op.index import product_shapes
 from gluonjax.mx.op.reduce import greatest, smallest
 from gluonjax.mx.op.shape import SKIP, reshaped
 from gluonjax.mx.op.table import operator
@@ -405,13 +406,13 @@ def np_pad(
 # Products.
 
 
-@operator('_np_dot')
+@operator('_np_dot', infer=product_shapes('a', 'b', -2))
 def np_dot(a: jax.Array, b: jax.Array) -> jax.Array:
     """NumPy's dot."""
     return jnp.dot(a, b)
 
 
-@operator('_npi_matmul')
+@operator('_npi_matmul', infer=product_shapes('a', 'b', -2))
 def matmul(a: jax.Array, b: jax.Array) -> jax.Array:
     """NumPy's matmul."""
     return jnp.matmul(a, b)
