@@ -58,7 +58,7 @@ NAME = re.compile(r'(?<![\w.\'])([A-Za-z_]\w*)((?:\.[A-Za-z_]\w*)*)(\(([^()]*)\)
 DECLARED_BY_USERS = ('weight', 'layers', 'dense', 'X')  # what stands behind self
 
 
-IN_MX = {'x': mx.nd.ones(2)}  # what a name means there
+IN_MX = {'x': mx.nd.ones(2), 'Trainer': mx.gluon.Trainer}  # what a name means there
 
 
 def missing_in(text, owners):
