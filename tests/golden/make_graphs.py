@@ -105,8 +105,29 @@ def executor_of(symbol, shapes):
     return executor, ([shapes[name] for name in executor.names], [y.shape for y in outputs], [])
 
 
+def quantized():
+    """A network with int8 parameters, as MXNet's tool for it writes one: arrays by name, the graph among them as text."""
+    from mxnet.contrib.quantization import quantize_model
+
+    x = mx.sym.FullyConnected(mx.sym.var('data'), num_hidden=6, name='first')
+    symbol = mx.sym.FullyConnected(mx.sym.Activation(x, act_type='relu'), num_hidden=3, no_bias=True, name='second')
+    random = np.random.RandomState(3)
+    shapes = dict(zip(symbol.list_arguments(), symbol.infer_shape(data=(2, 5))[0]))
+    values = {name: mx.nd.array(random.standard_normal(shape)) for name, shape in shapes.items()}
+    batches = mx.io.NDArrayIter(values['data'], None, 2)
+    settings = {'calib_mode': 'naive', 'calib_data': batches, 'num_calib_examples': 2, 'quantized_dtype': 'int8'}
+    data = values.pop('data')
+    names = {'data_names': ('data',), 'label_names': ()}
+    symbol, values, _ = quantize_model(symbol, values, {}, ctx=mx.cpu(), **settings, **names)
+    values = {name: values[name] for name in symbol.list_arguments() if name != 'data'}
+    output = symbol.bind(mx.cpu(), dict(values, data=data), grad_req='null').forward()[0]
+    found = {'int8 value ' + name: value.asnumpy() for name, value in values.items()}
+    found.update({'int8 graph': np.array(symbol.tojson()), 'int8 data': data.asnumpy(), 'int8 out': output.asnumpy()})
+    return found
+
+
 def main():
-    graphs, arrays = {}, {}
+    graphs, arrays = {}, quantized()
     for make in (network, recurrent, unrolled, loop, regression, while_loop, condition):
         mx.random.seed(0)
         symbol, shapes = make()

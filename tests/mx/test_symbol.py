@@ -532,3 +532,14 @@ def test_graphs_under_transformations():
     outer[1].weight.set_data(jnp.eye(3))
     within = jax.grad(lambda params: (outer.apply(params, x) ** 2).sum())(outer.params)
     close(within['0']['fc_weight'], grads['fc_weight'])
+
+
+def test_a_quantized_graph_keeps_its_integers(arrays, tmp_path):
+    values = chosen(arrays, 'int8', 'value')
+    mxnet_params.save(tmp_path / 'net.params', {f'arg:{name}': value for name, value in values.items()})
+    (tmp_path / 'net.json').write_text(str(arrays['int8 graph']))
+    for imports in (nn.SymbolBlock.imports, gluon.SymbolBlock.imports):
+        net = imports(tmp_path / 'net.json', 'data', tmp_path / 'net.params')
+        data = arrays['int8 data'] if imports is nn.SymbolBlock.imports else nd.array(arrays['int8 data'])
+        close(np.asarray(getattr(net(data), 'value', net(data))), arrays['int8 out'])
+        assert net.collect_params()['first_weight_quantize'].dtype == np.int8

@@ -5,6 +5,7 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import jax
 import numpy as np
 from jax.typing import DTypeLike
 
@@ -155,6 +156,11 @@ def set_values(
         raise ParamsError('the values are not those of this graph', got=', '.join(problems), remedy=remedy)
     for name, parameter in parameters.items():
         if name in values:
+            dtype = jax.dtypes.canonicalize_dtype(
+                values[name].dtype
+            )  # integers of a quantized graph stay what they are
+            if parameter.dtype != dtype:
+                parameter.cast(dtype)
             parameter.set_data(values[name])
 
 

@@ -65,7 +65,7 @@ def restored(data: Array, low: Any, high: Any) -> Array:
     return data.astype('float32') * unit(data.dtype, low, high)
 
 
-@operator('_contrib_quantize', outputs=OUTPUTS)
+@operator('_contrib_quantize', outputs=lambda a: 3)
 def quantize(
     data: Array, min_range: Array, max_range: Array, *, out_type: Literal['int8', 'uint8'] = 'uint8'
 ) -> Quantized:
@@ -82,7 +82,7 @@ def _out_type(out_type: str, low: float | None) -> str:
     return 'uint8' if low is not None and low >= 0 else 'int8'
 
 
-@operator('_contrib_quantize_v2', outputs=OUTPUTS)
+@operator('_contrib_quantize_v2', outputs=lambda a: 3)
 def quantize_v2(
     data: Array,
     *,
@@ -103,7 +103,7 @@ def dequantize(data: Array, min_range: Array, max_range: Array, *, out_type: Lit
     return restored(data, min_range, max_range)
 
 
-@operator('_contrib_requantize', outputs=OUTPUTS)
+@operator('_contrib_requantize', outputs=lambda a: 3)
 def requantize(
     data: Array,
     min_range: Array,
@@ -132,9 +132,10 @@ def _product_range(first: Array, second: Array) -> Array:
 
 
 _BIAS = {name: lambda attributes: not attributes['no_bias'] for name in ('bias', 'min_bias', 'max_bias')}
+_RANGES = dict.fromkeys(('min_data', 'max_data', 'min_weight', 'max_weight'), lambda attributes: True)
 
 
-@operator('_contrib_quantized_fully_connected', only_if=_BIAS, outputs=OUTPUTS)
+@operator('_contrib_quantized_fully_connected', only_if=_BIAS | _RANGES, outputs=OUTPUTS)
 def quantized_fully_connected(
     data: Array,
     weight: Array,
@@ -156,11 +157,11 @@ def quantized_fully_connected(
     ranges = (data.dtype, min_data, max_data), (weight.dtype, min_weight, max_weight)
     if bias is not None:
         scale = unit(bias.dtype, min_bias, max_bias) / (unit(*ranges[0]) * unit(*ranges[1]))
-        sums = sums + jnp.round(bias * scale).astype('int32').reshape((1,) * (sums.ndim - 1) + (-1,))
+        sums = sums + jnp.trunc(bias * scale).astype('int32').reshape((1,) * (sums.ndim - 1) + (-1,))
     return symmetric(sums, _product_range(*(whole_unit(*each) for each in ranges)))
 
 
-@operator('_contrib_quantized_conv', only_if=_BIAS, outputs=OUTPUTS)
+@operator('_contrib_quantized_conv', only_if=_BIAS | _RANGES, outputs=OUTPUTS)
 def quantized_conv(
     data: Array,
     weight: Array,
