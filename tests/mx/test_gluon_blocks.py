@@ -536,3 +536,21 @@ def test_a_product_decides_the_shape_of_its_second_factor():
     net = Linear()
     net.initialize('ones')
     assert net(nd.ones((1, 3))).asnumpy().tolist() == [[3, 3]]
+
+
+def test_hooks_of_operators_name_nodes_and_their_inputs():
+    net = gluon.nn.HybridSequential(prefix='net_')
+    with net.name_scope():
+        net.add(gluon.nn.Dense(2, in_units=3), gluon.nn.Activation('relu'))
+    net.initialize()
+    seen = []
+    net.register_op_hook(lambda name, kind, array: seen.append((name, kind, array.shape)), monitor_all=True)
+    net(nd.ones((1, 3)))
+    assert seen == [
+        ('net_dense0_fwd_data', 'FullyConnected', (1, 3)),
+        ('net_dense0_fwd_weight', 'FullyConnected', (2, 3)),
+        ('net_dense0_fwd_bias', 'FullyConnected', (2,)),
+        ('net_dense0_fwd_output', 'FullyConnected', (1, 2)),
+        ('net_relu0_fwd_input0', 'Activation', (1, 2)),
+        ('net_relu0_fwd_output', 'Activation', (1, 2)),
+    ]

@@ -47,11 +47,26 @@ class HookHandle:
 
 
 def _report(callback: Callable[..., Any], with_inputs: bool, block: 'Block', inputs: Any, output: Any) -> None:
-    kind = type(block).__name__
-    values = {f'{block.name}_data': inputs} if with_inputs else {}
-    for name, tree in {**values, f'{block.name}_fwd_output': output}.items():
-        for leaf in jax.tree.leaves(tree):
-            callback(name, kind, leaf)
+    name, kind, names = _node_of(block, inputs)
+    given: list[Any] = [leaf for leaf in jax.tree.leaves(inputs) if isinstance(leaf, NDArray)]
+    given += [parameter.data(parameter.context_for(given)) for parameter in block._reg_params.values()]
+    values = zip(names, given, strict=False) if with_inputs else ()
+    for suffix, array in [*values, *(('output', leaf) for leaf in jax.tree.leaves(output))]:
+        callback(f'{name}_{suffix}', kind, array)
+
+
+def _node_of(block: 'Block', inputs: Any) -> tuple[str, str, Sequence[str]]:
+    """The name of the last node of a block, its operator, and what MXNet calls its inputs."""
+    made = None
+    if hasattr(block, 'layer'):  # the library's own, whose call with symbols changes nothing
+        leaves, tree = jax.tree.flatten(inputs)
+        with contextlib.suppress(ArgumentError):  # for layers that MXNet has no operator for
+            made = block.forward(*jax.tree.unflatten(tree, [symbol.var(f'data{i}') for i in range(len(leaves))]))
+    if made is None:
+        return f'{block.name}_fwd', type(block).__name__, ('data', *block._reg_params)
+    node = jax.tree.leaves(made)[-1].heads[0].node
+    named = len(node.inputs) > 1 or node.operator.name == 'Pooling'
+    return node.name, node.operator.name, node.input_names if named else ['input0']
 
 
 def _count(parameter: Parameter) -> int:
