@@ -281,6 +281,19 @@ def test_images_of_a_list(tmp_path):
     assert mx.image.imread(tmp_path / '2.png').asnumpy().tolist() == [[[2] * 3] * 2] * 2
 
 
+def test_factors_of_rates_and_decays_are_those_that_graphs_declare():
+    bias = mx.sym.var('one_bias', lr_mult=1.0)
+    one = mx.sym.FullyConnected(mx.sym.var('data'), bias=bias, num_hidden=2, name='one', lr_mult=0)
+    module = mx.mod.Module(mx.sym.FullyConnected(one, num_hidden=2, name='two', wd_mult=0.5), label_names=None)
+    module.bind([('data', (1, 2))])
+    module.init_params()
+    assert module._optimizer is None
+    module.init_optimizer(optimizer_params={'learning_rate': 1.0})
+    assert module._optimizer.lr_mult == {'one_weight': 0, 'one_bias': 1}
+    assert module._optimizer.wd_mult == {'one_bias': 0, 'two_weight': 0.5, 'two_bias': 0.5}
+    assert (sorted(module._arg_params)[0], module._aux_params) == ('one_bias', {})
+
+
 def test_parameters_are_drawn_by_the_ends_of_their_names():
     net = mx.sym.BatchNorm(
         mx.sym.FullyConnected(mx.sym.var('data'), num_hidden=2, name='fc'), fix_gamma=False, name='bn'

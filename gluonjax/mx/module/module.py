@@ -171,6 +171,18 @@ class Module(BaseModule):
         return list(zip(self.output_names, self._symbol.infer_shape_partial(**known)[1], strict=True))
 
     @property
+    def _arg_params(self) -> dict[str, NDArray]:  # private names that programs read
+        return self._params
+
+    @property
+    def _aux_params(self) -> dict[str, NDArray]:
+        return self._aux
+
+    @property
+    def _optimizer(self) -> optimizers.Optimizer | None:
+        return None if self._updater is None else self._updater.optimizer
+
+    @property
     def executor(self) -> Executor:
         """What computes it."""
         self.require(params=False)
