@@ -1,6 +1,5 @@
 """Gradients in half precision are summed in float32 and rounded once: each layer against float64."""
 
-import functools
 import zlib
 
 import jax
@@ -65,10 +64,10 @@ def test_gradients_are_those_of_float64(case):
     random = np.random.RandomState(zlib.crc32(case.name.encode()))
     with jax.enable_x64(True):
         plan = layer.specs(x)
-        values = {n: jnp.asarray(random.uniform(0.2, 0.7, s.shape), jnp.bfloat16) for n, s in plan.items()}
-        x = jnp.asarray(x, jnp.bfloat16) if case.differentiable else jnp.asarray(x % 2)
-        like = jax.eval_shape(functools.partial(layer.apply, nest(values)), x)
-        weights = jnp.asarray(random.uniform(0.5, 1.5, like.shape))
+        values = {n: random.uniform(0.2, 0.7, s.shape).astype(jnp.bfloat16) for n, s in plan.items()}
+        x = np.asarray(x).astype(jnp.bfloat16) if case.differentiable else np.asarray(x) % 2
+        like = jax.eval_shape(layer.apply, nest(values), x)
+        weights = random.uniform(0.5, 1.5, like.shape)
         wide = {name: value.astype('float64') for name, value in values.items()}
         if case.differentiable:
             exact = gradients(layer, nest(wide), x.astype('float64'), weights, 'float64')
