@@ -6,6 +6,7 @@ There is no server of parameters: what `dist_sync` did, JAX does by sharding.
 import pathlib
 import sys
 from collections.abc import Callable, Sequence
+from types import ModuleType
 from typing import Any
 
 import jax.numpy as jnp
@@ -15,7 +16,8 @@ from gluonjax.mx.array import NDArray, as_jax
 from gluonjax.mx.optimizer import Updater, get_updater
 from gluonjax.mx.tape import Tracked
 
-kvstore = base = sys.modules[__name__]  # modules of MXNet whose names are here
+kvstore: ModuleType = sys.modules[__name__]  # modules of MXNet whose names are here
+base: ModuleType = sys.modules[__name__]
 
 __all__ = ['KVStore', 'create']
 

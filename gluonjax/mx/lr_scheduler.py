@@ -73,6 +73,7 @@ class FactorScheduler(_Native):
     """The rate times `factor` every `step` updates; see `gluonjax.lr_scheduler.FactorScheduler`."""
 
     own: ClassVar[Any] = native.FactorScheduler
+    base_lr: float
     step: int
     factor: float
     stop_factor_lr: float

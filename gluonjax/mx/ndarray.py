@@ -15,6 +15,7 @@ import sys
 import tempfile
 import types
 from collections.abc import Callable, Mapping, Sequence
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import jax.dlpack
@@ -296,7 +297,7 @@ linalg: Namespace = Namespace('_linalg_')
 image: Namespace = Namespace('_image_')
 op: Namespace = Namespace('')
 _internal: Namespace = op
-ndarray = sys.modules[__name__]  # a module of MXNet whose names are here
+ndarray: ModuleType = sys.modules[__name__]  # a module of MXNet whose names are here
 _STORAGE_TYPE_STR_TO_ID = {'undefined': -1, 'default': 0, 'row_sparse': 1, 'csr': 2}
 _DIALECT = {'np': 'gluonjax.mx.numpy', 'npx': 'gluonjax.mx.numpy_extension'}
 

@@ -17,6 +17,7 @@ import math
 import pickle
 import sys
 from collections.abc import Hashable, Mapping, Sequence
+from types import ModuleType
 from typing import Any, ClassVar, TypeVar
 
 import jax
@@ -33,7 +34,7 @@ from gluonjax.mx.tape import Tracked
 from gluonjax.optimizer import transforms as tx
 from gluonjax.optimizer.transforms import ParamInfo, UpdateInfo
 
-optimizer = sys.modules[__name__]  # a module of MXNet whose names are here
+optimizer: ModuleType = sys.modules[__name__]  # a module of MXNet whose names are here
 _Class = TypeVar('_Class', bound=type)
 
 

@@ -16,6 +16,7 @@ import pathlib
 import sys
 import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple, Union
 
 import jax
@@ -777,7 +778,7 @@ npx: Namespace = Namespace('_npx_')
 sparse: Namespace = Namespace('_sparse_', '')
 op: Namespace = Namespace('')
 _internal = op
-symbol = sys.modules[__name__]  # a module of MXNet whose names are here
+symbol: ModuleType = sys.modules[__name__]  # a module of MXNet whose names are here
 
 
 def _builder(name: str) -> Callable[..., Symbol]:

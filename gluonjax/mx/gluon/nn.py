@@ -17,6 +17,7 @@ import contextlib
 import sys
 import warnings
 from collections.abc import Callable, Iterator
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from gluonjax import nn
@@ -28,7 +29,9 @@ from gluonjax.mx.gluon.block import Block, HybridBlock, children_of, of_symbols
 from gluonjax.mx.gluon.graph_block import SymbolBlock
 from gluonjax.mx.gluon.library import layer_class
 
-activations = basic_layers = conv_layers = sys.modules[__name__]  # modules of MXNet whose names are here
+activations: ModuleType = sys.modules[__name__]  # modules of MXNet whose names are here
+basic_layers: ModuleType = sys.modules[__name__]
+conv_layers: ModuleType = sys.modules[__name__]
 
 __all__ = ['Block', 'HybridBlock', 'HybridLambda', 'HybridSequential', 'Lambda', 'Sequential', 'SymbolBlock']
 

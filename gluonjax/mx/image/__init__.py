@@ -6,6 +6,7 @@ same seeds, crops and flips are MXNet's.
 """
 
 import sys
+from types import ModuleType
 
 from gluonjax.mx.image.augment import (
     Augmenter,
@@ -56,7 +57,8 @@ from gluonjax.mx.image.functions import (
 )
 from gluonjax.mx.image.iterator import ImageIter
 
-image = det = sys.modules[__name__]  # modules of MXNet whose names are here
+image: ModuleType = sys.modules[__name__]  # modules of MXNet whose names are here
+det: ModuleType = sys.modules[__name__]
 
 __all__ = [
     'Augmenter',

@@ -8,6 +8,7 @@
 """
 
 import sys
+from types import ModuleType
 
 from gluonjax.mx.io.arrays import NDArrayIter
 from gluonjax.mx.io.batch import DataBatch, DataDesc, DataIter, PrefetchingIter, ResizeIter
@@ -16,7 +17,8 @@ from gluonjax.mx.io.records import ImageRecordInt8Iter, ImageRecordIter, ImageRe
 
 MXDataIter = SampleIter
 
-io = utils = sys.modules[__name__]  # modules of MXNet whose names are here
+io: ModuleType = sys.modules[__name__]  # modules of MXNet whose names are here
+utils: ModuleType = sys.modules[__name__]
 
 __all__ = [
     'CSVIter',

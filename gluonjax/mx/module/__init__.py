@@ -5,6 +5,7 @@ gradients together, and the update of all parameters.
 """
 
 import sys
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from gluonjax.hints import missing
@@ -12,7 +13,8 @@ from gluonjax.mx.module.base import BaseModule
 from gluonjax.mx.module.bucketing import BucketingModule
 from gluonjax.mx.module.module import Module
 
-base_module = bucketing_module = sys.modules[__name__]  # modules of MXNet whose names are here
+base_module: ModuleType = sys.modules[__name__]  # modules of MXNet whose names are here
+bucketing_module: ModuleType = sys.modules[__name__]
 
 if not TYPE_CHECKING:  # a type checker would accept any name
 

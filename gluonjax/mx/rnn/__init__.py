@@ -6,6 +6,7 @@
 import functools
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from types import ModuleType
 from typing import Any
 
 from gluonjax.mx import model
@@ -26,7 +27,9 @@ from gluonjax.mx.rnn.cells import (
 )
 from gluonjax.mx.rnn.sentences import BucketSentenceIter, encode_sentences
 
-rnn_cell = io = rnn = sys.modules[__name__]  # modules of MXNet whose names are here
+rnn_cell: ModuleType = sys.modules[__name__]  # modules of MXNet whose names are here
+io: ModuleType = sys.modules[__name__]
+rnn: ModuleType = sys.modules[__name__]
 Cells = BaseRNNCell | Sequence[BaseRNNCell]
 
 

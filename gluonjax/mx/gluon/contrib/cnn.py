@@ -2,13 +2,14 @@
 
 import sys
 from collections.abc import Sequence
+from types import ModuleType
 from typing import Any, ClassVar
 
 from gluonjax.mx.gluon import nn
 from gluonjax.mx.gluon.block import HybridBlock
 from gluonjax.mx.gluon.parameter import Parameter, ParameterDict
 
-conv_layers = sys.modules[__name__]  # a module of MXNet whose names are here
+conv_layers: ModuleType = sys.modules[__name__]  # a module of MXNet whose names are here
 Sizes = int | Sequence[int]
 _activation: Any = nn.Activation  # pyright: ignore[reportAttributeAccessIssue]
 

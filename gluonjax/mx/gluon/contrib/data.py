@@ -6,10 +6,11 @@
 
 import sys
 from collections.abc import Iterator
+from types import ModuleType
 
 from gluonjax.errors import ArgumentError
 
-sampler = sys.modules[__name__]  # a module of MXNet whose names are here
+sampler: ModuleType = sys.modules[__name__]  # a module of MXNet whose names are here
 
 __all__ = ['IntervalSampler']
 

@@ -10,6 +10,7 @@
 import contextlib
 import sys
 from collections.abc import Sequence
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from gluonjax.hints import missing
@@ -18,7 +19,7 @@ from gluonjax.mx.gluon import nn
 from gluonjax.mx.gluon.block import HybridBlock, children_of, of_symbols
 from gluonjax.mx.gluon.parameter import ParameterDict
 
-basic_layers = sys.modules[__name__]  # modules of MXNet whose names are here
+basic_layers: ModuleType = sys.modules[__name__]  # modules of MXNet whose names are here
 
 __all__ = ['Concurrent', 'HybridConcurrent', 'Identity', 'SparseEmbedding']
 

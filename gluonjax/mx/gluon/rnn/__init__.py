@@ -11,6 +11,7 @@
 
 import sys
 from collections.abc import Callable
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from gluonjax import rnn
@@ -32,7 +33,8 @@ from gluonjax.mx.gluon.rnn.modifiers import (
 )
 from gluonjax.mx.symbol import Symbol
 
-rnn_cell = rnn_layer = sys.modules[__name__]  # modules of MXNet whose names are here
+rnn_cell: ModuleType = sys.modules[__name__]  # modules of MXNet whose names are here
+rnn_layer: ModuleType = sys.modules[__name__]
 
 __all__ = [
     'BidirectionalCell',

@@ -1,6 +1,7 @@
 """`gluon.contrib.estimator`: training loops made of handlers of events."""
 
 import sys
+from types import ModuleType
 
 from gluonjax.mx.gluon.contrib.estimator import event_handler
 from gluonjax.mx.gluon.contrib.estimator.batch_processor import BatchProcessor
@@ -22,7 +23,7 @@ from gluonjax.mx.gluon.contrib.estimator.handlers import (
     ValidationHandler,
 )
 
-utils = sys.modules[__name__]  # modules of MXNet whose names are here
+utils: ModuleType = sys.modules[__name__]  # modules of MXNet whose names are here
 
 __all__ = [
     'BatchBegin',

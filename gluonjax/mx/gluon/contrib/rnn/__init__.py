@@ -1,6 +1,7 @@
 """`gluon.contrib.rnn`: more cells."""
 
 import sys
+from types import ModuleType
 
 from gluonjax.mx.gluon.contrib.rnn.cells import LSTMPCell, VariationalDropoutCell, dynamic_unroll
 from gluonjax.mx.gluon.contrib.rnn.conv import (
@@ -15,7 +16,8 @@ from gluonjax.mx.gluon.contrib.rnn.conv import (
     Conv3DRNNCell,
 )
 
-conv_rnn_cell = rnn_cell = sys.modules[__name__]  # modules of MXNet whose names are here
+conv_rnn_cell: ModuleType = sys.modules[__name__]  # modules of MXNet whose names are here
+rnn_cell: ModuleType = sys.modules[__name__]
 
 __all__ = [
     'Conv1DGRUCell',
