@@ -34,7 +34,7 @@ class Builder:
         self.values: dict[str, Any] = {}  # of the variables that are no inputs
         self.np_shape: bool = False  # whether a part is a graph that was made with NumPy's shapes
         self._arrays, self._leaves = values, leaves
-        self._variables: dict[str, Symbol] = {}
+        self._variables: dict[tuple[str, tuple[int, ...]], Symbol] = {}
         self._taken: set[str] = set()
         self.inputs: list[Symbol] = [var(self._unique(name)) for name in inputs]
 
@@ -51,12 +51,15 @@ class Builder:
         """A node."""
         return call(op, *inputs, name=self._unique(name), **attributes)
 
-    def parameter(self, name: str) -> Symbol:
-        """The variable of a parameter, given a name of it."""
+    def parameter(self, name: str, index: tuple[int, ...] = ()) -> Symbol:
+        """The variable of a parameter, given a name of it; of one copy, where copies are stacked."""
         leaf = self._leaves[name]
-        if leaf not in self._variables:
-            self._variables[leaf] = self._variable(leaf.replace('.', '_'), self._arrays[leaf])
-        return self._variables[leaf]
+        if (leaf, index) not in self._variables:
+            called = '_'.join([leaf.replace('.', '_'), *map(str, index)])
+            self._variables[leaf, index] = self._variable(
+                called, self._arrays[leaf][index] if index else self._arrays[leaf]
+            )
+        return self._variables[leaf, index]
 
     def constant(self, value: jax.Array | np.ndarray) -> Symbol:
         """A variable for an array that is none of the parameters."""
@@ -72,10 +75,11 @@ class Builder:
 class Scope:
     """Where in the network a layer is: its nodes and variables are named after it."""
 
-    def __init__(self, builder: Builder, path: Path, kind: str):
+    def __init__(self, builder: Builder, path: Path, kind: str, copies: Mapping[str, int] | None = None):
         self.builder: Builder = builder
         self.path: Path = path
         self.kind: str = kind
+        self.copies: Mapping[str, int] = copies or {}  # where copies are stacked, by how names begin: which one it is
 
     def op(self, op: str, *inputs: Symbol, suffix: str = 'fwd', **attributes: Any) -> Symbol:
         """A node, called by the path and a suffix."""
@@ -84,4 +88,5 @@ class Scope:
 
     def parameter(self, name: str) -> Symbol:
         """The variable of a parameter of this layer."""
-        return self.builder.parameter('.'.join((*self.path, name)))
+        name = '.'.join((*self.path, name))
+        return self.builder.parameter(name, tuple(i for start, i in self.copies.items() if name.startswith(start)))

@@ -4,6 +4,8 @@ The network is traced on shapes. A layer that MXNet has is one equation of the t
 `forward` computes around its layers becomes operators equation by equation.
 """
 
+import functools
+import types
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -110,6 +112,7 @@ class _LayerCall(NamedTuple):
     path: Path
     inputs: Any  # how its inputs are made of arrays
     output: Any
+    copies: Mapping[str, int]  # which copy of stacked parameters it has, by how their names begin
 
 
 _LAYER = Primitive('layer')
@@ -122,6 +125,7 @@ class _Tracing(Run):
     """A run on shapes, in which every layer that MXNet has is one equation."""
 
     calls: list[Any]  # a `_LayerCall` each, or where a layer is that is looked into
+    copies: Mapping[str, int] = types.MappingProxyType({})  # as of a `_LayerCall`
 
     def call(self, layer: Bindable, forward: Callable[..., Any], inputs: Any, named: Any) -> Any:
         translate, index = translation_of(layer, getattr(forward, '__name__', '')), len(self.calls)
@@ -138,12 +142,27 @@ class _Tracing(Run):
             self.calls[index] = self.history[-1].path, self.history[-1].kind
             return output
         shapes, output = jax.tree.flatten(jax.eval_shape(inside, arrays))
-        self.calls[index] = _LayerCall(translate, layer, self.history[-1].path, form, output)
+        self.calls[index] = _LayerCall(translate, layer, self.history[-1].path, form, output, self.copies)
         avals = tuple(ShapedArray(shape.shape, shape.dtype) for shape in shapes)
         return jax.tree.unflatten(output, _LAYER.bind(*map(jnp.asarray, arrays), index=index, outputs=avals))
 
     def record(self, path: Path, param: Any, value: Any) -> None:
         """What layers record is for calls."""
+
+    def scan(self, path: Path, body: Any, carry: Any, xs: Any, length: int | None, over: Any, *loop: Any) -> Any:
+        """Step by step: MXNet has no loop over stacked parameters."""
+        count = jax.tree.leaves(xs)[0].shape[0] if length is None else length
+        below, outputs = '.'.join((*path, over or '', '')), [None] * count
+        values, copies, sliced = dict(self.values or {}), self.copies, self.sliced
+        stacked = {leaf.name for name, (leaf, _) in self.declarations.items() if over and name.startswith(below)}
+        self.sliced = {**sliced, **{name: sliced.get(name, 0) + 1 for name in stacked}}
+        for i in reversed(range(count)) if loop[0] else range(count):
+            step = functools.partial(jax.lax.index_in_dim, index=i, keepdims=False)
+            self.values = {name: step(value) if name in stacked else value for name, value in values.items()}
+            self.copies = {**copies, below: i} if over else copies
+            carry, outputs[i] = body(carry, jax.tree.map(step, xs))
+        self.values, self.copies, self.sliced = values, copies, sliced
+        return carry, jax.tree.map(lambda *ys: jnp.stack(ys), *outputs)
 
     def checkpoint(self, path: Path, function: Callable[..., Any], arguments: Any, policy: Any) -> Any:
         return function(*arguments)
@@ -203,7 +222,27 @@ class _Translator:
             known.update(zip(equation.outvars, self._equation(equation, values, where), strict=True))
         return [self._symbol_or_array(read(variable)) for variable in jaxpr.outvars]
 
+    def _unrolled(self, equation: Any, values: Sequence[Any], where: str) -> Sequence[Any]:
+        """The outputs of a `scan`, step by step."""
+        given, values = equation.params, [self._symbol_or_array(value) for value in values]
+        consts, carry = given['num_consts'], given['num_carry']
+        fixed, state, rows = values[:consts], values[consts : consts + carry], values[consts + carry :]
+        shapes = [variable.aval.shape for variable in equation.invars[consts + carry :]]
+        steps = range(given['length'])
+        outputs: list[Any] = [None] * given['length']
+        for i in reversed(steps) if given['reverse'] else steps:
+            xs = [self.primitives.row(x, i, shape) for x, shape in zip(rows, shapes, strict=True)]
+            found = self._run(given['jaxpr'].jaxpr, given['jaxpr'].consts, [*fixed, *state, *xs], where)
+            state, outputs[i] = found[:carry], found[carry:]
+        shapes = [variable.aval.shape for variable in equation.outvars[carry:]]
+        return [
+            *state,
+            *(self.primitives.stacked(ys, s) for ys, s in zip(zip(*outputs, strict=True), shapes, strict=True)),
+        ]
+
     def _equation(self, equation: Any, values: Sequence[Any], where: str) -> Sequence[Any]:
+        if equation.primitive.name == 'scan':
+            return self._known(equation, where, lambda: self._unrolled(equation, values, where))
         inner = next((equation.params[key] for key in _JAXPRS if key in equation.params), None)
         if inner is not None:
             name = str(equation.params.get('name', ''))
@@ -219,8 +258,12 @@ class _Translator:
             return self._layer(self.calls[equation.params['index']], values, equation)
         if all(isinstance(value, np.ndarray) for value in values):
             return _evaluated(equation, values)
+        return self._known(equation, where, lambda: self.primitives.equation(equation, values))
+
+    def _known(self, equation: Any, where: str, translate: Callable[[], Sequence[Any]]) -> Sequence[Any]:
+        """What an equation becomes, if MXNet has operators for it; otherwise that is noted."""
         try:
-            return self.primitives.equation(equation, values)
+            return translate()
         except (UnknownPrimitiveError, GluonError) as error:
             self.missing[f'{error} in {where}'] = None
             return [self.builder.inputs[0]] * len(equation.outvars)
@@ -229,7 +272,7 @@ class _Translator:
         shapes = [variable.aval.shape for variable in equation.invars]
         symbols = [self.primitives.symbol(value, shape) for value, shape in zip(values, shapes, strict=True)]
         inputs, named = jax.tree.unflatten(call.inputs, symbols)
-        scope = Scope(self.builder, call.path, type(call.layer).__name__)
+        scope = Scope(self.builder, call.path, type(call.layer).__name__, call.copies)
         return jax.tree.leaves(call.translate(scope, call.layer, *inputs, **named))
 
     def _symbol_or_array(self, value: Any) -> Value:

@@ -43,6 +43,22 @@ class Primitives:
             raise UnknownPrimitiveError('an array without axes')
         return self.builder.constant(array)
 
+    def row(self, x: Value, index: int, shape: Sequence[int]) -> Value:
+        """One of the slices along the first axis of a value, which has this shape."""
+        if isinstance(x, np.ndarray):
+            return np.broadcast_to(x, shape)[index]
+        if len(shape) == 1:
+            raise UnknownPrimitiveError('an array without axes')
+        row = self.op('slice_axis', x, axis=0, begin=index, end=index + 1)
+        return self.op('Reshape', row, shape=(-3, *(0,) * (len(shape) - 2)))
+
+    def stacked(self, rows: Sequence[Value], shape: Sequence[int]) -> Value:
+        """Values as the slices of one, which has this shape."""
+        known = [np.broadcast_to(row, shape[1:]) for row in rows if isinstance(row, np.ndarray)]
+        if len(known) == len(rows):
+            return np.stack(known)
+        return self.op('stack', *(self.symbol(row, shape[1:]) for row in rows), axis=0)
+
     def equation(self, equation: Any, values: Sequence[Value]) -> list[Value]:
         """The outputs of an equation.
 
@@ -173,6 +189,11 @@ def _concatenate(to: Primitives, equation: Any, *values: Value) -> Value:
     return to.op('Concat', *parts, dim=equation.params['dimension'])
 
 
+def _stack(to: Primitives, equation: Any, *values: Value) -> Value:
+    parts = [to.symbol(value, variable.aval.shape) for value, variable in zip(values, equation.invars, strict=True)]
+    return to.op('stack', *parts, axis=equation.params['axis'])
+
+
 def _slice(to: Primitives, equation: Any, x: Value) -> Value:
     shape, given = equation.invars[0].aval.shape, equation.params
     begin = tuple(start or None for start in given['start_indices'])
@@ -245,5 +266,6 @@ _OTHERS: dict[str, Callable[..., Any]] = {
     'slice': _slice,
     'split': _split,
     'squeeze': _reshape,
+    'stack': _stack,
     'transpose': _transpose,
 }

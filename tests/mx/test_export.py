@@ -83,6 +83,35 @@ def test_before_anything_is_written_the_network_must_have_been_called_and_have_v
     assert not list(tmp_path.iterdir())
 
 
+class Loops(nn.Block):
+    """Layers with stacked parameters, in a loop in a loop, and loops of JAX."""
+
+    def __init__(self):
+        self.cell, self.deep = nn.Dense(3), nn.Repeat(nn.Sequential(nn.BatchNorm(), nn.Repeat(nn.Dense(3), 2)), 2)
+
+    def forward(self, x):
+        def step(h, x):
+            h = jnp.tanh(self.cell(jnp.concatenate([h, x], -1)))
+            return h, h * 2
+
+        rows, last = jax.lax.scan(lambda y, row: (y + row, y * row), jnp.zeros(x.shape[1:]), x, reverse=True)[::-1]
+        h, y = self.scan(step, jnp.zeros((x.shape[1], 3)), x)
+        return y, self.deep(h), jax.lax.fori_loop(0, 2, lambda _, y: y * 1.5 + 1, last), rows
+
+
+def test_loops_are_exported_step_by_step(tmp_path):
+    net, x = Loops(), jax.random.normal(jax.random.key(0), (3, 2, 4))
+    net.initialize('xavier', key=0)
+    net(x)
+    net.params = jax.tree.map(lambda value: value + jnp.arange(value.size).reshape(value.shape) / 50, net.params)
+    outputs = net(x)
+    files = net.export(tmp_path / 'net')
+    stored = mxnet_params.load(files[1])
+    assert stored['arg:deep_copies_1_copies_weight_1_0'].shape == (3, 3)
+    for found, expected in zip(nn.SymbolBlock.imports(files[0], 'data', files[1])(x), outputs, strict=True):
+        np.testing.assert_allclose(found, expected, 1e-5, 1e-5)
+
+
 def test_all_that_mxnet_lacks_is_named_and_nothing_is_written(tmp_path):
     class Sums(nn.Block):
         def __init__(self):
