@@ -57,6 +57,7 @@ def by_hand(loss_of, params, update, batch, *, precision=None):
         *holder[:], value = step(*holder, *batch)
         return value
 
+    run.step, run.arguments = step, (*holder, *batch)  # for tracing.py
     return run
 
 

@@ -1,17 +1,23 @@
 """How long does JAX take to trace and lower ResNet-50, beside the same network by hand on the same params?
 
 `jax.jit(apply).lower(params, x)` of inference on one image; every cache of JAX's is cleared before each measurement.
+Then training steps in bfloat16, those of accelerator.py: of GPT-2 small and ResNet-50, as `make_step` gives them. Time
+is that of the processor, as there is one thread.
 """
 
 import time
 
+import _accelerated
 import _peers
 import jax
 from _models import IMAGE, ResNet50, agree, resnet50_by_hand
 from _timing import available, report, time_each
+from accelerator import SIZES
+
+from gluonjax import loss, make_step
 
 BY_HAND = 'raw JAX'
-ROUNDS = 15
+ROUNDS, ROUNDS_OF_STEPS = 15, 5
 
 
 def lowering(function, *arguments):
@@ -19,11 +25,38 @@ def lowering(function, *arguments):
 
     def measure() -> float:
         jax.clear_caches()
-        start = time.perf_counter()
+        start = time.process_time()
         jax.jit(function).lower(*arguments)
-        return time.perf_counter() - start
+        return time.process_time() - start
 
     return measure
+
+
+def steps():
+    """For each work: a title, the step by hand, and ours. Batches are small, which costs nothing."""
+    gpt2 = SIZES['GPT-2'][0] | {'vocabulary': 1000, 'batch': 1, 'length': 64}
+    resnet = SIZES['ResNet'][0] | {'batch': 2, 'size': 64}
+    tokens = _accelerated.tokens(gpt2['vocabulary'], gpt2['batch'], gpt2['length'])
+    images = _accelerated.images(resnet['batch'], resnet['size'], resnet['classes'], channels_last=False)
+    rate = {'learning_rate': _accelerated.RATE}
+    sizes = {name: size for name, size in gpt2.items() if name != 'batch'}
+    plain, repeated = (_accelerated.GPT2(**sizes, repeat=repeat, factors=False) for repeat in (False, True))
+    network = _accelerated.ResNet(resnet['stages'], resnet['classes'], 'NCHW')
+    yield (
+        'GPT-2 small, a training step',
+        _accelerated.gpt2_by_hand(**gpt2),
+        {'gluonjax': (plain, 'adamw', rate, tokens), 'gluonjax, Repeat': (repeated, 'adamw', rate, tokens)},
+    )
+    yield (
+        'ResNet-50, a training step',
+        _accelerated.resnet_by_hand(**resnet, layout='NCHW'),
+        {'gluonjax': (network, 'sgd', rate | {'momentum': 0.9}, images)},
+    )
+
+
+def of_step(layer, optimizer, options, batch):
+    step = make_step(layer, loss.SoftmaxCrossEntropyLoss(), optimizer, options, precision='bfloat16')
+    return lowering(step, step.init(0, batch), batch)
 
 
 if __name__ == '__main__':
@@ -40,3 +73,7 @@ if __name__ == '__main__':
     for measure in measurements.values():
         measure()
     report('ResNet-50, trace and lower', time_each(measurements, ROUNDS), base=BY_HAND, unit='ms')
+    for title, run, ours in steps():
+        measurements = {BY_HAND: lowering(run.step, *run.arguments)}
+        measurements |= {name: of_step(*given) for name, given in ours.items()}
+        report(f'{title}, trace and lower', time_each(measurements, ROUNDS_OF_STEPS), base=BY_HAND, unit='ms')
