@@ -16,6 +16,7 @@ from jax.typing import DTypeLike
 
 from gluonjax import parameter as parameters
 from gluonjax.arrays import admit
+from gluonjax.checks import flag
 from gluonjax.config import refuse_if_frozen
 from gluonjax.errors import ArgumentError, TieError
 from gluonjax.hints import missing
@@ -238,7 +239,7 @@ class Block(Bindable, Node, own=True):
             )
         return self.definition
 
-    def named_blocks(self, path: Path = ()) -> Iterator[tuple[str, 'Block']]:
+    def named_blocks(self) -> Iterator[tuple[str, 'Block']]:
         """Every network in this one with its name, those inside before the one around; last, as '', this one itself.
 
         What is in two places comes twice.
@@ -248,9 +249,12 @@ class Block(Bindable, Node, own=True):
         >>> [name for name, block in net.named_blocks()]
         ['0', '1.0', '1', '']
         """
+        return self._named_blocks(())
+
+    def _named_blocks(self, path: Path) -> Iterator[tuple[str, 'Block']]:
         for below, node in nodes_of(vars(self)):
             if isinstance(node, Block):
-                yield from node.named_blocks((*path, *below))
+                yield from node._named_blocks((*path, *below))
         yield '.'.join(path), self
 
     visit: LazyMethod = LazyMethod('gluonjax.hooks', 'visit')
@@ -418,7 +422,7 @@ class Block(Bindable, Node, own=True):
         inputs, named = admit((inputs, named))
         if self._compiled:
             check_hashable((inputs, named))
-        if training:
+        if flag('training', training):
             return self._call_training(structure, inputs, named, key)
         output, _ = self._run_on_values(structure, inputs, named, False, None)
         if not self._compiled or parameters.is_traced(output):
@@ -497,7 +501,7 @@ class Block(Bindable, Node, own=True):
         """
         with LOCK:
             for _, block in self.named_blocks():
-                _keep(block, _compiled=active, _static=static_params, _ready=None)
+                _keep(block, _compiled=flag('active', active), _static=static_params, _ready=None)
 
     summary: LazyMethod = LazyMethod('gluonjax.summary', 'of_network')
 

@@ -6,8 +6,10 @@ import jax
 from jax.experimental.compilation_cache import compilation_cache
 
 from gluonjax.errors import ArgumentError
+from gluonjax.lazy import suggests_keywords
 
 
+@suggests_keywords
 def enable_compilation_cache(path: str | os.PathLike[str], min_seconds: float = 1.0) -> None:
     """Keeps compiled programs in a folder: a process that compiles the same program again reads it from there.
 

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, Generic, TypeVar, overload
 
-from gluonjax.errors import ArgumentError, FrozenError, GluonError
+from gluonjax.errors import ArgumentError, FrozenError
 from gluonjax.lazy import LazyMethod
 
 _Class = TypeVar('_Class', bound=type)
@@ -54,8 +54,8 @@ class Constructed(abc.ABCMeta):
         try:
             instance = super().__call__(*args, **kwargs)
             instance._constructed(**shared)
-        except (GluonError, TypeError) as error:
-            cls._explain_arguments(error, kwargs)
+        except Exception as error:
+            cls._explain_arguments(error, args, kwargs)
             raise
         return instance
 

@@ -81,6 +81,7 @@ def generate(
     return written[0] if np.ndim(prompt) == 1 else written
 
 
+@suggests_keywords
 def sample(
     key: jax.Array,
     logits: jax.Array,
@@ -102,6 +103,7 @@ def sample(
     return jax.random.categorical(key, logits).astype(jnp.int32)
 
 
+@suggests_keywords
 def keep_top_k(logits: jax.Array, k: int) -> jax.Array:
     """The logits, with -inf for all but the k largest; more, where others equal the last of these.
 
@@ -112,6 +114,7 @@ def keep_top_k(logits: jax.Array, k: int) -> jax.Array:
     return jnp.where(logits >= least, logits, -jnp.inf)
 
 
+@suggests_keywords
 def keep_top_p(logits: jax.Array, p: ArrayLike) -> jax.Array:
     """The logits, with -inf for all but the fewest of the largest that have the probability p together.
 

@@ -68,6 +68,7 @@ def register_forward_hook(net: Block, hook: Callable[..., Any]) -> 'HookHandle':
     return HookHandle(net, 1, hook)
 
 
+@suggests_keywords
 def intermediates(
     net: Block, *inputs: Any, select: Select = None, training: bool = False, key: Any = None, **named: Any
 ) -> Outputs:

@@ -71,8 +71,9 @@ def as_key(key: Any) -> jax.Array:
     Raises:
         ArgumentError: for anything else, a batch of keys among it.
     """
-    dtype, shape = getattr(key, 'dtype', None), np.shape(key)
-    if isinstance(key, int) or (dtype is not None and jnp.issubdtype(dtype, jnp.integer) and shape == ()):
+    dtype, shape = getattr(key, 'dtype', None), getattr(key, 'shape', ())
+    is_int = dtype is not None and jnp.issubdtype(dtype, jnp.integer) and shape == ()
+    if is_int or (isinstance(key, int) and abs(key) < 2**63):
         return jax.random.key(key)
     if dtype is not None and jnp.issubdtype(dtype, jax.dtypes.prng_key) and shape == ():
         return key

@@ -1,30 +1,46 @@
-"""What was meant by an argument with a name that a function does not have."""
+"""What was wrong with the arguments of a call that failed: names that a function does not have, values of other types.
+
+It is asked when a call has failed with an error that is not the library's own, so that calls pay nothing for it. The
+types are those that a function declares.
+"""
 
 import difflib
 import inspect
-from collections.abc import Callable, Iterable, Sequence
+import numbers
+import operator
+import types
+import typing
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from gluonjax.errors import GluonError, KeywordError
+import numpy as np
+
+from gluonjax.errors import ArgumentError, GluonError, KeywordError
 from gluonjax.hints import hints
+from gluonjax.shapes import shape_text
 
 
-def check_call(function: Callable[..., Any], args: Sequence[Any], given: Iterable[str]) -> None:
-    """Refuses arguments by names that a function does not have; of a constructor the error names the class.
+def check_call(function: Callable[..., Any], args: Sequence[Any], given: Mapping[str, Any]) -> None:
+    """Refuses what was wrong with the arguments of a function or a method; of a constructor, errors name the class.
 
     Raises:
-        KeywordError: naming the first, and what to write.
+        KeywordError: naming an argument that there is not, and what to write.
+        ArgumentError: naming a value of another type than the function declares.
     """
     constructs = function.__name__ == '__init__'
-    check_keywords(type(args[0]).__name__ if constructs else function.__name__, function, given)
+    owner = type(args[0]).__name__ if constructs else function.__name__
+    check_keywords(owner, function, given)
+    check_types(f'in the constructor of {owner}' if constructs else f'in a call of {owner}', function, args, given)
 
 
-def explain(cls: type, error: Exception, given: Iterable[str]) -> None:
-    """Has an error of a constructor say which class it was, and what an argument by another name was meant for."""
+def explain(cls: type, error: Exception, args: Sequence[Any], given: Mapping[str, Any]) -> None:
+    """Has an error of a constructor say which class it was, or what was wrong with the arguments."""
+    here = f'in the constructor of {cls.__name__}'
     if isinstance(error, GluonError):
-        error.locate(f'in the constructor of {cls.__name__}')
+        error.locate(here)
     else:
         check_keywords(cls.__name__, cls.__init__, given)
+        check_types(here, cls.__init__, (None, *args), given)
 
 
 def check_keywords(owner: str, function: Callable[..., Any], given: Iterable[str]) -> None:
@@ -33,7 +49,7 @@ def check_keywords(owner: str, function: Callable[..., Any], given: Iterable[str
     Raises:
         KeywordError: naming the first, and what to write.
     """
-    known = inspect.signature(function).parameters
+    known = {} if function is object.__init__ else inspect.signature(function).parameters
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in known.values()):
         return
     for name in given:
@@ -43,3 +59,123 @@ def check_keywords(owner: str, function: Callable[..., Any], given: Iterable[str
             hint = hints()['an argument'].get(name)
             remedy = hint if hint is not None and hint.partition('=')[0] in names else next(iter(near), None)
             raise KeywordError(f'{owner} has no argument {name!r}', expected=f'one of {names}', remedy=remedy) from None
+
+
+def check_types(where: str, function: Callable[..., Any], args: Sequence[Any], given: Mapping[str, Any]) -> None:
+    """Refuses arguments that are not of the types that a function declares.
+
+    Raises:
+        ArgumentError: naming the first.
+    """
+    for name, value, declared in _arguments(function, args, given):
+        if not fits(value, declared):
+            error = ArgumentError(f'{name} must be {type_text(declared)}, got {_shown(value)}')
+            error.locate(where)
+            raise error
+
+
+def _arguments(
+    function: Callable[..., Any], args: Sequence[Any], given: Mapping[str, Any]
+) -> Iterator[tuple[str, Any, Any]]:
+    """Name, value and declared type of each argument that has one."""
+    try:
+        declared, signature = typing.get_type_hints(function), inspect.signature(function)
+        bound = signature.bind(*args, **given).arguments
+    except (TypeError, NameError, AttributeError):
+        return
+    for name, value in bound.items():
+        kind, hint = signature.parameters[name].kind, declared.get(name, Any)
+        if kind is inspect.Parameter.VAR_POSITIONAL:
+            yield from ((name, one, hint) for one in value)
+        elif kind is inspect.Parameter.VAR_KEYWORD:  # of a TypedDict
+            of_each = typing.get_type_hints(typing.get_args(hint)[0]) if typing.get_args(hint) else {}
+            yield from ((other, one, of_each.get(other, Any)) for other, one in value.items())
+        else:
+            yield name, value, hint
+
+
+def fits(value: Any, declared: Any) -> bool:
+    """Whether a value can be what is declared; of types that cannot be looked at, every value is.
+
+    >>> fits(3, int | None), fits('3', int | None), fits([1, 'a'], Sequence[int]), fits('a', typing.Literal['a', 'b'])
+    (True, False, False, True)
+    """
+    origin, parts = typing.get_origin(declared), typing.get_args(declared)
+    if origin in (typing.Union, types.UnionType):
+        return any(fits(value, part) for part in parts)
+    if origin is typing.Literal:
+        return any(type(value) is type(part) and value == part for part in parts)
+    if declared in _KINDS:
+        return _KINDS[declared](value)
+    if inspect.isclass(origin) and issubclass(origin, Collection):
+        return _fits_collection(value, origin, parts)
+    kind = origin or declared
+    if kind is Callable or kind is typing.get_origin(Callable[..., Any]):
+        return callable(value)
+    try:
+        return not inspect.isclass(kind) or isinstance(value, kind)
+    except TypeError:  # a protocol, perhaps
+        return True
+
+
+def _fits_collection(value: Any, origin: type, parts: tuple[Any, ...]) -> bool:
+    if issubclass(origin, Mapping):
+        return isinstance(value, Mapping) and all(fits(item, parts[1]) for item in value.values())
+    if isinstance(value, str | bytes | Mapping) or not np.iterable(value) or getattr(value, 'ndim', 1) != 1:
+        return False
+    if not isinstance(value, Collection):
+        return not issubclass(Sequence, origin)
+    of_each = [part for part in parts if part is not ...]
+    several = issubclass(origin, tuple) and ... not in parts
+    of_each = of_each if several else of_each * len(value)
+    return len(of_each) == len(value) and all(map(fits, value, of_each)) if parts else True
+
+
+def _is_int(value: Any) -> bool:
+    try:
+        operator.index(value)
+    except TypeError:
+        return False
+    return not isinstance(value, bool | np.bool_)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, numbers.Real) or getattr(value, 'shape', None) == ()
+
+
+_KINDS: dict[Any, Callable[[Any], bool]] = {
+    Any: lambda value: True,
+    object: lambda value: True,
+    types.NoneType: lambda value: value is None,
+    None: lambda value: value is None,
+    int: _is_int,
+    float: _is_number,
+    bool: lambda value: isinstance(value, bool | np.bool_) or (isinstance(value, int) and value in (0, 1)),
+}
+
+
+def type_text(declared: Any) -> str:
+    """A declared type as an error says it.
+
+    >>> type_text(int), type_text(Sequence[int] | None), type_text(str | os.PathLike[str])
+    ('an int', 'Sequence[int] | None', 'str | PathLike[str]')
+    """
+    if declared in (int, bool, float, str):
+        return {int: 'an int', bool: 'a bool', float: 'a number', str: 'a str'}[declared]
+    parts = typing.get_args(declared)
+    if typing.get_origin(declared) in (typing.Union, types.UnionType):
+        return ' | '.join('None' if part is types.NoneType else _written(part) for part in parts)
+    return _written(declared)
+
+
+def _written(declared: Any) -> str:
+    text = inspect.formatannotation(declared)
+    for module in ('collections.abc.', 'typing.', 'os.', 'jax._src.', 'gluonjax.'):
+        text = text.replace(module, '')
+    return text
+
+
+def _shown(value: Any) -> str:
+    if hasattr(value, 'dtype') and hasattr(value, 'shape'):
+        return f'an array of {value.dtype} and shape {shape_text(value.shape)}'
+    return repr(value)

@@ -6,10 +6,11 @@ from collections.abc import Callable
 from types import FunctionType, MethodType
 from typing import Any, ParamSpec, TypeVar
 
+from gluonjax.errors import GluonError
+
 _Arguments = ParamSpec('_Arguments')
 _Class = TypeVar('_Class', bound=type)
 _Result = TypeVar('_Result')
-_VAR_KEYWORDS = 8  # in `co_flags`: a function with **kwargs
 
 
 class LazyMethod:
@@ -27,11 +28,15 @@ class LazyMethod:
 
     def __get__(self, instance: object | None, owner: type | None = None) -> Any:
         function = getattr(importlib.import_module(self.module), self.function)
-        return function if instance is None else MethodType(function, instance)
+        explained = function if hasattr(function, '__wrapped__') else suggests_keywords(function)
+        return function if instance is None else MethodType(explained, instance)
 
 
 def suggests_keywords(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result]:
-    """Decorator of a function or a method: an argument by a name that it does not have is a KeywordError.
+    """Decorator of a function or a method: of a call that fails, an error of the library says what was wrong with it.
+
+    That is a KeywordError for an argument by a name that it does not have, and an ArgumentError for one of another type
+    than is declared; errors that are nobody's fault stay what they are.
 
     A call that is right costs a frame.
 
@@ -50,7 +55,9 @@ def suggests_keywords(function: Callable[_Arguments, _Result]) -> Callable[_Argu
     def call(*args: _Arguments.args, **kwargs: _Arguments.kwargs) -> _Result:
         try:
             return function(*args, **kwargs)
-        except TypeError:
+        except GluonError:
+            raise
+        except Exception:
             importlib.import_module('gluonjax.keywords').check_call(function, args, kwargs)
             raise
 
@@ -58,10 +65,12 @@ def suggests_keywords(function: Callable[_Arguments, _Result]) -> Callable[_Argu
 
 
 def entry_points(cls: _Class) -> _Class:
-    """Class decorator: its public methods that have arguments to name suggest keywords."""
+    """Class decorator: `suggests_keywords` for its constructor and its public methods that have arguments to name."""
+    explained = hasattr(type(cls), '_explain_arguments')  # by the metaclass
     for name, method in list(vars(cls).items()):
-        if isinstance(method, FunctionType) and name[0] != '_' and not hasattr(method, '__wrapped__'):
+        public = name[0] != '_' or (name == '__init__' and not explained)
+        if public and isinstance(method, FunctionType) and not hasattr(method, '__wrapped__'):
             code = method.__code__
-            if code.co_argcount + code.co_kwonlyargcount > 1 and not code.co_flags & _VAR_KEYWORDS:
+            if code.co_argcount + code.co_kwonlyargcount > 1:
                 type.__setattr__(cls, name, suggests_keywords(method))
     return cls

@@ -12,6 +12,7 @@ import numpy as np
 from gluonjax.config import constructor_call
 from gluonjax.errors import ArgumentError
 from gluonjax.init import initializer as initializers
+from gluonjax.lazy import entry_points
 from gluonjax.shapes import Shape
 
 
@@ -38,6 +39,7 @@ class _Readable(type):
         return super().__call__(*args, **kwargs)
 
 
+@entry_points
 @dataclasses.dataclass(frozen=True, eq=False)
 class Param(metaclass=_Readable):
     """What a layer declares in its constructor; in `forward` the attribute reads as the array.
@@ -73,7 +75,7 @@ class Param(metaclass=_Readable):
         object.__setattr__(self, 'shape', _declared_shape(self.shape))
         try:
             object.__setattr__(self, 'dtype', jnp.dtype(_no_array(self.dtype)).name)
-        except TypeError:
+        except (TypeError, ValueError):
             raise ArgumentError('this is no dtype', expected="one such as 'float32'", got=repr(self.dtype)) from None
         if self.init is not None:
             object.__setattr__(self, 'init', initializers.create(self.init))
@@ -97,7 +99,7 @@ def _no_array(dtype: Any) -> Any:
 def _declared_shape(shape: Any) -> Shape | None:
     if shape is None:
         return None
-    sizes = (shape,) if isinstance(shape, int) else tuple(shape)
+    sizes = tuple(shape) if np.iterable(shape) else (shape,)
     if not all(size is None or (isinstance(size, int | np.integer) and size >= -1) for size in sizes):
         raise ArgumentError('a Param cannot have this shape', expected='sizes, or None where unknown', got=shape)
     return tuple(int(size) if size and size > 0 else None for size in sizes)

@@ -102,14 +102,27 @@ def full_path(node: Node) -> Path:
 _Operator = Callable[['Parameter', Any], jax.Array]
 
 
+def _operate(parameter: 'Parameter', operation: Callable[..., Any], *operands: Any) -> Any:
+    try:
+        return operation(*operands)
+    except (TypeError, ValueError, IndexError, OverflowError) as error:
+        kind = errors.PositionError if isinstance(error, IndexError) else errors.DTypeError
+        what = f'{operation.__name__} of parameter {parameter.name!r}, of shape {shape_text(parameter.shape)}, failed'
+        raise kind(what, got=f'{type(error).__name__}: {error}') from error
+
+
+def _set(array: jax.Array, index: Any, value: Any) -> jax.Array:
+    return array.at[index].set(jnp.asarray(value, array.dtype))
+
+
 def _on_left(operation: Callable[[Any, Any], Any]) -> _Operator:
     """An operation on the value, which is its left operand."""
-    return lambda parameter, other: operation(parameter.data(), other)
+    return lambda parameter, other: _operate(parameter, operation, parameter.data(), other)
 
 
 def _on_right(operation: Callable[[Any, Any], Any]) -> _Operator:
     """An operation on the value, which is its right operand."""
-    return lambda parameter, other: operation(other, parameter.data())
+    return lambda parameter, other: _operate(parameter, operation, other, parameter.data())
 
 
 def _multiplier(name: str, doc: str) -> Any:
@@ -164,6 +177,10 @@ class Parameter(Ref, Node):
     def name(self) -> str:
         """The name in the outermost network that holds this Parameter."""
         return '.'.join(full_path(self)) or self._last_name()
+
+    @name.setter
+    def name(self, name: str) -> None:
+        raise errors.FrozenError('the place of a Parameter in its network is its name', got=f'a change to {name!r}')
 
     @property
     def shape(self) -> Shape | None:
@@ -317,27 +334,25 @@ class Parameter(Ref, Node):
 
     def __getitem__(self, index: Any) -> jax.Array:
         self._check_index(index)
-        return self.data()[index]
+        return _operate(self, operator.getitem, self.data(), index)
 
     def _check_index(self, index: Any) -> tuple[int, ...] | None:
         """The shape at a plain index; JAX would pass over one that is out of range in silence."""
         parts = index if isinstance(index, tuple) else (index,)
         if not all(part is None or part is ... or isinstance(part, int | slice) for part in parts):
             return None
-        try:
-            return np.broadcast_to(False, self.data().shape)[index].shape
-        except IndexError as error:
-            raise IndexError(f'parameter {self.name!r} has shape {shape_text(self.shape)}: {error}') from None
+        return _operate(self, operator.getitem, np.broadcast_to(False, self.data().shape), index).shape
 
     def __setitem__(self, index: Any, value: ArrayLike) -> None:
         shape = self._check_index(index)
         if shape is not None and not _fits(value, shape):
             raise errors.ShapeError(
-                f'{self.name!r} cannot take this value there', expected=shape_text(shape), got=np.shape(value)
+                f'{self.name!r} cannot take this value there',
+                expected=shape_text(shape),
+                got=getattr(value, 'shape', value),
             )
         with jax.ensure_compile_time_eval():
-            changed = self.data().at[index].set(jnp.asarray(value, jax.dtypes.canonicalize_dtype(self.dtype)))
-        self.set_data(changed)
+            self.set_data(_operate(self, _set, self.data(), index, value))
 
     def __repr__(self) -> str:
         return self.describe(self.name)

@@ -594,8 +594,8 @@ def takes(forward: Callable[..., Any], inputs: Any, named: Any) -> bool:
     """Whether a function can be called with such arguments."""
     try:
         inspect.signature(forward).bind(*inputs, **named)
-    except TypeError:
-        return False
+    except (TypeError, ValueError) as error:  # of some functions in C nobody knows
+        return isinstance(error, ValueError)
     return True
 
 

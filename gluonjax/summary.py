@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 
+from gluonjax.arrays import admit
 from gluonjax.block import Block, structure_of
 from gluonjax.layer import Layer, Spec, Specs, declarations_of, infer_shapes, layers_of, leaves_of
 from gluonjax.param import Leaf
@@ -56,7 +57,7 @@ def _summary(
     definition: Layer, inputs: Sequence[Any], named: Mapping[str, Any], known: Mapping[str, Any] | None = None
 ) -> str:
     shapes, calls = infer_shapes(definition, inputs, named, known), []
-    arrays, static = split((tuple(inputs), dict(named)))
+    arrays, static = split(admit((tuple(inputs), dict(named))))
 
     def forward(arrays: Any) -> None:
         run = Run(declarations_of(definition), None, dict(shapes))

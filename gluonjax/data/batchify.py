@@ -16,6 +16,7 @@ from jax.typing import DTypeLike
 
 from gluonjax import checks
 from gluonjax.errors import ArgumentError, DataError
+from gluonjax.lazy import entry_points
 
 Batchify = Callable[[Sequence[Any]], Any]
 
@@ -65,6 +66,7 @@ def _stacked(arrays: list[np.ndarray]) -> np.ndarray:
     return np.stack(arrays)
 
 
+@entry_points
 class Stack:
     """Samples of one shape stacked, the batch's axis first.
 
@@ -82,6 +84,7 @@ class Stack:
         return _stacked(list(map(as_numpy, data)))
 
 
+@entry_points
 class Pad:
     """Samples padded at the end of every axis to the largest, and stacked.
 
@@ -131,6 +134,7 @@ class Pad:
         return [-(-size // checks.size('round_to', step)) * step for size, step in zip(shape, steps, strict=True)]
 
 
+@entry_points
 class Append:
     """Each sample an array of its own, in a list.
 
@@ -152,6 +156,7 @@ class Append:
         return [np.expand_dims(array, self._batch_axis) for array in arrays] if self._expand else arrays
 
 
+@entry_points
 class Group:
     """The parts of samples, each by a function of its own.
 
@@ -178,6 +183,7 @@ class Group:
         return tuple(function([sample[i] for sample in data]) for i, function in enumerate(self._functions))
 
 
+@entry_points
 class AsList:
     """The samples as they are, in a list: for strings and what else is no array."""
 

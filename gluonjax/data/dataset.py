@@ -10,8 +10,10 @@ from gluonjax import checks
 from gluonjax.data import recordio
 from gluonjax.data.sampler import FilterSampler, Sampler, SequentialSampler
 from gluonjax.errors import ArgumentError, DataError
+from gluonjax.lazy import entry_points
 
 
+@entry_points
 class Dataset:
     """Samples by number. A dataset of your own has `__getitem__` and `__len__`.
 
@@ -105,6 +107,7 @@ class Dataset:
         return self.transform(FirstOf(fn), lazy)
 
 
+@entry_points
 class SimpleDataset(Dataset):
     """The elements of a list, an array or whatever else has `len` and numbers.
 
@@ -122,6 +125,7 @@ class SimpleDataset(Dataset):
         return self._data[idx]
 
 
+@entry_points
 class ArrayDataset(Dataset):
     """Arrays, lists or datasets beside each other: sample `i` is `(a[i], b[i], ...)`, or `a[i]` of one alone.
 
@@ -168,6 +172,7 @@ def _on_host(part: Any) -> Any:
     return np.asarray(part.value) if hasattr(part, 'value') else part
 
 
+@entry_points
 class SampledDataset(Dataset):
     """The samples of another dataset whose numbers a sampler gives."""
 
@@ -184,6 +189,7 @@ class SampledDataset(Dataset):
         return SampledDataset(on_host(self._dataset), self._indices)
 
 
+@entry_points
 class TransformedDataset(Dataset):
     """The samples of another dataset, transformed whenever they are asked for."""
 
@@ -207,6 +213,7 @@ def on_host(dataset: Any) -> Any:
     return dataset.on_host() if isinstance(dataset, Dataset) else _on_host(dataset)
 
 
+@entry_points
 class FirstOf:
     """A function of the first part of a sample, which leaves the others as they are."""
 
@@ -223,6 +230,7 @@ class FirstOf:
         return (self._fn(first), *others) if others else self._fn(first)
 
 
+@entry_points
 class RecordFileDataset(Dataset):
     """The records of a RecordIO file, as bytes.
 

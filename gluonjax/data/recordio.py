@@ -28,6 +28,7 @@ import numpy as np
 
 from gluonjax.data import images
 from gluonjax.errors import ArgumentError, FileError, GluonError
+from gluonjax.lazy import entry_points, suggests_keywords
 
 __all__ = ['IRHeader', 'MXIndexedRecordIO', 'MXRecordIO', 'pack', 'pack_img', 'unpack', 'unpack_img']
 
@@ -39,6 +40,7 @@ _WHOLE, _FIRST, _MIDDLE, _LAST = range(4)
 _HEADER = struct.Struct('<IfQQ')
 
 
+@entry_points
 class MXRecordIO:
     """A file of records, to read or to write from the beginning.
 
@@ -195,6 +197,7 @@ def _without_magic(data: bytes) -> list[bytes]:
     return [*parts, data[begin:]]
 
 
+@entry_points
 class MXIndexedRecordIO(MXRecordIO):
     r"""A file of records that are had by key.
 
@@ -303,6 +306,7 @@ class IRHeader(NamedTuple):
     id2: int
 
 
+@suggests_keywords
 def pack(header: IRHeader, s: bytes) -> bytes:
     """A record of a header and bytes.
 
@@ -316,6 +320,7 @@ def pack(header: IRHeader, s: bytes) -> bytes:
     return _HEADER.pack(label.size, 0, header.id, header.id2) + label.tobytes() + s
 
 
+@suggests_keywords
 def unpack(s: bytes) -> tuple[IRHeader, bytes]:
     """The header of a record, and the bytes behind it.
 
@@ -336,6 +341,7 @@ def unpack(s: bytes) -> tuple[IRHeader, bytes]:
     return header, rest
 
 
+@suggests_keywords
 def pack_img(header: IRHeader, img: Any, quality: int = 95, img_fmt: str = '.jpg') -> bytes:
     """A record of a header and an image.
 
@@ -352,6 +358,7 @@ def pack_img(header: IRHeader, img: Any, quality: int = 95, img_fmt: str = '.jpg
     return pack(header, images.encode(_swapped(np.asarray(img)), img_fmt, quality))
 
 
+@suggests_keywords
 def unpack_img(s: bytes, iscolor: int = -1) -> tuple[IRHeader, np.ndarray]:
     """The header of a record, and the image behind it: uint8 (height, width, channels), blue first as in OpenCV.
 

@@ -7,8 +7,10 @@ import numpy as np
 
 from gluonjax import checks
 from gluonjax.data.batching import Epochs, epoch_of, seed_numbers
+from gluonjax.lazy import entry_points
 
 
+@entry_points
 class Sampler:
     """The numbers of samples, in an order. One of your own has `__iter__` and `__len__`."""
 
@@ -19,6 +21,7 @@ class Sampler:
         raise NotImplementedError(f'{type(self).__name__} has no __len__, which says how many there are')
 
 
+@entry_points
 class SequentialSampler(Sampler):
     """Consecutive numbers.
 
@@ -40,6 +43,7 @@ class SequentialSampler(Sampler):
         return len(self._range)
 
 
+@entry_points
 class RandomSampler(Epochs, Sampler):
     """The numbers from 0 on, each once, in a random order; another one in each epoch.
 
@@ -64,6 +68,7 @@ class RandomSampler(Epochs, Sampler):
         return self._length
 
 
+@entry_points
 class FilterSampler(Sampler):
     """The numbers of the samples for which a function is true; it is called at once, with each.
 
@@ -85,6 +90,7 @@ class FilterSampler(Sampler):
         return len(self._indices)
 
 
+@entry_points
 class IntervalSampler(Sampler):
     """Numbers in steps, and then those between them.
 
@@ -109,6 +115,7 @@ class IntervalSampler(Sampler):
         return sum(len(range(start, self._length, self._interval)) for start in self._starts)
 
 
+@entry_points
 class BatchSampler(Epochs, Sampler):
     """The numbers of a sampler, in batches: lists of them.
 

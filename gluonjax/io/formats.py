@@ -7,11 +7,13 @@ from typing import Any
 from gluonjax.io import folders, mxnet_params, npz, safetensors
 from gluonjax.io.reading import Path, checked_path
 from gluonjax.io.writing import Progress
+from gluonjax.lazy import suggests_keywords
 
 _OTHERS: dict[str, Any] = {'.safetensors': safetensors, '.npz': npz, folders.EXTENSION: folders}
 _START = 9  # bytes that tell what a file is
 
 
+@suggests_keywords
 def save(path: Path, arrays: Mapping[str, Any], progress: Progress | None = None) -> None:
     """Writes arrays by name, in the format of the extension.
 
@@ -37,6 +39,7 @@ def save(path: Path, arrays: Mapping[str, Any], progress: Progress | None = None
     module.save(path, arrays, progress=progress)
 
 
+@suggests_keywords
 def load(path: Path, shardings: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """The arrays of a file by name, whichever of the formats it has and whatever it is called.
 

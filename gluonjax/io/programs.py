@@ -88,6 +88,7 @@ def save_program(
     safetensors.save(filename, arrays, {_NOTES: json.dumps(notes)})
 
 
+@suggests_keywords
 def load_program(filename: Path) -> 'Program':
     """The program that `net.save_program` wrote.
 

@@ -8,6 +8,7 @@ from jax.typing import ArrayLike
 
 from gluonjax import checks
 from gluonjax.errors import ArgumentError
+from gluonjax.lazy import suggests_keywords
 from gluonjax.metric.eval_metric import METRICS, EvalMetric, Names, alias, as_names, register
 from gluonjax.metric.pure import Composite, PureMetric, Selected, pairs
 
@@ -162,6 +163,7 @@ class CustomMetric(EvalMetric):
             self.num_inst += count
 
 
+@suggests_keywords
 def np(numpy_feval: Callable[..., Any], name: str | None = None, allow_extra_outputs: bool = False) -> CustomMetric:
     """A `CustomMetric` of a function of NumPy arrays.
 
@@ -201,6 +203,7 @@ def _parts(metric: EvalMetric | PureMetric, pure: Any) -> Iterator[tuple[str, Ev
         yield metric.name if isinstance(metric, EvalMetric) else type(metric).__name__.lower(), metric, pure
 
 
+@suggests_keywords
 def create(metric: Any, *args: Any, **kwargs: Any) -> Any:
     """A metric from its name, from a function of NumPy arrays, or from a list of what this function takes.
 

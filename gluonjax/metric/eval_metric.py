@@ -12,6 +12,7 @@ from jax.typing import ArrayLike
 from gluonjax.arrays import admit
 from gluonjax.config import Configured, Registry
 from gluonjax.errors import ArgumentError, GluonError, TransformationError
+from gluonjax.lazy import entry_points
 from gluonjax.metric.pure import PureMetric, Selected, aligned, selected
 
 _Class = TypeVar('_Class', bound=type)
@@ -21,6 +22,7 @@ Names = Sequence[str | int] | None  # of a dict, or fields of a NamedTuple; posi
 _OF_ALL = ('name', 'output_names', 'label_names')  # arguments of every metric
 
 
+@entry_points
 class EvalMetric(Configured):
     """The base of all metrics, and of your own that run in Python, as in MXNet.
 
@@ -161,6 +163,7 @@ class EvalMetric(Configured):
         return f'EvalMetric: {dict(self.get_name_value())}'
 
 
+@entry_points
 class DeviceMetric(EvalMetric):
     """A metric that runs a `PureMetric`. It adds up on the device: `update` waits for nothing, `get` does.
 

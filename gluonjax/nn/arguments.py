@@ -1,7 +1,8 @@
 """Checks of arguments and inputs of layers that work along axes of a given meaning."""
 
-from collections.abc import Iterable
 from typing import Any
+
+import numpy as np
 
 from gluonjax.checks import one_of, size
 from gluonjax.errors import ArgumentError, ShapeError
@@ -13,7 +14,7 @@ def per_axis(name: str, value: Any, rank: int, least: int = 1) -> tuple[int, ...
     >>> per_axis('strides', 2, 2)
     (2, 2)
     """
-    values = tuple(value) if isinstance(value, Iterable) else (value,) * rank
+    values = tuple(value) if np.iterable(value) else (value,) * rank
     if len(values) != rank:
         raise ArgumentError(f'{name} has the wrong length', expected=f'a number or {rank} numbers', got=repr(value))
     return tuple(size(name, item, least) for item in values)
@@ -36,5 +37,5 @@ def axes(name: str, value: Any) -> tuple[int, ...]:
     >>> axes('axes', 1)
     (1,)
     """
-    values = tuple(value) if isinstance(value, Iterable) and not isinstance(value, str) else (value,)
+    values = tuple(value) if np.iterable(value) and not isinstance(value, str) else (value,)
     return tuple(size(name, axis, least=None) for axis in values)

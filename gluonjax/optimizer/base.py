@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from gluonjax import checks
 from gluonjax.config import Frozen, Registry, constructor_call
 from gluonjax.errors import ArgumentError, ParamsError
+from gluonjax.lazy import suggests_keywords
 from gluonjax.lr_scheduler import LRScheduler, OptaxSchedule
 from gluonjax.optimizer import transforms as tx
 from gluonjax.optimizer.state import OptimizerState, ScheduledState
@@ -270,6 +271,7 @@ def create(optimizer: Any, **options: Any) -> Any:
     return optimizer
 
 
+@suggests_keywords
 def with_multipliers(optimizer: Any, rates: Mapping[str, float], decays: Mapping[str, float]) -> Any:
     """An optimizer, or an optax transformation, with factors on the rate and the weight decay of parameters.
 

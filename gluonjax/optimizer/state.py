@@ -8,6 +8,7 @@ import jax.core
 import jax.numpy as jnp
 
 from gluonjax.errors import ArgumentError
+from gluonjax.lazy import suggests_keywords
 
 
 class OptimizerState(NamedTuple):
@@ -33,6 +34,7 @@ class ScheduledState(OptimizerState):
     __slots__ = ()
 
 
+@suggests_keywords
 def find_learning_rate(state: Any) -> jax.Array:
     """The learning rate in the state of an optimizer of ours, or of `optax.inject_hyperparams`, however it is wrapped.
 
@@ -51,6 +53,7 @@ def find_learning_rate(state: Any) -> jax.Array:
     return holder.learning_rate if isinstance(holder, OptimizerState) else holder.hyperparams['learning_rate']
 
 
+@suggests_keywords
 def with_learning_rate(state: Any, value: Any) -> Any:
     """The state with another learning rate, on the same devices and of the same dtype: nothing compiles again.
 

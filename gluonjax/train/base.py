@@ -268,4 +268,4 @@ class BaseTrainer(Stepper):
 
     @fit_state.setter
     def fit_state(self, saved: Mapping[str, Any]) -> None:
-        self._fit_state = FitState.from_dict(saved) if saved else FitState()
+        self._fit_state = FitState() if isinstance(saved, Mapping) and not saved else FitState.from_dict(saved)

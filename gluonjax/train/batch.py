@@ -8,10 +8,11 @@ import jax
 import jax.numpy as jnp
 
 from gluonjax.arrays import admit
-from gluonjax.errors import ArgumentError
+from gluonjax.errors import ArgumentError, DTypeError
 from gluonjax.layer import Layer
 from gluonjax.nn.sequential import Sequential, names_of_layers
 from gluonjax.run import forward_class
+from gluonjax.static import is_array
 
 
 class Batch(NamedTuple):
@@ -39,15 +40,16 @@ class Batch(NamedTuple):
         Raises:
             ArgumentError: if it is neither.
 
-        >>> Batch.of(('x', 'y'))
-        Batch(inputs=('x',), named={}, label='y')
+        >>> Batch.of((1, 2))
+        Batch(inputs=(1,), named={}, label=2)
         >>> Batch.of({'x': 1, 'label': 2})
         Batch(inputs=(), named={'x': 1}, label=2)
-        >>> Batch.of(('x', 'y', 'z'), most=1)
-        Batch(inputs=('x',), named={}, label=('y', 'z'))
+        >>> Batch.of((1, 2, 3), most=1)
+        Batch(inputs=(1,), named={}, label=(2, 3))
         """
         if isinstance(batch, Batch):
             return batch
+        _check_arrays(batch)
         if isinstance(batch, Mapping) and 'label' in batch:
             return cls((), {name: value for name, value in batch.items() if name != 'label'}, batch['label'])
         if not isinstance(batch, tuple | list) or len(batch) < 2:
@@ -84,6 +86,20 @@ def most_inputs(definition: Layer, carry: Any = None) -> int | None:
     return max(positional - (carry is not None), 1)
 
 
+def _check_arrays(batch: Any) -> None:
+    """Refuses what is no array, such as a text or an object, naming its place in the batch."""
+    if all(map(_is_numbers, jax.tree.leaves(batch))):
+        return
+    for path, leaf in jax.tree_util.tree_leaves_with_path(batch):
+        if not _is_numbers(leaf):
+            where = f'batch{jax.tree_util.keystr(path)}'
+            raise DTypeError(f'{where} is no array of numbers', got=repr(leaf), remedy='a step takes arrays')
+
+
+def _is_numbers(leaf: Any) -> bool:
+    return is_array(leaf) or isinstance(leaf, int | float | complex)
+
+
 def _described(batch: Any) -> str:
     if isinstance(batch, tuple | list):
         return f'a {type(batch).__name__} of {len(batch)}'
@@ -98,7 +114,7 @@ def checked_carry(carry: Any) -> Any:
     """
     try:
         return jax.tree.map(jnp.asarray, admit(carry, 'carry'))
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise ArgumentError(
             'carry= takes arrays', expected='such as net.begin_state(batch_size=32)', got=carry
         ) from error

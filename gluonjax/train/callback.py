@@ -15,7 +15,7 @@ import jax
 from gluonjax import checks
 from gluonjax.errors import ArgumentError, MissingExtraError, NonFiniteError
 from gluonjax.io.reading import checked_path
-from gluonjax.lazy import suggests_keywords
+from gluonjax.lazy import entry_points
 from gluonjax.train.base import BaseTrainer
 from gluonjax.train.evaluate import plain
 from gluonjax.train.history import FitState, Record
@@ -35,6 +35,7 @@ Mode = Literal['min', 'max']
 Path = str | os.PathLike[str]
 
 
+@entry_points
 class Callback:
     """The base of callbacks. Override what you need; each gets the Trainer, and the FitState of the fit.
 
@@ -72,6 +73,7 @@ class Callback:
         """At the end, also if an exception is the end."""
 
 
+@entry_points
 class EarlyStopping(Callback):
     """Ends the fit when a value has not become better for some epochs in a row.
 
@@ -88,7 +90,6 @@ class EarlyStopping(Callback):
         ArgumentError: if an argument has no such value, or the records no such name.
     """
 
-    @suggests_keywords
     def __init__(
         self,
         monitor: str = 'val_loss',
@@ -130,6 +131,7 @@ class EarlyStopping(Callback):
         return better
 
 
+@entry_points
 class Checkpoint(Callback):
     """Saves the Trainer: after each epoch, after each best epoch, or every so many steps.
 
@@ -149,7 +151,6 @@ class Checkpoint(Callback):
         ArgumentError: if an argument has no such value, or the records no such name.
     """
 
-    @suggests_keywords
     def __init__(
         self,
         path: Path,
@@ -189,6 +190,7 @@ class Checkpoint(Callback):
             trainer.save(self.path, keep=self.keep)
 
 
+@entry_points
 class CSVLogger(Callback):
     """Writes the history to a file of comma-separated values: a line for each epoch, the names in the first line.
 
@@ -196,7 +198,6 @@ class CSVLogger(Callback):
         path: the file. It has the whole history after each epoch, those before an interruption too.
     """
 
-    @suggests_keywords
     def __init__(self, path: Path):
         self.path: pathlib.Path = pathlib.Path(checked_path(path))
 
@@ -208,6 +209,7 @@ class CSVLogger(Callback):
             writer.writerows(fit_state.history)
 
 
+@entry_points
 class TensorBoard(Callback):
     """Writes what the records hold for TensorBoard, by epoch.
 
@@ -218,7 +220,6 @@ class TensorBoard(Callback):
         MissingExtraError: at the beginning of the fit, if tensorboardX is not there.
     """
 
-    @suggests_keywords
     def __init__(self, logdir: Path):
         self.logdir: str = str(logdir)
         self._writer = None
@@ -245,6 +246,7 @@ class TensorBoard(Callback):
             self._writer = None
 
 
+@entry_points
 class LearningRateSchedule(Callback):
     """Sets the learning rate before each epoch; nothing compiles again.
 
@@ -255,7 +257,6 @@ class LearningRateSchedule(Callback):
         ArgumentError: if the optimizer keeps no rate that can be set.
     """
 
-    @suggests_keywords
     def __init__(self, schedule: Callable[..., float]):
         self.schedule: Callable[..., float] = schedule
 
@@ -269,6 +270,7 @@ class LearningRateSchedule(Callback):
         trainer.set_learning_rate(self.schedule(*arguments))
 
 
+@entry_points
 class NaNGuard(Callback):
     """Stops at the first step whose loss or gradient is not finite, and names the first layer whose output is not.
 
@@ -304,7 +306,6 @@ def _skipped(trainer: BaseTrainer) -> int:
 class _Best:
     """The best of the values that were seen. None is better that is not finite, or of an epoch whose loss is not."""
 
-    @suggests_keywords
     def __init__(self, monitor: str, mode: str | None, min_delta: float = 0.0):
         self.monitor, self.sign, self.min_delta = monitor, -1 if mode == 'max' else 1, min_delta
         self.value = math.inf
@@ -332,6 +333,7 @@ def _mode(monitor: str, mode: str | None) -> str:
     return mode or ('min' if monitor.endswith(_LESS_IS_BETTER) else 'max')
 
 
+@entry_points
 class ProgressLines(Callback):
     """Prints a line for each epoch: steps, seconds, loss, metrics and samples per second.
 
@@ -339,7 +341,6 @@ class ProgressLines(Callback):
         patience: the seconds after which a first step that is still being compiled is told.
     """
 
-    @suggests_keywords
     def __init__(self, patience: float = 2.0):
         self.patience: float = checks.number('patience', patience, least=0)
         self._waiting: threading.Timer | None = None
@@ -367,6 +368,7 @@ class ProgressLines(Callback):
             self._waiting = None
 
 
+@entry_points
 class ProgressBar(Callback):
     """Shows epoch, steps, loss, metrics and samples per second while the steps run, in one line, with rich.
 
@@ -380,7 +382,6 @@ class ProgressBar(Callback):
         MissingExtraError: at the beginning of the fit, if rich is not there.
     """
 
-    @suggests_keywords
     def __init__(self, interval: float = 0.25):
         self.interval: float = interval
         self._next = 0.0

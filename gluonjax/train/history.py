@@ -184,5 +184,8 @@ class FitState:
     @classmethod
     def from_dict(cls, saved: Mapping[str, Any]) -> 'FitState':
         """The state that `to_dict` saved."""
-        epoch, batch, began, seconds = (saved[name] for name in ('epoch', 'batch', 'began', 'seconds'))
-        return cls(epoch, began, seconds, History.from_dict(saved['history']), done=batch)
+        try:
+            epoch, batch, began, seconds = (saved[name] for name in ('epoch', 'batch', 'began', 'seconds'))
+            return cls(epoch, began, seconds, History.from_dict(saved['history']), done=batch)
+        except (KeyError, TypeError, IndexError) as error:
+            raise ArgumentError('this is no fit_state', expected='what trainer.fit_state was', got=saved) from error

@@ -33,6 +33,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from gluonjax.checks import one_of
 from gluonjax.errors import ArgumentError, DataError, ShapeError
+from gluonjax.lazy import suggests_keywords
 from gluonjax.nn.containers import Residual
 from gluonjax.optimizer.state import parameter_of
 from gluonjax.param import Leaf, Param
@@ -45,6 +46,7 @@ from gluonjax.tree import flatten, matches, nest, no_match
 Rules = Mapping[str, PartitionSpec]
 
 
+@suggests_keywords
 def param_shardings(params: Mapping[str, Any], rules: Rules | None, mesh: Mesh) -> dict[str, Any]:
     """Where parameters belong: a tree like params, for `jax.jit(layer.init, out_shardings=...)`.
 
@@ -76,6 +78,7 @@ def param_shardings(params: Mapping[str, Any], rules: Rules | None, mesh: Mesh) 
     return nest(_shardings(leaves, rules or {}, auto_mesh(mesh)))
 
 
+@suggests_keywords
 def state_shardings(state: Any, rules: Rules | None, mesh: Mesh, optimizer_rules: Rules | None = None) -> Any:
     """Where the leaves of a training state belong: what an optimizer keeps for a parameter is where that is.
 
@@ -109,6 +112,7 @@ def state_shardings(state: Any, rules: Rules | None, mesh: Mesh, optimizer_rules
     return _state(state, where, kept, auto_mesh(mesh))
 
 
+@suggests_keywords
 def shard_batch(batch: Any, mesh: Mesh, data_axis: str | tuple[str, ...] = 'data') -> Any:
     """A batch on the devices of a mesh: each array is cut along its first axis.
 
@@ -126,6 +130,7 @@ def shard_batch(batch: Any, mesh: Mesh, data_axis: str | tuple[str, ...] = 'data
     return Placement(mesh, data_axis).batch(batch)
 
 
+@suggests_keywords
 def with_cut_activations(
     step: TrainStep, mesh: Mesh, data_axis: str | tuple[str, ...] = 'data', sequence_axis: str | None = None
 ) -> TrainStep:
@@ -157,6 +162,7 @@ def with_cut_activations(
     return dataclasses.replace(step, placed=Placement(mesh, data_axis, sequence_axis=sequence_axis).activations)
 
 
+@suggests_keywords
 def auto_mesh(mesh: Mesh) -> Mesh:
     """The mesh with axes over which XLA decides how to compute; `jax.make_mesh` may have made explicit ones."""
     if not isinstance(mesh, Mesh):

@@ -11,11 +11,13 @@ from gluonjax.block import Block
 from gluonjax.checks import one_of
 from gluonjax.errors import ArgumentError
 from gluonjax.layer import Layer, layers_of
+from gluonjax.lazy import suggests_keywords
 from gluonjax.nn.attention import MultiHeadAttention
 from gluonjax.nn.dense import Dense
 from gluonjax.nn.embedding import Embedding
 
 
+@suggests_keywords
 def transformer(
     net: Block | Layer, *inputs: Any, mesh: Mesh, model: str = 'model', fsdp: str | None = 'data', **named: Any
 ) -> dict[str, PartitionSpec]:

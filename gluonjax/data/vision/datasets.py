@@ -15,6 +15,7 @@ from gluonjax import checks
 from gluonjax.data import images, recordio
 from gluonjax.data.dataset import ArrayDataset, Dataset, RecordFileDataset
 from gluonjax.errors import ArgumentError, FileError
+from gluonjax.lazy import entry_points
 
 Path = str | os.PathLike[str]
 _SUFFIXES = ('.jpg', '.jpeg', '.png')
@@ -26,6 +27,7 @@ def home(name: str) -> str:
     return os.path.join(base, 'datasets', name)
 
 
+@entry_points
 class FilesDataset(Dataset):
     """Images and labels that are read at once from files of a folder; nothing is downloaded.
 
@@ -67,6 +69,7 @@ class FilesDataset(Dataset):
         return self if self._transform is not None else ArrayDataset(self._data, self._label).on_host()
 
 
+@entry_points
 class MNIST(FilesDataset):
     """Handwritten digits: uint8 (28, 28, 1), and int32 labels from 0 to 9.
 
@@ -112,6 +115,7 @@ class MNIST(FilesDataset):
             raise FileError(f'{str(path)!r} is no file of {type(self).__name__}: {error}') from error
 
 
+@entry_points
 class FashionMNIST(MNIST):
     """Articles of clothing: uint8 (28, 28, 1), and int32 labels from 0 to 9, in files like those of `MNIST`.
 
@@ -124,6 +128,7 @@ class FashionMNIST(MNIST):
     name: str = 'fashion-mnist'
 
 
+@entry_points
 class CIFAR10(FilesDataset):
     """Small pictures of ten things: uint8 (32, 32, 3), and int32 labels from 0 to 9.
 
@@ -173,6 +178,7 @@ class CIFAR10(FilesDataset):
         raise FileError(f'{self.archive} has no {name}')
 
 
+@entry_points
 class CIFAR100(CIFAR10):
     """Small pictures of a hundred things: uint8 (32, 32, 3), and int32 labels.
 
@@ -199,6 +205,7 @@ class CIFAR100(CIFAR10):
         FilesDataset.__init__(self, home(self.name) if root is None else root, transform)
 
 
+@entry_points
 class ImageReader:
     """How the images of a dataset are decoded, and transformed.
 
@@ -221,6 +228,7 @@ class ImageReader:
         return (image, label) if self._transform is None else self._transform(image, label)
 
 
+@entry_points
 class ImageFolderDataset(Dataset):
     """Images in one folder for each class: `root/cat/1.jpg`, `root/dog/7.png`.
 
@@ -265,6 +273,7 @@ class ImageFolderDataset(Dataset):
         return len(self.items)
 
 
+@entry_points
 class ImageListDataset(Dataset):
     """Images that a list names.
 
@@ -324,6 +333,7 @@ def _entry(entry: Sequence[Any], root: pathlib.Path) -> tuple[str, Any]:
     return str(root / name), label if label.ndim else label[()]
 
 
+@entry_points
 class ImageRecordDataset(RecordFileDataset):
     """Images in a RecordIO file, with their labels.
 

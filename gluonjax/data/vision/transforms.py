@@ -20,11 +20,13 @@ from gluonjax import checks
 from gluonjax.data import chance
 from gluonjax.data.vision import pixels
 from gluonjax.errors import ArgumentError, ShapeError
+from gluonjax.lazy import entry_points
 
 Transform = Callable[[Any], Any]
 Numbers = float | Sequence[float]
 
 
+@entry_points
 class Compose:
     """Transforms one after the other.
 
@@ -41,6 +43,7 @@ class Compose:
         return x
 
 
+@entry_points
 class Cast:
     """Another dtype.
 
@@ -55,6 +58,7 @@ class Cast:
         return np.asarray(x).astype(self._dtype)
 
 
+@entry_points
 class ToTensor:
     """Channels first, and numbers from 0 to 255 as float32 from 0 to 1; images, or batches of them."""
 
@@ -63,6 +67,7 @@ class ToTensor:
         return np.ascontiguousarray(np.moveaxis(x, -1, -3)).astype('float32') / np.float32(255)
 
 
+@entry_points
 class Normalize:
     """Less a mean and divided by a standard deviation, of channels or of all; tensors with channels first.
 
@@ -85,6 +90,7 @@ class Normalize:
         return (x.astype('float32') - self._mean[:, None, None]) / self._std[:, None, None]
 
 
+@entry_points
 class Rotate:
     """Turned by an angle; float32 tensors with channels first, as `ToTensor` makes them.
 
@@ -101,6 +107,7 @@ class Rotate:
         return pixels.rotate(np.asarray(x), self._degrees, *self._zoom)
 
 
+@entry_points
 class RandomRotation:
     """Turned by a random angle; float32 tensors with channels first, as `ToTensor` makes them.
 
@@ -130,6 +137,7 @@ class RandomRotation:
         return pixels.rotate(np.asarray(x), numbers.uniform(self._least, self._most), *self._zoom)
 
 
+@entry_points
 class Resize:
     """Another size; images, or batches of them.
 
@@ -149,6 +157,7 @@ class Resize:
         return pixels.resize(x, size, self._interpolation)
 
 
+@entry_points
 class CropResize:
     """A part of the image, in another size if one is given; images, or batches of them.
 
@@ -179,6 +188,7 @@ class CropResize:
         return part if self._size is None else pixels.resize(part, pixels.size_of(self._size), self._interpolation)
 
 
+@entry_points
 class CenterCrop:
     """The middle of an image, enlarged where the image is smaller.
 
@@ -194,6 +204,7 @@ class CenterCrop:
         return pixels.center_crop(_image(x), *self._args)
 
 
+@entry_points
 class RandomCrop:
     """A part of an image at a random place, enlarged where the image is smaller.
 
@@ -223,6 +234,7 @@ def _anywhere(x: np.ndarray, size: pixels.Size) -> np.ndarray:
     return pixels.crop(x, left, top, size)
 
 
+@entry_points
 class RandomResizedCrop:
     """A part of an image of random size, ratio and place, resized. After ten trials that do not fit, the middle.
 
@@ -256,6 +268,7 @@ class RandomResizedCrop:
         return pixels.center_crop(x, self._size, self._interpolation)
 
 
+@entry_points
 class RandomFlipLeftRight:
     """Left is right, with a probability.
 
@@ -273,6 +286,7 @@ class RandomFlipLeftRight:
         return np.flip(x, self.axis) if chance.generator().random() < self._p else x
 
 
+@entry_points
 class RandomFlipTopBottom(RandomFlipLeftRight):
     """The top is at the bottom, with a probability.
 
@@ -283,6 +297,7 @@ class RandomFlipTopBottom(RandomFlipLeftRight):
     axis: int = -3
 
 
+@entry_points
 class _RandomColor:
     """A color changed by a random factor, from `1 - amount`, or 0 if that is less, to `1 + amount`."""
 
@@ -296,6 +311,7 @@ class _RandomColor:
         return type(self).change(_image(x), chance.generator().uniform(*self._range))
 
 
+@entry_points
 class RandomBrightness(_RandomColor):
     """Times a random factor.
 
@@ -309,6 +325,7 @@ class RandomBrightness(_RandomColor):
         super().__init__(brightness)
 
 
+@entry_points
 class RandomContrast(_RandomColor):
     """Away from the mean lightness by a random factor.
 
@@ -322,6 +339,7 @@ class RandomContrast(_RandomColor):
         super().__init__(contrast)
 
 
+@entry_points
 class RandomSaturation(_RandomColor):
     """Away from gray by a random factor.
 
@@ -335,6 +353,7 @@ class RandomSaturation(_RandomColor):
         super().__init__(saturation)
 
 
+@entry_points
 class RandomHue(_RandomColor):
     """The hue turned by a random part of the circle.
 
@@ -348,6 +367,7 @@ class RandomHue(_RandomColor):
         super().__init__(hue)
 
 
+@entry_points
 class RandomColorJitter:
     """Brightness, contrast, saturation and hue changed at random, in random order.
 
@@ -378,6 +398,7 @@ class RandomColorJitter:
 _CHANGES = (pixels.brighter, pixels.more_contrast, pixels.more_saturated, pixels.other_hue)
 
 
+@entry_points
 class RandomLighting:
     """Along the principal components of colors, each by a normal random number, as AlexNet was trained.
 
@@ -392,6 +413,7 @@ class RandomLighting:
         return pixels.lit(_image(x), chance.generator().normal(0, self._alpha, 3))
 
 
+@entry_points
 class RandomGray:
     """Shades of gray in all three channels, with a probability.
 
@@ -409,6 +431,7 @@ class RandomGray:
         return pixels.as_dtype(np.broadcast_to(pixels.gray(x.astype('float32')), x.shape), x.dtype)
 
 
+@entry_points
 class RandomApply:
     """Transforms, with a probability; else none of them.
 

@@ -19,6 +19,7 @@ from collections.abc import Callable
 from typing import Any
 
 from gluonjax.errors import ArgumentError
+from gluonjax.lazy import suggests_keywords
 from gluonjax.model_zoo.vision.alexnet import AlexNet, alexnet
 from gluonjax.model_zoo.vision.classifier import Classifier, Options
 from gluonjax.model_zoo.vision.densenet import (
@@ -178,6 +179,7 @@ _MODELS: dict[str, Callable[..., Classifier]] = {
 }
 
 
+@suggests_keywords
 def get_model(name: str, **options: Any) -> Classifier:
     """The network with a name.
 

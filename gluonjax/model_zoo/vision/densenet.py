@@ -6,6 +6,7 @@ from typing import Any, Unpack
 from gluonjax import nn
 from gluonjax.checks import one_of, size
 from gluonjax.layer import Layer
+from gluonjax.lazy import suggests_keywords
 from gluonjax.model_zoo.model_store import PathLike, load_pretrained
 from gluonjax.model_zoo.vision.classifier import Classifier, Options
 
@@ -89,6 +90,7 @@ class DenseNetOptions(Options, total=False):
     dropout: float
 
 
+@suggests_keywords
 def get_densenet(
     num_layers: int, pretrained: bool | PathLike = False, ctx: Any = None, root: PathLike | None = None, **options: Any
 ) -> DenseNet:

@@ -9,6 +9,7 @@ from gluonjax import nn
 from gluonjax.block import Block
 from gluonjax.checks import floating, positive, size
 from gluonjax.layer import Layer
+from gluonjax.lazy import suggests_keywords
 from gluonjax.model_zoo.model_store import PathLike, load_pretrained
 from gluonjax.model_zoo.vision.classifier import Classifier, Options
 
@@ -152,6 +153,7 @@ def _named(multiplier: float) -> str:
     return text[:-1] if text in ('1.00', '0.50') else text
 
 
+@suggests_keywords
 def get_mobilenet(
     multiplier: float,
     pretrained: bool | PathLike = False,
@@ -172,6 +174,7 @@ def get_mobilenet(
     return load_pretrained(net, f'mobilenet{_named(multiplier)}', pretrained, root, ctx)
 
 
+@suggests_keywords
 def get_mobilenet_v2(
     multiplier: float,
     pretrained: bool | PathLike = False,

@@ -10,6 +10,7 @@ from gluonjax.block import Block
 from gluonjax.checks import one_of, size
 from gluonjax.errors import ArgumentError
 from gluonjax.layer import Layer
+from gluonjax.lazy import suggests_keywords
 from gluonjax.model_zoo.model_store import PathLike, load_pretrained
 from gluonjax.model_zoo.vision.classifier import Classifier, Options
 
@@ -229,6 +230,7 @@ class ResNetOptions(Options, total=False):
     thumbnail: bool
 
 
+@suggests_keywords
 def get_resnet(
     version: int,
     num_layers: int,

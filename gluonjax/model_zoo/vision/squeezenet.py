@@ -4,6 +4,7 @@ from typing import Any, Unpack
 
 from gluonjax import nn
 from gluonjax.checks import one_of, size
+from gluonjax.lazy import suggests_keywords
 from gluonjax.model_zoo.model_store import PathLike, load_pretrained
 from gluonjax.model_zoo.vision.classifier import Classifier, Options
 
@@ -54,6 +55,7 @@ class SqueezeNet(Classifier):
         super().__init__(features, nn.Sequential(last, nn.Activation('relu'), nn.AvgPool2D(13), nn.Flatten()))
 
 
+@suggests_keywords
 def get_squeezenet(
     version: str, pretrained: bool | PathLike = False, ctx: Any = None, root: PathLike | None = None, **options: Any
 ) -> SqueezeNet:

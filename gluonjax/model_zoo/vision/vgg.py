@@ -8,6 +8,7 @@ from gluonjax.checks import flag, one_of, size
 from gluonjax.errors import ArgumentError
 from gluonjax.init import Xavier
 from gluonjax.layer import Layer
+from gluonjax.lazy import suggests_keywords
 from gluonjax.model_zoo.model_store import PathLike, load_pretrained
 from gluonjax.model_zoo.vision.classifier import Classifier, Options
 
@@ -64,6 +65,7 @@ class VGGOptions(Options, total=False):
     batch_norm: bool
 
 
+@suggests_keywords
 def get_vgg(
     num_layers: int, pretrained: bool | PathLike = False, ctx: Any = None, root: PathLike | None = None, **options: Any
 ) -> VGG:
