@@ -21,7 +21,8 @@ ROOT = pathlib.Path(gluonjax.__file__).parent
 ORDER = [
     ['errors', 'ref'],
     ['hints', 'lazy'],
-    ['arrays', 'autograd', 'checks', 'compilation', 'config', 'keys', 'keywords', 'shapes', 'static', 'tables', 'tree'],
+    ['arrays', 'autograd', 'checks', 'compilation', 'config', 'keys', 'shapes', 'static', 'tables', 'tree'],
+    ['keywords'],
     ['sampler'],
     ['init'],
     ['param'],

@@ -159,7 +159,7 @@ def bound_inputs(
 def _array(x: Any) -> Any:
     try:
         return None if x is None else jnp.asarray(admit(x))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         got = f'{type(x).__name__} {x!r:.60}'
         raise ArgumentError('inputs are arrays of numbers', got=got, remedy='jnp.asarray(x), of one shape') from None
 

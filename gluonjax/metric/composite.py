@@ -8,13 +8,14 @@ from jax.typing import ArrayLike
 
 from gluonjax import checks
 from gluonjax.errors import ArgumentError
-from gluonjax.lazy import suggests_keywords
+from gluonjax.lazy import entry_points, suggests_keywords
 from gluonjax.metric.eval_metric import METRICS, EvalMetric, Names, alias, as_names, register
 from gluonjax.metric.pure import Composite, PureMetric, Selected, pairs
 
 
 @register
 @alias('composite')
+@entry_points
 class CompositeEvalMetric(EvalMetric):
     """Several metrics of the same labels and predictions: MXNet's `CompositeEvalMetric`.
 
@@ -157,10 +158,17 @@ class CustomMetric(EvalMetric):
             labels, preds = labels[:count], preds[:count]
         rows = slice(None) if mask is None else numpy.asarray(mask)
         for label, pred in pairs(labels, preds):
-            value = self.feval(numpy.asarray(label)[rows], numpy.asarray(pred)[rows])
+            value = self.feval(*(self._rows(array, rows) for array in (label, pred)))
             total, count = value if isinstance(value, tuple) else (value, 1)
             self.sum_metric += float(total)
             self.num_inst += count
+
+    def _rows(self, array: Any, rows: Any) -> numpy.ndarray:
+        try:
+            return numpy.asarray(array)[rows]
+        except (ValueError, IndexError) as error:
+            got = f'{array!r:.60} ({error})'
+            raise ArgumentError(f'{self.name!r} takes arrays with an axis of samples', got=got) from None
 
 
 @suggests_keywords

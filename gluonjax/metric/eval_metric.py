@@ -235,12 +235,12 @@ class DeviceMetric(EvalMetric):
             pure = self._pure.for_batch(labels, preds)
             state = pure.init() if self._state is None else self._state
             self.state = _update(pure, state, labels, preds, mask)
-        except (AttributeError, TypeError, ValueError) as error:
+        except (AttributeError, TypeError, ValueError, OverflowError) as error:
             given = jax.tree.leaves((labels, preds), is_leaf=lambda leaf: leaf is None)
-            if isinstance(error, GluonError) or all(hasattr(leaf, 'dtype') for leaf in given):
+            if isinstance(error, GluonError):
                 raise
             got = ', '.join(str(getattr(leaf, 'dtype', type(leaf).__name__)) for leaf in given)
-            raise ArgumentError(f'{self.name!r} takes arrays', expected='arrays of numbers', got=got) from error
+            raise ArgumentError(f'{self.name!r} takes arrays', expected='arrays of real numbers', got=got) from error
         self._pure = pure
 
     def take(self, pure: PureMetric, state: Any) -> None:

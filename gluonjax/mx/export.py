@@ -98,7 +98,10 @@ def _inputs_of(called: Any, inputs: Any) -> tuple[Any, ...]:
         )
     given = called if inputs is None else inputs
     given = tuple(given) if isinstance(given, tuple | list) else (given,)
-    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), admit(given))
+    given = admit(given)
+    if split(given)[1].has_values():
+        raise ArgumentError('the inputs of an export are arrays', got=repr(given), remedy='net.export(path, inputs=x)')
+    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), given)
 
 
 # Tracing.
