@@ -13,7 +13,9 @@ import typing
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
 
 from gluonjax.errors import ArgumentError, GluonError, KeywordError
 from gluonjax.hints import hints
@@ -102,7 +104,8 @@ def fits(value: Any, declared: Any) -> bool:
     """
     origin, parts = typing.get_origin(declared), typing.get_args(declared)
     if origin in (typing.Union, types.UnionType):
-        return any(fits(value, part) for part in parts)
+        dtypes = _DTYPES if {*parts} >= _DTYPES else frozenset[Any]()
+        return (bool(dtypes) and _is_dtype(value)) or any(fits(value, part) for part in parts if part not in dtypes)
     if origin is typing.Literal:
         return any(type(value) is type(part) and value == part for part in parts)
     if declared in _KINDS:
@@ -131,6 +134,13 @@ def _fits_collection(value: Any, origin: type, parts: tuple[Any, ...]) -> bool:
     return len(of_each) == len(value) and all(map(fits, value, of_each)) if parts else True
 
 
+def _is_dtype(value: Any) -> bool:
+    try:
+        return value is not None and not hasattr(value, 'shape') and jnp.dtype(value) is not None
+    except (TypeError, ValueError):
+        return False
+
+
 def _is_int(value: Any) -> bool:
     try:
         operator.index(value)
@@ -143,6 +153,7 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, numbers.Real) or getattr(value, 'shape', None) == ()
 
 
+_DTYPES = frozenset(typing.get_args(DTypeLike))  # how dtypes are given
 _KINDS: dict[Any, Callable[[Any], bool]] = {
     Any: lambda value: True,
     object: lambda value: True,

@@ -33,6 +33,13 @@ def __dir__() -> list[str]:
     return sorted(__all__)
 
 
+def _checked(num_update: Any) -> Any:
+    """The number of an update, if it is a number or an array of numbers."""
+    if not jnp.issubdtype(getattr(num_update, 'dtype', type(num_update)), np.number):
+        raise ArgumentError(f'the number of an update must be a number >= 1, got {num_update!r}')
+    return num_update
+
+
 WarmupMode = Literal['linear', 'constant']
 
 
@@ -87,7 +94,7 @@ class LRScheduler(Frozen):
     def __call__(self, num_update: Any) -> Any: ...
     def __call__(self, num_update: Any) -> Any:
         """The learning rate of the update with this number; a float for a Python number, else an array."""
-        xp = jnp if isinstance(num_update, jax.Array) else np
+        xp = jnp if isinstance(_checked(num_update), jax.Array) else np
         with jax.numpy_dtype_promotion('standard'):  # the number of the update is of integers
             warming = num_update < self.warmup_steps
             rate = xp.where(warming, self._warmup(num_update), self.after_warmup(num_update, xp))
@@ -278,6 +285,6 @@ class OptaxSchedule(Frozen):
 
     def __call__(self, num_update: Any) -> Any:
         """The learning rate of the update with this number, which is 1 for the first."""
-        xp = jnp if isinstance(num_update, jax.Array) else np
+        xp = jnp if isinstance(_checked(num_update), jax.Array) else np
         with jax.numpy_dtype_promotion('standard'):
             return self.schedule(xp.maximum(num_update - 1, 0))

@@ -47,6 +47,55 @@ def test_an_unknown_argument_names_whose_it_is_and_the_near_one(call, owner, rem
     assert str(error.value).endswith(f'try: {remedy}')
 
 
+@pytest.mark.parametrize(
+    ('call', 'says'),
+    [
+        (
+            lambda: nn.Sequential(nn.Dense(2, in_units=1)).initialize(force_reinit=np.ones(2)),
+            'force_reinit must be a bool',
+        ),
+        (lambda: nn.Sequential().register_child(nn.Dense(2), name=3.5), r'name must be str \| None, got 3.5'),
+        (lambda: nn.Dense(2, in_units=1).init(0, fused=np.ones(2)), 'fused must be a bool, got an array of float64'),
+        (lambda: init.Mixed(None, []), r'patterns must be Sequence\[str\], got None'),
+        (lambda: optimizer.Ftrl(lr_scheduler=np.ones(2)), r'lr_scheduler must be Callable\[\[Any\], Any\] \| None'),
+        (lambda: callback.Checkpoint('x', monitor=3), r'monitor must be str \| None, got 3'),
+        (lambda: data.SequentialSampler(3, start='a'), "start must be an int, got 'a'"),
+        (lambda: metric.CompositeEvalMetric(['acc']).update_dict(None, {}), r'label must be Mapping\[str, Any\]'),
+        (lambda: nn.Sequential().hybridize('yes'), "active must be a bool, got 'yes'"),
+        (lambda: trainer().step('text', [[1.0]]), r"batch\[0\] is no array of numbers[\s\S]*got: 'text'"),
+        (lambda: trainer().predict(['text']), r'batch\[0\] is no array of numbers'),
+        (lambda: setattr(trainer(), 'fit_state', 3), 'this is no fit_state'),
+    ],
+)
+def test_a_call_that_fails_says_which_argument_was_of_another_type(call, says):
+    with pytest.raises(errors.GluonError, match=says):
+        call()
+
+
+def test_errors_of_others_stay_what_they_are():
+    class Fails(callback.Callback):
+        def on_fit_begin(self, trainer, state):
+            raise ValueError('mine')
+
+    with pytest.raises(ValueError, match=r'^mine$'):
+        trainer().fit([[1.0]], [[1.0, 1.0]], callbacks=[Fails()], progress=False)
+
+
+def test_a_parameter_refuses_operands_and_indices_that_are_none():
+    net = nn.Sequential(nn.Dense(2, in_units=3))
+    net.initialize(key=0)
+    for call, kind in (
+        (lambda weight: weight + 'a', errors.DTypeError),
+        (lambda weight: None * weight, errors.DTypeError),
+        (lambda weight: weight['a'], errors.DTypeError),
+        (lambda weight: weight[7], errors.PositionError),
+        (lambda weight: weight.__setitem__(0, 'a'), errors.GluonError),
+        (lambda weight: setattr(weight, 'name', 'x'), errors.FrozenError),
+    ):
+        with pytest.raises(kind):
+            call(net[0].weight)
+
+
 def test_a_step_takes_no_names():
     for step in (trainer().step, trainer().step_with_output):
         with pytest.raises(errors.KeywordError, match=r"named \['label'\][\s\S]*trainer.step\({'x': x, 'label': y}\)"):

@@ -145,7 +145,9 @@ class ArrayDataset(Dataset):
     def __init__(self, *args: Any):
         if not args:
             raise ArgumentError('ArrayDataset needs at least one array')
-        if unsized := [type(part).__name__ for part in args if not hasattr(part, '__len__') or np.ndim(part) == 0 and hasattr(part, 'shape')]:
+        if unsized := [
+            type(part).__name__ for part in args if not hasattr(part, '__len__') or getattr(part, 'shape', 1) == ()
+        ]:
             raise ArgumentError('ArrayDataset takes arrays, or lists', got=', '.join(unsized))
         lengths = [len(part) for part in args]
         if len(set(lengths)) > 1:

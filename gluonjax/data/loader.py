@@ -140,6 +140,8 @@ class DataLoader(Epochs):
         return RandomSampler(length, self._seed)
 
     def _sampled(self, dataset: Any, batch_size: int | None, shuffle: bool, sampler: Any, last_batch: Any) -> Any:
+        if not hasattr(dataset, '__len__'):
+            raise ArgumentError('a DataLoader takes a dataset with a length', got=type(dataset).__name__)
         if batch_size is None:
             raise ArgumentError('batch_size must be given, or a batch_sampler', remedy='DataLoader(dataset, 32)')
         if sampler is not None and shuffle:

@@ -7,6 +7,7 @@ import numpy as np
 
 from gluonjax import checks
 from gluonjax.data.batching import Epochs, epoch_of, seed_numbers
+from gluonjax.errors import ArgumentError
 from gluonjax.lazy import entry_points
 
 
@@ -81,6 +82,8 @@ class FilterSampler(Sampler):
     """
 
     def __init__(self, fn: Callable[[Any], Any], dataset: Any):
+        if not hasattr(dataset, '__len__'):
+            raise ArgumentError('a FilterSampler needs a dataset with a length', got=type(dataset).__name__)
         self._indices = [i for i in range(len(dataset)) if fn(dataset[i])]
 
     def __iter__(self) -> Iterator[int]:

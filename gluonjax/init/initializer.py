@@ -12,7 +12,7 @@ from jax.typing import ArrayLike, DTypeLike
 from gluonjax import checks
 from gluonjax.arrays import admit
 from gluonjax.config import Frozen, Registry
-from gluonjax.errors import ArgumentError, DTypeError, ShapeError
+from gluonjax.errors import ArgumentError, DTypeError, KeywordError, ShapeError
 from gluonjax.keys import as_key
 from gluonjax.sampler import Distribution
 
@@ -47,7 +47,7 @@ class Initializer(Frozen):
     def __init__(self, **arguments: Any) -> None:
         """Takes the arguments that MXNet's initializers hand on to their base; it has no use for them."""
         if arguments and type(self).__init__ is Initializer.__init__:
-            raise TypeError(f'{type(self).__name__}() takes no arguments, got {sorted(arguments)}')
+            raise KeywordError(f'{type(self).__name__}() takes no arguments', got=sorted(arguments))
 
     def distribution(self, shape: Shape) -> Distribution | None:
         """The distribution of a tensor of this shape; None if `init_weight` has code of its own."""

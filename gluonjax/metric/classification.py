@@ -145,7 +145,7 @@ def _floating(pred: jax.Array) -> jax.Array:
 def _threshold(value: Any) -> float | tuple[float, ...]:
     """A threshold, or one for each class, as something that can be hashed."""
     if getattr(value, 'ndim', 0) or isinstance(value, list | tuple):
-        return tuple(checks.number('threshold', float(v) if hasattr(v, 'ndim') else v) for v in value)
+        return tuple(checks.number('threshold', v) for v in value)
     return checks.number('threshold', value)
 
 

@@ -27,6 +27,7 @@ from gluonjax.mx.from_primitives import Primitives, UnknownPrimitiveError, Value
 from gluonjax.mx.saving import write
 from gluonjax.mx.symbol import Group, Symbol
 from gluonjax.run import Bindable, Run
+from gluonjax.static import split
 from gluonjax.structure import INPUTS
 from gluonjax.tree import Path, flatten
 

@@ -199,6 +199,10 @@ class Optimizer(Frozen):
                 got=jax.tree.structure(params),
                 remedy='updates, state = optimizer.update(grads, state, params)',
             )
+        if not hasattr(state, 'counts'):
+            raise ArgumentError(
+                f'this is no state of {type(self).__name__}', got=type(state).__name__, remedy='optimizer.init(params)'
+            )
         leaves, structure = jax.tree.flatten(state.counts)
         number, counts = state.count + 1, structure.unflatten(tx.vectorized(lambda count: count + 1, leaves))
         rate = self._rate_of(number, state.learning_rate)
@@ -290,6 +294,9 @@ def with_multipliers(optimizer: Any, rates: Mapping[str, float], decays: Mapping
             f'an optax transformation takes no wd_mult, and {sorted(decays)} have one',
             remedy="an optimizer by name, such as 'adamw'; or optax.masked(optax.add_decayed_weights(...), mask)",
         )
+
+    if not hasattr(optimizer, 'init'):
+        raise ArgumentError('this is no optimizer', got=repr(optimizer), remedy="gluonjax.optimizer.create('sgd')")
 
     def scale(updates: Any, state: Any, params: Any = None) -> Any:
         flat = flatten(updates)

@@ -49,7 +49,7 @@ class Batch(NamedTuple):
         """
         if isinstance(batch, Batch):
             return batch
-        _check_arrays(batch)
+        check_arrays(batch)
         if isinstance(batch, Mapping) and 'label' in batch:
             return cls((), {name: value for name, value in batch.items() if name != 'label'}, batch['label'])
         if not isinstance(batch, tuple | list) or len(batch) < 2:
@@ -86,18 +86,23 @@ def most_inputs(definition: Layer, carry: Any = None) -> int | None:
     return max(positional - (carry is not None), 1)
 
 
-def _check_arrays(batch: Any) -> None:
-    """Refuses what is no array, such as a text or an object, naming its place in the batch."""
+def check_arrays(batch: Any) -> None:
+    """Refuses what is no array, such as a text or an object.
+
+    Raises:
+        DTypeError: naming its place in the batch.
+    """
     if all(map(_is_numbers, jax.tree.leaves(batch))):
         return
     for path, leaf in jax.tree_util.tree_leaves_with_path(batch):
         if not _is_numbers(leaf):
             where = f'batch{jax.tree_util.keystr(path)}'
-            raise DTypeError(f'{where} is no array of numbers', got=repr(leaf), remedy='a step takes arrays')
+            raise DTypeError(f'{where} is no array of numbers', got=repr(leaf), remedy='jnp.asarray(x)')
 
 
 def _is_numbers(leaf: Any) -> bool:
-    return is_array(leaf) or isinstance(leaf, int | float | complex)
+    small = isinstance(leaf, int) and abs(leaf) < 2**31
+    return is_array(leaf) or small or isinstance(leaf, float | complex)
 
 
 def _described(batch: Any) -> str:

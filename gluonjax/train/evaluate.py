@@ -14,7 +14,7 @@ from gluonjax.layer import Layer
 from gluonjax.metric import double_float
 from gluonjax.metric.pure import PureMetric
 from gluonjax.train.axes import UNKNOWN, axes_of_outputs, axis_of_inputs, joined
-from gluonjax.train.batch import Batch
+from gluonjax.train.batch import Batch, check_arrays
 from gluonjax.train.samples import inputs_of, is_whole
 from gluonjax.train.step import TrainStep, pure_metrics
 
@@ -116,6 +116,7 @@ def batches_of_inputs(
         return
     for given in _opened(data):
         batch = admit(as_arrays(given), 'data')
+        check_arrays(batch)
         if isinstance(batch[0], dict):
             yield (), _without_label(batch[0])
         else:

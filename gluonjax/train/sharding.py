@@ -38,6 +38,7 @@ from gluonjax.nn.containers import Residual
 from gluonjax.optimizer.state import parameter_of
 from gluonjax.param import Leaf, Param
 from gluonjax.shapes import shape_text
+from gluonjax.train.batch import check_arrays
 from gluonjax.train.sharding_rules import transformer as transformer
 from gluonjax.train.sharding_rules import zero as zero
 from gluonjax.train.step import TrainStep
@@ -107,6 +108,10 @@ def state_shardings(state: Any, rules: Rules | None, mesh: Mesh, optimizer_rules
     >>> now.params['weight'].addressable_shards[0].data.shape[0] == 16 // jax.device_count()
     True
     """
+    if not hasattr(state, 'params'):
+        raise ArgumentError(
+            'this is no state of a step', got=type(state).__name__, remedy='state = step.init(key, batch)'
+        )
     where = flatten(param_shardings(state.params, rules, mesh))
     kept = flatten(param_shardings(state.params, _first(optimizer_rules or {}, rules or {}), mesh))
     return _state(state, where, kept, auto_mesh(mesh))
@@ -127,6 +132,7 @@ def shard_batch(batch: Any, mesh: Mesh, data_axis: str | tuple[str, ...] = 'data
         ArgumentError: for an axis that the mesh lacks.
         DataError: for a first axis that does not divide.
     """
+    check_arrays(batch)
     return Placement(mesh, data_axis).batch(batch)
 
 

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from layer_cases import CASES
 
-from gluonjax import errors, nn, rnn
+from gluonjax import callback, data, errors, init, loss, lr_scheduler, metric, nn, optimizer, rnn
+from gluonjax.data import batchify, vision
+from gluonjax.data.vision import transforms
 
 WRONG = [
     None,
@@ -56,25 +58,69 @@ REQUIRED = {
     'rate': 0.5,
     'units': 4,
 }
-BASES = (nn.Block, nn.Layer, nn.AttentionCache, nn.Param)
+OF_OTHERS = {
+    'weight': None,
+    'batch_axis': 0,
+    'feval': lambda label, pred: 0.0,
+    'pure': metric.Accuracy().pure,
+    'name': 'x',
+    'max_update': 10,
+    'schedule': lambda step: 0.1,
+    'param': {},
+    'patterns': ['.*'],
+    'initializers': ['zeros'],
+    'sampler': data.SequentialSampler(4),
+    'batch_size': 2,
+    'dataset': data.SimpleDataset([1, 2]),
+    'fn': abs,
+    'interval': 2,
+    'data': [1, 2],
+    'path': 'x',
+    'logdir': 'x',
+    'transforms': [abs],
+    'rotation_degrees': 10,
+    'angle_limits': (0, 10),
+    'size': 2,
+    **dict.fromkeys(('x', 'y', 'width', 'height', 'brightness', 'contrast', 'saturation', 'hue'), 1),
+}
+FILES = (data.RecordFileDataset, vision.ImageRecordDataset, vision.ImageFolderDataset)  # which must be there
+BASES = (nn.Block, nn.Layer, nn.AttentionCache, metric.PureMetric, optimizer.OptimizerState, optimizer.ScheduledState)
+TUPLES = (init.Distribution,)  # whose fields nobody looks at
+PACKAGES = (nn, rnn, loss, metric, optimizer, lr_scheduler, init, data, vision)
+NAMES = [(package, name) for package in PACKAGES for name in package.__all__]
+MODULES = (callback, batchify, transforms)
+NAMES += [
+    (module, name)
+    for module in MODULES
+    for name, value in vars(module).items()
+    if getattr(value, '__module__', None) == module.__name__ and name[0] != '_'
+]
 CLASSES = {
     value: None
-    for package in (nn, rnn)
-    for name in package.__all__
-    if inspect.isclass(value := getattr(package, name)) and value not in BASES
+    for package, name in NAMES
+    if inspect.isclass(value := getattr(package, name))
+    and value.__module__.startswith('gluonjax')
+    and not issubclass(value, BASES[3:] + TUPLES + (Exception,))
+    and value not in BASES + FILES
 }
 
 
 @pytest.mark.parametrize('cls', CLASSES, ids=lambda cls: cls.__name__)
 def test_constructors(cls):
     parameters = inspect.signature(cls).parameters.values()
-    known = {**REQUIRED, 'input_shape': (2, *(6 for _ in getattr(cls, 'spatial', '')))}
+    known = {**REQUIRED, **OF_OTHERS, 'input_shape': (2, *(6 for _ in getattr(cls, 'spatial', '')))}
     several = [parameter for parameter in parameters if parameter.kind is parameter.VAR_POSITIONAL]
-    required = {p.name: known[p.name] for p in parameters if p.default is p.empty and p not in several}
-    for parameter in parameters:
+    step = [2, 4] if cls is lr_scheduler.MultiFactorScheduler else 2
+    known['step'] = step
+    required = {
+        p.name: known[p.name]
+        for p in parameters
+        if p.default is p.empty and p not in several and p.kind is not p.VAR_KEYWORD
+    }
+    for parameter in (p for p in parameters if p.kind is not p.VAR_KEYWORD):
         for value in WRONG:
             with contextlib.suppress(errors.GluonError):
-                repr(cls(value) if parameter in several else cls(**{**required, parameter.name: value}))
+                repr(cls(value, **required) if parameter in several else cls(**{**required, parameter.name: value}))
 
 
 NO_ARRAYS = [None, 'abc', [1.0, 2.0], {'a': 1}, object(), np.array(['a', 'b']), np.array([1, 'a'], object)]

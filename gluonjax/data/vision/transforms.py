@@ -125,7 +125,7 @@ class RandomRotation:
         zoom_out: bool = False,
         rotate_with_proba: float = 1.0,
     ):
-        self._least, self._most = angle_limits
+        self._least, self._most = _pair('angle_limits', angle_limits)
         if self._least >= self._most:
             raise ArgumentError('angle_limits must be (least, greatest)', got=angle_limits)
         self._zoom, self._p = (zoom_in, zoom_out), checks.number('rotate_with_proba', rotate_with_proba, 0, 1)
@@ -179,13 +179,14 @@ class CropResize:
         size: int | Sequence[int] | None = None,
         interpolation: int | None = None,
     ):
-        self._part = (x, y, (width, height))
-        self._size = size or None
+        left, upper = checks.size('x', x, least=0), checks.size('y', y, least=0)
+        self._part = (left, upper, (checks.size('width', width), checks.size('height', height)))
+        self._size = None if size is None else pixels.size_of(size)
         self._interpolation = 1 if interpolation is None else interpolation
 
     def __call__(self, x: Any) -> np.ndarray:
         part = pixels.crop(_image(x), *self._part)
-        return part if self._size is None else pixels.resize(part, pixels.size_of(self._size), self._interpolation)
+        return part if self._size is None else pixels.resize(part, self._size, self._interpolation)
 
 
 @entry_points
@@ -253,8 +254,9 @@ class RandomResizedCrop:
         interpolation: int = 1,
     ):
         self._size, self._interpolation = pixels.size_of(size), interpolation
-        self._scale = (scale[0], scale[1]) if isinstance(scale, Sequence) else (scale, 1.0)
-        self._ratio = math.log(ratio[0]), math.log(ratio[1])
+        self._scale = _pair('scale', scale if isinstance(scale, Sequence) else (scale, 1.0))
+        least, most = _pair('ratio', ratio)
+        self._ratio = math.log(checks.positive('ratio', least)), math.log(checks.positive('ratio', most))
 
     def __call__(self, x: Any) -> np.ndarray:
         x, numbers = _image(x), chance.generator()
@@ -452,8 +454,18 @@ HybridCompose = Compose
 HybridRandomApply = RandomApply
 
 
+def _pair(name: str, value: Sequence[float]) -> tuple[float, float]:
+    numbers = tuple(checks.number(name, number) for number in value)
+    if len(numbers) != 2:
+        raise ArgumentError(f'{name} must be two numbers, the least and the greatest; got {value!r}')
+    return numbers
+
+
 def _image(x: Any) -> np.ndarray:
-    x = np.asarray(x)
+    try:
+        x = np.asarray(x)
+    except ValueError as error:  # rows of unequal lengths
+        raise ArgumentError('a transform takes an image', got=str(error)) from None
     if x.ndim not in (3, 4):
         raise ShapeError('a transform takes an image of three axes, or a batch of four', got=x.shape)
     return x
