@@ -72,8 +72,9 @@ def as_key(key: Any) -> jax.Array:
         ArgumentError: for anything else, a batch of keys among it.
     """
     dtype, shape = getattr(key, 'dtype', None), getattr(key, 'shape', ())
-    is_int = dtype is not None and jnp.issubdtype(dtype, jnp.integer) and shape == ()
-    if is_int or (isinstance(key, int) and abs(key) < 2**63):
+    integral = dtype is not None and jnp.issubdtype(dtype, jnp.integer) and shape == ()
+    small = isinstance(key, int) and abs(key) < 2**63
+    if integral or small:
         return jax.random.key(key)
     if dtype is not None and jnp.issubdtype(dtype, jax.dtypes.prng_key) and shape == ():
         return key

@@ -72,7 +72,7 @@ OF_OTHERS = {
     'sampler': data.SequentialSampler(4),
     'batch_size': 2,
     'dataset': data.SimpleDataset([1, 2]),
-    'fn': abs,
+    'fn': repr,
     'interval': 2,
     'data': [1, 2],
     'path': 'x',
@@ -117,10 +117,16 @@ def test_constructors(cls):
         for p in parameters
         if p.default is p.empty and p not in several and p.kind is not p.VAR_KEYWORD
     }
+    first = [required[p.name] for p in parameters if p.name in required and several and p.kind is not p.KEYWORD_ONLY]
+    named = {p.name: required[p.name] for p in parameters if p.name in required and p.kind is p.KEYWORD_ONLY}
+
+    def with_several(value):
+        return cls(*first, value, **named)
+
     for parameter in (p for p in parameters if p.kind is not p.VAR_KEYWORD):
         for value in WRONG:
             with contextlib.suppress(errors.GluonError):
-                repr(cls(value, **required) if parameter in several else cls(**{**required, parameter.name: value}))
+                repr(with_several(value) if parameter in several else cls(**{**required, parameter.name: value}))
 
 
 NO_ARRAYS = [None, 'abc', [1.0, 2.0], {'a': 1}, object(), np.array(['a', 'b']), np.array([1, 'a'], object)]
