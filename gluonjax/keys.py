@@ -73,8 +73,7 @@ def as_key(key: Any) -> jax.Array:
     """
     dtype, shape = getattr(key, 'dtype', None), getattr(key, 'shape', ())
     integral = dtype is not None and jnp.issubdtype(dtype, jnp.integer) and shape == ()
-    small = isinstance(key, int) and abs(key) < 2**63
-    if integral or small:
+    if integral or _is_small(key):
         return jax.random.key(key)
     if dtype is not None and jnp.issubdtype(dtype, jax.dtypes.prng_key) and shape == ():
         return key
@@ -86,6 +85,10 @@ def as_key(key: Any) -> jax.Array:
         got=repr(key),
         remedy='jax.vmap maps a function over a batch of keys' if len(shape) > 0 else None,
     )
+
+
+def _is_small(key: Any) -> bool:
+    return isinstance(key, int) and abs(key) < 2**63
 
 
 def named_keys(keys: Sequence[jax.Array], names: Sequence[str]) -> list[jax.Array]:

@@ -151,7 +151,7 @@ def test_the_name_of_an_optimizer_option_is_its_own_error():
         (lambda: init.Constant('one'), 'the constant is no array of numbers'),
         (lambda: init.Constant(None), 'the constant is no array of numbers'),
         (lambda: trainer(skip_nonfinite='yes'), "skip_nonfinite must be a bool, got 'yes'"),
-        (lambda: trainer(remat=3), 'remat must be a bool, got 3'),
+        (lambda: trainer(remat=3), 'remat is no policy'),
         (lambda: trainer(carry='state'), 'carry= takes arrays'),
         (lambda: Trainer(nn.Sequential(nn.Dense(2)), loss.L2Loss(), 'sgd', 0.1), 'optimizer_params must be a dict'),
         (lambda: Trainer(nn.Sequential(nn.Dense(2)), lambda output: output), 'the loss takes other arguments'),

@@ -83,7 +83,12 @@ OF_OTHERS = {
     'size': 2,
     **dict.fromkeys(('x', 'y', 'width', 'height', 'brightness', 'contrast', 'saturation', 'hue'), 1),
 }
-FILES = (data.RecordFileDataset, vision.ImageRecordDataset, vision.ImageFolderDataset)  # which must be there
+FILES = (
+    data.FilterSampler,
+    data.RecordFileDataset,
+    vision.ImageRecordDataset,
+    vision.ImageFolderDataset,
+)
 BASES = (nn.Block, nn.Layer, nn.AttentionCache, metric.PureMetric, optimizer.OptimizerState, optimizer.ScheduledState)
 TUPLES = (init.Distribution,)  # whose fields nobody looks at
 PACKAGES = (nn, rnn, loss, metric, optimizer, lr_scheduler, init, data, vision)
