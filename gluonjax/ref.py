@@ -22,7 +22,7 @@ class Ref:
         self.current: Any = current
 
 
-get = operator.attrgetter('current')
+get: Callable[[Ref], Any] = operator.attrgetter('current')
 _set: Callable[[Ref, Any], None] = Ref.current.__set__  # pyright: ignore[reportAttributeAccessIssue]  (a descriptor)
 # Holds another object after every write, and after every change of what was known of values: who holds them, where they
 # belong. While it holds the same one, what was read and found out before is still so.

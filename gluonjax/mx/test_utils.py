@@ -35,7 +35,7 @@ from gluonjax.mx.symbol import Symbol
 
 _TOLERANCES = {'float16': (1e-2, 1e-3), 'bfloat16': (5e-2, 1e-2), 'float32': (1e-4, 1e-6), 'float64': (1e-5, 1e-8)}
 _context: list[Context] = []
-array = ndarray.array  # programs take these with `import *`
+array: Callable[..., Any] = ndarray.array  # programs take these with `import *`
 rnd = np.random
 __all__ = [
     'DummyIter',

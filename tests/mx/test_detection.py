@@ -33,6 +33,7 @@ DRAWN = [
 def test_crops_and_pads_are_those_of_mxnet():
     pixels = nd.array(np.random.RandomState(0).uniform(0, 255, (60, 80, 3)))
     random.seed(0)
+    changed = pixels
     for augmenter, size, expected in DRAWN:
         changed, label = augmenter(pixels, LABEL.copy())
         assert changed.shape == (*size, 3)

@@ -337,6 +337,7 @@ def test_contexts_that_are_one_device_have_arrays_of_their_own():
     trainer = gluon.Trainer(net.collect_params(), 'sgd', {'learning_rate': 1.0})
     parts = gluon.utils.split_and_load(nd.array([[1, 2], [3, 4], [5, 6], [7, 8]]), contexts)
     assert [part.context for part in parts] == net.weight.list_ctx() == contexts
+    outputs = []
     for _ in range(2):  # the second call is compiled
         with autograd.record():
             outputs = [net(part).sum() * 2 for part in parts]

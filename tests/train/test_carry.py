@@ -95,7 +95,8 @@ def test_a_layer_that_is_called_twice_in_a_pass():
     net.initialize('xavier', key=0)
     x, y, carry = np.ones((2, 3), 'float32'), np.ones((2, 3), 'float32'), [np.zeros((2, 3), 'float32')]
     trainer = Trainer(net, loss.L2Loss(), 'sgd', {'learning_rate': 0.0}, carry=carry, key=0)
-    trainer.step(x, y), trainer.step(x, y)
+    for _ in range(2):
+        trainer.step(x, y)
     params, state = net.params['cell'], carry
     for _ in range(2):
         output = x

@@ -172,7 +172,7 @@ class DetRandomCropAug(_RegionAug):
         max_attempts: how often it looks; then the image stays as it is.
     """
 
-    least_area = 0.0
+    least_area: float = 0.0
 
     def __init__(
         self,
@@ -247,7 +247,7 @@ class DetRandomPadAug(_RegionAug):
         pad_val: the colour around.
     """
 
-    least_area = 1.0
+    least_area: float = 1.0
 
     def __init__(
         self,

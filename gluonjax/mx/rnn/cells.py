@@ -237,7 +237,7 @@ class RNNCell(_Gated):
     [(3, 2, 4)]
     """
 
-    gates = ('',)
+    gates: tuple[str, ...] = ('',)
 
     def __init__(
         self, num_hidden: int, activation: Any = 'tanh', prefix: str = 'rnn_', params: RNNParams | None = None
@@ -262,7 +262,7 @@ class LSTMCell(_Gated):
         forget_bias: what the biases of forget gates begin with.
     """
 
-    gates = ('_i', '_f', '_c', '_o')
+    gates: tuple[str, ...] = ('_i', '_f', '_c', '_o')
     states = 2
 
     def __init__(
@@ -291,7 +291,7 @@ class GRUCell(_Gated):
         params: those of another cell, to share them.
     """
 
-    gates = ('_r', '_z', '_o')
+    gates: tuple[str, ...] = ('_r', '_z', '_o')
 
     def __init__(self, num_hidden: int, prefix: str = 'gru_', params: RNNParams | None = None):
         super().__init__(num_hidden, prefix, params)

@@ -101,11 +101,16 @@ class BucketSentenceIter(DataIter):
         if not self.buckets:
             raise ArgumentError('no bucket has sentences', remedy='buckets=[10, 20], or a smaller batch_size')
         self.batch_size = batch_size
-        self.data_name, self.label_name = data_name, label_name
-        self.dtype, self.layout, self.invalid_label = dtype, layout, invalid_label
+        self.data_name: str = data_name
+        self.label_name: str = label_name
+        self.dtype: Any = dtype
+        self.layout: str = layout
+        self.invalid_label: int = invalid_label
         self.default_bucket_key: int = max(self.buckets)
         shape = (batch_size, self.default_bucket_key)
         whole = shape if layout == 'NT' else shape[::-1]
+        self.provide_data: list[DataDesc]
+        self.provide_label: list[DataDesc]
         self.provide_data, self.provide_label = self._descriptions(whole)
         starts = [range(0, len(rows) - batch_size + 1, batch_size) for rows in self.data]
         self.idx: list[tuple[int, int]] = [(i, start) for i, some in enumerate(starts) for start in some]
@@ -117,9 +122,10 @@ class BucketSentenceIter(DataIter):
 
     def reset(self) -> None:
         """Begins again, in another order."""
-        self.curr_idx = 0
+        self.curr_idx: int = 0
         random.shuffle(self.idx)
-        self.nddata, self.ndlabel = [], []
+        self.nddata: list[Any] = []
+        self.ndlabel: list[Any] = []
         for rows in self.data:
             np.random.shuffle(rows)  # noqa: NPY002 (numpy.random.seed decides, as in MXNet)
             labels = np.full_like(rows, self.invalid_label)
