@@ -168,8 +168,8 @@ _KINDS: dict[Any, Callable[[Any], bool]] = {
 def type_text(declared: Any) -> str:
     """A declared type as an error says it.
 
-    >>> type_text(int), type_text(Sequence[int] | None), type_text(str | os.PathLike[str])
-    ('an int', 'Sequence[int] | None', 'str | PathLike[str]')
+    >>> type_text(int), type_text(Sequence[int] | None), type_text(Callable[..., int])
+    ('an int', 'Sequence[int] | None', 'Callable[..., int]')
     """
     if declared in (int, bool, float, str):
         return {int: 'an int', bool: 'a bool', float: 'a number', str: 'a str'}[declared]

@@ -141,7 +141,7 @@ class Stepper:
         if name == 'learning_rate':
             raise FrozenError('a learning rate is not assigned', remedy='trainer.set_learning_rate(0.01)')
         declared = getattr(type(self), name, None)
-        if callable(declared) or (isinstance(declared, property) and declared.fset is None):
+        if isinstance(declared, property) and declared.fset is None:
             raise FrozenError(f'{name!r} of a Trainer cannot be assigned', remedy=f'trainer.{name} is to be read only')
         object.__setattr__(self, name, value)
 
