@@ -369,3 +369,38 @@ def test_a_drawing_shows_nodes_and_shapes(monkeypatch):
     monkeypatch.setitem(sys.modules, 'graphviz', None)
     with pytest.raises(MissingExtraError, match='graphviz'):
         mx.viz.plot_network(a_symbol())
+
+
+def test_modules_in_a_row_are_one_network():
+    x, y = np.random.RandomState(0).randn(12, 4).astype('float32'), np.arange(12) % 3
+    data = mx.sym.var('data')
+    hidden = mx.sym.FullyConnected(data, num_hidden=5, name='a')
+    scores = mx.sym.FullyConnected(data, num_hidden=3, name='b')
+
+    def gradient(scores, labels):
+        return mx.nd.softmax(scores) - mx.nd.one_hot(labels, 3)
+
+    row = mx.mod.SequentialModule()
+    row.add(mx.mod.Module(hidden, label_names=None))
+    row.add(mx.mod.Module(scores, label_names=None), auto_wiring=True)
+    row.add(mx.mod.PythonLossModule(grad_func=gradient), take_labels=True, auto_wiring=True)
+    inside = mx.sym.FullyConnected(hidden, num_hidden=3, name='b')
+    whole = mx.mod.Module(mx.sym.SoftmaxOutput(inside, name='softmax'))
+    found = []
+    for module in (row, whole):
+        batches = mx.io.NDArrayIter(x, y, batch_size=4)
+        mx.random.seed(0)
+        module.fit(batches, num_epoch=2, initializer=mx.init.Constant(0.1), optimizer_params={'learning_rate': 0.5})
+        found.append({name: array.asnumpy() for name, array in module.get_params()[0].items()})
+    assert set(found[0]) == set(found[1])
+    for name, array in found[0].items():
+        np.testing.assert_allclose(array, found[1][name], rtol=1e-5, atol=1e-6)
+    assert row.output_shapes == [('pyloss_output', (4, 3))]
+    twice = mx.mod.SequentialModule()
+    twice.add(mx.mod.Module(hidden, label_names=None))
+    twice.add(mx.mod.Module(hidden, label_names=None), auto_wiring=True)
+    twice.bind([('data', (4, 4))])
+    with pytest.raises(ParamsError, match='one name'):
+        twice.init_params()
+    with pytest.raises(ArgumentError, match='no such option'):
+        twice.add(whole, take_label=True)

@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING, Any
 from gluonjax.hints import missing
 from gluonjax.mx.module.base import BaseModule
 from gluonjax.mx.module.bucketing import BucketingModule
+from gluonjax.mx.module.chained import PythonLossModule, PythonModule, SequentialModule
 from gluonjax.mx.module.module import Module
 
 base_module: ModuleType = sys.modules[__name__]  # modules of MXNet whose names are here
 bucketing_module: ModuleType = sys.modules[__name__]
+python_module: ModuleType = sys.modules[__name__]
+sequential_module: ModuleType = sys.modules[__name__]
 
 if not TYPE_CHECKING:  # a type checker would accept any name
 
@@ -23,4 +26,4 @@ if not TYPE_CHECKING:  # a type checker would accept any name
         raise missing(f'module {__name__!r}', name, __name__, __all__)
 
 
-__all__ = ['BaseModule', 'BucketingModule', 'Module']
+__all__ = ['BaseModule', 'BucketingModule', 'Module', 'PythonLossModule', 'PythonModule', 'SequentialModule']
