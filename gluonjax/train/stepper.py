@@ -141,7 +141,8 @@ class Stepper:
         if name == 'learning_rate':
             raise FrozenError('a learning rate is not assigned', remedy='trainer.set_learning_rate(0.01)')
         declared = getattr(type(self), name, None)
-        if isinstance(declared, property) and declared.fset is None:
+        unassignable = isinstance(declared, property) and declared.fset is None
+        if unassignable or (callable(declared) and not callable(value)):  # methods may be replaced by functions
             raise FrozenError(f'{name!r} of a Trainer cannot be assigned', remedy=f'trainer.{name} is to be read only')
         object.__setattr__(self, name, value)
 
@@ -184,12 +185,13 @@ class Stepper:
             UninitializedError: if `net.initialize()` was not called.
             ShapeError: if the loss is not one number for each sample, or shapes do not fit. Nothing is changed.
         """
+        outcome = self._outcome  # each attribute of a class with __getattr__ takes long
         with LOCK:
-            compiled = self.compiled_step.current
+            compiled = outcome.compiled.current
             if named or compiled is None or compiled.latest is not LATEST.current or not compiled.repeat(batch):
                 _refuse_named(named)
                 self._step(batch)
-            return self._loss.current
+            return outcome.loss.current
 
     def step_with_output(self, *batch: Any, **named: Never) -> tuple[jax.Array, Any]:
         """One step, as `step` makes it.
