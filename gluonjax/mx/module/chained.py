@@ -94,8 +94,8 @@ class SequentialModule(BaseModule):
             return
         if not self._modules:
             raise ArgumentError('a SequentialModule without modules cannot be bound', remedy='add(module)')
-        self.for_training = options.pop('for_training', True)
-        self.inputs_need_grad = options.pop('inputs_need_grad', False)
+        self.for_training: bool = options.pop('for_training', True)
+        self.inputs_need_grad: bool = options.pop('inputs_need_grad', False)
         takes = [bool(meta.get('take_labels')) for meta in self._metas]
         self._label_shapes = label_shapes if any(takes) else None
         for i, (module, meta) in enumerate(zip(self._modules, self._metas, strict=True)):
@@ -110,7 +110,7 @@ class SequentialModule(BaseModule):
                 **options,
             )
             data_shapes = module.output_shapes
-        self.binded = True
+        self.binded: bool = True
 
     def init_params(self, initializer: Any = None, **options: Any) -> None:
         """Initializes the modules, as `Module.init_params`.
@@ -128,14 +128,14 @@ class SequentialModule(BaseModule):
             if twice := sorted(known & names):
                 raise ParamsError('two modules have a parameter of one name', got=twice, remedy='name the layers')
             known |= names
-        self.params_initialized = True
+        self.params_initialized: bool = True
 
     def init_optimizer(self, kvstore: Any = 'local', optimizer: Any = 'sgd', **options: Any) -> None:
         """Makes an optimizer for each module."""
         self.require()
         for module in self._modules:
             module.init_optimizer(kvstore, optimizer, **options)
-        self.optimizer_initialized = True
+        self.optimizer_initialized: bool = True
 
     def get_params(self) -> tuple[dict[str, NDArray], dict[str, NDArray]]:
         self.require()
@@ -229,12 +229,12 @@ class PythonModule(BaseModule):
         for names, shapes in ((self.data_names, data_shapes), (self.label_names, label_shapes)):
             if shapes is not None and [shape[0] for shape in shapes] != (names or []):
                 raise ArgumentError('the inputs have other names', expected=names, got=[shape[0] for shape in shapes])
-        self.for_training = options.get('for_training', True)
-        self.inputs_need_grad = options.get('inputs_need_grad', False)
+        self.for_training: bool = options.get('for_training', True)
+        self.inputs_need_grad: bool = options.get('inputs_need_grad', False)
         self._data_shapes, self._label_shapes = data_shapes, label_shapes
         self.data_shapes, self.label_shapes = data_shapes, label_shapes
         self.output_shapes = self._compute_output_shapes()
-        self.binded = True
+        self.binded: bool = True
 
     def _compute_output_shapes(self) -> _Named:
         """The names and shapes of the outputs, from `self._data_shapes`."""
@@ -244,12 +244,12 @@ class PythonModule(BaseModule):
         return {}, {}
 
     def init_params(self, initializer: Any = None, **options: Any) -> None:
-        self.params_initialized = True
+        self.params_initialized: bool = True
 
     def init_optimizer(
         self, kvstore: Any = 'local', optimizer: Any = 'sgd', optimizer_params: Pairs = _RATE, **options: Any
     ) -> None:
-        self.optimizer_initialized = True
+        self.optimizer_initialized: bool = True
 
     def update(self) -> None:
         pass
