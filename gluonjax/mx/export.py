@@ -229,14 +229,16 @@ class _Translator:
     def _unrolled(self, equation: Any, values: Sequence[Any], where: str) -> Sequence[Any]:
         """The outputs of a `scan`, step by step."""
         given, values = equation.params, [self._symbol_or_array(value) for value in values]
-        consts, carry = given['num_consts'], given['num_carry']
-        fixed, state, rows = values[:consts], values[consts : consts + carry], values[consts + carry :]
-        shapes = [variable.aval.shape for variable in equation.invars[consts + carry :]]
+        body = given['jaxpr'].jaxpr
+        first = len(values) - _sliced(equation.invars, body.invars)
+        carry = len(equation.outvars) - _sliced(equation.outvars, body.outvars)
+        fixed, state, rows = values[: first - carry], values[first - carry : first], values[first:]
+        shapes = [variable.aval.shape for variable in equation.invars[first:]]
         steps = range(given['length'])
         outputs: list[Any] = [None] * given['length']
         for i in reversed(steps) if given['reverse'] else steps:
             xs = [self.primitives.row(x, i, shape) for x, shape in zip(rows, shapes, strict=True)]
-            found = self._run(given['jaxpr'].jaxpr, given['jaxpr'].consts, [*fixed, *state, *xs], where)
+            found = self._run(body, given['jaxpr'].consts, [*fixed, *state, *xs], where)
             state, outputs[i] = found[:carry], found[carry:]
         shapes = [variable.aval.shape for variable in equation.outvars[carry:]]
         return [
@@ -287,6 +289,11 @@ class _Parameter(NamedTuple):
     """A parameter that nothing has asked for yet: only those that are used get a variable."""
 
     name: str
+
+
+def _sliced(outside: Sequence[Any], inside: Sequence[Any]) -> int:
+    """How many variables of a `scan` have an element for each step; its parameters say so otherwise in each JAX."""
+    return sum(len(o.aval.shape) > len(i.aval.shape) for o, i in zip(outside, inside, strict=True))
 
 
 def _evaluated(equation: Any, values: Sequence[np.ndarray]) -> list[np.ndarray]:
