@@ -13,15 +13,14 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax import lax
 from jax.interpreters import ad, batching, mlir
 
+from gluonjax.nn.kernels import Primitive
 from gluonjax.rnn import equations
 from gluonjax.rnn.scan import one_direction, summed
 from gluonjax.shapes import is_static
 
 _CONFIG: Any = jax.config  # a type checker does not know its settings
-Primitive: type[Any] = type(lax.conv_general_dilated_p)  # jax.extend.core, which has it too, is slow to load
 WEIGHTS = 4  # of a layer in one direction: i2h_weight, h2h_weight, i2h_bias, h2h_bias
 
 

@@ -4,6 +4,7 @@ Cells of cells: in a row, both ways, fused, and with dropout, zoneout or residua
 """
 
 import functools
+import math
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -501,11 +502,11 @@ class FusedRNNCell(BaseRNNCell):
     def unpack_weights(self, args: Mapping[str, Any]) -> Arguments:
         args = dict(args)
         vector = args.pop(f'{self._prefix}parameters')
-        fixed, one = (sum(_size(shape) for _, shape in self._parts(inputs)) for inputs in (0, 1))
+        fixed, one = (sum(math.prod(shape) for _, shape in self._parts(inputs)) for inputs in (0, 1))
         at = 0
         for name, shape in self._parts((vector.size - fixed) // (one - fixed)):
-            args[name] = vector[at : at + _size(shape)].reshape(shape).copy()
-            at += _size(shape)
+            args[name] = vector[at : at + math.prod(shape)].reshape(shape).copy()
+            at += math.prod(shape)
         return args
 
     def pack_weights(self, args: Mapping[str, Any]) -> Arguments:
@@ -566,10 +567,6 @@ class FusedRNNCell(BaseRNNCell):
             if self._dropout > 0 and layer < self._num_layers - 1:
                 stack.add(DropoutCell(self._dropout, prefix=f'{self._prefix}_dropout{layer}_'))
         return stack
-
-
-def _size(shape: tuple[int, ...]) -> int:
-    return functools.reduce(lambda a, b: a * b, shape, 1)
 
 
 class DropoutCell(BaseRNNCell):
