@@ -1,6 +1,7 @@
 """Which operators and layers compute in half precision after `contrib.amp.init`, and which in float32."""
 
-from typing import Any
+from collections.abc import Collection
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
@@ -9,8 +10,8 @@ from gluonjax.layer import Layer
 from gluonjax.rnn.layers import RecurrentLayer
 
 # What is products of matrices takes inputs of the target dtype; what sums many numbers or grows fast takes float32.
-LOW: set[str] = {'Convolution', 'Deconvolution', 'FullyConnected', 'RNN', 'batch_dot', 'dot', '_linalg_gemm2'}
-HIGH: set[str] = {
+_LOW = {'Convolution', 'Deconvolution', 'FullyConnected', 'RNN', 'batch_dot', 'dot', '_linalg_gemm2'}
+_HIGH = {
     'CTCLoss', 'SoftmaxOutput', 'cumsum', 'exp', 'expm1', 'log', 'log10', 'log1p', 'log2', 'log_softmax', 'mean',
     'nansum', 'norm', 'prod', 'softmax', 'softmax_cross_entropy', 'softmin', 'sum',
 }  # fmt: skip
@@ -23,29 +24,43 @@ _CONVOLUTIONS = (
     nn.Conv3DTranspose,
 )
 _LAYERS = (nn.Dense, *_CONVOLUTIONS, RecurrentLayer, rnn.LSTMCell, rnn.GRUCell, rnn.RNNCell)
-_TARGET: list[str] = []
+
+
+class _Policy(NamedTuple):
+    target: str
+    low: Collection[str]
+    high: Collection[str]
+
+
+_POLICY: list[_Policy] = []  # of the process, as in MXNet; empty before `amp.init`
 
 
 def target() -> str | None:
     """The dtype of half precision; None before `amp.init`."""
-    return _TARGET[0] if _TARGET else None
+    return _POLICY[0].target if _POLICY else None
 
 
-def set_target(dtype: str | None) -> None:
-    """Casts to this dtype from here on; None ends it."""
-    _TARGET[:] = [] if dtype is None else [dtype]
+def begin(dtype: str, low: Collection[str] = (), high: Collection[str] = ()) -> None:
+    """Casts from here on: to this dtype, also for the operators in `low`; and those in `high` to float32."""
+    _POLICY[:] = [_Policy(dtype, (_LOW - {*high}) | {*low}, (_HIGH - {*low}) | {*high})]
+
+
+def end() -> None:
+    """Casts no more."""
+    _POLICY.clear()
 
 
 def dtype_for(operator: str) -> str | None:
     """The dtype of an operator's inputs of floating point; None for as they are."""
-    if not _TARGET:
+    if not _POLICY:
         return None
-    return 'float32' if operator in HIGH else _TARGET[0] if operator in LOW else None
+    half, low, high = _POLICY[0]
+    return 'float32' if operator in high else half if operator in low else None
 
 
 def precision_of(layer: Layer) -> str | None:
     """The dtype that a layer computes in; None for that of its inputs."""
-    return _TARGET[0] if _TARGET and isinstance(layer, _LAYERS) else None
+    return target() if _POLICY and isinstance(layer, _LAYERS) else None
 
 
 def is_cast(array: Any, dtype: str) -> bool:

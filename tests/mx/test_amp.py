@@ -48,6 +48,18 @@ def test_operators_are_cast_and_sums_are_not(half):
     assert nd.softmax(x.astype('float16')).dtype == np.float32
 
 
+def test_operators_that_are_named_are_cast_until_the_end():
+    x = nd.ones((2, 2))
+    amp.init('bfloat16', target_precision_ops=['sum'], fp32_ops=['dot'])
+    try:
+        assert (nd.sum(x).value.dtype, nd.dot(x, x).value.dtype) == (jnp.bfloat16, jnp.float32)
+        amp.init('bfloat16')
+        assert (nd.sum(x).value.dtype, nd.dot(x, x).value.dtype) == (jnp.float32, jnp.bfloat16)
+    finally:
+        amp.finish()
+    assert nd.dot(x, x).value.dtype == jnp.float32
+
+
 def test_the_loss_is_scaled_and_steps_that_overflow_are_passed_by():
     amp.init('float16')
     try:

@@ -56,14 +56,13 @@ def init(
         ArgumentError: for another dtype.
     """
     name = jnp.dtype(target_dtype).name
-    casting.set_target(checks.one_of('target_dtype', name, _DTYPES))
-    casting.LOW.update(target_precision_ops or ())
-    casting.HIGH.update(fp32_ops or ())
+    checks.one_of('target_dtype', name, _DTYPES)
+    casting.begin(name, target_precision_ops or (), fp32_ops or ())
 
 
 def finish() -> None:
     """Ends what `init` began. MXNet has no such function."""
-    casting.set_target(None)
+    casting.end()
 
 
 class LossScaler:
