@@ -143,7 +143,7 @@ class Stepper:
         declared = getattr(type(self), name, None)
         unassignable = isinstance(declared, property) and declared.fset is None
         if unassignable or (callable(declared) and not callable(value)):  # methods may be replaced by functions
-            raise FrozenError(f'{name!r} of a Trainer cannot be assigned', remedy=f'trainer.{name} is to be read only')
+            raise FrozenError(f'{name!r} of a Trainer cannot be assigned', remedy=f'read trainer.{name}, or call it')
         object.__setattr__(self, name, value)
 
     def __getattr__(self, name: str) -> Any:
