@@ -1,8 +1,10 @@
 """Programs at shapes that are seen rarely are evaluated by NumPy, with the bits of the compiled ones."""
 
+import jax
 import jax.numpy as jnp
 import numpy as onp
 import pytest
+from jax import lax
 
 from gluonjax.mx import host, nd, np, tape
 from gluonjax.mx.numpy.pure import PURE
@@ -22,6 +24,26 @@ FUNCTIONS = {
     'rounding': lambda x: [x * x, PURE['floor'](x), PURE['where'](x > 0, x, -x)],
     'ints': lambda x: [(x * 100).astype('int32'), (x > 0).sum(0), (x > 0).astype('float32')],
     'pad': lambda x: PURE['pad'](x, ((1, 0), (0, 2))),
+    'sums': lambda x: [x + x[::-1], x - x[::-1], lax.abs(x), -x, lax.ceil(x), lax.max(x, x[::-1]), lax.min(x, x[::-1])],
+    'squares': lambda x: [lax.square(x), lax.integer_pow(x, 2), lax.sqrt(lax.abs(x))],
+    'comparisons': lambda x: [f(x, x[:, ::-1]) for f in (lax.eq, lax.ne, lax.lt, lax.le, lax.gt, lax.ge)],
+    'logic': lambda x: (
+        [f(x > 0, x < 0.5) for f in (lax.bitwise_and, lax.bitwise_or, lax.bitwise_xor)]
+        + [~(x > 0), lax.is_finite(lax.sqrt(x)), (x > 2).any(1)]
+    ),
+    'slices': lambda x: [
+        lax.dynamic_slice(x, (9, 1), (2, 2)),
+        lax.dynamic_update_slice(x, x[:1], (9, 0)),
+        lax.slice(x, (0, 0), (4, 3), (2, 1)),
+        lax.squeeze(x[:1], (0,)),
+        lax.rev(x, (1,)),
+    ],
+    'others': lambda x: [
+        lax.clamp(jnp.float32(-0.5), x, jnp.float32(0.5)),
+        lax.broadcasted_iota('int32', (2, 3), 1) + x.shape[0],
+        lax.argmin(x, 1, jnp.int32),
+        lax.copy_p.bind(x),
+    ],
 }
 
 
@@ -38,6 +60,20 @@ def test_numpy_gives_the_bits_of_xla(name):
     for ours, compiled in zip(found, tape.Program(name, function).plain([x], None)[0], strict=True):
         assert ours.dtype == compiled.dtype
         assert onp.asarray(ours).tobytes() == onp.asarray(compiled).tobytes()
+
+
+def test_every_operation_is_compared():
+    names = set()
+
+    def visit(jaxpr):
+        for equation in getattr(jaxpr, 'eqns', ()):
+            names.add(equation.primitive.name)
+            for inner in equation.params.values():
+                visit(getattr(inner, 'jaxpr', None))
+
+    for function in FUNCTIONS.values():
+        visit(jax.make_jaxpr(function)(X).jaxpr)
+    assert names >= set(host.PRIMITIVES)
 
 
 @pytest.mark.parametrize(
