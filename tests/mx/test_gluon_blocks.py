@@ -382,6 +382,18 @@ def test_what_programs_read_of_a_trainers_kvstore():
     assert not alone._update_on_kvstore
 
 
+def test_a_step_without_kvstore_leaves_the_sums_in_the_gradients():
+    parameter = gluon.Parameter('w', shape=(1,))
+    parameter.initialize('ones', ctx=[mx.cpu(0), mx.cpu(1)])
+    trainer = gluon.Trainer([parameter], 'sgd', {'learning_rate': 1.0}, update_on_kvstore=False)
+    with autograd.record():
+        losses = [value * factor for value, factor in zip(parameter.list_data(), (2, 3), strict=True)]
+    autograd.backward(losses)
+    trainer.step(1)
+    assert [gradient.asscalar() for gradient in parameter.list_grad()] == [5, 5]
+    assert [value.asscalar() for value in parameter.list_data()] == [-4, -4]
+
+
 def test_shapes_and_dtypes_are_inferred_before_values_are_drawn():
     net = gluon.nn.HybridSequential()
     net.add(gluon.nn.Dense(5), gluon.nn.Dense(3))
