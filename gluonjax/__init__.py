@@ -1,9 +1,8 @@
 """The Gluon API on JAX: stateless layers with pure `init` and `apply`, and networks that defer initialization."""
 
-import importlib.util
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from gluonjax.hints import missing
+from gluonjax.packages import lazy_names
 
 if TYPE_CHECKING:
     from gluonjax import (
@@ -89,15 +88,7 @@ _HOMES = {
 
 
 if not TYPE_CHECKING:  # a type checker would accept any name
-
-    def __getattr__(name: str) -> Any:
-        """Loads a module when it is first asked for, so that `import gluonjax` costs nothing."""
-        if name in _HOMES:
-            home = importlib.import_module(f'{__name__}.{_HOMES[name]}')
-            return globals().setdefault(name, vars(home).get(name, home))
-        if importlib.util.find_spec(f'{__name__}.{name}') is None:
-            raise missing("module 'gluonjax'", name, 'gluonjax', __all__)
-        return importlib.import_module(f'{__name__}.{name}')
+    __getattr__ = lazy_names(__name__, _HOMES, __all__)  # so `import gluonjax` costs nothing
 
 
 def __dir__() -> list[str]:

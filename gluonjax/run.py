@@ -31,11 +31,11 @@ from gluonjax.tree import Path, map_items, matches
 
 def _without_naming(construct: Callable[..., None]) -> Callable[..., None]:
     """Drops `prefix` and `params` that a Gluon class hands on: both were taken care of before construction."""
-    known = inspect.signature(construct).parameters
 
     @functools.wraps(construct)
     def constructor(self: Any, *args: Any, **kwargs: Any) -> None:
-        construct(self, *args, **{k: v for k, v in kwargs.items() if k in known or k not in ('prefix', 'params')})
+        ignored = [k for k in ('prefix', 'params') if k in kwargs and k not in inspect.signature(construct).parameters]
+        construct(self, *args, **{k: v for k, v in kwargs.items() if k not in ignored})
 
     return constructor
 

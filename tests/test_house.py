@@ -21,7 +21,7 @@ ROOT = pathlib.Path(gluonjax.__file__).parent
 ORDER = [
     ['errors', 'ref'],
     ['hints', 'lazy'],
-    ['arrays', 'autograd', 'checks', 'compilation', 'config', 'keys', 'shapes', 'static', 'tables', 'tree'],
+    ['arrays', 'autograd', 'checks', 'compilation', 'config', 'keys', 'packages', 'shapes', 'static', 'tables', 'tree'],
     ['keywords'],
     ['sampler'],
     ['init'],
@@ -218,6 +218,7 @@ LAZY_METHODS = {
     ('Layer', 'summary'): 'summary.of_layer',
     ('ParameterDict', 'load'): 'io.parameters.load',
     ('ParameterDict', 'save'): 'io.parameters.save',
+    ('Trainer', '_fit'): 'train.fit.fit',
 }
 
 

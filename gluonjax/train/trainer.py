@@ -1,12 +1,14 @@
 """Trainer: trains a network step by step, or in epochs."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from gluonjax.lazy import entry_points
+from gluonjax.lazy import LazyMethod, entry_points
 from gluonjax.train.base import BaseTrainer
-from gluonjax.train.fit import Callbacks, fit
 from gluonjax.train.history import History
 from gluonjax.train.samples import training_and_validation
+
+if TYPE_CHECKING:
+    from gluonjax.train.fit import Callbacks
 
 
 @entry_points
@@ -70,6 +72,8 @@ class Trainer(BaseTrainer):
     True
     """
 
+    _fit: LazyMethod = LazyMethod('gluonjax.train.fit', 'fit')
+
     def fit(
         self,
         x: Any,
@@ -80,7 +84,7 @@ class Trainer(BaseTrainer):
         validation: Any = None,
         shuffle: bool | None = None,
         metrics: Any = None,
-        callbacks: Callbacks = (),
+        callbacks: 'Callbacks' = (),
         steps_per_epoch: int | None = None,
         validation_steps: int | None = None,
         progress: bool = True,
@@ -149,8 +153,7 @@ class Trainer(BaseTrainer):
         )
         if metrics is not None:
             self.change_options(metrics=metrics)
-        return fit(
-            self,
+        return self._fit(
             train,
             validation,
             epochs,

@@ -1,0 +1,29 @@
+"""Packages that load their parts when these are asked for."""
+
+import importlib
+import importlib.util
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from gluonjax.hints import missing
+
+
+def lazy_names(package: str, homes: Mapping[str, str], names: Iterable[str]) -> Callable[[str], Any]:
+    """The `__getattr__` of a package that loads its parts when they are asked for.
+
+    Args:
+        package: its name.
+        homes: the modules in the package that names are found in, or that they are other names of.
+        names: those that a misspelt one is compared with. Names of submodules need not be among them.
+    """
+
+    def load(name: str) -> Any:
+        if name in homes:
+            home = importlib.import_module(f'{package}.{homes[name]}')
+            return vars(sys.modules[package]).setdefault(name, vars(home).get(name, home))
+        if importlib.util.find_spec(f'{package}.{name}') is None:
+            raise missing(f'module {package!r}', name, package, names)
+        return importlib.import_module(f'{package}.{name}')
+
+    return load
