@@ -13,8 +13,9 @@ from gluonjax import checks
 from gluonjax.block import Block
 from gluonjax.errors import ArgumentError, ParamsError
 from gluonjax.io import formats
+from gluonjax.io.memory import to_device
 from gluonjax.io.old_names import match_old_names
-from gluonjax.io.reading import Memory, Path, to_device
+from gluonjax.io.reading import Path
 from gluonjax.layer import Layer, declarations_of, layers_of, walk
 from gluonjax.lazy import suggests_keywords
 from gluonjax.param import Param
@@ -169,13 +170,12 @@ def _load(known: ParameterDict, loaded: dict[str, Any], filename: Path, ctx: Any
         for value in chosen.values():
             check_dtype(value.dtype)
     dtypes = {p: value.dtype if options.dtype_source == 'saved' else p.dtype for p, value in chosen.items()}
-    memory = Memory(sum(value.size * dtypes[p].itemsize for p, value in chosen.items()))
-    places = {p: _placement(p) if ctx is None else ctx for p in chosen}
-    arrays = {p: to_device(value, dtypes[p], places[p], memory) for p, value in chosen.items()}
+    places = [_placement(parameter) if ctx is None else ctx for parameter in chosen]
+    arrays = to_device(list(chosen.values()), list(dtypes.values()), places)
     for parameter, dtype in dtypes.items():
         if parameter.dtype != dtype:
             parameter.cast(dtype)
-    commit(arrays)
+    commit(dict(zip(chosen, arrays, strict=True)))
 
 
 _REMEDIES = {

@@ -20,7 +20,8 @@ from gluonjax.arrays import admit
 from gluonjax.block import Block
 from gluonjax.errors import ArgumentError, FileError, GluonError, MissingExtraError, ShapeError, TransformationError
 from gluonjax.io import safetensors
-from gluonjax.io.reading import Path, checked_path, to_device
+from gluonjax.io.memory import to_device
+from gluonjax.io.reading import Path, checked_path
 from gluonjax.keys import as_key
 from gluonjax.layer import Layer, run_layer
 from gluonjax.lazy import suggests_keywords
@@ -101,8 +102,9 @@ def load_program(filename: Path) -> 'Program':
     try:
         notes = json.loads(metadata[_NOTES])
         exported = {way: _deserialized(arrays[_PROGRAM + way], crc) for way, crc in notes['checksums'].items()}
-        values = {name: to_device(value, value.dtype) for name, value in arrays.items() if name.startswith(_PARAMS)}
-        return Program(exported, {name.removeprefix(_PARAMS): value for name, value in values.items()}, notes['inputs'])
+        values = {name.removeprefix(_PARAMS): value for name, value in arrays.items() if name.startswith(_PARAMS)}
+        on_device = to_device(list(values.values()), [value.dtype for value in values.values()], [None] * len(values))
+        return Program(exported, dict(zip(values, on_device, strict=True)), notes['inputs'])
     except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise FileError(
             f'{str(filename)!r} holds no program, or is damaged',

@@ -6,18 +6,14 @@ import os
 import re
 import struct
 from collections.abc import Collection, Iterator
-from typing import Any, Self
+from typing import Any, BinaryIO, Self
 
-import jax
 import numpy as np
-from jax.typing import DTypeLike
 
 from gluonjax.errors import ArgumentError, FileError
 
 Path = str | os.PathLike[str]
 
-_ALIGNMENT = 64  # of memory that JAX takes as it is
-_PIECE = 1 << 24  # bytes: few enough for malloc to keep them when they are free
 _IS_PATH = re.compile(r'[/\\]|[A-Za-z]:[/\\]|(.*[/\\])?\.\.([/\\]|$)')
 
 
@@ -30,6 +26,33 @@ def checked_path(path: Any) -> Path:
     if not isinstance(path, str | os.PathLike):
         raise ArgumentError(f'a file name must be a str or a path, got {path!r}')
     return path
+
+
+class _MappedFile(mmap.mmap):
+    """A file that is mapped into memory and stays open: to read from it is faster than to copy from the mapping."""
+
+    path: Path
+    descriptor: int
+    address: int
+
+    @classmethod
+    def of(cls, file: BinaryIO, path: Path) -> Self:
+        mapped = cls(file.fileno(), 0, access=mmap.ACCESS_READ)
+        mapped.path, mapped.descriptor = path, os.dup(file.fileno())
+        mapped.address = np.frombuffer(mapped, 'uint8').ctypes.data
+        return mapped
+
+    def __del__(self) -> None:
+        os.close(self.descriptor)
+
+    def read(self, target: np.ndarray, source: np.ndarray) -> None:
+        """Fills an array with the bytes of a view of the file."""
+        offset, left = source.ctypes.data - self.address, target.reshape(-1).view('uint8')
+        while left.size:
+            count = os.preadv(self.descriptor, [left.data], offset)
+            if not count:
+                raise file_error(self.path, 'the file was cut off while it was read', offset)
+            offset, left = offset + count, left[count:]
 
 
 class Reader:
@@ -58,7 +81,7 @@ class Reader:
         with open(path, 'rb') as file:
             if os.fstat(file.fileno()).st_size == 0:  # which cannot be mapped
                 return cls(b'', path)
-            data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            data = _MappedFile.of(file, path)
         if hasattr(mmap, 'MADV_SEQUENTIAL'):  # on Windows there is no such advice
             data.madvise(mmap.MADV_SEQUENTIAL)
         return cls(data, path)
@@ -142,41 +165,18 @@ def check_name(path: Path, name: str, at: int, known: Collection[str]) -> None:
         raise file_error(path, f'the name {name!r} is a path', at)
 
 
-class Memory:
-    """Aligned memory for arrays of so many bytes in all, in large pieces, for which the system has large pages.
+def read_view(target: np.ndarray, source: np.ndarray) -> None:
+    """Copies an array, which may be a view of a file and is then read from there.
 
-    A piece is in use as long as one of its arrays is.
+    Raises:
+        FileError: if the file has become shorter since it was opened.
     """
-
-    def __init__(self, size: int):
-        self._left = size  # to be handed out, unless alignment takes more
-        self._free: np.ndarray = np.empty(0, 'uint8')
-
-    def take(self, size: int) -> np.ndarray:
-        """Some bytes."""
-        aligned = -(-size // _ALIGNMENT) * _ALIGNMENT
-        if aligned > self._free.size:
-            piece = np.empty(max(aligned, min(_PIECE, self._left)) + _ALIGNMENT, 'uint8')
-            self._free = piece[-piece.ctypes.data % _ALIGNMENT :]
-        taken, self._free = self._free[:size], self._free[aligned:]
-        self._left -= size
-        return taken
-
-
-def to_device(value: Any, dtype: DTypeLike, placement: Any = None, memory: Memory | None = None) -> jax.Array:
-    """What was read as a JAX array of this dtype, copied once.
-
-    Args:
-        value: an array of a file.
-        dtype: of the result.
-        placement: a device or a sharding; None for the default device.
-        memory: where the copy goes, if it is one of many.
-    """
-    dtype = jax.dtypes.canonicalize_dtype(dtype)
-    with jax.ensure_compile_time_eval():  # an array also where somebody traces
-        if isinstance(value, jax.Array):
-            return jax.device_put(value.astype(dtype), placement)
-        size = value.size * dtype.itemsize
-        copy = (memory or Memory(size)).take(size).view(dtype).reshape(value.shape)
-        np.copyto(copy, value, casting='unsafe')
-        return jax.device_put(copy, placement)
+    origin = source
+    while isinstance(origin, np.ndarray):
+        origin = origin.base
+    mapped = origin.obj if isinstance(origin, memoryview) else None
+    as_it_is = target.dtype == source.dtype and source.flags.c_contiguous
+    if isinstance(mapped, _MappedFile) and as_it_is and hasattr(os, 'preadv'):
+        mapped.read(target, source)
+    else:
+        np.copyto(target, source, casting='unsafe')

@@ -1,6 +1,7 @@
 """Parameter files: what MXNet wrote is read and written by the byte, and what a network takes from a file."""
 
 import itertools
+import os
 import pathlib
 import sys
 import warnings
@@ -12,8 +13,8 @@ import pytest
 from golden.file_cases import NETWORKS
 
 from gluonjax import Block, Param, errors, load_program, nn, rnn
-from gluonjax.io import formats, mxnet_params, npz, safetensors
-from gluonjax.io.reading import Memory
+from gluonjax.io import formats, memory, mxnet_params, npz, safetensors
+from gluonjax.io.memory import Memory, to_device
 
 GOLDEN = pathlib.Path(__file__).parents[1] / 'golden'
 RECORDED = np.load(GOLDEN / 'files.npz')
@@ -488,13 +489,38 @@ def test_the_extra_that_folders_need_is_named(tmp_path, monkeypatch):
 
 
 def test_memory_is_aligned_and_no_two_pieces_of_it_overlap():
-    memory = Memory(100)
-    taken = [memory.take(size) for size in (3, 64, 0, 65, 1, 200)]
+    pool = Memory(100)
+    taken = [pool.take(size) for size in (3, 64, 0, 65, 1, 200)]
     assert [piece.size for piece in taken] == [3, 64, 0, 65, 1, 200]
     assert {piece.ctypes.data % 64 for piece in taken if piece.size} == {0}
     for i, piece in enumerate(taken):
         piece[:] = i
     assert [set(piece.tolist()) for piece in taken] == [{0}, {1}, set(), {3}, {4}, {5}]
+
+
+def test_large_arrays_are_read_in_parts_by_several_threads(tmp_path, monkeypatch):
+    monkeypatch.setattr(memory, '_CHUNK', 1000)
+    numbers = np.random.default_rng(0).normal(size=(3, 700)).astype('float32')
+    arrays = {'a': numbers, 'b': numbers[0] > 0, 'c': numbers[:, 0], 'd': np.zeros((0, 2), 'float32')}
+    formats.save(tmp_path / 'net.params', arrays)
+    values = list(formats.load(tmp_path / 'net.params').values())
+    read = to_device(values, ['float32', 'bool', 'float16', 'float32'], [None, jax.devices()[1], None, None])
+    for array, expected in zip(read, arrays.values(), strict=True):
+        np.testing.assert_array_equal(array, expected.astype(array.dtype))
+    assert [array.dtype.name for array in read] == ['float32', 'bool', 'float16', 'float32']
+    assert read[1].devices() == {jax.devices()[1]}
+
+
+def test_a_file_that_is_cut_off_or_replaced_while_it_is_in_use(tmp_path):
+    path, ones = tmp_path / 'net.params', np.ones(3000, 'float32')
+    formats.save(path, {'a': ones})
+    (view,) = formats.load(path).values()
+    formats.save(path, {'a': 2 * ones})  # another file of that name
+    np.testing.assert_array_equal(to_device([view], ['float32'], [None])[0], ones)
+    (view,) = formats.load(path).values()
+    os.truncate(path, 8000)
+    with pytest.raises(errors.FileError, match=r"net.params', byte 8000: the file was cut off while it was read"):
+        to_device([view], ['float32'], [None])
 
 
 @pytest.mark.parametrize('path', [None, 0, b'net.params'])
