@@ -1,14 +1,18 @@
 """What can be seen of networks from outside: a walk over their blocks, when each is called, and what each gives."""
 
+import collections
 import functools
 from collections.abc import Callable
 from typing import Any, Self, TypeVar
 
 from gluonjax.block import Block
-from gluonjax.errors import ArgumentError
+from gluonjax.errors import ArgumentError, PatternError, TransformationError
 from gluonjax.lazy import suggests_keywords
+from gluonjax.param import trace_state
 from gluonjax.parameter import LOCK, structure_changed
-from gluonjax.run import Outputs, Select, takes
+from gluonjax.refusals import takes
+from gluonjax.run import Bindable, Outputs, Select, layer_text, path_of, run_of
+from gluonjax.tree import Path, matches
 
 _Network = TypeVar('_Network', bound=Block)
 
@@ -100,6 +104,36 @@ def intermediates(
     {'0': (1, 2), '2': (1, 4)}
     """
     return net(*inputs, method='intermediates', select=select, training=training, key=key, **named)
+
+
+def intermediates_in_forward(layer: Bindable, *inputs: Any, select: Select = None, **named: Any) -> Outputs:
+    """What `intermediates` of a network is of a layer that `forward` sees."""
+    run, start = run_of(layer, 'intermediates()'), len(path_of(layer))
+    above, trace, here = run.observe, run.trace, trace_state()
+    wanted = [str(path) for path in ([select] if isinstance(select, int) else select or [])]
+    is_wanted = (lambda n: matches(select or '', [n])) if isinstance(select, str | None) else wanted.__contains__
+    key, names = f'output of a layer in {layer_text(path_of(layer))}: '.__add__, []
+
+    def observe(path: Path, seen: Bindable, output: Any) -> Any:
+        output = output if above is None else above(path, seen, output)
+        names.append('.'.join(path[start:]))
+        if is_wanted(names[-1]):
+            if trace_state() != (here if run.trace is trace else run.trace):
+                what = f'{layer_text(path)} ran inside a transformation of your own (scan, vmap, grad, jit, checkpoint)'
+                raise TransformationError(what, remedy='a select= without it, or self.scan, self.checkpoint')
+            run.recorded[key(names[-1])] = output
+        return output
+
+    run.observe = observe
+    try:
+        run.call(layer, layer.forward, inputs, named)
+    finally:
+        run.observe = above
+    if isinstance(select, str | None):
+        wanted = [name for name in dict.fromkeys(names) if is_wanted(name)]
+    if not wanted or not {*wanted} <= {*names}:
+        raise PatternError(f'select={select!r} names what no layer that ran is called', expected=names)
+    return collections.OrderedDict((name, run.recorded.pop(key(name))) for name in wanted)
 
 
 class HookHandle:

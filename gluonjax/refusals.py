@@ -1,21 +1,53 @@
-"""What an error of a layer's `forward` was: inputs that it does not take, or that are no arrays."""
+"""What an error of a layer's `forward` was, and where: inputs that it does not take or that are no arrays."""
 
 import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
-import numpy as np
 
 from gluonjax.errors import ArgumentError, GluonError
-from gluonjax.run import Bindable, Run, takes
+from gluonjax.run import Bindable, Run, inputs_text, layer_text, path_of
 from gluonjax.shapes import shape_text, shapes_text
 
+_EAGER = 'net.hybridize(active=False) runs it op by op, and forward may look at them'
+_OF_TRACERS = (
+    jax.errors.ConcretizationTypeError,
+    jax.errors.TracerArrayConversionError,
+    jax.errors.TracerIntegerConversionError,
+)
 
-def of_call(
-    run: Run, error: Exception, layer: Bindable, forward: Callable[..., Any], inputs: Any, named: Any
+
+def explain(run: Run, error: Exception, layer: Bindable, forward: Any, inputs: Any, named: Any) -> None:
+    """Adds to an error, once, in which layer it arose, and the shapes on the way there.
+
+    Raises:
+        ArgumentError: in its place, if it arose because `forward` does not take these inputs.
+    """
+    refusal = _refusal(error, layer, forward, inputs, named)
+    _locate(run, refusal or error, layer, inputs)
+    if refusal is not None:
+        raise refusal from error
+
+
+def _locate(run: Run, error: Exception, layer: Bindable, inputs: Any) -> None:
+    here = f'in {layer_text(path_of(layer))} ({type(layer).__name__}), input {inputs_text(inputs)}'
+    if isinstance(error, GluonError):
+        calls = [call for call in run.history if call.leaf][-8:]
+        flow = [f'  {layer_text(c.path)} ({c.kind}): {shapes_text(c.inputs)} -> {shapes_text(c.output)}' for c in calls]
+        error.locate(here, *(['after', *flow] if flow else []))
+    elif not getattr(error, '__notes__', None):
+        error.add_note(here)
+        if isinstance(error, _OF_TRACERS):
+            error.add_note(f'values are not known while a network is compiled: {_EAGER}')
+        if isinstance(error, AttributeError) and error.name == 'data':
+            error.add_note('in forward a parameter reads as its array: self.weight, without .data()')
+
+
+def _refusal(
+    error: Exception, layer: Bindable, forward: Callable[..., Any], inputs: Any, named: Any
 ) -> ArgumentError | None:
-    """The error that says so; None for another one, which says best itself what it was."""
+    """What an error was, if it was one of the inputs; None for another one, which says best itself what it was."""
     if isinstance(error, TypeError) and not takes(forward, inputs, named):
         return _of_other_inputs(layer, forward, inputs, named)
     values = (*inputs, *named.values())
@@ -27,8 +59,20 @@ def of_call(
     )
 
 
+def takes(forward: Callable[..., Any], inputs: Any, named: Any) -> bool:
+    """Whether a function can be called with such arguments."""
+    try:
+        inspect.signature(forward).bind(*inputs, **named)
+    except (TypeError, ValueError) as error:  # of some functions in C nobody knows
+        return isinstance(error, ValueError)
+    return True
+
+
 def _of_other_inputs(layer: Bindable, forward: Callable[..., Any], inputs: Any, named: Any) -> ArgumentError:
-    kind, given = type(layer).__name__, [*map(_text, inputs), *(f'{name}={_text(x)}' for name, x in named.items())]
+    kind, given = (
+        type(layer).__name__,
+        [*map(inputs_text, inputs), *(f'{name}={inputs_text(x)}' for name, x in named.items())],
+    )
     taken = [
         parameter.replace(annotation=parameter.empty) for parameter in inspect.signature(forward).parameters.values()
     ]
@@ -49,7 +93,3 @@ def _used_as_array(error: Exception, layer: Bindable, inputs: Sequence[Any]) -> 
 def _kind(value: Any) -> str:
     """An input, as an error says it."""
     return f'an array of shape {shape_text(value.shape)}' if hasattr(value, 'dtype') else type(value).__name__
-
-
-def _text(values: Any) -> str:
-    return shapes_text([np.shape(leaf) for leaf in jax.tree.leaves(values)])

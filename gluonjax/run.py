@@ -4,13 +4,12 @@ A bound copy has the class and the fields of its definition, and beside them the
 through the run, so that a Param becomes its array and a child layer becomes callable.
 """
 
-import contextlib
 import dataclasses
 import difflib
 import functools
 import inspect
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import jax
@@ -20,13 +19,12 @@ from jax.typing import DTypeLike
 
 from gluonjax import errors
 from gluonjax.arrays import admit
-from gluonjax.checks import at_least_float32
 from gluonjax.config import Frozen
 from gluonjax.keys import named_keys
 from gluonjax.lazy import LazyMethod, entry_points
 from gluonjax.param import Declaration, Leaf, Param, Token, trace_state
 from gluonjax.shapes import Shape, is_known, merge_shapes, shape_text, shapes_text
-from gluonjax.tree import Path, map_items, matches
+from gluonjax.tree import Path, map_items
 
 
 def _without_naming(construct: Callable[..., None]) -> Callable[..., None]:
@@ -89,13 +87,6 @@ class Bindable(Frozen):
     def __init__(self) -> None:
         pass
 
-    def _running(self, what: str) -> 'Run':
-        run = getattr(self, '_run', None)
-        if run is None:
-            what = f'{type(self).__name__}.{what} exists only in forward'
-            raise errors.BareLayerError(what, remedy='ask for it in forward')
-        return run
-
     def infer_shape(self, *inputs: Any, **named: Any) -> Mapping[str, Sequence[int | None]]:
         """The shapes that these inputs ask of the parameters declared in this layer: attribute name -> shape."""
         return {}
@@ -109,7 +100,7 @@ class Bindable(Frozen):
     @property
     def training(self) -> bool:
         """In `forward`: True under `apply_train`."""
-        return self._running('training').training
+        return run_of(self, 'training').training
 
     @property
     def batch_mask(self) -> jax.Array | None:
@@ -117,7 +108,7 @@ class Bindable(Frozen):
 
         A layer that mixes the samples of a batch leaves out those that are not valid: they are padding.
         """
-        return self._running('batch_mask').mask
+        return run_of(self, 'batch_mask').mask
 
     def next_key(self) -> jax.Array:
         """In `forward`: a fresh random key, derived from the key of the call, the path of this layer and a count.
@@ -125,51 +116,10 @@ class Bindable(Frozen):
         Inside a `jax.lax.scan`, `vmap` or inner `jit` of your own the key is drawn once a trace, not once a step;
         `self.scan` has a fresh one each step.
         """
-        return self._running('next_key()').next_key(self._path)
+        return run_of(self, 'next_key()').next_key(self._path)
 
-    def scan(
-        self,
-        body: Callable[[Any, Any], tuple[Any, Any]],
-        init: Any,
-        xs: Any = None,
-        length: int | None = None,
-        *,
-        reverse: bool = False,
-        over: str | None = None,
-        unroll: int = 1,
-    ) -> tuple[Any, Any]:
-        """In `forward`: `jax.lax.scan` whose body may call layers.
-
-        Every step has fresh random keys, and what layers record (running statistics) goes from step to step. While
-        shapes are inferred, body runs once.
-
-        Args:
-            body: `carry, x -> carry, y`.
-            init: the first carry.
-            xs: a pytree of arrays, whose first axis is that of the steps; None with `length`.
-            length: the number of steps.
-            reverse: from the last step to the first.
-            over: the attribute of a child whose parameters are stacked; step i reads copy i.
-            unroll: how many steps are one iteration of the loop that is compiled.
-
-        Returns:
-            The last carry, and the stacked ys.
-        """
-        return self._running('scan()').scan(self._path, body, init, xs, length, over, reverse, unroll)
-
-    def checkpoint(
-        self, function: Callable[..., Any], *arguments: Any, policy: Callable[..., Any] | None = None
-    ) -> Any:
-        """In `forward`: `jax.checkpoint` of a function that may call layers, on arguments.
-
-        The gradient computes its inside again instead of keeping it. What layers record inside is kept.
-
-        Args:
-            function: of the arguments.
-            *arguments: pytrees of arrays.
-            policy: one of `jax.checkpoint_policies`, which says what to keep after all.
-        """
-        return self._running('checkpoint()').checkpoint(self._path, function, arguments, policy)
+    scan: Any = LazyMethod('gluonjax.transformations', 'scan')
+    checkpoint: Any = LazyMethod('gluonjax.transformations', 'checkpoint')
 
 
 def forward_class(definition: Bindable) -> type[Bindable]:
@@ -182,6 +132,24 @@ def taken_names(definition: Bindable) -> frozenset[str]:
     return definition._taken
 
 
+def run_of(layer: Bindable, what: str) -> 'Run':
+    """The run in which a layer is called, for something of it that exists there only.
+
+    Raises:
+        BareLayerError: outside of `forward`.
+    """
+    run = getattr(layer, '_run', None)
+    if run is None:
+        what = f'{type(layer).__name__}.{what} exists only in forward'
+        raise errors.BareLayerError(what, remedy='ask for it in forward')
+    return run
+
+
+def path_of(layer: Bindable) -> Path:
+    """The path of what `forward` sees of a layer."""
+    return layer._path
+
+
 def in_forward(layer: object) -> bool:
     """Whether this is what `forward` sees of a layer: its parameters are arrays, and its children can be called."""
     return isinstance(layer, _Bound)
@@ -190,14 +158,6 @@ def in_forward(layer: object) -> bool:
 def call_as_forward(layer: Bindable, method: Callable[..., Any], *inputs: Any) -> Any:
     """Calls a method in `forward` as `forward` itself is called: shapes are inferred before, errors say where."""
     return layer._run.call(layer, method, inputs, {})
-
-
-_EAGER = 'net.hybridize(active=False) runs it op by op, and forward may look at them'
-_OF_TRACERS = (
-    jax.errors.ConcretizationTypeError,
-    jax.errors.TracerArrayConversionError,
-    jax.errors.TracerIntegerConversionError,
-)
 
 
 def in_precision(tree: Any, dtype: DTypeLike) -> Any:
@@ -331,97 +291,12 @@ class Run:
         """What `Layer.next_key` documents."""
         if self.key is None:
             remedy = 'apply_train(params, x, key=key)' if self.training else 'apply is inference; use apply_train'
-            raise errors.MissingKeyError(f'{_where(path)} asks for a random key, and there is none', remedy=remedy)
+            raise errors.MissingKeyError(f'{layer_text(path)} asks for a random key, and there is none', remedy=remedy)
         count = self.keys_drawn[path] = self.keys_drawn.get(path, -1) + 1
         return named_keys([self.key], [f'{".".join(path)} {count}'])[0]
 
-    def scan(self, path: Path, body: Any, carry: Any, xs: Any, length: int | None, over: Any, *loop: Any) -> Any:
-        """What `Layer.scan` documents."""
-        sizes = [leaf.shape[0] for leaf in jax.tree.leaves(xs)] if length is None else [length]
-        if not sizes:
-            raise errors.ArgumentError('a scan must know how many steps it has', remedy='give xs or length')
-        if self.values is None:  # one step infers the shapes
-            carry, y = body(carry, jax.tree.map(lambda x: jnp.zeros(x.shape[1:], x.dtype), xs))
-            return carry, jax.tree.map(lambda y: jnp.broadcast_to(y, (sizes[0], *jnp.shape(y))), y)
-        if self.draw is not None:  # one step tells the shapes of all copies, before they are drawn
-            item = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), xs)
-            jax.eval_shape(self._inside(self.key, None, self.recorded)(body), carry, item)
-        below, values = '.'.join((*path, over or '', '')), self.values
-        stacked = {leaf.name for name, (leaf, _) in self.declarations.items() if over and name.startswith(below)}
-        stacked |= {name for name in self.recordable if over and name.startswith(below)}
-        keys = None if self.key is None else jax.random.split(self.next_key(path), sizes[0])
-        slices = {name: self.current(name) for name in stacked}
-        updates = {name: self.current(name) for name in self.recordable - stacked}
-        changed = set()
-
-        def step(state, item):
-            (carry, updates), (x, key, slices) = state, item
-            with self._inside(key, {**values, **slices}, updates, stacked):
-                carry, y = body(carry, x)
-                changed.update(name for name in updates if self.recorded[name] is not updates[name])
-                recorded = {name: value for name, value in self.recorded.items() if name not in updates}
-                return (carry, {name: self.recorded[name] for name in updates}), (y, recorded)
-
-        run: Any = jax.lax.scan if sizes[0] == 0 else _scan
-        (carry, updates), (ys, recorded) = run(step, (carry, updates), (xs, keys, slices), length, *loop)
-        self.recorded.update(recorded, **{name: updates[name] for name in changed})
-        return carry, ys
-
-    def checkpoint(self, path: Path, function: Callable[..., Any], arguments: Any, policy: Any) -> Any:
-        """What `Layer.checkpoint` documents."""
-        if self.values is None:
-            return function(*arguments)
-
-        def inside(key, recorded, arguments):
-            with self._inside(key, self.values, recorded):
-                return function(*arguments), self.recorded
-
-        key = None if self.key is None else self.next_key(path)
-        # In a scan, XLA cannot mistake the recomputed values for those of the forward pass, and may move them freely.
-        run = jax.checkpoint(inside, policy=policy, prevent_cse=not self.sliced)
-        output, recorded = run(key, dict(self.recorded), arguments)
-        self.recorded.update(recorded)
-        return output
-
-    @contextlib.contextmanager
-    def _inside(self, key: Any, values: Any, recorded: Any, stacked: Iterable[str] = ()) -> Iterator[None]:
-        """Lets layers run inside a transformation: with these values, and what is recorded there kept apart."""
-        outside = {name: getattr(self, name) for name in ('key', 'values', 'recorded', 'keys_drawn', 'sliced', 'trace')}
-        self.key, self.values, self.recorded, self.keys_drawn = key, values, dict(recorded), {}
-        self.sliced = {**self.sliced, **{name: self.sliced.get(name, 0) + 1 for name in stacked}}
-        self.trace = trace_state() if self.recordable or self.observe else None
-        try:
-            yield
-        finally:
-            vars(self).update(outside)
-
-    def intermediates(self, layer: Bindable, inputs: Any, named: Any, select: Select) -> Outputs:
-        """What `Block.intermediates` documents."""
-        above, trace, here, start = self.observe, self.trace, trace_state(), len(layer._path)
-        wanted = [str(path) for path in ([select] if isinstance(select, int) else select or [])]
-        is_wanted = (lambda n: matches(select or '', [n])) if isinstance(select, str | None) else wanted.__contains__
-        key, names = f'output of a layer in {_where(layer._path)}: '.__add__, []
-
-        def observe(path: Path, seen: Bindable, output: Any) -> Any:
-            output = output if above is None else above(path, seen, output)
-            names.append('.'.join(path[start:]))
-            if is_wanted(names[-1]):
-                if trace_state() != (here if self.trace is trace else self.trace):
-                    what = f'{_where(path)} ran inside a transformation of your own (scan, vmap, grad, jit, checkpoint)'
-                    raise errors.TransformationError(what, remedy='a select= without it, or self.scan, self.checkpoint')
-                self.recorded[key(names[-1])] = output
-            return output
-
-        self.observe = observe
-        try:
-            self.call(layer, layer.forward, inputs, named)
-        finally:
-            self.observe = above
-        if isinstance(select, str | None):
-            wanted = [name for name in dict.fromkeys(names) if is_wanted(name)]
-        if not wanted or not {*wanted} <= {*names}:
-            raise errors.PatternError(f'select={select!r} names what no layer that ran is called', expected=names)
-        return OrderedDict((name, self.recorded.pop(key(name))) for name in wanted)
+    scan = LazyMethod('gluonjax.transformations', 'scan_of_run')
+    checkpoint = LazyMethod('gluonjax.transformations', 'checkpoint_of_run')
 
     def call(self, layer: Bindable, forward: Callable[..., Any], inputs: Any, named: Any) -> Any:
         """Calls a layer: infers or checks the shapes of its parameters, and says where errors arose."""
@@ -440,23 +315,20 @@ class Run:
             if self.observe is not None:
                 output = self.observe(path, layer, output)
         except Exception as error:
-            refusal = self._refusal(error, layer, forward, inputs, named)
-            self._locate(refusal or error, layer, inputs)
-            if refusal is not None:
-                raise refusal from error
+            self._explain(error, layer, forward, inputs, named)
             raise
         leaf = len(self.history) == called
         self.history.append(Call(path, type(layer).__name__, _shapes(inputs), _shapes(output), leaf))
         return output
 
-    _refusal = LazyMethod('gluonjax.refusals', 'of_call')
+    _explain = LazyMethod('gluonjax.refusals', 'explain')
 
     def _call_forward(self, path: Path, forward: Callable[..., Any], inputs: Any, named: Any) -> Any:
         """What `forward` returns; a layer that remembers is given its cache, and the next one is recorded."""
         entry = f'{".".join(path)} cache'
         if entry not in self.recordable:
             return forward(*inputs, **named)
-        self._refuse_other_trace(f'the cache of {_where(path)}')
+        self._refuse_other_trace(f'the cache of {layer_text(path)}')
         output, self.recorded[entry] = forward(*inputs, **named, cache=self.current(entry))
         return output
 
@@ -479,43 +351,18 @@ class Run:
             merged = None
         if merged is None:
             raise errors.ShapeError(
-                f'{name!r} has shape {shape_text(shape)}, but the input {_text(inputs)} of {_where(path[:-1])} '
-                f'needs {shape_text(needed)}',
+                f'{name!r} has shape {shape_text(shape)}, but the input {inputs_text(inputs)} '
+                f'of {layer_text(path[:-1])} needs {shape_text(needed)}',
                 remedy='check the widths on the way here' if self.history else 'check the width of the input',
             )
         if self.values is None or leaf.name not in self.values:
             if 0 in merged:
                 raise errors.ShapeError(
                     f'the shape of {name!r} cannot be inferred from an input without features',
-                    got=f'the input {_text(inputs)}, which needs {shape_text(needed)}',
+                    got=f'the input {inputs_text(inputs)}, which needs {shape_text(needed)}',
                     remedy='give an input with one feature or more',
                 )
             self.shapes[leaf.name] = (*param.copies, *merged)
-
-    def _locate(self, error: Exception, layer: Bindable, inputs: Any) -> None:
-        """Adds to an error, once, in which layer it arose, and the shapes on the way there."""
-        here = f'in {_where(layer._path)} ({type(layer).__name__}), input {_text(inputs)}'
-        if isinstance(error, errors.GluonError):
-            calls = [call for call in self.history if call.leaf][-8:]
-            flow = [f'  {_where(c.path)} ({c.kind}): {shapes_text(c.inputs)} -> {shapes_text(c.output)}' for c in calls]
-            error.locate(here, *(['after', *flow] if flow else []))
-        elif not getattr(error, '__notes__', None):
-            error.add_note(here)
-            if isinstance(error, _OF_TRACERS):
-                error.add_note(f'values are not known while a network is compiled: {_EAGER}')
-            if isinstance(error, AttributeError) and error.name == 'data':
-                error.add_note('in forward a parameter reads as its array: self.weight, without .data()')
-
-
-def _scan(step: Callable[..., Any], carry: Any, xs: Any, *loop: Any) -> Any:
-    """`lax.scan` of a step or more; gradients of what the step closes over are summed in float32 at least."""
-    step, closed = jax.closure_convert(step, carry, jax.eval_shape(lambda xs: jax.tree.map(lambda x: x[0], xs), xs))
-    wide = [array.astype(at_least_float32(array.dtype)) for array in closed]
-
-    def narrow(carry: Any, item: Any) -> Any:
-        return step(carry, item, *(array.astype(like.dtype) for array, like in zip(wide, closed, strict=True)))
-
-    return jax.lax.scan(narrow, carry, xs, *loop)
 
 
 class _Bound(Bindable, own=True):
@@ -533,7 +380,7 @@ class _Bound(Bindable, own=True):
         declared = object.__getattribute__(self, '__dict__').get(name)
         if not isinstance(declared, Param):
             raise errors.FrozenError(
-                f'forward of {_where(self._path)} cannot set {name!r}',
+                f'forward of {layer_text(self._path)} cannot set {name!r}',
                 expected='a parameter declared with Param(trainable=False)',
                 remedy='use a local variable, or declare the value as such a parameter',
             )
@@ -541,14 +388,13 @@ class _Bound(Bindable, own=True):
 
     def __delattr__(self, name: str) -> None:
         raise errors.FrozenError(
-            f'forward of {_where(self._path)} cannot delete {name!r}', remedy='use a local variable'
+            f'forward of {layer_text(self._path)} cannot delete {name!r}', remedy='use a local variable'
         )
 
     def __call__(self, *inputs: Any, **named: Any) -> Any:
         return self._run.call(self, self.forward, inputs, named)
 
-    def intermediates(self, *inputs: Any, select: Select = None, **named: Any) -> Outputs:
-        return self._run.intermediates(self, inputs, named, select)
+    intermediates: Any = LazyMethod('gluonjax.hooks', 'intermediates_in_forward')
 
     def __repr__(self) -> str:
         return f'<{type(self).__name__} at {".".join(self._path)!r} when called>'
@@ -577,26 +423,19 @@ def _resolve(value: Any, run: Run, path: Path) -> Any:
     return bind(value, run, path) if isinstance(value, Bindable) and not isinstance(value, _Bound) else value
 
 
-def _where(path: Path) -> str:
+def layer_text(path: Path) -> str:
+    """A layer as errors call it."""
     return f'layer {".".join(path)}' if path else 'the layer itself'
+
+
+def inputs_text(inputs: Any) -> str:
+    """The shapes of inputs as errors say them."""
+    return shapes_text(_shapes(inputs))
 
 
 def _shapes(values: Any) -> list[tuple[int, ...]]:
     """The shapes of inputs or outputs."""
     return [np.shape(leaf) for leaf in jax.tree.leaves(values)]
-
-
-def _text(values: Any) -> str:
-    return shapes_text(_shapes(values))
-
-
-def takes(forward: Callable[..., Any], inputs: Any, named: Any) -> bool:
-    """Whether a function can be called with such arguments."""
-    try:
-        inspect.signature(forward).bind(*inputs, **named)
-    except (TypeError, ValueError) as error:  # of some functions in C nobody knows
-        return isinstance(error, ValueError)
-    return True
 
 
 def transformed_shape(transform: Callable[..., Any], shape: Shape) -> tuple[int, ...]:

@@ -8,7 +8,7 @@ import jax
 
 from gluonjax.errors import ArgumentError
 from gluonjax.loss import Loss
-from gluonjax.run import takes
+from gluonjax.refusals import takes
 from gluonjax.static import is_array
 
 LossLike = Callable[..., Any] | Mapping[str, Callable[..., Any]]
