@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     from gluonjax.layer import Layer
     from gluonjax.param import Param
     from gluonjax.parameter import Parameter, ParameterDict
+    from gluonjax.selection import merge
     from gluonjax.train import callback, sharding
     from gluonjax.train.step import make_step
     from gluonjax.train.trainer import Trainer
-    from gluonjax.tree import merge
 
 __version__ = '0.1.0'
 
@@ -81,7 +81,7 @@ _HOMES = {
     'generate': 'decoding',
     'load_program': 'io.programs',
     'make_step': 'train.step',
-    'merge': 'tree',
+    'merge': 'selection',
     'seed': 'keys',
     'sharding': 'train.sharding',
 }

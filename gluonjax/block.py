@@ -12,8 +12,6 @@ import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
-from jax.typing import DTypeLike
-
 from gluonjax import parameter as parameters
 from gluonjax.arrays import admit
 from gluonjax.checks import flag
@@ -239,24 +237,7 @@ class Block(Bindable, Node, own=True):
             )
         return self.definition
 
-    def named_blocks(self) -> Iterator[tuple[str, 'Block']]:
-        """Every network in this one with its name, those inside before the one around; last, as '', this one itself.
-
-        What is in two places comes twice.
-
-        >>> from gluonjax import nn
-        >>> net = nn.Sequential(nn.Dense(2), nn.Sequential(nn.Dense(3)))
-        >>> [name for name, block in net.named_blocks()]
-        ['0', '1.0', '1', '']
-        """
-        return self._named_blocks(())
-
-    def _named_blocks(self, path: Path) -> Iterator[tuple[str, 'Block']]:
-        for below, node in nodes_of(vars(self)):
-            if isinstance(node, Block):
-                yield from node._named_blocks((*path, *below))
-        yield '.'.join(path), self
-
+    named_blocks: LazyMethod = LazyMethod('gluonjax.hooks', 'named_blocks')
     visit: LazyMethod = LazyMethod('gluonjax.hooks', 'visit')
     register_forward_pre_hook: LazyMethod = LazyMethod('gluonjax.hooks', 'register_forward_pre_hook')
     register_forward_hook: LazyMethod = LazyMethod('gluonjax.hooks', 'register_forward_hook')
@@ -345,15 +326,7 @@ class Block(Bindable, Node, own=True):
                 what = f'params= ties layer {".".join(full_path(node))!r} to one that is not in this network'
                 raise TieError(what, remedy='to share a layer of another network, put other[0] itself into this one')
 
-    def cast(self, dtype: DTypeLike) -> None:
-        """Changes the dtype of the floating-point parameters and their values."""
-        with LOCK:
-            parameters.check_dtype(dtype)
-            structure = structure_of(self)
-            _check_not_donated(structure.parameters)  # before anything is changed
-            for parameter, leaf in zip(structure.parameters, leaves_of(structure.definition.cast(dtype)), strict=True):
-                if parameter.dtype != leaf.param.dtype:
-                    parameter.cast(leaf.param.dtype)
+    cast: LazyMethod = LazyMethod('gluonjax.casting', 'cast')
 
     def tie(self, target: str, source: str, transform: Callable[..., Any] | None = None) -> None:
         """Makes `target` another name of the parameter `source`, read through `transform`.
@@ -500,7 +473,7 @@ class Block(Bindable, Node, own=True):
             static_shape: MXNet's; accepted, XLA always does so.
         """
         with LOCK:
-            for _, block in self.named_blocks():
+            for block in (node for node in _below(self) if isinstance(node, Block)):
                 _keep(block, _compiled=flag('active', active), _static=static_params, _ready=None)
 
     summary: LazyMethod = LazyMethod('gluonjax.summary', 'of_network')

@@ -4,7 +4,7 @@ import abc
 import difflib
 import inspect
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Generic, TypeVar, overload
 
 from gluonjax.errors import ArgumentError, FrozenError
@@ -68,8 +68,7 @@ class Configured(metaclass=Constructed):
     def _constructed(self, **shared: Any) -> None:
         """Ends the construction, after the constructor of the last subclass; takes the shared arguments."""
 
-    def __repr__(self) -> str:
-        return constructor_call(self)
+    __repr__: Any = LazyMethod('gluonjax.tables', 'constructor_call')
 
 
 class Frozen(Configured):
@@ -172,32 +171,3 @@ class Registry(Generic[_Base]):
                 remedy=self.left_out.get(name) or next(near, None),
             )
         return self.classes[name](*args, **kwargs)
-
-
-def constructor_call(instance: object, cls: type | None = None, hidden: Iterable[str] = ()) -> str:
-    """The call that makes `instance`, from the attributes that carry its arguments' names; defaults are left out.
-
-    Args:
-        instance: what is described.
-        cls: the class whose constructor is shown, None for the instance's.
-        hidden: arguments to leave out.
-
-    >>> class Point:
-    ...     def __init__(self, x, y=0, z=0):
-    ...         self.x, self.y, self.z = x, y, z
-    >>> constructor_call(Point(1, y=(0, 0), z=2))
-    'Point(1, z=2)'
-    """
-    cls, shown = cls or type(instance), []
-    for parameter in list(inspect.signature(cls.__init__).parameters.values())[1:]:
-        value = vars(instance).get(parameter.name, parameter.default)
-        if parameter.name not in hidden and value is not parameter.default and not _equal(value, parameter.default):
-            required = parameter.default is parameter.empty and parameter.kind is not parameter.KEYWORD_ONLY
-            shown.append(repr(value) if required else f'{parameter.name}={value!r}')
-    return f'{cls.__name__}({", ".join(shown)})'
-
-
-def _equal(value: object, default: object) -> bool:
-    if isinstance(value, tuple) and isinstance(default, int):  # one number that stood for every axis
-        return set(value) == {default}
-    return type(value) is type(default) and isinstance(value, str | int | float | tuple) and value == default

@@ -2,19 +2,39 @@
 
 import collections
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Self, TypeVar
 
 from gluonjax.block import Block
 from gluonjax.errors import ArgumentError, PatternError, TransformationError
 from gluonjax.lazy import suggests_keywords
 from gluonjax.param import trace_state
-from gluonjax.parameter import LOCK, structure_changed
+from gluonjax.parameter import LOCK, nodes_of, structure_changed
 from gluonjax.refusals import takes
 from gluonjax.run import Bindable, Outputs, Select, layer_text, path_of, run_of
 from gluonjax.tree import Path, matches
 
 _Network = TypeVar('_Network', bound=Block)
+
+
+def named_blocks(net: Block) -> Iterator[tuple[str, Block]]:
+    """Every network in this one with its name, those inside before the one around; last, as '', this one itself.
+
+    What is in two places comes twice.
+
+    >>> from gluonjax import nn
+    >>> net = nn.Sequential(nn.Dense(2), nn.Sequential(nn.Dense(3)))
+    >>> [name for name, block in net.named_blocks()]
+    ['0', '1.0', '1', '']
+    """
+    return _named_blocks(net, ())
+
+
+def _named_blocks(net: Block, path: Path) -> Iterator[tuple[str, Block]]:
+    for below, node in nodes_of(vars(net)):
+        if isinstance(node, Block):
+            yield from _named_blocks(node, (*path, *below))
+    yield '.'.join(path), net
 
 
 @suggests_keywords

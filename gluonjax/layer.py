@@ -2,7 +2,6 @@
 
 import collections
 import copy
-import dataclasses
 import functools
 import math
 import weakref
@@ -12,16 +11,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.typing import DTypeLike
 
 from gluonjax.arrays import admit
-from gluonjax.config import constructor_call, refuse_if_frozen
+from gluonjax.config import refuse_if_frozen
 from gluonjax.errors import ArgumentError, BareLayerError, NotANetworkError, ParamsError, ShapeError, TieError
 from gluonjax.init import initializer as initializers
 from gluonjax.keys import as_key
 from gluonjax.lazy import LazyMethod, entry_points
 from gluonjax.param import Declaration, Leaf, Param, SharedParameters, Token
-from gluonjax.run import Bindable, Cache, Outputs, Run, Select, forward_class, taken_names
+from gluonjax.run import Bindable, Outputs, Run, Select, forward_class, taken_names
 from gluonjax.sampler import Request, draw
 from gluonjax.shapes import is_known, merge_shapes, shape_text
 from gluonjax.static import split
@@ -155,11 +153,7 @@ class Layer(Bindable, own=True):
                 )
             raise AttributeError(f'{type(self).__name__!r} object has no attribute {name!r}', name=name, obj=self)
 
-    def __repr__(self) -> str:
-        children = [('.'.join(path), item) for path, item in items_of(vars(self)) if isinstance(item, Layer)]
-        call = constructor_call(self, forward_class(self), {name.partition('.')[0] for name, _ in children})
-        lines = [f'({name}): {child!r}'.replace('\n', '\n  ') for name, child in children]
-        return '\n  '.join([call[:-1], *lines]) + '\n)' if lines else call
+    __repr__: Any = LazyMethod('gluonjax.summary', 'constructor_calls')
 
     @property
     def params(self) -> SharedParameters:
@@ -173,16 +167,7 @@ class Layer(Bindable, own=True):
         object.__setattr__(tied, '_tied', True)
         return tied
 
-    def cast(self, dtype: DTypeLike) -> Self:
-        """A copy whose floating-point parameters have this dtype; it is the same layer as far as ties go."""
-
-        def change(value: Layer | Param) -> Any:
-            if isinstance(value, Layer):
-                return value.cast(dtype)
-            floating = jnp.issubdtype(value.dtype, jnp.floating)
-            return dataclasses.replace(value, dtype=dtype) if floating else value
-
-        return with_fields(self, {name: map_nodes(change, value) for name, value in vars(self).items()})
+    cast: Any = LazyMethod('gluonjax.casting', 'cast_definition')
 
     # The pure functions.
 
@@ -215,7 +200,7 @@ class Layer(Bindable, own=True):
             ParamsError: if params are not those of this definition; every difference is named.
             ShapeError: if the inputs ask for other shapes; names the layer, and the shapes up to it.
         """
-        return run_layer(self, self._checked(params), inputs, {**named, 'method': method})[0]
+        return run_layer(self, checked_params(self, params), inputs, {**named, 'method': method})[0]
 
     def apply_train(
         self, params: Mapping[str, Any], /, *inputs: Any, key: Any = None, method: str = 'forward', **named: Any
@@ -231,7 +216,7 @@ class Layer(Bindable, own=True):
         Returns:
             The output, and params with the recorded running statistics.
         """
-        values = self._checked(params)
+        values = checked_params(self, params)
         output, recorded = run_layer(self, values, inputs, {**named, 'method': method}, training=True, key=key)
         return output, nest({**values, **recorded})
 
@@ -239,33 +224,7 @@ class Layer(Bindable, own=True):
         """As `Block.intermediates`, of these params: a pure function."""
         return self.apply(params, *inputs, method='intermediates', select=select, **named)
 
-    def init_cache(self, batch_size: int, length: int, dtype: DTypeLike | None = None) -> Any:
-        """An empty cache, for decoding: `output, cache = layer.apply(params, tokens, cache=cache)`, also by `net(...)`.
-
-        The layers that remember a sequence (causal `MultiHeadAttention`, recurrent layers), and those that count
-        positions, go on from there: the output for the next tokens, one or several, is that of the whole sequence so
-        far. The new cache has the shapes and dtypes of the old one. Where such a layer is given a state by the layer
-        around it, nothing changes for it. Each runs once in a pass. A convolution over time has no cache.
-
-        Layers of your own join in by overriding this: what it returns is handed to `forward` as `cache=`, which then
-        returns `(output, next cache)`.
-
-        Args:
-            batch_size: the number of sequences.
-            length: the largest number of tokens.
-            dtype: of keys and values; by default that of the parameters.
-
-        >>> from gluonjax import nn
-        >>> layer = nn.Sequential(nn.MultiHeadAttention(4, 2, causal=True)).definition
-        >>> layer.init_cache(batch_size=1, length=8).entries['0'].key.shape
-        (1, 8, 2, 2)
-        """
-        entries: dict[str, Any] = {}
-        for path, child in items_of(vars(self)):
-            cache = child.init_cache(batch_size, length, dtype) if isinstance(child, Layer) else Cache({})
-            below = cache.entries if isinstance(cache, Cache) else {'': cache}
-            entries |= {'.'.join((*path, at)).rstrip('.'): entry for at, entry in below.items()}
-        return Cache(entries)
+    init_cache: Any = LazyMethod('gluonjax.cache', 'init_cache')
 
     def specs(self, *inputs: Any, init: Any = None, **named: Any) -> Specs:
         """The plan of every parameter, as `init` would draw it; allocates nothing. Prints as a table."""
@@ -277,60 +236,28 @@ class Layer(Bindable, own=True):
             for param in [leaf.param]
         )
 
-    def trainable(self, params: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """The boolean mask that optax takes: False for running statistics. Params are not needed; given, checked."""
-        if params is not None:
-            self._checked(params, shapes=False)
-        return nest({leaf.name: leaf.param.trainable for leaf in leaves_of(self)})
-
-    def partition(self, params: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Splits params, or a tree like them, into `(trainable, rest)`; `gluonjax.merge` joins them again."""
-        values = self._checked(params, shapes=False)
-        trained = {leaf.name for leaf in leaves_of(self) if leaf.param.trainable}
-        rest = {name: value for name, value in values.items() if name not in trained}
-        return nest({name: values[name] for name in values if name in trained}), nest(rest)
-
-    def reinit(
-        self, params: Mapping[str, Any], key: Any, select: str | None = None, init: Any = None
-    ) -> dict[str, Any]:
-        """The same tree with chosen leaves drawn again: the values that `init` gives them under this key.
-
-        Args:
-            params: the tree to start from.
-            key: a JAX key or an int.
-            select: a pattern (`re.match` on any name of a leaf); all leaves without one.
-            init: as for `init`; so a general initializer leaves biases and the like to what their layers declare,
-                and a dict of patterns does not.
-
-        Raises:
-            PatternError: if nothing matches `select`.
-        """
-        values = self._checked(params)
-        leaves = [leaf for leaf in leaves_of(self) if select is None or matches(select, leaf.names)]
-        if not leaves and select is not None:
-            raise no_match(select, leaves_of(self))
-        chosen = choose(leaves, init)
-        plan = Specs(
-            (leaf.name, Spec(value.shape, value.dtype.name, chosen[leaf.name], copies=leaf.param.copies))
-            for leaf in leaves
-            for value in [values[leaf.name]]
-        )
-        return nest({**values, **flatten(plan.draw(key))})
-
+    trainable: LazyMethod = LazyMethod('gluonjax.selection', 'trainable')
+    partition: LazyMethod = LazyMethod('gluonjax.selection', 'partition')
+    reinit: LazyMethod = LazyMethod('gluonjax.selection', 'reinit')
     summary: LazyMethod = LazyMethod('gluonjax.summary', 'of_layer')
-
-    def _checked(self, params: Mapping[str, Any], shapes: bool = True) -> dict[str, Any]:
-        """The leaves by name, if they are those of this definition. An ensemble's leaves have other shapes."""
-        values = flatten(params)
-        leaves = leaves_of(self) if shapes else [leaf._replace(shape=None) for leaf in leaves_of(self)]
-        differences = compare(leaves, {name: np.shape(value) if shapes else () for name, value in values.items()})
-        if differences:
-            what = f'these params are not those of {forward_class(self).__name__}:\n  ' + '\n  '.join(differences)
-            raise ParamsError(what, remedy='params come from init, apply_train or net.params of this very definition')
-        return values
 
 
 # What the facade builds on.
+
+
+def checked_params(layer: Layer, params: Mapping[str, Any], shapes: bool = True) -> dict[str, Any]:
+    """The leaves by name, if they are those of this definition. An ensemble's leaves have other shapes.
+
+    Raises:
+        ParamsError: naming every difference.
+    """
+    values = flatten(params)
+    leaves = leaves_of(layer) if shapes else [leaf._replace(shape=None) for leaf in leaves_of(layer)]
+    differences = compare(leaves, {name: np.shape(value) if shapes else () for name, value in values.items()})
+    if differences:
+        what = f'these params are not those of {forward_class(layer).__name__}:\n  ' + '\n  '.join(differences)
+        raise ParamsError(what, remedy='params come from init, apply_train or net.params of this very definition')
+    return values
 
 
 def with_fields(layer: _Layer, fields: dict[str, Any]) -> _Layer:

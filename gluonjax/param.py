@@ -3,16 +3,15 @@
 import dataclasses
 import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gluonjax.config import constructor_call
 from gluonjax.errors import ArgumentError
 from gluonjax.init import initializer as initializers
-from gluonjax.lazy import entry_points
+from gluonjax.lazy import LazyMethod, entry_points
 from gluonjax.shapes import Shape
 
 
@@ -86,8 +85,7 @@ class Param(metaclass=_Readable):
         if not self.trainable:
             _opaque_trace_state()  # now, since loading it during a trace would make JAX forget what it compiled
 
-    def __repr__(self) -> str:
-        return constructor_call(self, hidden=('token', 'frozen'))
+    __repr__: ClassVar[Any] = LazyMethod('gluonjax.tables', 'constructor_call')
 
 
 def _no_array(dtype: Any) -> Any:

@@ -224,14 +224,7 @@ class Run:
             raise errors.ArgumentError(f'{cls.__name__} has no method {method!r}', remedy=next(iter(near), None))
         return getattr(bound, method)(*inputs, **named)
 
-    def _decode(self, definition: Bindable, inputs: Any, named: Any) -> Any:
-        """The output, and the cache after these inputs; what layers remember is recorded as running statistics are."""
-        entries = {f'{path} cache': entry for path, entry in named.pop('cache').entries.items()}
-        if self.values is not None:
-            self.values, self.trace = {**self.values, **entries}, trace_state()
-            self.recordable |= entries.keys()
-        output = self(definition, inputs, named)
-        return output, Cache({name[:-6]: self.recorded.pop(name, entry) for name, entry in entries.items()})
+    _decode = LazyMethod('gluonjax.cache', 'run_with_cache')
 
     def read(self, path: Path, param: Param) -> Any:
         """The array that `forward` reads."""

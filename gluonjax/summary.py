@@ -13,8 +13,8 @@ from gluonjax.param import Leaf
 from gluonjax.run import Run, forward_class
 from gluonjax.shapes import shape_text, shapes_text
 from gluonjax.static import split
-from gluonjax.tables import table
-from gluonjax.tree import Path
+from gluonjax.tables import constructor_call, table
+from gluonjax.tree import Path, items_of
 
 
 def of_layer(layer: Layer, *inputs: Any, **named: Any) -> str:
@@ -39,6 +39,14 @@ def of_network(net: Block, *inputs: Any, **named: Any) -> None:
     """
     known = {leaf.name: parameter.shape for leaf, parameter in structure_of(net).entries}
     print(_summary(net.definition, inputs, named, known))
+
+
+def constructor_calls(layer: Layer) -> str:
+    """The call that makes a layer, and below it those of its children."""
+    children = [('.'.join(path), item) for path, item in items_of(vars(layer)) if isinstance(item, Layer)]
+    call = constructor_call(layer, forward_class(layer), {name.partition('.')[0] for name, _ in children})
+    lines = [f'({name}): {child!r}'.replace('\n', '\n  ') for name, child in children]
+    return '\n  '.join([call[:-1], *lines]) + '\n)' if lines else call
 
 
 def of_specs(specs: Specs) -> str:

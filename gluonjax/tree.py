@@ -102,23 +102,6 @@ def nest(flat: Mapping[str, Any]) -> dict[str, Any]:
     return tree
 
 
-def merge(*trees: Mapping[str, Any]) -> dict[str, Any]:
-    """Joins params that were split, as by `partition`.
-
-    Raises:
-        ParamsError: if two trees hold the same leaf.
-
-    >>> merge({'0': {'weight': 1}}, {'0': {'bias': 2}})
-    {'0': {'weight': 1, 'bias': 2}}
-    """
-    flat: dict[str, Any] = {}
-    for tree in map(flatten, trees):
-        if twice := sorted(flat.keys() & tree.keys()):
-            raise ParamsError(f'two trees hold {twice}', remedy='merge takes disjoint parts of one tree')
-        flat.update(tree)
-    return nest(flat)
-
-
 def matches(pattern: str, names: Iterable[str]) -> bool:
     """Whether a pattern matches one of the names, as MXNet matches: from the beginning, not to the end."""
     try:

@@ -14,7 +14,9 @@ from collections import defaultdict
 import pytest
 
 import gluonjax
+from gluonjax.config import Configured
 from gluonjax.lazy import LazyMethod
+from gluonjax.run import Bindable
 
 ROOT = pathlib.Path(gluonjax.__file__).parent
 # Each may import what stands before it. What shares a line knows nothing of its neighbours.
@@ -31,8 +33,8 @@ ORDER = [
     ['parameter'],
     ['structure'],
     ['block'],
-    ['refusals', 'transformations'],
-    ['hooks', 'placement', 'summary'],
+    ['cache', 'refusals', 'selection', 'transformations'],
+    ['casting', 'hooks', 'placement', 'summary'],
     ['nn'],
     ['rnn'],
     ['decoding', 'loss', 'lr_scheduler', 'metric'],
@@ -59,7 +61,7 @@ LAZY = {
 CORE = ('nn.dense', 'nn.sequential')  # with all that they reach
 READ_FIRST = ('errors', 'init.initializer', 'param', 'run', 'layer', 'parameter', 'structure', 'block', *CORE)
 LONGEST_FUNCTION = 40
-LARGEST_CORE = 2_811  # it should be 2,000, and may not grow
+LARGEST_CORE = 2_612  # it should be 2,000, and may not grow
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
@@ -204,11 +206,15 @@ def test_the_core_is_small():
 
 # Methods whose code is in a module above, which is loaded when they are first used: (class, method) -> function there.
 LAZY_METHODS = {
+    ('Bindable', 'checkpoint'): 'transformations.checkpoint',
+    ('Bindable', 'scan'): 'transformations.scan',
     ('Block', '_explain'): 'placement.explain',
     ('Block', '_params_on'): 'placement.params_on',
+    ('Block', 'cast'): 'casting.cast',
     ('Block', 'export'): 'mx.export.export',
     ('Block', 'intermediates'): 'hooks.intermediates',
     ('Block', 'load_parameters'): 'io.parameters.load_parameters',
+    ('Block', 'named_blocks'): 'hooks.named_blocks',
     ('Block', 'register_forward_hook'): 'hooks.register_forward_hook',
     ('Block', 'register_forward_pre_hook'): 'hooks.register_forward_pre_hook',
     ('Block', 'save_parameters'): 'io.parameters.save_parameters',
@@ -216,7 +222,15 @@ LAZY_METHODS = {
     ('Block', 'summary'): 'summary.of_network',
     ('Block', 'to'): 'placement.to',
     ('Block', 'visit'): 'hooks.visit',
+    ('Configured', '__repr__'): 'tables.constructor_call',
+    ('Layer', '__repr__'): 'summary.constructor_calls',
+    ('Layer', 'cast'): 'casting.cast_definition',
+    ('Layer', 'init_cache'): 'cache.init_cache',
+    ('Layer', 'partition'): 'selection.partition',
+    ('Layer', 'reinit'): 'selection.reinit',
     ('Layer', 'summary'): 'summary.of_layer',
+    ('Layer', 'trainable'): 'selection.trainable',
+    ('Param', '__repr__'): 'tables.constructor_call',
     ('ParameterDict', 'load'): 'io.parameters.load',
     ('ParameterDict', 'save'): 'io.parameters.save',
     ('Trainer', '_fit'): 'train.fit.fit',
@@ -225,11 +239,12 @@ LAZY_METHODS = {
 
 def test_lazy_methods_are_those_that_are_known_and_are_documented():
     found = {}
-    for name in ('Block', 'Layer', 'ParameterDict', 'Parameter', 'Trainer'):
-        for method, value in vars(getattr(gluonjax, name)).items():
+    named = ('Block', 'Layer', 'Param', 'ParameterDict', 'Parameter', 'Trainer')
+    for cls in (Bindable, Configured, *(getattr(gluonjax, name) for name in named)):
+        for method, value in vars(cls).items():
             if isinstance(value, LazyMethod):
-                found[name, method] = f'{value.module}.{value.function}'.removeprefix('gluonjax.')
-                assert getattr(getattr(gluonjax, name), method).__doc__
+                found[cls.__name__, method] = f'{value.module}.{value.function}'.removeprefix('gluonjax.')
+                assert getattr(cls, method).__doc__
     assert found == LAZY_METHODS
 
 

@@ -11,13 +11,14 @@ import jax
 import jax.numpy as jnp
 
 from gluonjax import checks
-from gluonjax.config import Frozen, Registry, constructor_call
+from gluonjax.config import Frozen, Registry
 from gluonjax.errors import ArgumentError, ParamsError
 from gluonjax.lazy import suggests_keywords
 from gluonjax.lr_scheduler import LRScheduler, OptaxSchedule
 from gluonjax.optimizer import transforms as tx
 from gluonjax.optimizer.state import OptimizerState, ScheduledState
 from gluonjax.optimizer.transforms import ParamInfo, Transformation, UpdateInfo
+from gluonjax.tables import constructor_call
 from gluonjax.tree import FrozenDict, flatten, matches, nest, no_match
 
 _Class = TypeVar('_Class', bound=type)

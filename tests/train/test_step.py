@@ -9,8 +9,9 @@ import pytest
 from gluonjax import Layer, Param, errors, loss, make_step, metric, nn, rnn
 from gluonjax.data.batching import padded
 from gluonjax.layer import begin_run
+from gluonjax.selection import merge
 from gluonjax.train.state import Totals
-from gluonjax.tree import flatten, merge
+from gluonjax.tree import flatten
 
 CE = loss.SoftmaxCELoss()
 
