@@ -187,7 +187,9 @@ class SoftmaxCrossEntropyLoss(Loss):
                 )
             log_p = pred if self.from_logits else jax.nn.log_softmax(pred, axis)
             return self.mean(-times(like(label, pred), log_p).sum(axis, keepdims=True), sample_weight)
-        picked = jnp.take_along_axis(pred, _class_indices(label, pred, axis), axis, mode='promise_in_bounds')
+        # A comparison is one pass with the exponentials, and so is its gradient; that of an index would be a scatter.
+        is_label = lax.broadcasted_iota(jnp.int32, pred.shape, axis) == _class_indices(label, pred, axis)
+        picked = jnp.where(is_label, pred, 0).sum(axis, keepdims=True)
         if self.from_logits:
             return self.mean(-picked, sample_weight)
         # The difference of two large numbers is taken first, and nothing of the size of `pred` is written down.

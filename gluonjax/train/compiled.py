@@ -9,7 +9,6 @@ computation: it is handed copies, and the old values stay whole until all is don
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
-from operator import attrgetter
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -31,8 +30,6 @@ from gluonjax.train.sharding import Placement, moved
 from gluonjax.train.state import Totals, TrainState
 from gluonjax.train.step import TrainStep
 from gluonjax.tree import flatten, nest
-
-_shape = attrgetter('aval.shape')  # of JAX's arrays only
 
 Drawn = Mapping[Parameter, jax.Array]
 NOTHING: Drawn = MappingProxyType({})
@@ -78,7 +75,7 @@ class CompiledStep:
         self.inputs: int = 0  # how many, by position
         self.rows: int = 0  # of the largest batch
         self.maskable: bool = True  # whether smaller ones can be filled up
-        self.shapes: Values | None = None  # of the largest batch, if it was a tuple of arrays
+        self.types: Values | None = None  # of a batch, if steps on arrays of these types may run in C alone
         self.own: tuple[Ref, ...] = ()  # leaves of the state that a step replaces
         self.fixed: Values = ()  # and leaves that it only reads
         self.latest: object = None  # of `LATEST`, as long as nothing has been changed since the last step
@@ -142,6 +139,7 @@ class CompiledStep:
         self.refs: tuple[Ref, ...]
         self.run: Callable[..., Values]
         self.refs, self.run = self.kinds[keep]
+        self.latest = object()
 
     def _compiled(self, keep: bool) -> Callable[..., Values]:
         program = functools.partial(self._program, keep)
@@ -193,19 +191,6 @@ class CompiledStep:
 
     # Steps.
 
-    def repeat(self, batch: tuple[Any, ...]) -> bool:
-        """One step on JAX arrays in the shapes of the largest batch; says whether they are such, and it was done.
-
-        Call it while `LATEST` holds `latest`, when nothing has been changed since the last step.
-        """
-        try:
-            # most have two arrays, and a step of a small network is so short that this counts
-            pair = len(batch) == 2
-            shapes = (batch[0].aval.shape, batch[1].aval.shape) if pair else tuple(map(_shape, batch))
-        except AttributeError:  # arrays of the host, or trees
-            return False
-        return shapes == self.shapes and self._donate((batch,))
-
     def step_of_any_size(self, batch: Any, pad: bool, drawn: Drawn = NOTHING) -> None:
         """One step on any batch.
 
@@ -228,13 +213,13 @@ class CompiledStep:
             except BatchMaskError:
                 self.maskable = False
         self._step(batch, drawn)
-        if rows >= self.rows:
-            whole = isinstance(batch, tuple) and all(hasattr(leaf, 'shape') for leaf in batch)
-            self.rows, self.shapes = rows, tuple(leaf.shape for leaf in batch) if whole else None
+        self.rows = max(self.rows, rows)
+        arrays = isinstance(batch, tuple) and all(isinstance(leaf, jax.Array) for leaf in batch)
+        self.types = tuple(map(type, batch)) if arrays and not pad else None
 
     def _step(self, batch: Any, drawn: Drawn, *mask: np.ndarray) -> None:
         ready = not drawn and self.steady and self.outcome.compiled.current is self
-        if not (ready and self._donate((batch, *mask))):
+        if not (ready and self.donate((batch, *mask))):
             self._trace((batch, *mask), drawn)
 
     def gather(self) -> None:
@@ -246,23 +231,34 @@ class CompiledStep:
         self.steady: bool = located == self.located and not _CONFIG.jax_debug_nans
         self.located = located
         self.latest = LATEST.current if self.steady else object()
+        self.donate: Callable[[tuple[Any, ...]], bool] = self._donation()
 
-    def _donate(self, batch: tuple[Any, ...]) -> bool:
-        """One step on a batch and maybe its mask, donating what it replaces; False if there is no program for it."""
-        loss, steps = self.outcome.loss, self.outcome.steps.current
-        arguments = *map(get, self.donated), *self.rest, *batch
-        before, self.latest = loss.current, object()
-        try:
-            write_result(self.refs, self.run, arguments, (steps + 1, self.latest))
-        except _Untraced:
-            return False
-        finally:
-            traced = isinstance(loss.current, Tracer)
+    def _donation(self) -> Callable[[tuple[Any, ...]], bool]:
+        """What makes one step on JAX arrays: a batch and maybe its mask.
+
+        It donates what a step replaces, and returns False if there is no program for such a batch. Call it while
+        `LATEST` holds `latest`, or after `gather`. A step of a small network is so short that attributes count.
+        """
+        donated, rest, refs, run = self.donated, self.rest, self.refs, self.run
+        loss, steps = self.outcome.loss, self.outcome.steps
+
+        def donate(batch: tuple[Any, ...]) -> bool:
+            arguments = *map(get, donated), *rest, *batch
+            before, count = loss.current, steps.current
+            self.latest = latest = object()
+            try:
+                write_result(refs, run, arguments, (count + 1, latest))
+            except _Untraced:
+                return False
+            finally:
+                traced = isinstance(loss.current, Tracer)
+                if traced:
+                    write(self.kinds[False][0], (*arguments[: len(donated)], before, count, object()))
             if traced:
-                write(self.kinds[False][0], (*arguments[: len(self.donated)], before, steps, object()))
-        if traced:
-            raise _inside_transformation()
-        return True
+                raise _inside_transformation()
+            return True
+
+        return donate
 
     def _trace(self, batch: tuple[Any, ...], drawn: Drawn) -> None:
         """One step on a batch of a new kind, and maybe its mask, on copies."""
@@ -386,8 +382,9 @@ class ShardedStep(CompiledStep):
         self._place_values()
         super().gather()
 
-    def _donate(self, batch: tuple[Any, ...]) -> bool:
-        return super()._donate(self.placement.batch(batch))
+    def _donation(self) -> Callable[[tuple[Any, ...]], bool]:
+        donate = super()._donation()
+        return lambda batch: donate(self.placement.batch(batch))
 
     def _trace(self, batch: tuple[Any, ...], drawn: Drawn) -> None:
         refuse_transformation(batch)

@@ -188,7 +188,13 @@ class Stepper:
         outcome = self._outcome  # each attribute of a class with __getattr__ takes long
         with LOCK:
             compiled = outcome.compiled.current
-            if named or compiled is None or compiled.latest is not LATEST.current or not compiled.repeat(batch):
+            if (
+                named
+                or compiled is None
+                or compiled.latest is not LATEST.current
+                or compiled.types != (*map(type, batch),)
+                or not compiled.donate((batch,))
+            ):
                 _refuse_named(named)
                 self._step(batch)
             return outcome.loss.current
@@ -233,7 +239,8 @@ class Stepper:
             return self._first_step(admit(as_batch(arguments), 'batch'), output)
         compiled.keep_output(output)
         compiled.gather()
-        if not (compiled.steady and compiled.repeat(arguments)):
+        same = compiled.steady and compiled.types == tuple(map(type, arguments))
+        if not (same and compiled.donate((arguments,))):
             batch = admit(as_batch(arguments), 'batch')
             self.batch_of(batch)  # refuses what is no batch
             with explaining(self.net, batch):
