@@ -407,7 +407,7 @@ class Block(Bindable, Node, own=True):
     def _prepare(self, structure: Structure) -> None:
         """Makes a function of the inputs alone, for as long as no value is written."""
         latest, values = LATEST.current, read(structure.parameters)
-        program = functools.partial(self._inference(structure), values)
+        program = functools.partial(self._inference(structure), *values)
         _keep(self, _ready=_Ready(latest, program, values, type(next(iter(values), None))))
 
     def _call_training(self, structure: Structure, inputs: tuple[Any, ...], named: dict[str, Any], key: Any) -> Any:
@@ -427,7 +427,7 @@ class Block(Bindable, Node, own=True):
 
         def run(values: Values) -> Any:
             if plain:
-                return self._inference(structure)(values, *inputs), {}
+                return self._inference(structure)(*values, *inputs), {}
             result = structure.program(training, self._compiled)(static, values, key, arrays)
             if training:
                 parameters.refuse_traced(result, *_TRAINING)

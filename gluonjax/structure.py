@@ -127,7 +127,7 @@ class Structure(NamedTuple):
     # Programs.
 
     def inference(self, compiled: bool) -> Callable[..., Any]:
-        """A function of the values and the inputs by position, arrays only: the output."""
+        """A function of the values, and then the inputs, each by position, arrays only: the output."""
         if compiled not in self.programs:
             infer = _inference(self.definition, self.names, self.programs)
             self.programs[compiled] = jax.jit(infer) if compiled else infer
@@ -146,21 +146,21 @@ class Structure(NamedTuple):
 
     def serving(self) -> Callable[..., Any]:
         """As `inference`, with the values compiled in; it compiles again when one of them was replaced."""
-        infer, frozen = _inference(self.definition, self.names, self.programs), []
+        infer, frozen, count = _inference(self.definition, self.names, self.programs), [], len(self.names)
 
-        def forward(values: Values, *inputs: Any) -> Any:
-            if not frozen or not all(map(is_, values, frozen[0])):
+        def forward(*arguments: Any) -> Any:
+            if not frozen or not all(map(is_, frozen[0], arguments)):
                 hand_out(self.parameters)
-                frozen[:] = values, jax.jit(functools.partial(infer, values))
-            return frozen[1](*inputs)
+                frozen[:] = arguments[:count], jax.jit(functools.partial(infer, *arguments[:count]))
+            return frozen[1](*arguments[count:])
 
         return forward
 
 
 def _inference(definition: Layer, names: tuple[str, ...], called: dict[Any, Any]) -> Callable[..., Any]:
-    def forward(values, *inputs):
-        called[INPUTS] = jax.tree.map(jax.typeof, inputs)
-        return packed(run_layer(definition, dict(zip(names, values, strict=True)), inputs, {})[0])
+    def forward(*given):
+        called[INPUTS] = jax.tree.map(jax.typeof, given[len(names) :])
+        return packed(run_layer(definition, dict(zip(names, given, strict=False)), given[len(names) :], {})[0])
 
     return forward
 
