@@ -23,32 +23,32 @@ def admit(tree: Any, what: str = 'input', copy: bool = True) -> Any:
         copy: whether arrays of NumPy are copied; False where the caller copies what it takes out of them.
 
     Returns:
-        The tree. Arrays of NumPy (any byte order) are copies in the byte order of the machine; those of PyTorch,
-        TensorFlow and pandas, on the host, are NumPy arrays.
+        The tree. Arrays of NumPy (any byte order) are copies in the byte order of the machine, of at most 64 bits;
+        those of PyTorch, TensorFlow and pandas, on the host, are NumPy arrays.
 
     Raises:
-        DTypeError: for an array of strings, objects or dates, naming it.
+        DTypeError: for an array of strings, objects, dates or times, and for one with masked elements, naming it.
 
     >>> admit((np.arange(3, dtype='>i4'), 'text'))
     (array([0, 1, 2], dtype=int32), 'text')
     """
     try:
         return jax.tree.map(lambda leaf: _admitted(leaf, np.array if copy else np.asarray), tree)
-    except _NoNumbersError:
+    except _RefusedError:
         for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
             _check(leaf, f'{what}{jax.tree_util.keystr(path)}')
         raise
 
 
-class _NoNumbersError(DTypeError):
+class _RefusedError(DTypeError):
     pass
 
 
 def _check(leaf: Any, name: str) -> None:
     try:
         _admitted(leaf)
-    except _NoNumbersError as error:
-        raise DTypeError(f'{name} is no array of numbers', got=str(error), remedy="x.astype('float32')") from None
+    except _RefusedError as error:
+        raise DTypeError(f'{name} {error}') from None
 
 
 def _admitted(leaf: Any, copied: Callable[..., np.ndarray] = np.array) -> Any:
@@ -63,9 +63,13 @@ def _admitted(leaf: Any, copied: Callable[..., np.ndarray] = np.array) -> Any:
 
 
 def _in_order(array: np.ndarray, copied: Callable[..., np.ndarray]) -> np.ndarray:
-    if not (array.dtype == np.bool_ or jnp.issubdtype(array.dtype, np.number)):
-        raise _NoNumbersError(f'{array.dtype} of shape {array.shape}')
-    return copied(array, array.dtype.newbyteorder('='))
+    dtype = array.dtype
+    if not (dtype == np.bool_ or jnp.issubdtype(dtype, np.number)) or dtype.kind == 'm':
+        got = f'{dtype} of shape {array.shape}'
+        raise _RefusedError('is no array of numbers', got=got, remedy="x.astype('float32')")
+    if array.__class__ is not np.ndarray and np.ma.is_masked(array):
+        raise _RefusedError('has masked elements', got=f'a mask of shape {array.shape}', remedy='x.filled(0)')
+    return copied(array, _WIDEST.get(dtype.char) or dtype.newbyteorder('='))
 
 
 def _from_torch(tensor: Any) -> np.ndarray:
@@ -75,6 +79,7 @@ def _from_torch(tensor: Any) -> np.ndarray:
     return tensor.numpy()
 
 
+_WIDEST = {'g': np.dtype('float64'), 'G': np.dtype('complex128')}  # what JAX has of NumPy's wider ones
 _OTHERS: dict[str, Callable[[Any], np.ndarray]] = {
     'asnumpy': lambda array: array.asnumpy(),
     'detach': _from_torch,

@@ -270,8 +270,7 @@ class Block(Bindable, Node, own=True):
 
     @params.setter
     def params(self, tree: Mapping[str, Any]) -> None:
-        with LOCK:
-            parameters.commit(structure_of(self).checked(admit(tree, 'params', copy=False)))
+        self._set_params(tree)
 
     # Parameters.
 
@@ -351,6 +350,7 @@ class Block(Bindable, Node, own=True):
                 self._check()
 
     to: LazyMethod = LazyMethod('gluonjax.placement', 'to')
+    _set_params: LazyMethod = LazyMethod('gluonjax.placement', 'set_params')
     _params_on: LazyMethod = LazyMethod('gluonjax.placement', 'params_on')
     _explain: LazyMethod = LazyMethod('gluonjax.placement', 'explain')
     save_parameters: LazyMethod = LazyMethod('gluonjax.io.parameters', 'save_parameters')

@@ -251,7 +251,7 @@ def checked_params(layer: Layer, params: Mapping[str, Any], shapes: bool = True)
     Raises:
         ParamsError: naming every difference.
     """
-    values = flatten(params)
+    values = flatten(admit(params, 'params', copy=shapes))
     leaves = leaves_of(layer) if shapes else [leaf._replace(shape=None) for leaf in leaves_of(layer)]
     differences = compare(leaves, {name: np.shape(value) if shapes else () for name, value in values.items()})
     if differences:

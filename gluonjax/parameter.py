@@ -112,7 +112,7 @@ def _operate(parameter: 'Parameter', operation: Callable[..., Any], *operands: A
 
 
 def _set(array: jax.Array, index: Any, value: Any) -> jax.Array:
-    return array.at[index].set(jnp.asarray(value, array.dtype))
+    return array.at[index].set(value)
 
 
 def _on_left(operation: Callable[[Any, Any], Any]) -> _Operator:
@@ -352,7 +352,7 @@ class Parameter(Ref, Node):
                 got=getattr(value, 'shape', value),
             )
         with jax.ensure_compile_time_eval():
-            self.set_data(_operate(self, _set, self.data(), index, value))
+            self.set_data(_operate(self, _set, self.data(), index, concrete(self.name, value, self.dtype)))
 
     def __repr__(self) -> str:
         return self.describe(self.name)
@@ -408,6 +408,8 @@ def concrete(name: str, value: Any, dtype: DTypeLike) -> jax.Array:
     value = admit(value, repr(name))
     with jax.ensure_compile_time_eval():
         try:
+            if np.iscomplexobj(value) and not jnp.issubdtype(dtype, jnp.complexfloating):
+                raise TypeError('complex numbers')
             return jnp.asarray(value, jax.dtypes.canonicalize_dtype(dtype))
         except (TypeError, ValueError) as error:
             raise errors.DTypeError(f'{name!r} cannot take {value!r}', expected='an array', got=str(error)) from None

@@ -1,15 +1,50 @@
 """Where a network lives: one device, or a sharding over several."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from jax.sharding import Sharding, SingleDeviceSharding
 
+from gluonjax.arrays import admit
 from gluonjax.block import Block, structure_of
-from gluonjax.errors import ArgumentError, ShapeError
-from gluonjax.parameter import LOCK, ParameterDict, commit
+from gluonjax.errors import ArgumentError, ParamsError, ShapeError
+from gluonjax.layer import compare
+from gluonjax.parameter import LOCK, ParameterDict, commit, concrete
+from gluonjax.tree import flatten
+
+
+def set_params(net: Block, tree: Mapping[str, Any]) -> None:
+    """Sets all values of a network, if they fit its Parameters in names, shapes and dtypes; `net.params = tree`.
+
+    Raises:
+        ParamsError: naming every difference.
+    """
+    with LOCK:
+        structure, values = structure_of(net), flatten(admit(tree, 'params', copy=False))
+        leaves = [leaf._replace(shape=parameter.shape) for leaf, parameter in structure.entries]
+        differences = compare(leaves, {name: getattr(value, 'shape', ()) for name, value in values.items()})
+        by_name = structure.parameters_by_name()
+        differences += [
+            f'dtype of {name}: expected {parameter.dtype}, got {_dtype(values[name])}'
+            for name, parameter in by_name.items()
+            if name in values and _dtype(values[name]) != jax.dtypes.canonicalize_dtype(parameter.dtype)
+        ]
+        if differences:
+            raise ParamsError(
+                'these params are not those of this network:\n  ' + '\n  '.join(differences),
+                remedy='net.cast(dtype) changes the dtype of the network; net.specs(x) lists what it expects',
+            )
+        commit({p: concrete(name, values[name], p.dtype) for name, p in by_name.items()})
+
+
+def _dtype(value: Any) -> Any:
+    try:
+        return jnp.result_type(value)
+    except (TypeError, ValueError):  # of what is no array
+        return type(value).__name__
 
 
 def to(net: Block, device: Any) -> Block:

@@ -7,18 +7,15 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
-import numpy as np
 
-from gluonjax.errors import ParamsError, TieError
-from gluonjax.layer import Layer, begin_run, compare, infer_shapes, leaves_of, run_layer
+from gluonjax.errors import TieError
+from gluonjax.layer import Layer, begin_run, infer_shapes, leaves_of, run_layer
 from gluonjax.param import Leaf
-from gluonjax.parameter import Parameter, concrete, draw_deferred, hand_out
+from gluonjax.parameter import Parameter, draw_deferred, hand_out
 from gluonjax.ref import Values, read
 from gluonjax.run import transformed_shape
 from gluonjax.shapes import Shape, is_known, merge_shapes, shape_text
 from gluonjax.static import packed
-from gluonjax.tree import flatten
 
 NOTHING: Mapping[Any, Any] = MappingProxyType({})
 
@@ -98,27 +95,6 @@ class Structure(NamedTuple):
         shapes = {name: p.shape for name, p in by_name.items()}
         run = begin_run(self.definition, values, training, key, shapes=shapes, draw=draw)
         return (run(self.definition, inputs, named), run.recorded), drawn
-
-    def checked(self, tree: Mapping[str, Any]) -> dict[Parameter, jax.Array]:
-        """The arrays of a params tree, if it fits the Parameters in names, shapes and dtypes.
-
-        Raises:
-            ParamsError: naming every difference.
-        """
-        values = flatten(tree)
-        leaves = [leaf._replace(shape=parameter.shape) for leaf, parameter in self.entries]
-        differences = compare(leaves, {name: np.shape(value) for name, value in values.items()})
-        differences += [
-            f'dtype of {name}: expected {parameter.dtype}, got {jnp.result_type(values[name])}'
-            for name, parameter in self.parameters_by_name().items()
-            if name in values and jnp.result_type(values[name]) != jax.dtypes.canonicalize_dtype(parameter.dtype)
-        ]
-        if differences:
-            raise ParamsError(
-                'these params are not those of this network:\n  ' + '\n  '.join(differences),
-                remedy='net.cast(dtype) changes the dtype of the network; net.specs(x) lists what it expects',
-            )
-        return {p: concrete(name, values[name], p.dtype) for name, p in self.parameters_by_name().items()}
 
     def by_name(self, arrays: Mapping[str, jax.Array]) -> dict[Parameter, jax.Array]:
         """Arrays by Parameter, given by name."""

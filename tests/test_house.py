@@ -210,6 +210,7 @@ LAZY_METHODS = {
     ('Bindable', 'scan'): 'transformations.scan',
     ('Block', '_explain'): 'placement.explain',
     ('Block', '_params_on'): 'placement.params_on',
+    ('Block', '_set_params'): 'placement.set_params',
     ('Block', 'cast'): 'casting.cast',
     ('Block', 'export'): 'mx.export.export',
     ('Block', 'intermediates'): 'hooks.intermediates',

@@ -206,7 +206,12 @@ class Constant(Initializer):
     """
 
     def __init__(self, value: ArrayLike | Sequence[Any] = 0.0) -> None:
-        self.value: Any = admit(np.asarray(value) if isinstance(value, str | None) else value, 'the constant')
+        listed = isinstance(value, list | tuple)
+        try:
+            checked = admit(np.asarray(value) if listed or isinstance(value, str | None) else value, 'the constant')
+        except ValueError:  # lists of unequal lengths
+            raise DTypeError('the constant is no array of numbers', got=repr(value)) from None
+        self.value: Any = value if listed else checked
 
     def distribution(self, shape: Shape) -> Distribution | None:
         real = isinstance(self.value, int | float | np.integer | np.floating)

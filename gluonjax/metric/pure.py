@@ -12,7 +12,7 @@ from jax.typing import ArrayLike
 
 from gluonjax import checks
 from gluonjax.config import Configured
-from gluonjax.errors import ArgumentError, ShapeError
+from gluonjax.errors import ArgumentError, DTypeError, ShapeError
 from gluonjax.metric import double_float
 
 State = Any
@@ -82,9 +82,12 @@ class PureMetric(Configured):
 
         Raises:
             ShapeError: for shapes that do not fit, or lists of unequal lengths.
+            DTypeError: for complex numbers.
         """
         for label, pred in pairs(labels, preds):
             label, pred = (None if label is None else jnp.asarray(label)), jnp.asarray(pred)
+            if jnp.iscomplexobj(pred) or jnp.iscomplexobj(label):
+                raise DTypeError('a metric takes real numbers', got='complex ones', remedy='jnp.abs(x), or x.real')
             where = expanded(mask, pred if label is None else label)
             state = self.merge(state, self.statistics(label, pred, where))
         return state

@@ -601,10 +601,11 @@ def as_jax(value: Any, dtype: DTypeLike | None = None, ctx: Context | None = Non
     if isinstance(value, NDArray):
         value = value.value
     wanted = canonical(dtype) if dtype is not None else getattr(value, 'dtype', np.dtype('float32'))
-    if not isinstance(value, jax.Array):
-        value = admit(np.asarray(value), copy=False)
-    array = jnp.array(value, canonical(wanted))
-    return placed(array, ctx)
+    if isinstance(value, jax.Array):
+        return placed(jnp.array(value, canonical(wanted)), ctx)
+    # a copy of NumPy's: JAX would read the caller's memory after this has returned
+    value = admit(value if isinstance(value, np.ndarray) else np.asarray(value))
+    return placed(jnp.asarray(value, canonical(wanted)), ctx)
 
 
 def placed(array: jax.Array, ctx: Context | None) -> jax.Array:

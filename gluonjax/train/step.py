@@ -12,6 +12,7 @@ import numpy as np
 
 from gluonjax import checks
 from gluonjax import optimizer as optimizers
+from gluonjax.arrays import admit
 from gluonjax.block import Block
 from gluonjax.data.batching import rows_of
 from gluonjax.errors import ArgumentError, ShapeError
@@ -63,7 +64,7 @@ class TrainStep:
         """
         batch = self.batch(batch)
         inputs = batch.with_carry(self.carry).inputs
-        values = self.layer.init(key, *inputs, init=init, **batch.named) if params is None else params
+        values = self.layer.init(key, *inputs, init=init, **batch.named) if params is None else admit(params, 'params')
         trained, _ = self.layer.partition(values)
         return TrainState(
             params=dict(values),

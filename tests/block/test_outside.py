@@ -241,3 +241,63 @@ def test_losses_and_metrics_may_be_read_after_the_caller_wrote_again():
     for i in range(20):
         assert (losses[i] == i * i / 2).all()
         np.testing.assert_allclose(metrics[i].get()[1], i * i, rtol=1e-5)
+
+
+@pytest.mark.parametrize('calls', [0, 2])
+@pytest.mark.parametrize('dtype', ['longdouble', 'm8[s]', 'masked'])
+def test_numbers_that_jax_has_not(dtype, calls):
+    net = network()
+    for _ in range(calls):
+        net(X)
+    if dtype == 'longdouble':
+        np.testing.assert_array_equal(net(X.astype(dtype)), net(X))
+        net.params = {'0': {'weight': X[:2].astype(dtype), 'bias': np.zeros(2, dtype)}}
+        np.testing.assert_array_equal(net[0].weight, X[:2])
+        return
+    x = np.ma.array(X, mask=X > 0) if dtype == 'masked' else np.zeros((4, 3), dtype)
+    what = {'masked': r'input.*has masked elements(?s:.*)filled', 'm8[s]': 'is no array of numbers'}[dtype]
+    for call in (net, lambda x: net.apply(net.params, x), lambda x: admit({'x': x})):
+        with pytest.raises(errors.DTypeError, match=what):
+            call(x)
+    np.testing.assert_array_equal(net(np.ma.array(X)), net(X))
+
+
+def test_values_that_are_no_arrays_are_refused_by_name():
+    net = network()
+    before = np.asarray(net[0].weight)
+    texts, parts = np.array([['a', 'b', 'c']] * 2), [[1, 2, 3], [1, 2]]
+    for value in (texts, X[:2].astype('complex64'), parts):
+        with pytest.raises(errors.GluonError, match=r'0\.weight'):
+            net[0].weight[:] = value
+        with pytest.raises(errors.DTypeError, match=r"'0\.weight'"):
+            net[0].weight.set_data(value)
+    for value in (X[:2].tolist(), parts, 'text'):
+        with pytest.raises(errors.ParamsError, match=r'dtype of 0\.weight: expected float32, got (list|str)'):
+            net.params = {'0': {'weight': value, 'bias': np.zeros(2, 'float32')}}
+    for value in (parts, [[1, None, 2]] * 2, [['a', 'b', 'c']] * 2):
+        with pytest.raises(errors.DTypeError, match='the constant is no array of numbers'):
+            init.Constant(value)
+    np.testing.assert_array_equal(net[0].weight, before)
+
+
+def test_a_metric_takes_real_numbers():
+    mse = metric.MSE()
+    for arguments in ((X, X.astype('complex64')), (X.astype('complex64'), X)):
+        with pytest.raises(errors.DTypeError, match='a metric takes real numbers'):
+            mse.update(*arguments)
+
+
+def test_params_of_the_callers_memory():
+    net, buffers = nn.Sequential(nn.Dense(256, in_units=256)), (aligned(256, 256), aligned(256))
+    params = {'0': dict(zip(('weight', 'bias'), buffers, strict=True))}
+    outputs, x, step = [], jnp.ones((8, 256)), gluonjax.make_step(net, loss.L2Loss(), 'sgd')
+    for _ in range(10):
+        for buffer in buffers:
+            buffer[:] = 1
+        outputs += [net.apply(params, x), net.apply_train(params, x)[0]]
+        state = step.init(0, (x, x), params=params)
+        for buffer in buffers:
+            buffer[:] = np.nan
+        assert (state.params['0']['weight'] == 1).all()
+    for output in outputs:
+        assert (output == 257).all()

@@ -78,7 +78,7 @@ def drawn(
     """
     wanted = canonical(dtype or 'float32').name
     sizes = _sizes(size) if out is None or size is not None else out.shape
-    inputs = [x.tracked if isinstance(x, NDArray) else Tracked(jnp.asarray(x, 'float32')) for x in parameters]
+    inputs = [x.tracked if isinstance(x, NDArray) else Tracked(as_jax(x, 'float32')) for x in parameters]
     try:
         with invoke.next_key() as key:
             result = tape.call(_program(name, sizes, wanted, batch), inputs, key)[0][0]
