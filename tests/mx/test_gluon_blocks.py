@@ -92,6 +92,16 @@ def test_hooks_are_taken_away():
     assert seen == ['before', (1, 1), 'd_fwd_output', 'd_fwd_output']
 
 
+def test_half_precision_leaves_the_parameters_of_batchnorm_in_float32():
+    net = gluon.nn.HybridSequential()
+    net.add(gluon.nn.Dense(2, in_units=2), gluon.nn.BatchNorm(in_channels=2))
+    net.initialize()
+    net.cast('float16')
+    dtypes = [np.dtype(parameter.dtype).name for parameter in net.collect_params().values()]
+    assert dtypes == ['float16'] * 2 + ['float32'] * 4
+    assert net(mx.nd.ones((1, 2), dtype='float16')).dtype == np.float16
+
+
 def test_files_of_other_dtypes_and_old_names(tmp_path):
     net, path = gluon.nn.Dense(1, in_units=2, prefix='d_'), tmp_path / 'net.params'
     net.initialize('ones')

@@ -155,10 +155,12 @@ class LayerBlock(HybridBlock):
             parameter.shape = shapes[name]
 
     def cast(self, dtype: Any) -> None:
-        """Changes the dtype of all parameters."""
+        """Changes the dtype of the parameters as the layer says: of BatchNorm not to float16, but to float32."""
         self.layer = self.layer.cast(dtype)
         self._calls.clear()
-        super().cast(dtype)
+        self._clear()
+        for parameter, leaf in zip(self._parameters(), leaves_of(self.layer), strict=True):
+            parameter.cast(leaf.param.dtype)
 
     def __getattr__(self, name: str) -> Any:
         layer = vars(self).get('layer')
