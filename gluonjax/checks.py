@@ -109,7 +109,7 @@ def known(value: Any) -> np.ndarray | None:
 def promoted(*arrays: Any) -> list[jax.Array]:
     """The arrays in the dtype that JAX promotes them to."""
     dtype = jnp.result_type(*arrays)
-    return [array.astype(dtype) for array in arrays]
+    return [array if array.dtype == dtype else array.astype(dtype) for array in arrays]
 
 
 def at_least_float32(*dtypes: DTypeLike) -> np.dtype:

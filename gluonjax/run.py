@@ -165,8 +165,8 @@ def in_precision(tree: Any, dtype: DTypeLike) -> Any:
 
     def cast(leaf: Any) -> Any:
         given = getattr(leaf, 'dtype', None)
-        narrow = given is not None and jnp.issubdtype(given, jnp.floating) and given != jnp.float64
-        return jnp.asarray(leaf, dtype) if narrow else leaf
+        narrow = given not in (None, dtype) and jnp.issubdtype(given, jnp.floating) and given != jnp.float64
+        return jax.lax.convert_element_type(leaf, dtype) if narrow else leaf
 
     return jax.tree.map(cast, tree)
 

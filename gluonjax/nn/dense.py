@@ -78,7 +78,12 @@ class Dense(Layer):
         if self.flatten:
             x = x.reshape(x.shape[0], math.prod(x.shape[1:]))
         x, weight = promoted(x, self.weight)
-        y = lax.dot_general(x, weight.T, (((x.ndim - 1,), (0,)), ((), ())))  # a frozen weight is transposed once
-        if self.use_bias:
-            y = add_bias(y, self.bias)
+        y = linear(x, weight, self.bias if self.use_bias else None)
         return activations.function(self.activation)(y)
+
+
+@jax.jit
+def linear(x: jax.Array, weight: jax.Array, bias: jax.Array | None = None) -> jax.Array:
+    """`x @ weight.T + bias`; jitted, so that JAX traces and differentiates it once for all layers of the same shapes."""
+    y = lax.dot_general(x, weight.T, (((x.ndim - 1,), (0,)), ((), ())))  # a frozen weight is transposed once
+    return y if bias is None else add_bias(y, bias)

@@ -20,10 +20,11 @@ class _Adaptive(Optimizer):
 
     def clip(self) -> Transformation:
         """As of every optimizer; then finite elements that are too large to be squared become `LARGEST`."""
-        return tx.chain(super().clip(), tx.per_parameter(_squarable))
+        return tx.chain(super().clip(), tx.per_parameter(lambda gradient, weight, info: _squarable(gradient)))
 
 
-def _squarable(gradient: Any, weight: Any, info: ParamInfo) -> Any:
+@jax.jit
+def _squarable(gradient: jax.Array) -> jax.Array:
     if jnp.iscomplexobj(gradient):
         return gradient
     return jnp.where(jnp.isinf(gradient), gradient, jnp.clip(gradient, -LARGEST, LARGEST))

@@ -209,11 +209,13 @@ class Optimizer(Frozen):
         rate = self._rate_of(number, state.learning_rate)
         numbers = jax.tree.map(lambda _: number, grads) if counts is None else counts
         infos = jax.tree.map(lambda name, number: self._info(name, rate, number), _names(grads), numbers)
-        gradients = jax.tree.map(lambda gradient: _wide(gradient) * self.rescale_grad, grads)
+        gradients = jax.tree.map(_wide, grads)
+        if self.rescale_grad != 1:
+            gradients = jax.tree.map(lambda gradient: gradient * self.rescale_grad, gradients)
         updates, inner = tx.with_extra_args_support(self.transformation()).update(
             gradients, state.inner, jax.tree.map(_wide, params), info=UpdateInfo(number, rate, infos)
         )
-        updates = jax.tree.map(lambda update, gradient: update.astype(gradient.dtype), updates, grads)
+        updates = jax.tree.map(lambda u, g: u if u.dtype == g.dtype else u.astype(g.dtype), updates, grads)
         return updates, type(state)(number, rate, inner, counts)
 
     def _rate_of(self, number: Any, rate: Any) -> jax.Array:
@@ -363,7 +365,8 @@ def _names(params: Any) -> Any:
 
 
 def _wide(array: Any) -> jax.Array:
-    return jnp.asarray(array, checks.at_least_float32(jnp.result_type(array)))
+    wide = checks.at_least_float32(jnp.result_type(array))
+    return array if getattr(array, 'dtype', None) == wide else jnp.asarray(array, wide)
 
 
 def _named_options(cls: type) -> list[str]:

@@ -174,7 +174,16 @@ def add_weight_decay() -> Transformation:
 
 def scale_by_learning_rate() -> Transformation:
     """Times the negative learning rate."""
-    return per_parameter(lambda gradient, weight, info: -info.rate * gradient)
+
+    def update(updates, state, params, info):
+        negative = {id(each.rate): -each.rate for each in jax.tree.leaves(info.params, is_leaf=_is_info)}
+        return jax.tree.map(lambda gradient, each: negative[id(each.rate)] * gradient, updates, info.params), state
+
+    return with_info(lambda params: NoState(), update)
+
+
+def _is_info(node: Any) -> bool:
+    return isinstance(node, ParamInfo)
 
 
 def momentum(coefficient: float, nesterov: bool = False) -> Transformation:
@@ -185,10 +194,16 @@ def momentum(coefficient: float, nesterov: bool = False) -> Transformation:
 def scale_by_moments(beta1: float, beta2: float, direction: Callable[[Any, Any, Any], Any]) -> Transformation:
     """Moving averages of the gradient and its square; `direction(mean, var, number)` is the result."""
 
-    def function(gradient, kept, weight, info):
+    def moved(gradient, kept, number):
         mean = beta1 * kept['mean'] + (1 - beta1) * gradient
         var = beta2 * kept['var'] + (1 - beta2) * square(gradient)
-        return direction(mean, var, info.number), {'mean': mean, 'var': var}
+        return direction(mean, var, number), {'mean': mean, 'var': var}
+
+    traced_once = jax.jit(moved)  # for all parameters of the same shape
+
+    def function(gradient, kept, weight, info):
+        moves = traced_once if isinstance(gradient, jax.core.Tracer) else moved
+        return moves(gradient, kept, info.number)
 
     return with_state({'mean': jnp.zeros_like, 'var': real_zeros}, function)
 
@@ -212,7 +227,8 @@ def vectorized(function: Callable[[jax.Array], jax.Array], scalars: Sequence[jax
     """
     if len({id(scalar) for scalar in scalars}) <= 1:
         return [function(scalar) for scalar in scalars[:1]] * len(scalars)
-    return list(jax.lax.optimization_barrier(function(jnp.stack(scalars))))
+    results = jax.lax.optimization_barrier(function(jnp.stack(scalars)))
+    return [jax.lax.squeeze(one, (0,)) for one in jax.lax.split(results, (1,) * len(scalars))]
 
 
 def one_minus_power(beta: float, number: Any) -> Any:

@@ -117,7 +117,8 @@ class TrainStep:
             of_part = functools.partial(self._gradients, trained, scale)
             gradients, forward = in_micro_batches(of_part, self.micro_batches, rest, now, batch, mask)
             # what descends in complex parameters is the conjugate
-            return jax.tree.map(lambda g: jnp.conj(g if state.scale is None else g / scale), gradients), forward
+            unscaled = gradients if state.scale is None else jax.tree.map(lambda g: g / scale, gradients)
+            return jax.tree.map(lambda g: jnp.conj(g) if jnp.iscomplexobj(g) else g, unscaled), forward
 
         def value_at(trained, grad_fn=None):  # line searches refuse what is handed to them and not taken by it
             return self._forward(trained, rest, now, batch, mask).value
@@ -133,7 +134,7 @@ class TrainStep:
                 value_fn=value_at,
                 grad_fn=lambda trained, *_: gradients_at(trained)[0],
             )
-        updated: Any = tx.apply_updates(trained, updates)
+        updated: Any = jax.tree.map(_moved, trained, updates)
         metrics = self._measured(state.metrics, batch, forward.output, mask)
         new = state._replace(
             params=nest({**flatten(updated), **flatten(rest), **forward.recorded}),
@@ -485,6 +486,11 @@ def mean(losses: jax.Array, mask: jax.Array | None = None) -> jax.Array:
     """The mean of the losses of valid samples, in float32 at least."""
     losses = losses.astype(checks.at_least_float32(losses.dtype))
     return losses.mean() if mask is None else jnp.where(mask, losses, 0).sum() / mask.sum()
+
+
+def _moved(param: jax.Array, update: Any) -> jax.Array:
+    moved = param + update
+    return moved if moved.dtype == param.dtype else moved.astype(param.dtype)
 
 
 def _if_updated(optimizer: Any, new: Any, old: Any) -> Any:
