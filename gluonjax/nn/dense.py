@@ -77,13 +77,12 @@ class Dense(Layer):
         floating(x)
         if self.flatten:
             x = x.reshape(x.shape[0], math.prod(x.shape[1:]))
-        x, weight = promoted(x, self.weight)
-        y = linear(x, weight, self.bias if self.use_bias else None)
+        y = linear(*promoted(x, self.weight), self.bias if self.use_bias else None)
         return activations.function(self.activation)(y)
 
 
 @jax.jit
 def linear(x: jax.Array, weight: jax.Array, bias: jax.Array | None = None) -> jax.Array:
-    """`x @ weight.T + bias`; jitted, so that JAX traces and differentiates it once for all layers of the same shapes."""
+    """`x @ weight.T + bias`; jitted, so that JAX traces and differentiates it once for layers of the same shapes."""
     y = lax.dot_general(x, weight.T, (((x.ndim - 1,), (0,)), ((), ())))  # a frozen weight is transposed once
     return y if bias is None else add_bias(y, bias)

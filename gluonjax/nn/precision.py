@@ -22,8 +22,7 @@ def broadcast(array: jax.Array, shape: Sequence[int], dtype: jax.typing.DTypeLik
 
 def add_bias(x: jax.Array, bias: jax.Array, axis: int = -1) -> jax.Array:
     """`x + bias`, with the bias, shape (channels,), along one axis of `x`."""
-    channels = axis % x.ndim
-    return x + broadcast(jnp.expand_dims(bias, [i for i in range(x.ndim) if i != channels]), x.shape)
+    return x + broadcast(jnp.expand_dims(bias, [i for i in range(x.ndim) if i != axis % x.ndim]), x.shape)
 
 
 @jax.custom_jvp
