@@ -1,5 +1,9 @@
-"""Layers and losses of gluonjax as blocks of Gluon: each call is one compiled program, its gradient another."""
+"""Layers and losses of gluonjax as blocks of Gluon: each call is one compiled program, its gradient another.
 
+Blocks that compute the same share their programs, as those of a deep network, and losses that are made at each step.
+"""
+
+import functools
 import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -17,6 +21,7 @@ from gluonjax.mx.gluon.block import HybridBlock, of_symbols, own_parameters_of
 from gluonjax.mx.gluon.descriptions import attributes_of, described
 from gluonjax.mx.gluon.loss_graphs import graph_of
 from gluonjax.mx.gluon.parameter import Parameter, ParameterDict
+from gluonjax.mx.gluon.signatures import Signed
 from gluonjax.mx.symbol import Symbol, call
 from gluonjax.mx.tape import Arrays
 from gluonjax.run import in_precision
@@ -107,7 +112,7 @@ class LayerBlock(HybridBlock):
         training = tape.scope().training
         kind = training, tree, casting.precision_of(self.layer)
         if kind not in self._calls:
-            self._calls[kind] = self._call_of(*kind, len(parameters))
+            self._calls[kind] = _call_of_layer(Signed(self.layer), *kind)
         context = parameters[0].context_for(leaves) if parameters else None
         values = [parameter.data(context) for parameter in parameters]
         output, recorded = self._calls[kind](values, leaves, training)
@@ -121,16 +126,6 @@ class LayerBlock(HybridBlock):
             raise errors.ArgumentError(f'MXNet has no operator for {self.name} ({type(self.layer).__name__})')
         with self.name_scope():
             return translate(_BlockScope(self), self.layer, *args)
-
-    def _call_of(self, training: bool, tree: Any, precision: str | None, count: int) -> PureCall:
-        layer, names = self.layer, self._leaves
-
-        def function(values: Arrays, inputs: Any, key: Any) -> tuple[Any, Mapping[str, Any], bool]:
-            run = begin_run(layer, dict(zip(names, values, strict=True)), training, key, precision=precision)
-            output = run(layer, inputs, {})
-            return output, run.recorded if training else {}, bool(run.keys_drawn)
-
-        return PureCall(self.name, function, tree, count)
 
     def _finish(self, parameters: list[Parameter], inputs: Sequence[Any]) -> None:
         for parameter in parameters:
@@ -178,6 +173,19 @@ class LayerBlock(HybridBlock):
         name = type(self.layer if plain else self).__name__
         printed = described(self.layer, name, first and first.shape)
         return printed or (repr(self.layer) if plain else super().__repr__())
+
+
+@functools.lru_cache(256)
+def _call_of_layer(signed: Signed, training: bool, tree: Any, precision: str | None) -> PureCall:
+    layer = signed.definition
+    names = tuple(leaf.name for leaf in leaves_of(layer))
+
+    def function(values: Arrays, inputs: Any, key: Any) -> tuple[Any, Mapping[str, Any], bool]:
+        run = begin_run(layer, dict(zip(names, values, strict=True)), training, key, precision=precision)
+        output = run(layer, inputs, {})
+        return output, run.recorded if training else {}, bool(run.keys_drawn)
+
+    return PureCall(type(layer).__name__, function, tree, len(names))
 
 
 class _BlockScope(Scope):
@@ -272,20 +280,22 @@ def loss_class(cls: type) -> Any:
                 raise errors.ArgumentError(f'{cls.__name__} takes NDArrays', got=wrong[0], remedy='mx.nd.array(x)')
             kind = tree, casting.target()
             if kind not in self._calls:
-                self._calls[kind] = PureCall(cls.__name__, _pure_loss(self._loss, casting.target()), tree, 0)
+                self._calls[kind] = _call_of_loss(Signed(self._loss), *kind)
             return self._calls[kind]([], leaves, False)[0]
 
     return _named(Made, cls)
 
 
-def _pure_loss(loss: Any, half: str | None) -> Callable[..., tuple[Any, Mapping[str, Any], bool]]:
-    """A loss as `PureCall` calls it; in float32 where layers compute in half precision."""
+@functools.lru_cache(256)
+def _call_of_loss(signed: Signed, tree: Any, half: str | None) -> PureCall:
+    """In float32 where layers compute in half precision."""
+    loss = signed.definition
 
     def function(values: Any, inputs: Any, key: Any) -> tuple[Any, Mapping[str, Any], bool]:
         args, named = in_precision(inputs, 'float32') if half else inputs
         return loss(*args, **named), {}, False
 
-    return function
+    return PureCall(type(loss).__name__, function, tree, 0)
 
 
 def _named(made: type, cls: type) -> type:
