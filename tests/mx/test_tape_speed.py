@@ -1,5 +1,7 @@
 """What keeps the tape fast: no random keys where nothing draws, one compiled program an operation."""
 
+import contextlib
+
 import jax
 import numpy as np
 import pytest
@@ -16,6 +18,17 @@ def drawn(monkeypatch):
     found, real = [], keys.next_key
     monkeypatch.setattr(keys, 'next_key', lambda: found.append(1) or real())
     return found
+
+
+@contextlib.contextmanager
+def compiling():
+    """What is traced or compiled in the `with` block."""
+    traced = []
+    jax.monitoring.register_event_duration_secs_listener(lambda name, *args, **kwargs: traced.append(name))
+    try:
+        yield traced
+    finally:
+        jax.monitoring.clear_event_listeners()
 
 
 def trained(net, x):
@@ -72,8 +85,25 @@ def test_a_loop_compiles_nothing_after_its_first_step():
 
     step()
     step()
-    traced = []
-    jax.monitoring.register_event_duration_secs_listener(lambda name, *args, **kwargs: traced.append(name))
-    step()
-    jax.monitoring.clear_event_listeners()
+    with compiling() as traced:
+        step()
     assert not traced
+
+
+def test_blocks_and_losses_that_compute_the_same_share_programs():
+    def step(dense):
+        with autograd.record():
+            value = gluon.loss.L2Loss()(dense(x), x)
+        value.backward()
+        return value.asnumpy(), dense.weight.grad().asnumpy()
+
+    x = nd.array([[1, 2, 3]])
+    first, second, other = nn.Dense(3), nn.Dense(3, bias_initializer='ones'), nn.Dense(3, activation='tanh')
+    for dense in (first, second, other):
+        dense.initialize(mx.init.One())
+        dense(x)
+    assert np.allclose(step(first)[0], (25 + 16 + 9) / 6)
+    with compiling() as traced:
+        assert np.allclose(step(second)[0], (36 + 25 + 16) / 6)
+    assert not traced
+    assert np.allclose(step(other)[1], 0, atol=0.01)
