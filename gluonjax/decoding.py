@@ -94,9 +94,14 @@ def sample(
     First logits are divided by the temperature, then all but the `top_k` likeliest are left out, then all but the
     fewest that have the probability `top_p` together.
 
+    Raises:
+        ArgumentError: for a temperature that is no number > 0, or values of `top_k` and `top_p` that there are not;
+            what is traced is not looked at.
+
     >>> sample(jax.random.key(0), jnp.array([[0.0, 9.0, 1.0]]), top_k=1)
     Array([1], dtype=int32)
     """
+    _check_range('temperature', temperature, np.inf)
     logits = logits.astype(checks.at_least_float32(logits.dtype)) / temperature
     logits = logits if top_k is None else keep_top_k(logits, top_k)
     logits = logits if top_p is None else keep_top_p(logits, top_p)
@@ -110,7 +115,7 @@ def keep_top_k(logits: jax.Array, k: int) -> jax.Array:
     >>> keep_top_k(jnp.array([1.0, 3.0, 2.0]), 2)
     Array([-inf,   3.,   2.], dtype=float32)
     """
-    least = lax.top_k(logits, min(k, logits.shape[-1]))[0][..., -1:]
+    least = lax.top_k(logits, min(checks.size('top_k', k), logits.shape[-1]))[0][..., -1:]
     return jnp.where(logits >= least, logits, -jnp.inf)
 
 
@@ -123,6 +128,7 @@ def keep_top_p(logits: jax.Array, p: ArrayLike) -> jax.Array:
     >>> keep_top_p(jnp.log(jnp.array([0.5, 0.2, 0.3])), 0.6)
     Array([-0.693,   -inf, -1.204], dtype=float32)
     """
+    _check_range('top_p', p, 1.0)
     largest = jnp.flip(jnp.sort(logits, -1), -1)
     chances = jax.nn.softmax(largest, -1)
     before = jnp.cumsum(chances, -1) - chances  # of all that are likelier
@@ -178,9 +184,17 @@ def _prompt(prompt: Any) -> jax.Array:
 
 
 def _probability(top_p: Any) -> float:
-    if not 0 < checks.number('top_p', top_p) <= 1:
-        raise ArgumentError(f'top_p must be a number > 0 and <= 1, got {top_p!r}')
+    _check_range('top_p', checks.number('top_p', top_p), 1.0)
     return float(top_p)
+
+
+def _check_range(name: str, value: Any, most: float) -> None:
+    """Refuses numbers that are not above 0 and at most this; those that are traced nobody knows."""
+    known = checks.known(value)
+    numbers = known is None or known.dtype.kind in 'fiu' or jnp.issubdtype(known.dtype, jnp.floating)
+    if not numbers or (known is not None and not np.all((known > 0) & (known <= most))):
+        bound = f' and <= {most:g}' if most < np.inf else ''
+        raise ArgumentError(f'{name} must be a number > 0{bound}, got {value!r}')
 
 
 def _model(net: Any, params: Any, prompt: jax.Array) -> tuple[Layer, Any]:

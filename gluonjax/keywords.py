@@ -1,13 +1,15 @@
 """What was wrong with the arguments of a call that failed: names that a function does not have, values of other types.
 
 It is asked when a call has failed with an error that is not the library's own, so that calls pay nothing for it. The
-types are those that a function declares.
+types are those that a function declares. Values of the right type that cannot be used, such as sizes that do not fit
+each other, are refused with the reason that the failing operation gave. Errors of the caller's own functions stay.
 """
 
 import difflib
 import inspect
 import numbers
 import operator
+import sys
 import types
 import typing
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -22,17 +24,19 @@ from gluonjax.hints import hints
 from gluonjax.shapes import shape_text
 
 
-def check_call(function: Callable[..., Any], args: Sequence[Any], given: Mapping[str, Any]) -> None:
+def check_call(function: Callable[..., Any], args: Sequence[Any], given: Mapping[str, Any], error: Exception) -> None:
     """Refuses what was wrong with the arguments of a function or a method; of a constructor, errors name the class.
 
     Raises:
         KeywordError: naming an argument that there is not, and what to write.
-        ArgumentError: naming a value of another type than the function declares.
+        ArgumentError: naming a value of another type than the function declares, or saying why values of the right
+            types cannot be used.
     """
     constructs = function.__name__ == '__init__'
     owner = type(args[0]).__name__ if constructs else function.__name__
     check_keywords(owner, function, given)
     check_types(f'in the constructor of {owner}' if constructs else f'in a call of {owner}', function, args, given)
+    check_values(owner, function, args, given, error)
 
 
 def explain(cls: type, error: Exception, args: Sequence[Any], given: Mapping[str, Any]) -> None:
@@ -43,6 +47,7 @@ def explain(cls: type, error: Exception, args: Sequence[Any], given: Mapping[str
     else:
         check_keywords(cls.__name__, cls.__init__, given)
         check_types(here, cls.__init__, (None, *args), given)
+        check_values(cls.__name__, cls.__init__, (None, *args), given, error)
 
 
 def check_keywords(owner: str, function: Callable[..., Any], given: Iterable[str]) -> None:
@@ -74,6 +79,41 @@ def check_types(where: str, function: Callable[..., Any], args: Sequence[Any], g
             error = ArgumentError(f'{name} must be {type_text(declared)}, got {_shown(value)}')
             error.locate(where)
             raise error
+
+
+_OF_VALUES = (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, AssertionError, RecursionError)
+_COMPUTING = frozenset({'gluonjax', 'jax', 'jaxlib', 'numpy', 'optax', 'ml_dtypes'}) | sys.stdlib_module_names
+
+
+def check_values(
+    owner: str, function: Callable[..., Any], args: Sequence[Any], given: Mapping[str, Any], error: Exception
+) -> None:
+    """Refuses arguments of the right types whose values cannot be used, for the reason of an error.
+
+    Errors of the caller's own code stay what they are, and so does Python's own error for a missing argument.
+
+    Raises:
+        ArgumentError: with the reason, and what was given.
+    """
+    if not isinstance(error, _OF_VALUES) or _is_of_the_caller(error):
+        return
+    try:
+        bound = inspect.signature(function).bind(*args, **given).arguments
+    except (TypeError, ValueError):
+        return
+    got = ', '.join(f'{name}={_shown(value)}' for name, value in bound.items() if name != 'self')
+    reason = str(error).partition('\n')[0] or type(error).__name__
+    raise ArgumentError(f'{owner} cannot take these arguments: {reason}', got=got) from error
+
+
+def _is_of_the_caller(error: Exception) -> bool:
+    """Whether code that the caller wrote was running when this error arose."""
+    trace = error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_globals.get('__name__', '').partition('.')[0] not in _COMPUTING:
+            return True
+        trace = trace.tb_next
+    return False
 
 
 def _arguments(

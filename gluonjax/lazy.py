@@ -36,7 +36,7 @@ def suggests_keywords(function: Callable[_Arguments, _Result]) -> Callable[_Argu
     """Decorator of a function or a method: of a call that fails, an error of the library says what was wrong with it.
 
     That is a KeywordError for an argument by a name that it does not have, and an ArgumentError for one of another type
-    than is declared; errors that are nobody's fault stay what they are.
+    than is declared, or for values that cannot be used; errors of the caller's own functions stay what they are.
 
     A call that is right costs a frame.
 
@@ -57,20 +57,21 @@ def suggests_keywords(function: Callable[_Arguments, _Result]) -> Callable[_Argu
             return function(*args, **kwargs)
         except GluonError:
             raise
-        except Exception:
-            importlib.import_module('gluonjax.keywords').check_call(function, args, kwargs)
+        except Exception as error:
+            importlib.import_module('gluonjax.keywords').check_call(function, args, kwargs, error)
             raise
 
     return call
 
 
 def entry_points(cls: _Class) -> _Class:
-    """Class decorator: `suggests_keywords` for its constructor and its public methods that have arguments to name."""
-    explained = hasattr(type(cls), '_explain_arguments')  # by the metaclass
+    """Class decorator: `suggests_keywords` for its public methods.
+
+    And for its constructor and for calls, but for classes whose metaclass explains constructors: calls of those count.
+    """
+    explained = hasattr(type(cls), '_explain_arguments')
     for name, method in list(vars(cls).items()):
-        public = name[0] != '_' or (name == '__init__' and not explained)
+        public = name[0] != '_' or (name in ('__init__', '__call__') and not explained)
         if public and isinstance(method, FunctionType) and not hasattr(method, '__wrapped__'):
-            code = method.__code__
-            if code.co_argcount + code.co_kwonlyargcount > 1:
-                type.__setattr__(cls, name, suggests_keywords(method))
+            type.__setattr__(cls, name, suggests_keywords(method))
     return cls

@@ -23,6 +23,7 @@ import numpy as np
 from gluonjax import checks
 from gluonjax.config import Frozen
 from gluonjax.errors import ArgumentError
+from gluonjax.lazy import suggests_keywords
 
 __all__ = [
     'CosineScheduler', 'FactorScheduler', 'LRScheduler', 'MultiFactorScheduler', 'OptaxSchedule', 'PolyScheduler',
@@ -92,6 +93,7 @@ class LRScheduler(Frozen):
     def __call__(self, num_update: int | float) -> float: ...
     @overload
     def __call__(self, num_update: Any) -> Any: ...
+    @suggests_keywords
     def __call__(self, num_update: Any) -> Any:
         """The learning rate of the update with this number; a float for a Python number, else an array."""
         xp = jnp if isinstance(_checked(num_update), jax.Array) else np
@@ -283,6 +285,7 @@ class OptaxSchedule(Frozen):
             raise ArgumentError('this is no schedule', expected='a function of the count', got=repr(schedule))
         self.schedule: Callable[[Any], Any] = schedule
 
+    @suggests_keywords
     def __call__(self, num_update: Any) -> Any:
         """The learning rate of the update with this number, which is 1 for the first."""
         xp = jnp if isinstance(_checked(num_update), jax.Array) else np

@@ -89,7 +89,7 @@ class Param(metaclass=_Readable):
 
 
 def _no_array(dtype: Any) -> Any:
-    if isinstance(dtype, np.ndarray | jax.Array):  # NumPy would take the array's own dtype
+    if isinstance(dtype, np.ndarray | jax.Array | list):  # NumPy would take the array's own dtype, and fields of a list
         raise TypeError
     return dtype
 

@@ -394,7 +394,8 @@ def check_dtype(dtype: DTypeLike) -> None:
         ArgumentError: for what is no dtype.
         DTypeError: for 64 bits without `jax_enable_x64`.
     """
-    wanted, there = jnp.dtype(Param(dtype=dtype).dtype), jax.dtypes.canonicalize_dtype(dtype)
+    wanted = jnp.dtype(Param(dtype=dtype).dtype)
+    there = jax.dtypes.canonicalize_dtype(wanted)
     if there != wanted:
         remedy = "jax.config.update('jax_enable_x64', True) at the start of the program"
         raise errors.DTypeError(f'JAX has {wanted} switched off, and would use {there}', remedy=remedy)

@@ -1,9 +1,25 @@
 """Arguments by names that there are not: the error names the class or function, and what was meant."""
 
+import jax
 import numpy as np
 import pytest
 
-from gluonjax import Trainer, callback, data, errors, generate, init, loss, make_step, metric, nn, optimizer, seed
+from gluonjax import (
+    Trainer,
+    callback,
+    data,
+    decoding,
+    errors,
+    generate,
+    init,
+    loss,
+    lr_scheduler,
+    make_step,
+    metric,
+    nn,
+    optimizer,
+    seed,
+)
 from gluonjax.hints import hints
 
 
@@ -70,6 +86,59 @@ def test_an_unknown_argument_names_whose_it_is_and_the_near_one(call, owner, rem
 def test_a_call_that_fails_says_which_argument_was_of_another_type(call, says):
     with pytest.raises(errors.GluonError, match=says):
         call()
+
+
+X = np.ones((2, 3), 'float32')
+
+
+@pytest.mark.parametrize(
+    ('call', 'says'),
+    [
+        (lambda: data.SimpleDataset([1, 2])['x'], "there is no sample 'x' of 2"),
+        (lambda: data.ArrayDataset(X)[7], 'there is no sample 7 of 2'),
+        (lambda: data.DataLoader({'a': 1}, 2), 'samples by number'),
+        (
+            lambda: list(data.batches(X, batch_size=2, shuffle=['a'])(0)),
+            "a number of shuffle must be an int >= 0, got 'a'",
+        ),
+        (lambda: optimizer.with_learning_rate(optimizer.SGD().init({'a': X}), None), 'with_learning_rate cannot take'),
+        (lambda: optimizer.SGD().init({'a': np.array(['x'])}), 'init cannot take these arguments'),
+        (
+            lambda: optimizer.SGD().update({'a': X[:1]}, optimizer.SGD(momentum=0.9).init({'a': X}), {'a': X}),
+            'update cannot',
+        ),
+        (lambda: trainer().reset_carry(no_such=1), "reset_carry has no argument 'no_such'"),
+        (lambda: trainer().find_nonfinite(np.array(['a']), X), r'batch\[0\] is no array of numbers'),
+        (lambda: nn.Sequential(nn.Dense(2, in_units=3)).cast([]), 'this is no dtype'),
+        (lambda: nn.Sequential(nn.Dense(2)).save_parameters(''), "a str or a path, got ''"),
+        (lambda: nn.Sequential(nn.Dense(2)).save_parameters('.'), 'is a folder'),
+        (lambda: data.vision.transforms.Cast()('abc'), 'could not convert string to float'),
+        (lambda: lr_scheduler.FactorScheduler(2)(1j), 'cannot take these arguments'),
+        (lambda: decoding.sample(jax.random.key(0), X, top_p=-1), 'top_p must be a number > 0 and <= 1, got -1'),
+        (lambda: decoding.sample(jax.random.key(0), X, np.ones(2)), r'sample cannot[\s\S]*got: key=.*shape \(2,\)'),
+        (lambda: decoding.keep_top_k(X, 0), 'top_k must be an int >= 1, got 0'),
+        (lambda: nn.Conv2D(2, 2, padding=2**31), 'padding must be an int >= 0 and <= 16777216'),
+    ],
+)
+def test_values_that_cannot_be_used_are_refused_with_the_reason(call, says):
+    with pytest.raises(errors.GluonError, match=says):
+        call()
+
+
+def test_the_reason_is_what_failed_and_its_error_the_cause():
+    with pytest.raises(errors.ArgumentError, match='shapes') as caught:
+        decoding.sample(jax.random.key(0), X, np.ones(5))
+    assert isinstance(caught.value.__cause__, (TypeError, ValueError))
+
+
+def test_errors_of_functions_of_the_caller_stay():
+    def fails(sample):
+        raise KeyError('mine')
+
+    with pytest.raises(KeyError, match='mine'):
+        data.SimpleDataset([1]).filter(fails)
+    with pytest.raises(ZeroDivisionError):
+        data.SimpleDataset([0]).transform(lambda sample: 1 / sample, lazy=False)
 
 
 def test_errors_of_others_stay_what_they_are():

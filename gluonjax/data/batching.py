@@ -146,7 +146,7 @@ def _on_host(name: str, leaf: Any) -> np.ndarray:
 def seed_numbers(shuffle: Any) -> list[int] | None:
     """The numbers that an order is drawn from, of an int, a key, True or themselves; None for no order."""
     if shuffle is None or shuffle is False or isinstance(shuffle, list):
-        return shuffle or None
+        return [checks.size('a number of shuffle', number, least=0) for number in shuffle or ()] or None
     if shuffle is True:
         with next_key() as shuffle:
             return seed_of(shuffle)

@@ -9,7 +9,7 @@ import numpy as np
 from gluonjax import checks
 from gluonjax.data import recordio
 from gluonjax.data.sampler import FilterSampler, Sampler, SequentialSampler
-from gluonjax.errors import ArgumentError, DataError
+from gluonjax.errors import ArgumentError, DataError, PositionError
 from gluonjax.lazy import entry_points
 
 
@@ -122,7 +122,7 @@ class SimpleDataset(Dataset):
         return len(self._data)
 
     def __getitem__(self, idx: Any) -> Any:
-        return self._data[idx]
+        return _chosen(self._data, idx)
 
 
 @entry_points
@@ -158,7 +158,9 @@ class ArrayDataset(Dataset):
         return len(self._data[0])
 
     def __getitem__(self, idx: Any) -> Any:
-        return self._data[0][idx] if len(self._data) == 1 else tuple(part[idx] for part in self._data)
+        if len(self._data) == 1:
+            return _chosen(self._data[0], idx)
+        return tuple(_chosen(part, idx) for part in self._data)
 
     def on_host(self) -> Dataset:
         return ArrayDataset(*map(_on_host, self._data)) if any(hasattr(part, 'value') for part in self._data) else self
@@ -169,6 +171,20 @@ class ArrayDataset(Dataset):
             return None
         rows = tuple(np.asarray(_on_host(part))[np.asarray(indices)] for part in self._data)
         return rows[0] if len(rows) == 1 else rows
+
+
+def _chosen(samples: Any, index: Any) -> Any:
+    """The sample of a list or an array with this number; what other objects have to say of a number is theirs.
+
+    Raises:
+        PositionError: if there is none.
+    """
+    try:
+        return samples[index]
+    except (IndexError, TypeError, ValueError, OverflowError) as error:
+        if isinstance(samples, list | tuple | range | np.ndarray):
+            raise PositionError(f'there is no sample {index!r} of {len(samples)}', got=str(error)) from None
+        raise
 
 
 def _on_host(part: Any) -> Any:
@@ -187,7 +203,7 @@ class SampledDataset(Dataset):
         return len(self._indices)
 
     def __getitem__(self, idx: Any) -> Any:
-        return self._dataset[self._indices[idx]]
+        return self._dataset[_chosen(self._indices, idx)]
 
     def on_host(self) -> Dataset:
         return SampledDataset(on_host(self._dataset), self._indices)
@@ -251,7 +267,7 @@ class RecordFileDataset(Dataset):
         self._record = recordio.MXIndexedRecordIO(self.idx_file, self.filename, 'r')
 
     def __getitem__(self, idx: int) -> Any:
-        return self._record.read_idx(self._record.keys[idx])
+        return self._record.read_idx(_chosen(self._record.keys, idx))
 
     def __len__(self) -> int:
         return len(self._record.keys)

@@ -1,6 +1,6 @@
 """DataLoader: batches of a dataset's samples, which other processes or threads may load."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from gluonjax import checks
@@ -140,8 +140,10 @@ class DataLoader(Epochs):
         return RandomSampler(length, self._seed)
 
     def _sampled(self, dataset: Any, batch_size: int | None, shuffle: bool, sampler: Any, last_batch: Any) -> Any:
-        if not hasattr(dataset, '__len__'):
-            raise ArgumentError('a DataLoader takes a dataset with a length', got=type(dataset).__name__)
+        if not (hasattr(dataset, '__len__') and hasattr(dataset, '__getitem__')) or isinstance(dataset, Mapping | str):
+            raise ArgumentError(
+                'a DataLoader takes a dataset with samples by number and a length', got=type(dataset).__name__
+            )
         if batch_size is None:
             raise ArgumentError('batch_size must be given, or a batch_sampler', remedy='DataLoader(dataset, 32)')
         if sampler is not None and shuffle:

@@ -18,12 +18,12 @@ _IS_PATH = re.compile(r'[/\\]|[A-Za-z]:[/\\]|(.*[/\\])?\.\.([/\\]|$)')
 
 
 def checked_path(path: Any) -> Path:
-    """A path; a number, which Python takes for an open file, is refused.
+    """A path; a number, which Python takes for an open file, is refused, and an empty name too.
 
     Raises:
         ArgumentError: for anything but a str or a path.
     """
-    if not isinstance(path, str | os.PathLike):
+    if not isinstance(path, str | os.PathLike) or not os.fspath(path):
         raise ArgumentError(f'a file name must be a str or a path, got {path!r}')
     return path
 

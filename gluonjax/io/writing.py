@@ -10,6 +10,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from gluonjax.errors import FileError
 from gluonjax.io.reading import Path
 
 
@@ -19,6 +20,8 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     path = pathlib.Path(path).resolve()
     if not path.parent.is_dir():
         raise FileNotFoundError(errno.ENOENT, 'there is no such folder to write to', str(path.parent))
+    if path.is_dir():
+        raise FileError(f'{str(path)!r} is a folder', remedy='the name of a file in it')
     unfinished = path.with_name(f'.{path.name[:200]}.unfinished-{uuid.uuid4().hex}')
     try:
         with open(unfinished, 'xb') as file:

@@ -13,6 +13,7 @@ from gluonjax import checks
 from gluonjax.arrays import admit
 from gluonjax.config import Frozen
 from gluonjax.errors import ArgumentError, DataError, DTypeError, GluonError, KeywordError
+from gluonjax.lazy import suggests_keywords
 from gluonjax.loss.inputs import axis_of, broadcast
 
 
@@ -61,6 +62,7 @@ class Loss(Frozen):
             f'{type(self).__name__} computes nothing', remedy='override forward(self, pred, label, ...)'
         )
 
+    @suggests_keywords
     def __call__(self, *inputs: ArrayLike | None, **named: ArrayLike | None) -> Array:
         return self.checked_call(self.forward, inputs, named)
 

@@ -15,6 +15,7 @@ from jax.typing import ArrayLike
 from gluonjax import checks
 from gluonjax.arrays import admit
 from gluonjax.errors import ArgumentError
+from gluonjax.lazy import suggests_keywords
 from gluonjax.metric import double_float
 from gluonjax.metric.eval_metric import DeviceMetric, Names, alias, register
 from gluonjax.metric.pure import (
@@ -485,6 +486,7 @@ class PCC(DeviceMetric):
         self.num_classes: int | None = num_classes
         super().__init__(_Confusion(checks.optional_size('num_classes', num_classes)), name, output_names, label_names)
 
+    @suggests_keywords
     def update(self, labels: Any, preds: Any, mask: ArrayLike | None = None) -> None:
         labels, preds = admit((labels, preds))
         if self.num_classes is None and _Confusion(None).for_batch(labels, preds) == _Confusion(

@@ -7,6 +7,8 @@ import numpy as np
 from gluonjax.checks import one_of, size
 from gluonjax.errors import ArgumentError, ShapeError
 
+MOST = 2**24  # of a kernel size, a stride or a padding: the product of some larger ones XLA cannot count
+
 
 def per_axis(name: str, value: Any, rank: int, least: int = 1) -> tuple[int, ...]:
     """One int for each spatial axis; a single one stands for all.
@@ -17,7 +19,7 @@ def per_axis(name: str, value: Any, rank: int, least: int = 1) -> tuple[int, ...
     values = tuple(value) if np.iterable(value) else (value,) * rank
     if len(values) != rank:
         raise ArgumentError(f'{name} has the wrong length', expected=f'a number or {rank} numbers', got=repr(value))
-    return tuple(size(name, item, least) for item in values)
+    return tuple(size(name, item, least, MOST) for item in values)
 
 
 def layout(value: str, spatial: str) -> str:

@@ -134,7 +134,7 @@ class Optimizer(Frozen):
             None if clip_gradient is None else checks.positive('clip_gradient', clip_gradient)
         )
         self.lr_scheduler: Any = _scheduler(lr_scheduler, self.learning_rate)
-        self.begin_num_update: int = checks.size('begin_num_update', begin_num_update, least=0)
+        self.begin_num_update: int = checks.size('begin_num_update', begin_num_update, least=0, most=2**31 - 1)
         self.multi_precision: bool = checks.flag('multi_precision', multi_precision)
         self.lr_mult: Mapping[str, float] | None = _factors('lr_mult', lr_mult)
         self.wd_mult: Mapping[str, float] | None = _factors('wd_mult', wd_mult)
@@ -171,6 +171,7 @@ class Optimizer(Frozen):
                 vars(changed)[option] = FrozenDict({**of_whole_names(factors_of(option, known, names)), **unknown})
         return changed
 
+    @suggests_keywords
     def init(self, params: Any) -> OptimizerState:
         """The state before the first update."""
         names = jax.tree.leaves(_names(params))
@@ -191,6 +192,7 @@ class Optimizer(Frozen):
         inner = self.transformation().init(jax.tree.map(_wide, params))
         return kind(count, self._rate_of(count, self.learning_rate), inner, counts)
 
+    @suggests_keywords
     def update(self, grads: Any, state: OptimizerState, params: Any = None) -> tuple[Any, OptimizerState]:
         """The updates, to be added to params (`optax.apply_updates`), and the next state."""
         if params is None or jax.tree.structure(params) != jax.tree.structure(grads):

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from gluonjax.arrays import admit
 from gluonjax.errors import ArgumentError, DTypeError
@@ -101,8 +102,9 @@ def check_arrays(batch: Any) -> None:
 
 
 def _is_numbers(leaf: Any) -> bool:
-    small = isinstance(leaf, int) and abs(leaf) < 2**31
-    return is_array(leaf) or small or isinstance(leaf, float | complex)
+    if is_array(leaf):
+        return leaf.dtype == bool or jnp.issubdtype(leaf.dtype, np.number) or isinstance(leaf, jax.Array)
+    return isinstance(leaf, float | complex) or (isinstance(leaf, int) and abs(leaf) < 2**31)
 
 
 def _described(batch: Any) -> str:

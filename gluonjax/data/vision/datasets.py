@@ -328,6 +328,8 @@ def _lines(path: pathlib.Path) -> list[list[Any]]:
 
 
 def _entry(entry: Sequence[Any], root: pathlib.Path) -> tuple[str, Any]:
+    if not isinstance(entry, list | tuple) or not entry or not isinstance(entry[-1], str | os.PathLike):
+        raise ArgumentError('an entry of a list of images is (*labels, path)', got=repr(entry))
     *labels, name = entry
     label = np.asarray(labels[0] if len(labels) == 1 else labels, 'float32')
     return str(root / name), label if label.ndim else label[()]
