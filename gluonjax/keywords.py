@@ -6,6 +6,7 @@ each other, are refused with the reason that the failing operation gave. Errors 
 """
 
 import difflib
+import functools
 import inspect
 import numbers
 import operator
@@ -15,6 +16,7 @@ import typing
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import DTypeLike
@@ -82,6 +84,7 @@ def check_types(where: str, function: Callable[..., Any], args: Sequence[Any], g
 
 
 _OF_VALUES = (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, AssertionError, RecursionError)
+_CAUGHT = (KeyError, IndexError, TypeError, OverflowError, ZeroDivisionError)
 _COMPUTING = frozenset({'gluonjax', 'jax', 'jaxlib', 'numpy', 'optax', 'ml_dtypes'}) | sys.stdlib_module_names
 
 
@@ -103,7 +106,17 @@ def check_values(
         return
     got = ', '.join(f'{name}={_shown(value)}' for name, value in bound.items() if name != 'self')
     reason = str(error).partition('\n')[0] or type(error).__name__
-    raise ArgumentError(f'{owner} cannot take these arguments: {reason}', got=got) from error
+    kind = next((kind for kind in _CAUGHT if isinstance(error, kind)), ValueError)
+    raise _refusal(kind)(f'{owner} cannot take these arguments: {reason}', got=got) from error
+
+
+@functools.cache
+def _refusal(kind: type[Exception]) -> type[ArgumentError]:
+    """ArgumentError, which programs that catch an error of this kind catch too."""
+    if kind is ValueError:
+        return ArgumentError
+    fields = {'__module__': ArgumentError.__module__, '__reduce__': lambda error: (ArgumentError, error.args)}
+    return type('ArgumentError', (ArgumentError, kind), fields)
 
 
 def _is_of_the_caller(error: Exception) -> bool:
@@ -197,6 +210,7 @@ _DTYPES = frozenset(typing.get_args(DTypeLike))  # how dtypes are given
 _KINDS: dict[Any, Callable[[Any], bool]] = {
     Any: lambda value: True,
     object: lambda value: True,
+    jax.Array: lambda value: hasattr(value, 'dtype') and hasattr(value, 'shape'),
     types.NoneType: lambda value: value is None,
     None: lambda value: value is None,
     int: _is_int,
@@ -221,7 +235,7 @@ def type_text(declared: Any) -> str:
 
 def _written(declared: Any) -> str:
     text = inspect.formatannotation(declared)
-    for module in ('collections.abc.', 'typing.', 'os.', 'jax._src.', 'gluonjax.'):
+    for module in ('collections.abc.', 'typing.', 'os.', 'jax._src.', 'jax.jaxlib._jax.', 'jaxlib._jax.', 'gluonjax.'):
         text = text.replace(module, '')
     return text
 

@@ -195,11 +195,12 @@ class Optimizer(Frozen):
     @suggests_keywords
     def update(self, grads: Any, state: OptimizerState, params: Any = None) -> tuple[Any, OptimizerState]:
         """The updates, to be added to params (`optax.apply_updates`), and the next state."""
-        if params is None or jax.tree.structure(params) != jax.tree.structure(grads):
+        shapes, needed = jax.tree.map(jnp.shape, params), jax.tree.map(jnp.shape, grads)
+        if params is None or shapes != needed:
             raise ParamsError(
                 f'{type(self).__name__} needs the params of the gradients',
-                expected=jax.tree.structure(grads),
-                got=jax.tree.structure(params),
+                expected=needed,
+                got=shapes,
                 remedy='updates, state = optimizer.update(grads, state, params)',
             )
         if not hasattr(state, 'counts'):
