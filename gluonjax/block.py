@@ -352,7 +352,6 @@ class Block(Bindable, Node, own=True):
     to: LazyMethod = LazyMethod('gluonjax.placement', 'to')
     _set_params: LazyMethod = LazyMethod('gluonjax.placement', 'set_params')
     _params_on: LazyMethod = LazyMethod('gluonjax.placement', 'params_on')
-    _explain: LazyMethod = LazyMethod('gluonjax.placement', 'explain')
     save_parameters: LazyMethod = LazyMethod('gluonjax.io.parameters', 'save_parameters')
     load_parameters: LazyMethod = LazyMethod('gluonjax.io.parameters', 'load_parameters')
     save_program: LazyMethod = LazyMethod('gluonjax.io.programs', 'save_program')
@@ -380,8 +379,7 @@ class Block(Bindable, Node, own=True):
         try:
             output = program(*inputs)
         except Exception as error:
-            donated = split(inputs)[1].has_values() or _were_donated(values, structure_of(self).parameters)
-            if not (donated or self._explain(error, inputs)):
+            if not (split(inputs)[1].has_values() or self._may_retry(error, values, inputs)):
                 raise
             return self._call(inputs)
         if output.__class__ is array:
@@ -393,14 +391,18 @@ class Block(Bindable, Node, own=True):
     def _call(self, inputs: tuple[Any, ...], /, *, training: bool = False, key: Any = None, **named: Any) -> Any:
         structure = structure_of(self)
         inputs, named = admit((inputs, named))
-        if self._compiled:
-            check_hashable((inputs, named))
+        run = self._run_compiled if self._compiled else self._run_eagerly
         if flag('training', training):
-            return self._call_training(structure, inputs, named, key)
-        output, _ = self._run_on_values(structure, inputs, named, False, None)
-        if not self._compiled or parameters.is_traced(output):
+            refuse_traced_training((inputs, named))
+            with parameters.key_or_next(key) as key:
+                output, recorded = run(structure, inputs, named, True, key)
+                if recorded:
+                    parameters.commit(structure.by_name(recorded))
+                return unpacked(output)
+        output, _ = run(structure, inputs, named, False, None)
+        if parameters.is_traced(output):
             parameters.hand_out(structure.parameters)
-        elif not named and not split(inputs)[1].has_values():
+        elif self._compiled and not named and not split(inputs)[1].has_values():
             self._prepare(structure)
         return unpacked(output)
 
@@ -410,50 +412,40 @@ class Block(Bindable, Node, own=True):
         program = functools.partial(self._inference(structure), *values)
         _keep(self, _ready=_Ready(latest, program, values, type(next(iter(values), None))))
 
-    def _call_training(self, structure: Structure, inputs: tuple[Any, ...], named: dict[str, Any], key: Any) -> Any:
-        parameters.refuse_traced((inputs, named), *_TRAINING)
-        with parameters.key_or_next(key) as key:
-            output, recorded = self._run_on_values(structure, inputs, named, training=True, key=key)
-            if recorded:
-                parameters.commit(structure.by_name(recorded))
-            return unpacked(output)
-
-    def _run_on_values(
+    def _run_compiled(
         self, structure: Structure, inputs: tuple[Any, ...], named: dict[str, Any], training: bool, key: Any
     ) -> tuple[Any, dict[str, Any]]:
         """The output and what was recorded. Missing values are drawn, and committed when all has succeeded."""
         arrays, static = split((inputs, named))
-        plain = not (training or named or static.has_values())
+        check_hashable((inputs, named))
 
         def run(values: Values) -> Any:
-            if plain:
+            if not (training or named or static.has_values()):
                 return self._inference(structure)(*values, *inputs), {}
-            result = structure.program(training, self._compiled)(static, values, key, arrays)
+            result = structure.program(training)(static, values, key, arrays)
             if training:
-                parameters.refuse_traced(result, *_TRAINING)
+                refuse_traced_training(result)
             return result
 
-        if not structure.is_initialized():
-            with LOCK:
-                if self._compiled:
-                    drawn = structure.draw_missing(inputs, named)
-                    result = run(structure.values(drawn))
-                else:
-                    result, drawn = structure.run_drawing(inputs, named, training, key)
-                parameters.commit(drawn, handed_out=False)
-                return result
         values = read(structure.parameters)
         try:
-            return run(values)
+            if all(value is not None for value in values):
+                return run(values)
         except Exception as error:
-            if not (_were_donated(values, structure.parameters) or self._explain(error, (inputs, named))):
+            if not self._may_retry(error, values, (inputs, named)):
                 raise
-        with LOCK:  # no step runs now
-            return run(read(structure.parameters))
+        with LOCK:  # nobody else draws, and no step runs
+            drawn = structure.draw_missing(inputs, named)
+            result = run(structure.values(drawn))
+            parameters.commit(drawn, handed_out=False)
+            return result
+
+    _run_eagerly: LazyMethod = LazyMethod('gluonjax.eager', 'call')
+    _may_retry: LazyMethod = LazyMethod('gluonjax.failures', 'may_retry')
 
     def _inference(self, structure: Structure) -> Callable[..., Any]:
-        if not (self._compiled and self._static):
-            return structure.inference(self._compiled)
+        if not self._static:
+            return structure.inference()
         return structure.made.setdefault('serving', structure.serving())
 
     def hybridize(
@@ -504,10 +496,6 @@ class Block(Bindable, Node, own=True):
 
 HybridBlock = Block
 
-_TRAINING = (
-    'net(x, training=True) stores running statistics, and cannot inside a transformation',
-    'y, params = net.apply_train(params, x, key=key)',
-)
 _RESERVED = frozenset(name for name in dir(Block) if not name.startswith('_'))
 
 
@@ -551,6 +539,12 @@ def _keep(owner: Bindable, **slots: Any) -> None:
     """Sets private slots, past the `__setattr__` that is for fields."""
     for name, value in slots.items():
         object.__setattr__(owner, name, value)
+
+
+def refuse_traced_training(values: Any) -> None:
+    """Refuses to train inside a transformation: values that were recorded could not be stored."""
+    what = 'net(x, training=True) stores running statistics, and cannot inside a transformation'
+    parameters.refuse_traced(values, what, 'y, params = net.apply_train(params, x, key=key)')
 
 
 def structure_of(block: Block) -> Structure:
@@ -635,19 +629,3 @@ def _below(node: Node) -> Iterator[Node]:
 def _identity(node: Any) -> Token:
     """What a Block or Parameter can be tied by."""
     return node.token if isinstance(node, Parameter) else node._token
-
-
-def _check_not_donated(parameters: tuple[Parameter, ...]) -> None:
-    for parameter in parameters:
-        parameter.check_not_donated()
-
-
-def _were_donated(values: Values, parameters: tuple[Parameter, ...]) -> bool:
-    """Whether a training step in another thread used up the values, while the Parameters have others.
-
-    Raises:
-        DonatedError: if it was somebody's compiled function that used up what the Parameters have.
-    """
-    with LOCK:
-        _check_not_donated(parameters)
-        return any(value.is_deleted() for value in values)

@@ -1,7 +1,6 @@
 """Where a network lives: one device, or a sharding over several."""
 
-import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -113,40 +112,6 @@ def params_on(net: Block, device: Any) -> ParameterDict:
     found = net.collect_params()
     found.place = place_of(net, device)
     return found
-
-
-def explain(net: Block, error: Exception, inputs: Any) -> None:
-    """Says of what error a call failed, if that is an input on another device than the network's.
-
-    Raises:
-        ArgumentError: which names both.
-    """
-    if 'incompatible devices' not in str(error):
-        return
-    values = [parameter.current for parameter in structure_of(net).parameters if parameter.current is not None]
-    home = {device for value in values for device in value.devices()}
-    others = [x for x in jax.tree.leaves(inputs) if isinstance(x, jax.Array) and x.devices() != home]
-    if others:
-        raise ArgumentError(
-            f'an input of {type(net).__name__} was put on another device than the network',
-            expected=f'arrays of NumPy, or on {_text(home)}',
-            got=', '.join(f'{x.dtype}{x.shape} on {_text(x.devices())}' for x in others),
-            remedy='jax.device_put(x, device) brings the input to the network, net.to(device) the network to the input',
-        ) from None
-
-
-@contextlib.contextmanager
-def explaining(net: Block, inputs: Any) -> Iterator[None]:
-    """Says of what errors come from devices, as `explain` does."""
-    try:
-        yield
-    except ValueError as error:
-        explain(net, error, inputs)
-        raise
-
-
-def _text(devices: Any) -> str:
-    return ', '.join(sorted(map(str, devices)))
 
 
 def place_of(net: Block, device: Any) -> Place:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import jax
 
 from gluonjax.errors import TieError
-from gluonjax.layer import Layer, begin_run, infer_shapes, leaves_of, run_layer
+from gluonjax.layer import Layer, infer_shapes, leaves_of, run_layer
 from gluonjax.param import Leaf
 from gluonjax.parameter import Parameter, draw_deferred, hand_out
 from gluonjax.ref import Values, read
@@ -74,27 +74,6 @@ class Structure(NamedTuple):
             {parameter: shardings[leaf.name] for leaf, parameter in missing if leaf.name in shardings},
         )
 
-    def run_drawing(
-        self, inputs: Sequence[Any], named: Mapping[str, Any], training: bool, key: Any
-    ) -> tuple[tuple[Any, dict[str, Any]], dict[Parameter, jax.Array]]:
-        """Runs op by op; a value that is missing is drawn when a layer has inferred its shape. Sets nothing.
-
-        Returns:
-            The output and what was recorded, and what was drawn.
-
-        Raises:
-            UninitializedError: for a Parameter that was never asked to initialize.
-        """
-        drawn, by_name = dict[Parameter, jax.Array](), self.parameters_by_name()
-
-        def draw(name: str, shape: tuple[int, ...]) -> jax.Array:
-            drawn.update(draw_deferred({by_name[name]: (by_name[name].deferred_or_error(), shape)}))
-            return drawn[by_name[name]]
-
-        values = {name: p.current for name, p in by_name.items() if p.current is not None}
-        shapes = {name: p.shape for name, p in by_name.items()}
-        run = begin_run(self.definition, values, training, key, shapes=shapes, draw=draw)
-        return (run(self.definition, inputs, named), run.recorded), drawn
 
     def by_name(self, arrays: Mapping[str, jax.Array]) -> dict[Parameter, jax.Array]:
         """Arrays by Parameter, given by name."""
@@ -102,23 +81,21 @@ class Structure(NamedTuple):
 
     # Programs.
 
-    def inference(self, compiled: bool) -> Callable[..., Any]:
-        """A function of the values, and then the inputs, each by position, arrays only: the output."""
-        if compiled not in self.programs:
-            infer = _inference(self.definition, self.names, self.programs)
-            self.programs[compiled] = jax.jit(infer) if compiled else infer
-        return self.programs[compiled]
+    def inference(self) -> Callable[..., Any]:
+        """A compiled function of the values, and then the inputs, each by position, arrays only: the output."""
+        if 'inference' not in self.programs:
+            self.programs['inference'] = jax.jit(_inference(self.definition, self.names, self.programs))
+        return self.programs['inference']
 
-    def program(self, training: bool, compiled: bool) -> Callable[..., tuple[Any, dict[str, jax.Array]]]:
-        """A function of what is static in the arguments, the values, a key or None, and the arrays in the arguments.
+    def program(self, training: bool) -> Callable[..., tuple[Any, dict[str, jax.Array]]]:
+        """A compiled function of what is static in the arguments, the values, a key or None, and the arrays in them.
 
         It returns the output, and what was recorded in training.
         """
         made = self.made if training else self.programs
-        if (training, compiled) not in made:
-            run = _program(self.definition, self.names, training)
-            made[training, compiled] = jax.jit(run, static_argnums=0) if compiled else run
-        return made[training, compiled]
+        if training not in made:
+            made[training] = jax.jit(_program(self.definition, self.names, training), static_argnums=0)
+        return made[training]
 
     def serving(self) -> Callable[..., Any]:
         """As `inference`, with the values compiled in; it compiles again when one of them was replaced."""

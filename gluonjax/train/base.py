@@ -14,10 +14,10 @@ from gluonjax.arrays import admit
 from gluonjax.block import structure_of
 from gluonjax.data.batching import as_arrays, is_used_up, opened, padded, rows_of, seed_of
 from gluonjax.errors import CheckpointError, DataError
+from gluonjax.failures import explaining
 from gluonjax.io import checkpoint
 from gluonjax.lazy import entry_points
 from gluonjax.parameter import LOCK, commit
-from gluonjax.placement import explaining
 from gluonjax.train import saving
 from gluonjax.train.batch import Batch
 from gluonjax.train.evaluate import Inference, batches_of_inputs, on_host

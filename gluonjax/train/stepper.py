@@ -17,6 +17,7 @@ from gluonjax.arrays import admit
 from gluonjax.block import Block, structure_of
 from gluonjax.data.batching import rows_of
 from gluonjax.errors import ArgumentError, FrozenError, KeywordError
+from gluonjax.failures import explaining
 from gluonjax.hints import missing
 from gluonjax.layer import Layer, layers_of, leaves_of
 from gluonjax.lazy import entry_points, suggests_keywords
@@ -25,7 +26,6 @@ from gluonjax.metric.composite import parts_of
 from gluonjax.optimizer.base import of_whole_names
 from gluonjax.optimizer.state import parameter_of
 from gluonjax.parameter import LOCK, ParameterDict, commit, hand_out, key_or_next
-from gluonjax.placement import explaining
 from gluonjax.ref import LATEST, Ref
 from gluonjax.structure import Structure
 from gluonjax.train import saving

@@ -218,14 +218,14 @@ def test_hooks_of_a_compiled_network_are_called_while_it_is_traced():
     handle.detach()
     handle.detach()
     before = net(X)
-    program = structure_of(net).inference(True)
+    program = structure_of(net).inference()
     with net[1].register_forward_pre_hook(lambda block, inputs: seen.append(inputs[0].shape)):
         np.testing.assert_array_equal(net(X), before)
         assert seen == [(2, 3)] * 3
     net(X)
     net.apply(net.params, X)
     assert seen == [(2, 3)] * 3
-    assert structure_of(net).inference(True) is program  # that of before, not a new one
+    assert structure_of(net).inference() is program  # that of before, not a new one
 
 
 def test_hooks_are_called_in_the_order_in_which_they_came_and_one_function_may_come_twice():

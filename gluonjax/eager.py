@@ -1,0 +1,48 @@
+"""Networks that run op by op, on concrete arrays: what `net.hybridize(active=False)` chooses."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+
+from gluonjax.block import Block, refuse_traced_training
+from gluonjax.failures import explaining
+from gluonjax.layer import begin_run
+from gluonjax.parameter import LOCK, Parameter, commit, draw_deferred, hand_out
+from gluonjax.structure import Structure
+
+
+def call(
+    net: Block, structure: Structure, inputs: tuple[Any, ...], named: Mapping[str, Any], training: bool, key: Any
+) -> tuple[Any, dict[str, Any]]:
+    """The output, and what was recorded in training. A missing value is drawn when a layer has inferred its shape.
+
+    Raises:
+        TransformationError: for training inside a transformation.
+        UninitializedError: for a Parameter that was never asked to initialize.
+    """
+    drawn, by_name = dict[Parameter, jax.Array](), structure.parameters_by_name()
+
+    def draw(name: str, shape: tuple[int, ...]) -> jax.Array:
+        drawn.update(draw_deferred({by_name[name]: (by_name[name].deferred_or_error(), shape)}))
+        return drawn[by_name[name]]
+
+    def forward() -> tuple[Any, dict[str, Any]]:
+        with explaining(net, (inputs, named)):
+            output = run(structure.definition, inputs, named)
+        if training:
+            refuse_traced_training((output, run.recorded))
+        return output, run.recorded if training else {}
+
+    with LOCK:
+        for parameter in structure.parameters:
+            parameter.check_not_donated()
+        hand_out(structure.parameters)  # so that nobody donates what is read now, or returned
+        values = {name: p.current for name, p in by_name.items() if p.current is not None}
+        shapes = {name: p.shape for name, p in by_name.items()}
+        run = begin_run(structure.definition, values, training, key, shapes=shapes, draw=draw)
+        if len(values) < len(by_name):
+            result = forward()
+            commit(drawn)
+            return result
+    return forward()
