@@ -25,7 +25,7 @@ from gluonjax.parameter import LOCK, Node, Parameter, ParameterDict, Scope, full
 from gluonjax.ref import LATEST, Values, read
 from gluonjax.run import Bindable, taken_names
 from gluonjax.static import check_hashable, split, unpacked
-from gluonjax.structure import Structure, check_tie, composed, winner_of
+from gluonjax.structure import Structure, winner_of
 from gluonjax.tree import FrozenDict, Path, check_keys, map_items, matches, nest, no_match
 
 
@@ -51,12 +51,17 @@ class _Ready(NamedTuple):
     array: type  # of the values; an output of another type may be traced
 
 
-class _Held(NamedTuple):
+class Held(NamedTuple):
     """A Parameter in the fields of a Block."""
 
     owner: 'Block'
     path: Path  # in the owner
     parameter: Parameter
+
+    @property
+    def declared(self) -> Param:
+        """What is declared there."""
+        return self.owner._declared[self.path]
 
 
 @entry_points
@@ -174,21 +179,13 @@ class Block(Bindable, Node, own=True):
         for owner, _ in owners_of(self):
             owner._check()
 
-    def _held(self, path: Path = ()) -> Iterator[tuple[str, _Held]]:
-        """Every Parameter below, by each of its names from here."""
-        for below, node in nodes_of(vars(self)):
-            if isinstance(node, Block):
-                yield from node._held((*path, *below))
-            elif isinstance(node, Parameter):
-                yield '.'.join((*path, *below)), _Held(self, below, node)
-
     def _scope(self) -> Scope:
         return Scope(self._token, frozenset(map(_identity, _below(self))) - {self._token})
 
     def _build_structure(self) -> Structure:
         """Builds the definition, and gives every name of a tied parameter the same Parameter."""
         with LOCK:
-            definition, held = self._build_definition(), dict(self._held())
+            definition, held = self._build_definition(), dict(held_in(self))
             leaves = leaves_of(definition)
             winners = [winner_of({name: held[name].parameter for name in leaf.names}) for leaf in leaves]
             names = ((held[name], winner) for leaf, winner in zip(leaves, winners, strict=True) for name in leaf.names)
@@ -229,7 +226,7 @@ class Block(Bindable, Node, own=True):
         return Definition.of(type(self), fields, self._token)
 
     def _as_child_definition(self, where: str) -> Layer:
-        held = (held.parameter for _, held in self._held())
+        held = (held.parameter for _, held in held_in(self))
         if any(parameter.current is not None or parameter.deferred is not None for parameter in held):
             raise ArgumentError(
                 f'{where} is a network that was initialized, and a Layer holds definitions only',
@@ -327,28 +324,7 @@ class Block(Bindable, Node, own=True):
 
     cast: LazyMethod = LazyMethod('gluonjax.casting', 'cast')
 
-    def tie(self, target: str, source: str, transform: Callable[..., Any] | None = None) -> None:
-        """Makes `target` another name of the parameter `source`, read through `transform`.
-
-        Raises:
-            TieError: if the shapes do not fit.
-        """
-        with LOCK:
-            held = dict(self._held())
-            for name in (target, source):
-                if name not in held:
-                    raise no_match(name, leaves_of(self.definition))
-            (owner, path, old), (origin, origin_path, parameter) = held[target], held[source]
-            if (owner, path) == (origin, origin_path):
-                raise TieError(f'{target!r} and {source!r} are one name', remedy='tie two different parameters')
-            declared = origin._declared[origin_path]
-            declared = dataclasses.replace(declared, transform=composed(declared.transform, transform))
-            check_tie(target, owner._declared[path].shape or old.shape, source, parameter.shape, declared.transform)
-            with owner._transaction():
-                owner._declared[path] = declared
-                owner._put(path, parameter)
-                self._check()
-
+    tie: LazyMethod = LazyMethod('gluonjax.ties', 'tie')
     to: LazyMethod = LazyMethod('gluonjax.placement', 'to')
     _set_params: LazyMethod = LazyMethod('gluonjax.placement', 'set_params')
     _params_on: LazyMethod = LazyMethod('gluonjax.placement', 'params_on')
@@ -545,6 +521,23 @@ def refuse_traced_training(values: Any) -> None:
     """Refuses to train inside a transformation: values that were recorded could not be stored."""
     what = 'net(x, training=True) stores running statistics, and cannot inside a transformation'
     parameters.refuse_traced(values, what, 'y, params = net.apply_train(params, x, key=key)')
+
+
+def held_in(block: Block, path: Path = ()) -> Iterator[tuple[str, Held]]:
+    """Every Parameter below a network, by each of its names from there."""
+    for below, node in nodes_of(vars(block)):
+        if isinstance(node, Block):
+            yield from held_in(node, (*path, *below))
+        elif isinstance(node, Parameter):
+            yield '.'.join((*path, *below)), Held(block, below, node)
+
+
+def replace(block: Block, place: Held, parameter: Parameter, declared: Param) -> None:
+    """Puts another Parameter in a place below a network, with what it declares. If that fails, nothing changes."""
+    with place.owner._transaction():
+        place.owner._declared[place.path] = declared
+        place.owner._put(place.path, parameter)
+        block._check()
 
 
 def structure_of(block: Block) -> Structure:

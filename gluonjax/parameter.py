@@ -8,7 +8,7 @@ import warnings
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.core
@@ -97,32 +97,6 @@ def full_path(node: Node) -> Path:
     """The path in the outermost network that holds a node; an empty one if none does."""
     owner, path = next(owners_of(node), (None, ()))
     return path if owner is None else (*full_path(owner), *path)
-
-
-_Operator = Callable[['Parameter', Any], jax.Array]
-
-
-def _operate(parameter: 'Parameter', operation: Callable[..., Any], *operands: Any) -> Any:
-    try:
-        return operation(*operands)
-    except (TypeError, ValueError, IndexError, OverflowError) as error:
-        kind = errors.PositionError if isinstance(error, IndexError) else errors.DTypeError
-        what = f'{operation.__name__} of parameter {parameter.name!r}, of shape {shape_text(parameter.shape)}, failed'
-        raise kind(what, got=f'{type(error).__name__}: {error}') from error
-
-
-def _set(array: jax.Array, index: Any, value: Any) -> jax.Array:
-    return array.at[index].set(value)
-
-
-def _on_left(operation: Callable[[Any, Any], Any]) -> _Operator:
-    """An operation on the value, which is its left operand."""
-    return lambda parameter, other: _operate(parameter, operation, parameter.data(), other)
-
-
-def _on_right(operation: Callable[[Any, Any], Any]) -> _Operator:
-    """An operation on the value, which is its right operand."""
-    return lambda parameter, other: _operate(parameter, operation, other, parameter.data())
 
 
 def _multiplier(name: str, doc: str) -> Any:
@@ -309,50 +283,26 @@ class Parameter(Ref, Node):
     def __jax_array__(self) -> jax.Array:
         return self.data()
 
-    __add__: ClassVar[_Operator] = _on_left(operator.add)
-    __radd__: ClassVar[_Operator] = _on_right(operator.add)
-    __sub__: ClassVar[_Operator] = _on_left(operator.sub)
-    __rsub__: ClassVar[_Operator] = _on_right(operator.sub)
-    __mul__: ClassVar[_Operator] = _on_left(operator.mul)
-    __rmul__: ClassVar[_Operator] = _on_right(operator.mul)
-    __truediv__: ClassVar[_Operator] = _on_left(operator.truediv)
-    __rtruediv__: ClassVar[_Operator] = _on_right(operator.truediv)
-    __matmul__: ClassVar[_Operator] = _on_left(operator.matmul)
-    __rmatmul__: ClassVar[_Operator] = _on_right(operator.matmul)
-    __pow__: ClassVar[_Operator] = _on_left(operator.pow)
-    __rpow__: ClassVar[_Operator] = _on_right(operator.pow)
-    __lt__: ClassVar[_Operator] = _on_left(operator.lt)
-    __le__: ClassVar[_Operator] = _on_left(operator.le)
-    __gt__: ClassVar[_Operator] = _on_left(operator.gt)
-    __ge__: ClassVar[_Operator] = _on_left(operator.ge)
-
-    def __neg__(self) -> jax.Array:
-        return -self.data()
-
-    def __abs__(self) -> jax.Array:
-        return abs(self.data())
-
-    def __getitem__(self, index: Any) -> jax.Array:
-        self._check_index(index)
-        return _operate(self, operator.getitem, self.data(), index)
-
-    def _check_index(self, index: Any) -> tuple[int, ...] | None:
-        """The shape at a plain index; JAX would pass over one that is out of range in silence."""
-        parts = index if isinstance(index, tuple) else (index,)
-        if not all(part is None or part is ... or isinstance(part, int | slice) for part in parts):
-            return None
-        return _operate(self, operator.getitem, np.broadcast_to(False, self.data().shape), index).shape
-
-    def __setitem__(self, index: Any, value: ArrayLike) -> None:
-        shape = self._check_index(index)
-        if shape is not None and not _fits(value, shape):
-            raise errors.ShapeError(
-                f'{self.name!r} cannot take this value there',
-                expected=shape_text(shape),
-                got=getattr(value, 'shape', value),
-            )
-        with jax.ensure_compile_time_eval():
-            self.set_data(_operate(self, _set, self.data(), index, concrete(self.name, value, self.dtype)))
+    __add__: Any = LazyMethod('gluonjax.arithmetic', 'add')
+    __radd__: Any = LazyMethod('gluonjax.arithmetic', 'radd')
+    __sub__: Any = LazyMethod('gluonjax.arithmetic', 'sub')
+    __rsub__: Any = LazyMethod('gluonjax.arithmetic', 'rsub')
+    __mul__: Any = LazyMethod('gluonjax.arithmetic', 'mul')
+    __rmul__: Any = LazyMethod('gluonjax.arithmetic', 'rmul')
+    __truediv__: Any = LazyMethod('gluonjax.arithmetic', 'truediv')
+    __rtruediv__: Any = LazyMethod('gluonjax.arithmetic', 'rtruediv')
+    __matmul__: Any = LazyMethod('gluonjax.arithmetic', 'matmul')
+    __rmatmul__: Any = LazyMethod('gluonjax.arithmetic', 'rmatmul')
+    __pow__: Any = LazyMethod('gluonjax.arithmetic', 'pow')
+    __rpow__: Any = LazyMethod('gluonjax.arithmetic', 'rpow')
+    __lt__: Any = LazyMethod('gluonjax.arithmetic', 'lt')
+    __le__: Any = LazyMethod('gluonjax.arithmetic', 'le')
+    __gt__: Any = LazyMethod('gluonjax.arithmetic', 'gt')
+    __ge__: Any = LazyMethod('gluonjax.arithmetic', 'ge')
+    __neg__: Any = LazyMethod('gluonjax.arithmetic', 'neg')
+    __abs__: Any = LazyMethod('gluonjax.arithmetic', 'magnitude')
+    __getitem__: Any = LazyMethod('gluonjax.arithmetic', 'getitem')
+    __setitem__: Any = LazyMethod('gluonjax.arithmetic', 'setitem')
 
     def __repr__(self) -> str:
         return self.describe(self.name)
@@ -378,13 +328,6 @@ class Parameter(Ref, Node):
 
 # JAX flattens what its functions are given: they see the value, and so does `jax.tree.leaves`.
 jax.tree_util.register_pytree_node(Parameter, lambda p: ((p.data(),), None), lambda _, v: v[0])  # pyright: ignore
-
-
-def _fits(value: ArrayLike, shape: tuple[int, ...]) -> bool:
-    try:
-        return np.broadcast_shapes(np.shape(value), shape) == shape
-    except ValueError:
-        return False
 
 
 def check_dtype(dtype: DTypeLike) -> None:

@@ -13,8 +13,6 @@ from gluonjax.layer import Layer, infer_shapes, leaves_of, run_layer
 from gluonjax.param import Leaf
 from gluonjax.parameter import Parameter, draw_deferred, hand_out
 from gluonjax.ref import Values, read
-from gluonjax.run import transformed_shape
-from gluonjax.shapes import Shape, is_known, merge_shapes, shape_text
 from gluonjax.static import packed
 
 NOTHING: Mapping[Any, Any] = MappingProxyType({})
@@ -73,7 +71,6 @@ class Structure(NamedTuple):
             {parameter: (deferred[parameter], shapes[leaf.name]) for leaf, parameter in missing},
             {parameter: shardings[leaf.name] for leaf, parameter in missing if leaf.name in shardings},
         )
-
 
     def by_name(self, arrays: Mapping[str, jax.Array]) -> dict[Parameter, jax.Array]:
         """Arrays by Parameter, given by name."""
@@ -140,29 +137,3 @@ def winner_of(parameters: Mapping[str, Parameter]) -> Parameter:
             remedy='use a copy (copy.deepcopy) of one of the layers, or initialize after putting them together',
         )
     return max(parameters.values(), key=lambda p: (p.current is not None, p.deferred is not None))
-
-
-def composed(first: Callable[..., Any] | None, second: Callable[..., Any] | None) -> Callable[..., Any] | None:
-    """One transform after the other; None changes nothing."""
-    if first is None or second is None:
-        return first or second
-    return functools.partial(_in_turn, first, second)
-
-
-def _in_turn(first, second, value):
-    return second(first(value))
-
-
-def check_tie(target: str, shape: Shape | None, source: str, source_shape: Shape | None, transform: Any) -> None:
-    """Refuses a tie of shapes that cannot fit."""
-    if transform is not None and source_shape is not None and is_known(source_shape):
-        source_shape = transformed_shape(transform, source_shape)
-    elif transform is not None:
-        return  # the first input will tell
-    if None not in (shape, source_shape) and merge_shapes(shape, source_shape) is None:
-        raise TieError(
-            f'{target!r} cannot be tied to {source!r}: their shapes differ',
-            expected=shape_text(shape),
-            got=shape_text(source_shape) + (' after the transform' if transform else ''),
-            remedy='give a transform=, such as jnp.transpose',
-        )

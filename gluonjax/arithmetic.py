@@ -1,0 +1,105 @@
+"""Parameters as operands: arithmetic, comparisons, and reading and writing by index. Each works on the value."""
+
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+from jax.typing import ArrayLike
+
+from gluonjax import errors
+from gluonjax.parameter import Parameter, concrete
+from gluonjax.shapes import shape_text
+
+Operation = Callable[[Parameter, Any], jax.Array]
+
+
+def _operate(parameter: Parameter, operation: Callable[..., Any], *operands: Any) -> Any:
+    try:
+        return operation(*operands)
+    except (TypeError, ValueError, IndexError, OverflowError) as error:
+        kind = errors.PositionError if isinstance(error, IndexError) else errors.DTypeError
+        what = f'{operation.__name__} of parameter {parameter.name!r}, of shape {shape_text(parameter.shape)}, failed'
+        raise kind(what, got=f'{type(error).__name__}: {error}') from error
+
+
+def _set(array: jax.Array, index: Any, value: Any) -> jax.Array:
+    return array.at[index].set(value)
+
+
+def _on_left(operation: Callable[[Any, Any], Any]) -> Operation:
+    """An operation on the value, which is its left operand."""
+    return lambda parameter, other: _operate(parameter, operation, parameter.data(), other)
+
+
+def _on_right(operation: Callable[[Any, Any], Any]) -> Operation:
+    """An operation on the value, which is its right operand."""
+    return lambda parameter, other: _operate(parameter, operation, other, parameter.data())
+
+
+add: Operation = _on_left(operator.add)
+radd: Operation = _on_right(operator.add)
+sub: Operation = _on_left(operator.sub)
+rsub: Operation = _on_right(operator.sub)
+mul: Operation = _on_left(operator.mul)
+rmul: Operation = _on_right(operator.mul)
+truediv: Operation = _on_left(operator.truediv)
+rtruediv: Operation = _on_right(operator.truediv)
+matmul: Operation = _on_left(operator.matmul)
+rmatmul: Operation = _on_right(operator.matmul)
+pow: Operation = _on_left(operator.pow)
+rpow: Operation = _on_right(operator.pow)
+lt: Operation = _on_left(operator.lt)
+le: Operation = _on_left(operator.le)
+gt: Operation = _on_left(operator.gt)
+ge: Operation = _on_left(operator.ge)
+
+
+def neg(parameter: Parameter) -> jax.Array:
+    """Minus the value."""
+    return -parameter.data()
+
+
+def magnitude(parameter: Parameter) -> jax.Array:
+    """The absolute value."""
+    return abs(parameter.data())
+
+
+def getitem(parameter: Parameter, index: Any) -> jax.Array:
+    """The value at an index."""
+    _check_index(parameter, index)
+    return _operate(parameter, operator.getitem, parameter.data(), index)
+
+
+def setitem(parameter: Parameter, index: Any, value: ArrayLike) -> None:
+    """Sets the value at an index.
+
+    Raises:
+        ShapeError: for a value of another shape.
+    """
+    shape = _check_index(parameter, index)
+    if shape is not None and not _fits(value, shape):
+        raise errors.ShapeError(
+            f'{parameter.name!r} cannot take this value there',
+            expected=shape_text(shape),
+            got=getattr(value, 'shape', value),
+        )
+    with jax.ensure_compile_time_eval():
+        array = concrete(parameter.name, value, parameter.dtype)
+        parameter.set_data(_operate(parameter, _set, parameter.data(), index, array))
+
+
+def _check_index(parameter: Parameter, index: Any) -> tuple[int, ...] | None:
+    """The shape at a plain index; JAX would pass over one that is out of range in silence."""
+    parts = index if isinstance(index, tuple) else (index,)
+    if not all(part is None or part is ... or isinstance(part, int | slice) for part in parts):
+        return None
+    return _operate(parameter, operator.getitem, np.broadcast_to(False, parameter.data().shape), index).shape
+
+
+def _fits(value: ArrayLike, shape: tuple[int, ...]) -> bool:
+    try:
+        return np.broadcast_shapes(np.shape(value), shape) == shape
+    except ValueError:
+        return False

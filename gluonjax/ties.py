@@ -1,0 +1,62 @@
+"""Ties that are made after construction, between parameters of any places and shapes: `net.tie`."""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from gluonjax.block import Block, held_in, replace
+from gluonjax.errors import TieError
+from gluonjax.layer import leaves_of
+from gluonjax.lazy import suggests_keywords
+from gluonjax.parameter import LOCK
+from gluonjax.run import transformed_shape
+from gluonjax.shapes import Shape, is_known, merge_shapes, shape_text
+from gluonjax.tree import no_match
+
+
+@suggests_keywords
+def tie(net: Block, target: str, source: str, transform: Callable[..., Any] | None = None) -> None:
+    """Makes `target` another name of the parameter `source`, read through `transform`.
+
+    Raises:
+        TieError: if the shapes do not fit.
+    """
+    with LOCK:
+        held = dict(held_in(net))
+        for name in (target, source):
+            if name not in held:
+                raise no_match(name, leaves_of(net.definition))
+        place, origin = held[target], held[source]
+        if place == origin:
+            raise TieError(f'{target!r} and {source!r} are one name', remedy='tie two different parameters')
+        declared, shape = origin.declared, place.declared.shape or place.parameter.shape
+        declared = dataclasses.replace(declared, transform=_composed(declared.transform, transform))
+        _check(target, shape, source, origin.parameter.shape, declared.transform)
+        replace(net, place, origin.parameter, declared)
+
+
+def _composed(first: Callable[..., Any] | None, second: Callable[..., Any] | None) -> Callable[..., Any] | None:
+    """One transform after the other; None changes nothing."""
+    if first is None or second is None:
+        return first or second
+    return functools.partial(_in_turn, first, second)
+
+
+def _in_turn(first, second, value):
+    return second(first(value))
+
+
+def _check(target: str, shape: Shape | None, source: str, source_shape: Shape | None, transform: Any) -> None:
+    """Refuses a tie of shapes that cannot fit."""
+    if transform is not None and source_shape is not None and is_known(source_shape):
+        source_shape = transformed_shape(transform, source_shape)
+    elif transform is not None:
+        return  # the first input will tell
+    if None not in (shape, source_shape) and merge_shapes(shape, source_shape) is None:
+        raise TieError(
+            f'{target!r} cannot be tied to {source!r}: their shapes differ',
+            expected=shape_text(shape),
+            got=shape_text(source_shape) + (' after the transform' if transform else ''),
+            remedy='give a transform=, such as jnp.transpose',
+        )
