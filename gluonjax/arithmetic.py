@@ -29,13 +29,19 @@ def _set(array: jax.Array, index: Any, value: Any) -> jax.Array:
 
 
 def _on_left(operation: Callable[[Any, Any], Any]) -> Operation:
-    """An operation on the value, which is its left operand."""
-    return lambda parameter, other: _operate(parameter, operation, parameter.data(), other)
+    def operate(parameter: Parameter, other: Any) -> jax.Array:
+        """The operation on the value, which is its left operand."""
+        return _operate(parameter, operation, parameter.data(), other)
+
+    return operate
 
 
 def _on_right(operation: Callable[[Any, Any], Any]) -> Operation:
-    """An operation on the value, which is its right operand."""
-    return lambda parameter, other: _operate(parameter, operation, other, parameter.data())
+    def operate(parameter: Parameter, other: Any) -> jax.Array:
+        """The operation on the value, which is its right operand."""
+        return _operate(parameter, operation, other, parameter.data())
+
+    return operate
 
 
 add: Operation = _on_left(operator.add)
