@@ -189,7 +189,7 @@ class NDArray:
 
     @property
     def stype(self) -> str:
-        """MXNet's storage type: all arrays are dense."""
+        """MXNet's storage type: a label, as all arrays are dense; those of `nd.sparse` have others."""
         return 'default'
 
     @property
@@ -199,7 +199,7 @@ class NDArray:
 
     @property
     def data(self) -> Self:
-        """Itself: what MXNet's sparse arrays hold of their rows is all rows here."""
+        """Itself; of sparse arrays what is not 0."""
         return self
 
     @property
@@ -289,9 +289,9 @@ class NDArray:
     def check_format(self, full_check: bool = True) -> None:
         """Does nothing: MXNet checks the parts of sparse arrays."""
 
-    def tostype(self, stype: str) -> Self:
-        """Itself: all arrays are dense."""
-        return self
+    def tostype(self, stype: str) -> 'NDArray':
+        """The same elements with another storage type, which is a label: arrays are dense."""
+        return self if stype == self.stype else _storage(stype)(self.value, self.entry, None, self.shared)
 
     # Gradients.
 
@@ -300,10 +300,10 @@ class NDArray:
 
         Args:
             grad_req: whether `backward` writes the gradient ('write'), adds to it ('add'), or passes it by ('null').
-            stype: MXNet's storage type; accepted, gradients are dense.
+            stype: the storage type of the gradient, its own by default: a label.
         """
         grad = self.like(Tracked(jnp.zeros_like(self.value)))
-        self.mark(grad, grad_req)
+        self.mark(grad if (stype or self.stype) == 'default' else grad.tostype(stype or self.stype), grad_req)
 
     def mark(self, grad: 'NDArray', grad_req: str = 'write') -> None:
         """Makes it a variable whose gradient is written into an array."""
@@ -568,6 +568,11 @@ def _face(numpy: bool) -> type[NDArray]:
     if numpy not in _FACES:
         importlib.import_module('gluonjax.mx.numpy')  # which enters it
     return _FACES[numpy]
+
+
+def _storage(stype: str) -> type[NDArray]:
+    """The class of arrays of a storage type."""
+    return NDArray if stype == 'default' else importlib.import_module('gluonjax.mx.sparse').class_of(stype)
 
 
 def _whole(base: NDArray) -> View:

@@ -19,8 +19,24 @@ import jax.numpy as jnp
 from gluonjax.errors import ArgumentError, GluonError
 from gluonjax.mx import tape
 from gluonjax.mx.array import NDArray, head_gradient
+from gluonjax.mx.recorded import get_symbol
 from gluonjax.mx.tape import Scoped, Tracked
 
+__all__ = [
+    'Function',
+    'backward',
+    'get_symbol',
+    'grad',
+    'is_recording',
+    'is_training',
+    'mark_variables',
+    'pause',
+    'predict_mode',
+    'record',
+    'set_recording',
+    'set_training',
+    'train_mode',
+]
 Arrays = NDArray | Sequence[NDArray]
 
 

@@ -13,6 +13,8 @@ from gluonjax.mx.op.missing import why_missing
 VERSION = 10901  # of MXNet, whose JSON is written
 DTYPE_CODES = ('float32', 'float64', 'float16', 'uint8', 'int32', 'int8', 'int64', 'bool')
 
+STORAGE_CODES = {'undefined': -1, 'default': 0, 'row_sparse': 1, 'csr': 2}
+
 
 class Entry(NamedTuple):
     """One output of a node."""

@@ -81,12 +81,13 @@ class Keyed:
     Args:
         name: what errors call it.
         function: of arrays and a key, to outputs, new values of auxiliary states, and whether it drew.
+        origin: what makes it in a graph, as of `Program`.
     """
 
-    def __init__(self, name: str, function: Callable[[Any, Any], tuple[Any, Any, bool]]):
+    def __init__(self, name: str, function: Callable[[Any, Any], tuple[Any, Any, bool]], origin: Any = None):
         self.function: Callable[[Any, Any], tuple[Any, Any, bool]] = function
         self.draws: bool | None = None
-        self.program: Program = Program(name, self._run)
+        self.program: Program = Program(name, self._run, origin=origin)
 
     def _run(self, arrays: Arrays, key: Any) -> tuple[list[jax.Array], list[jax.Array]]:
         outputs, updates, drew = self.function(arrays, key)
@@ -131,7 +132,7 @@ def _hashable(value: Any) -> Any:
 @functools.cache
 def _scalar_program(name: str) -> Program:
     function = next(entry for key, (entry, aliases) in SCALAR.items() if name == key or name in aliases)
-    return Program(name, lambda arrays, key: ([function(*arrays)], []))
+    return Program(name, lambda arrays, key: ([function(*arrays)], []), origin=(name, None))
 
 
 @functools.lru_cache(4096)
@@ -147,7 +148,9 @@ def _program(
         return operator.run(values, attributes, Pass(training, None if key is None else _splitter(key)))
 
     draws = training or operator.name.startswith('_') or attributes.get('mode') == 'always'
-    return Program(operator.name, function), operator.takes_pass and draws, operator.visible_for(attributes)
+    origin = (operator.name, dict(given)) if all(present) else None
+    program = Program(operator.name, function, origin=origin)
+    return program, operator.takes_pass and draws, operator.visible_for(attributes)
 
 
 def _splitter(key: jax.Array) -> Any:

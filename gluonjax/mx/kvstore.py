@@ -74,9 +74,11 @@ class KVStore:
         """Makes arrays for a key, or for several.
 
         Raises:
-            ArgumentError: if there is one for the key.
+            ArgumentError: if there is one for the key, or the others are numbers and it is a string, or the reverse.
         """
         pairs = [(k, values[0]) for k, values in _pairs(key, value)]
+        if len({isinstance(k, str) for k in (*self._arrays, *(k for k, _ in pairs))}) > 1:
+            raise ArgumentError('the keys of a kvstore are all strings or all numbers', got=repr(pairs[0][0]))
         if known := [k for k, _ in pairs if k in self._arrays]:
             raise ArgumentError(f'the kvstore has an array for {known[0]!r} already')
         self._arrays.update({k: v.copy() for k, v in pairs})
@@ -97,7 +99,7 @@ class KVStore:
                 self._updater(k, total, held)
 
     def pull(self, key: Any, out: Any = None, priority: int = 0, ignore_sparse: bool = True) -> None:
-        """Writes the arrays of keys into others.
+        """Writes the arrays of keys into others, but for those of sparse storage types, which `ignore_sparse` leaves.
 
         Raises:
             ArgumentError: without `out`.
@@ -105,8 +107,9 @@ class KVStore:
         if out is None:
             raise ArgumentError('pull writes into arrays', remedy='pull(key, out=array)')
         for k, targets in _pairs(key, out):
-            for target in targets:
-                target[:] = self._held(k).as_in_context(target.context)
+            held = self._held(k)
+            for target in targets if not ignore_sparse else [x for x in targets if x.stype == 'default']:
+                target[:] = held.as_in_context(target.context)
 
     def pushpull(self, key: Any, value: Any, out: Any = None, priority: int = 0) -> None:
         """Takes in arrays, and writes the results into `out`, or into the arrays themselves."""

@@ -1,5 +1,6 @@
-"""`mx.model`: checkpoints of symbols, as the Module era writes them."""
+"""`mx.model`: checkpoints of symbols, as the Module era writes them; and `FeedForward`, which was before it."""
 
+import importlib
 import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -94,5 +95,7 @@ def load_checkpoint(prefix: str, epoch: int) -> tuple[Any, Arrays, Arrays]:
 if not TYPE_CHECKING:  # a type checker would accept any name
 
     def __getattr__(name: str) -> Any:
-        """Says what there is instead."""
+        """`FeedForward`, which stands on Modules; of all else it says what there is instead."""
+        if name == 'FeedForward':
+            return importlib.import_module('gluonjax.mx.feedforward').FeedForward
         raise missing(f'module {__name__!r}', name, __name__, globals())

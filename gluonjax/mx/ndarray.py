@@ -29,6 +29,7 @@ from gluonjax.io import mxnet_params
 from gluonjax.mx import random
 from gluonjax.mx.array import NDArray, as_jax, call, canonical, made_in
 from gluonjax.mx.context import Context
+from gluonjax.mx.graph import STORAGE_CODES
 from gluonjax.mx.op import OPERATORS, find
 
 Size = int | Sequence[int]
@@ -65,8 +66,8 @@ def _size(shape: Size) -> tuple[int, ...]:
 
 
 def zeros(shape: Size, ctx: Context | None = None, dtype: DTypeLike | None = None, **kwargs: Any) -> NDArray:
-    """Zeros; `stype` and `name` are accepted."""
-    return full(shape, 0, ctx, dtype, kwargs.get('out'))
+    """Zeros; `stype` is a label, and `name` is accepted."""
+    return full(shape, 0, ctx, dtype, kwargs.get('out')).tostype(kwargs.get('stype') or 'default')
 
 
 def ones(shape: Size, ctx: Context | None = None, dtype: DTypeLike | None = None, **kwargs: Any) -> NDArray:
@@ -147,7 +148,13 @@ def waitall() -> None:
 
 
 def from_numpy(ndarray: onp.ndarray, zero_copy: bool = True) -> NDArray:
-    """A copy of NumPy's array, of its dtype."""
+    """A copy of NumPy's array, of its dtype.
+
+    Raises:
+        ArgumentError: for one whose elements do not lie row by row, without `zero_copy=False`, as MXNet does.
+    """
+    if zero_copy and not ndarray.flags['C_CONTIGUOUS']:
+        raise ArgumentError('the elements of the array do not lie row by row', remedy='zero_copy=False')
     return NDArray(as_jax(ndarray))
 
 
@@ -162,6 +169,11 @@ def to_dlpack_for_read(data: NDArray) -> Any:
 
 
 to_dlpack_for_write: Callable[[NDArray], Any] = to_dlpack_for_read
+
+
+def cast_storage(arr: NDArray, stype: str) -> NDArray:
+    """The same elements with another storage type, which is a label."""
+    return arr.tostype(stype)
 
 
 def histogram(a: Any, bins: Any = 10, range: tuple[float, float] | None = None) -> tuple[NDArray, NDArray]:
@@ -285,12 +297,12 @@ class Namespace(types.ModuleType):
 
 
 _OF_PYTHON = ('foreach', 'while_loop', 'cond', 'isnan', 'isinf', 'isfinite', 'adamw_update', 'mp_adamw_update')
-_SPARSE = ('csr_matrix', 'row_sparse_array', 'array', 'zeros', 'empty', 'CSRNDArray', 'RowSparseNDArray')
+_SPARSE = ('csr_matrix', 'row_sparse_array', 'array', 'zeros', 'empty', 'CSRNDArray', 'RowSparseNDArray', 'retain')
 _OTHERS = {**dict.fromkeys(_OF_PYTHON, 'gluonjax.mx.control'), 'rand_zipfian': 'gluonjax.mx.zipfian'}
 contrib: Namespace = Namespace('_contrib_', others=_OTHERS)
 _DENSE = {  # of arrays whose storage type is accepted
     **dict.fromkeys((*_SPARSE, 'BaseSparseNDArray'), 'gluonjax.mx.sparse'),
-    **dict.fromkeys(('add', 'subtract', 'multiply', 'divide'), __name__),
+    **dict.fromkeys(('add', 'subtract', 'multiply', 'divide', 'cast_storage'), __name__),
 }
 sparse: Namespace = Namespace('_sparse_', '', others=_DENSE)
 linalg: Namespace = Namespace('_linalg_')
@@ -298,7 +310,7 @@ image: Namespace = Namespace('_image_')
 op: Namespace = Namespace('')
 _internal: Namespace = op
 ndarray: ModuleType = sys.modules[__name__]  # a module of MXNet whose names are here
-_STORAGE_TYPE_STR_TO_ID = {'undefined': -1, 'default': 0, 'row_sparse': 1, 'csr': 2}
+_STORAGE_TYPE_STR_TO_ID = STORAGE_CODES
 _DIALECT = {'np': 'gluonjax.mx.numpy', 'npx': 'gluonjax.mx.numpy_extension'}
 
 if not TYPE_CHECKING:  # a type checker would accept any name

@@ -23,14 +23,24 @@ import jax
 import numpy as onp
 from jax.typing import DTypeLike
 
-from gluonjax.errors import ArgumentError
+from gluonjax.errors import ArgumentError, DTypeError
 from gluonjax.hints import missing
 from gluonjax.mx import invoke, subgraph
 from gluonjax.mx.array import NDArray, as_jax
 from gluonjax.mx.base import NotImplementedForSymbol
 from gluonjax.mx.evaluate import evaluate
 from gluonjax.mx.executor import Executor, Programs
-from gluonjax.mx.graph import DTYPE_CODES, Entry, Node, auxiliary_of, check_known, ordered, parse_json, to_json
+from gluonjax.mx.graph import (
+    DTYPE_CODES,
+    STORAGE_CODES,
+    Entry,
+    Node,
+    auxiliary_of,
+    check_known,
+    ordered,
+    parse_json,
+    to_json,
+)
 from gluonjax.mx.infer import Inference, infer_dtypes
 from gluonjax.mx.naming import HIDDEN_KEYS, AttrScope, attributes_here, next_name, stored, with_both_names
 from gluonjax.mx.op import OPERATORS, find
@@ -514,15 +524,17 @@ def var(
         wd_mult: what a Trainer multiplies the weight decay with.
         dtype: its dtype.
         init: an initializer, or MXNet's string for one.
-        stype: MXNet's storage type; accepted, arrays are dense.
+        stype: MXNet's storage type: a label, as arrays are dense.
         **kwargs: attributes whose names begin and end with two underscores.
     """
     if not isinstance(name, str):
-        raise ArgumentError(f'the name of a variable must be a string, got {name!r}')
+        raise DTypeError(f'the name of a variable must be a string, got {name!r}')
     declared = {'shape': shape, 'lr_mult': lr_mult, 'wd_mult': wd_mult, 'init': getattr(init, 'dumps', lambda: init)()}
     attributes = {f'__{key}__': value for key, value in declared.items() if value is not None}
     if dtype is not None:
         attributes['__dtype__'] = DTYPE_CODES.index(onp.dtype(dtype).name)
+    if stype is not None:
+        attributes['__storage_type__'] = STORAGE_CODES[stype]
     said = stored({**attributes_here(), **(attr or {}), **kwargs})
     return Symbol([Entry(Node(None, name, {**said, **attributes}))])
 

@@ -159,10 +159,13 @@ class Program:
         name: what errors call it.
         function: of the arrays and a random key, to outputs and new values of auxiliary states.
         of_numpy: the same of arrays of NumPy, to outputs of the same bits, or None; for shapes that are seen rarely.
+        origin: what makes it in a graph, or None: an operator and its attributes (None where its second input is the
+            number of its attribute `scalar`), or a function from symbols of its inputs to those of its outputs.
     """
 
-    def __init__(self, name: str, function: Function, of_numpy: Callable[[Any], Any] | None = None):
+    def __init__(self, name: str, function: Function, of_numpy: Callable[[Any], Any] | None = None, origin: Any = None):
         self.name: str = name
+        self.origin: Any = origin
         self.function: Function = function
         self.plain: Any = jax.jit(function)
         self.shapes: Callable[[], int] = self.plain._cache_size  # for how many it is compiled

@@ -295,7 +295,7 @@ def rand_ndarray(
     values = np.random.uniform(-1, 1, tuple(shape))
     if stype != 'default':
         values *= np.random.uniform(size=shape) < (np.random.rand() if density is None else density)
-    return ndarray.array(values, dtype=dtype or 'float32')
+    return ndarray.array(values, dtype=dtype or 'float32').tostype(stype)
 
 
 def rand_sparse_ndarray(
@@ -316,7 +316,7 @@ def create_sparse_array(
 ) -> NDArray:
     """As `rand_ndarray`; the elements that are not 0 are `data_init`, if that is given."""
     made = rand_ndarray(shape, stype, density, kwargs.get('dtype'))
-    return made if data_init is None else (made != 0) * data_init
+    return made if data_init is None else ((made != 0) * data_init).tostype(stype)
 
 
 def rand_coord_2d(x_low: int, x_high: int, y_low: int, y_high: int) -> tuple[int, int]:

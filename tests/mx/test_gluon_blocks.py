@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import gluonjax.mx as mx
-from gluonjax.errors import ArgumentError, FileError, FrozenError, ParamsError
+from gluonjax.errors import ArgumentError, FileError, FrozenError, GluonError, ParamsError
 from gluonjax.mx import autograd, gluon, nd
 
 
@@ -174,7 +174,10 @@ def test_utilities(tmp_path):
         gluon.utils.download('https://host/other', str(tmp_path))
     weight = gluon.Parameter('w', shape=(2,), stype='row_sparse')
     weight.initialize('ones')
-    assert weight.list_row_sparse_data(nd.arange(1))[0].asnumpy().tolist() == [1, 1]
+    with pytest.raises(GluonError, match='no Trainer'):
+        weight.list_row_sparse_data(nd.arange(1))
+    gluon.Trainer([weight], 'sgd')
+    assert weight.list_row_sparse_data(nd.arange(1))[0].asnumpy().tolist() == [1, 0]
     params = gluon.ParameterDict()
     params.update({'w': weight})
     assert params.list_ctx() == [mx.cpu(0)]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import gluonjax.mx as mx
-from gluonjax.errors import ArgumentError, ShapeError
+from gluonjax.errors import ArgumentError, GluonError, ShapeError
 from gluonjax.mx import autograd, gluon, nd, sparse
 from gluonjax.mx import test_utils as checks
 
@@ -232,3 +232,43 @@ def test_a_name_that_is_misspelt_names_the_near_one(owner, name, near):
 def test_a_trainer_takes_a_list():
     with pytest.raises(ValueError, match='takes Parameters in a list or dict'):
         gluon.Trainer(gluon.Parameter('w', shape=(1,)), 'sgd')
+
+
+def test_what_mxnet_refuses_is_refused():
+    with pytest.raises(ArgumentError, match='row by row'):
+        nd.from_numpy(np.ones((2, 3), 'float32').T)
+    assert nd.from_numpy(np.ones((2, 3), 'float32').T, zero_copy=False).shape == (3, 2)
+    with pytest.raises(TypeError, match='must be a string'):
+        mx.sym.var(3)
+    store = mx.kv.create()
+    store.init(3, nd.ones(1))
+    with pytest.raises(ArgumentError, match='all strings or all numbers'):
+        store.init('x', nd.ones(1))
+    parameter = gluon.Parameter('w', shape=(1,))
+    parameter.initialize('ones')
+    with pytest.warns(UserWarning, match='initialized already'):
+        parameter.initialize('zeros')
+    assert parameter.data().asscalar() == 1
+    parameter.initialize('zeros', force_reinit=True)
+    assert parameter.data().asscalar() == 0
+    with pytest.raises(ArgumentError, match='on no tape'):
+        autograd.get_symbol(nd.ones(1))
+    x = nd.ones((3,))
+    x.attach_grad()
+    with autograd.record():
+        y = x[1:]
+    with pytest.raises(ArgumentError, match='slice is no operator'):
+        autograd.get_symbol(y)
+    y.backward()
+    with pytest.raises(GluonError, match='is released'):
+        autograd.get_symbol(y)
+    with pytest.warns(DeprecationWarning, match='FeedForward'):
+        model = mx.model.FeedForward(mx.sym.var('data') * 1)
+    with pytest.raises(GluonError, match='no parameters yet'):
+        model.predict(np.ones((2, 2)))
+    with pytest.raises(ArgumentError, match='needs labels'):
+        model.fit(np.ones((2, 2)))
+    with pytest.raises(ShapeError, match='one label for each row'):
+        model.fit(np.ones((2, 2)), np.ones(3))
+    with pytest.raises(ArgumentError, match='number of an epoch'):
+        model.save('net')

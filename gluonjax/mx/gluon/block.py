@@ -265,7 +265,7 @@ class Block:
         """
         given: Any = mxnet_params.load(os.fspath(filename))
         own = self._collect_params_with_prefix()
-        if given and own and not any('.' in name for name in given) and all('.' in name for name in own):
+        if given and own and not any('.' in name for name in given) and not any(name in own for name in given):
             own = dict(self.collect_params())  # of `save_params`, by whole names
         self.load_dict(given, ctx, allow_missing, ignore_extra, cast_dtype, dtype_source, own)
 

@@ -1,14 +1,17 @@
 """`gluon.SymbolBlock`: graphs as blocks, on MXNet's arrays and their tape."""
 
+import itertools
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from gluonjax.errors import ArgumentError
 from gluonjax.io import mxnet_params
 from gluonjax.mx.gluon import symbol_block
 from gluonjax.mx.gluon.block import of_symbols
 from gluonjax.mx.gluon.library import LayerBlock
 from gluonjax.mx.gluon.parameter import Parameter, ParameterDict
+from gluonjax.mx.graph import STORAGE_CODES
 from gluonjax.mx.symbol import Group, Symbol, load, var
 
 
@@ -19,6 +22,9 @@ class SymbolBlock(LayerBlock):
         outputs: a Symbol, or a list of them.
         inputs: the variables that calls give, in order.
         params: parameters by name, which are used for the variables.
+
+    Raises:
+        ArgumentError: for a variable of the storage type 'row_sparse'.
 
     >>> from gluonjax.mx import nd, sym
     >>> x = sym.var('data')
@@ -37,6 +43,10 @@ class SymbolBlock(LayerBlock):
         graph = outputs if isinstance(outputs, Symbol) else Group(list(outputs))
         shared = ParameterDict('')
         shared.update(params or {})
+        for node in graph.nodes:
+            if node.is_variable and node.attributes.get('__storage_type__') == str(STORAGE_CODES['row_sparse']):
+                what = f'a SymbolBlock has dense parameters, and the storage type of {node.name} is another'
+                raise ArgumentError(what, remedy='mx.sym.var(name) without stype')
         definition: Any = symbol_block.SymbolBlock(graph, inputs).definition
         self.symbol: Symbol = definition.symbol
         self.input_names: tuple[str, ...] = definition.input_names
@@ -47,6 +57,12 @@ class SymbolBlock(LayerBlock):
         if of_symbols(args):
             return self.symbol(**dict(zip(self.input_names, args, strict=True)))
         return super().forward(*args)
+
+    def _collect_params_with_prefix(self, prefix: str = '') -> dict[str, Parameter]:
+        """All parameters by their place: by their names in the graph, without what all of these begin with."""
+        found = super()._collect_params_with_prefix()
+        start, same = (f'{prefix}.' if prefix else ''), _shared_start(list(found))
+        return {start + name[same:]: parameter for name, parameter in found.items()}
 
     def __repr__(self) -> str:
         outputs = ', '.join(self.symbol.list_outputs())
@@ -81,3 +97,9 @@ class SymbolBlock(LayerBlock):
             symbol_block.set_values(block.collect_params(), values, allow_missing, ignore_extra)
             block.collect_params().reset_ctx(ctx)
         return block
+
+
+def _shared_start(names: Sequence[str]) -> int:
+    """With how many characters all names begin."""
+    alike = (len(set(characters)) == 1 for characters in zip(*names, strict=False))
+    return sum(itertools.takewhile(bool, alike))

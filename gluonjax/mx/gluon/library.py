@@ -35,15 +35,27 @@ class PureCall:
         function: of the values, the inputs, and a random key, to the output, new values by name, and whether it drew.
         tree: of the inputs.
         count: of the values.
+        graph: the same of symbols of the values and the inputs.
     """
 
-    def __init__(self, name: str, function: Callable[..., tuple[Any, Mapping[str, Any], bool]], tree: Any, count: int):
+    def __init__(
+        self,
+        name: str,
+        function: Callable[..., tuple[Any, Mapping[str, Any], bool]],
+        tree: Any,
+        count: int,
+        graph: Callable[[Sequence[Symbol], Any], Any],
+    ):
+        self.graph: Callable[[Sequence[Symbol], Any], Any] = graph
         self.function: Callable[..., tuple[Any, Mapping[str, Any], bool]] = function
         self.tree: Any = tree
         self.count: int = count
         self.output: Any = None  # the tree of the output
         self.recorded: list[str] = []  # the names of new values
-        self.keyed: invoke.Keyed = invoke.Keyed(name, self._run)
+        self.keyed: invoke.Keyed = invoke.Keyed(name, self._run, self._symbols)
+
+    def _symbols(self, symbols: Sequence[Symbol]) -> list[Symbol]:
+        return jax.tree.leaves(self.graph(symbols[: self.count], jax.tree.unflatten(self.tree, symbols[self.count :])))
 
     def _run(self, arrays: Arrays, key: Any) -> tuple[list[jax.Array], list[jax.Array], bool]:
         inputs = jax.tree.unflatten(self.tree, arrays[self.count :])
@@ -121,11 +133,8 @@ class LayerBlock(HybridBlock):
         return output
 
     def _graph(self, *args: Any) -> Any:
-        translate = translation_of(self.layer, 'forward')
-        if translate is None:
-            raise errors.ArgumentError(f'MXNet has no operator for {self.name} ({type(self.layer).__name__})')
         with self.name_scope():
-            return translate(_BlockScope(self), self.layer, *args)
+            return _translated(self.layer, _BlockScope(self), args)
 
     def _finish(self, parameters: list[Parameter], inputs: Sequence[Any]) -> None:
         for parameter in parameters:
@@ -185,7 +194,31 @@ def _call_of_layer(signed: Signed, training: bool, tree: Any, precision: str | N
         output = run(layer, inputs, {})
         return output, run.recorded if training else {}, bool(run.keys_drawn)
 
-    return PureCall(type(layer).__name__, function, tree, len(names))
+    def graph(values: Sequence[Symbol], inputs: Any) -> Any:
+        return _translated(layer, _SymbolScope(dict(zip(names, values, strict=True))), inputs)
+
+    return PureCall(type(layer).__name__, function, tree, len(names), graph)
+
+
+def _translated(layer: Layer, scope: Scope, inputs: Any) -> Any:
+    """The graph of a layer of symbols."""
+    translate = translation_of(layer, 'forward')
+    if translate is None:
+        raise errors.ArgumentError(f'MXNet has no operator for {type(layer).__name__}')
+    return translate(scope, layer, *inputs)
+
+
+class _SymbolScope(Scope):
+    """Takes symbols for parameters, by their names in the layer."""
+
+    def __init__(self, symbols: Mapping[str, Symbol]):
+        self.symbols = symbols
+
+    def op(self, op: str, *inputs: Symbol, suffix: str = 'fwd', **attributes: Any) -> Symbol:
+        return call(op, *inputs, **attributes)
+
+    def parameter(self, name: str) -> Symbol:
+        return self.symbols[name]
 
 
 class _BlockScope(Scope):
@@ -295,7 +328,11 @@ def _call_of_loss(signed: Signed, tree: Any, half: str | None) -> PureCall:
         args, named = in_precision(inputs, 'float32') if half else inputs
         return loss(*args, **named), {}, False
 
-    return PureCall(type(loss).__name__, function, tree, 0)
+    def graph(values: Any, inputs: Any) -> Any:
+        args, named = inputs
+        return graph_of(loss)(*args, **named)
+
+    return PureCall(type(loss).__name__, function, tree, 0, graph)
 
 
 def _named(made: type, cls: type) -> type:

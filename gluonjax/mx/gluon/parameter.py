@@ -2,6 +2,7 @@
 
 import os
 import re
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -26,6 +27,7 @@ from gluonjax.layer import choose, request
 from gluonjax.mx.array import NDArray, array_class, as_jax, canonical, made_in, placed
 from gluonjax.mx.context import Context, current_context
 from gluonjax.mx.dialect import is_np_shape
+from gluonjax.mx.sparse import class_of
 from gluonjax.mx.symbol import Symbol, var
 from gluonjax.mx.tape import Tracked
 from gluonjax.param import Leaf, Param
@@ -46,8 +48,8 @@ class Parameter:
         init: its own initializer.
         allow_deferred_init: whether `initialize` may wait for the first input.
         differentiable: False for running statistics: no gradient.
-        stype: MXNet's storage type; accepted, arrays are dense.
-        grad_stype: likewise.
+        stype: MXNet's storage type. Arrays are dense; but the value of 'row_sparse' is read by `row_sparse_data`.
+        grad_stype: that of the gradient: a label.
 
     Raises:
         ArgumentError: for another `grad_req`, `stype` or `grad_stype`.
@@ -135,6 +137,8 @@ class Parameter:
             ArgumentError: if the shape is unknown and it may not wait.
         """
         if self._arrays and not force_reinit:
+            what = f'parameter {self.name} is initialized already, and stays as it is'
+            warnings.warn(f'{what}; force_reinit=True draws it again', stacklevel=2)
             return
         self._waits = (init if init is not None else default_init, _devices(ctx))
         self._general = init is None
@@ -163,7 +167,8 @@ class Parameter:
 
     def _put(self, value: Any, contexts: Sequence[Context]) -> None:
         """Makes new arrays of a value; what programs hold of those before stays as it is."""
-        self._arrays = {context: made_in(context, array_class(), value) for context in contexts}
+        kind: type[NDArray] = array_class() if self._stype == 'default' else class_of(self._stype)
+        self._arrays = {context: made_in(context, kind, value) for context in contexts}
         for array in self._arrays.values():
             self._attach(array)
 
@@ -171,7 +176,7 @@ class Parameter:
         if self._grad_req == 'null':
             data.entry = None
         else:
-            data.attach_grad(self._grad_req)
+            data.attach_grad(self._grad_req, self._grad_stype)
 
     @property
     def is_ready(self) -> bool:
@@ -187,7 +192,8 @@ class Parameter:
         """Its variable in graphs, which says how it is initialized: the same one each time."""
         if self._variable is None:
             said = isinstance(self.init, str) or hasattr(self.init, 'dumps')
-            self._variable = var(self.name, init=self.init if said else None)
+            stype = None if self._stype == 'default' else self._stype
+            self._variable = var(self.name, init=self.init if said else None, stype=stype)
         return self._variable
 
     def data(self, ctx: Context | None = None) -> NDArray:
@@ -196,8 +202,21 @@ class Parameter:
         Raises:
             UninitializedError: before `initialize`, or if it was initialized in other contexts.
             DeferredInitializationError: while it waits for the first input.
+            GluonError: if its storage type is not 'default'.
         """
-        arrays = self.list_data()
+        self._check_storage(False)
+        return self._array_in(ctx)
+
+    def _check_storage(self, by_rows: bool) -> None:
+        """Refuses to read a value by rows, or as a whole, as MXNet does by its storage type."""
+        if by_rows is (self._stype == 'default'):
+            remedy = 'p.data()' if by_rows else 'p.row_sparse_data(mx.nd.arange(p.shape[0]))'
+            raise GluonError(f'the storage type of parameter {self.name} is {self._stype!r}', remedy=remedy)
+        if by_rows and self.trainer is None:
+            raise GluonError(f'parameter {self.name} has no Trainer yet', remedy='gluon.Trainer([p], ...) first')
+
+    def _array_in(self, ctx: Context | None) -> NDArray:
+        arrays = self.arrays()
         if ctx is None and len(arrays) == 1:
             return arrays[0]
         context = ctx or current_context()
@@ -217,6 +236,11 @@ class Parameter:
 
     def list_data(self) -> list[NDArray]:
         """The value in each context; raises as `data`."""
+        self._check_storage(False)
+        return self.arrays()
+
+    def arrays(self) -> list[NDArray]:
+        """The value in each context, of whatever storage type; raises as `data` for one that is not there."""
         if not self._arrays:
             if self._waits is None:
                 raise UninitializedError(f'parameter {self.name} has not been initialized', remedy='net.initialize()')
@@ -226,7 +250,7 @@ class Parameter:
 
     def mean_data(self) -> NDArray:
         """The mean over the contexts, as files hold it: running statistics differ."""
-        first, *others = self.list_data()
+        first, *others = self.arrays()
         if not others:
             return first
         home = first.context
@@ -239,11 +263,11 @@ class Parameter:
         Raises:
             ArgumentError: if it has none.
         """
-        return self._grad_of(self.data(ctx))
+        return self._grad_of(self._array_in(ctx))
 
     def list_grad(self) -> list[NDArray]:
         """The gradient in each context; raises as `grad`."""
-        return [self._grad_of(array) for array in self.list_data()]
+        return [self._grad_of(array) for array in self.arrays()]
 
     def _grad_of(self, array: NDArray) -> NDArray:
         if array.grad is None or self._grad_req == 'null':
@@ -254,7 +278,7 @@ class Parameter:
         """Where it is, or will be."""
         if self._waits is not None:
             return list(self._waits[1])
-        self.list_data()
+        self.arrays()
         return list(self._arrays)
 
     @property
@@ -264,12 +288,26 @@ class Parameter:
         return gradient is not None and gradient.version > gradient.used
 
     def row_sparse_data(self, row_id: NDArray) -> NDArray:
-        """The value: all arrays are dense, whatever rows are asked for."""
-        return self.data(row_id.context)
+        """The rows of the value that are asked for, in the context that asks, and zeros for the others.
+
+        Raises:
+            GluonError: if its storage type is 'default', or it has no Trainer.
+        """
+        self._check_storage(True)
+        return self._rows(self._array_in(row_id.context), row_id)
 
     def list_row_sparse_data(self, row_id: NDArray) -> list[NDArray]:
-        """As `list_data`."""
-        return self.list_data()
+        """As `row_sparse_data`, in each context."""
+        self._check_storage(True)
+        return [self._rows(array, row_id) for array in self.arrays()]
+
+    def _rows(self, array: NDArray, row_id: NDArray) -> NDArray:
+        """An array with zeros but in these rows, whose gradient is that of the parameter."""
+        wanted = np.isin(np.arange(len(array)), row_id.asnumpy())
+        if wanted.all():
+            return array
+        kept = jnp.where(wanted.reshape(-1, *[1] * (array.ndim - 1)), array.value, 0)
+        return type(array)(kept, array.entry, None, array.shared)
 
     def zero_grad(self) -> None:
         """Sets the gradient to zeros."""
@@ -321,7 +359,7 @@ class Parameter:
 
     @property
     def stypes(self) -> set[str]:
-        """Which of 'weight' and 'gradient' MXNet would store by rows; both are dense here."""
+        """Which of 'weight' and 'gradient' MXNet would store by rows."""
         return {what for what, stype in (('weight', self._stype), ('gradient', self._grad_stype)) if stype != 'default'}
 
     # What programs read and call by MXNet's private names.

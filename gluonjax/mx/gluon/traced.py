@@ -72,7 +72,7 @@ class Traced:
         self.watched: list[tuple[Any, str]] = []  # attributes that are set or read
         self.missing: tuple[bool, ...] = ()  # which of them were None as it was traced
         self.others: dict[tuple[bool, ...], Traced] = {}  # for calls where others are None
-        self.keyed: invoke.Keyed = invoke.Keyed(block.name, self._function)
+        self.keyed: invoke.Keyed = invoke.Keyed(block.name, self._function, self._symbols)
 
     def _function(self, arrays: Arrays, key: Any) -> tuple[list[jax.Array], list[jax.Array], bool]:
         values, inputs = arrays[: len(self.handles)], arrays[len(self.handles) :]
@@ -98,6 +98,9 @@ class Traced:
         self.changed = [i for i, (old, new) in enumerate(zip(values, now, strict=True)) if old is not new]
         outputs = [leaf.value if isinstance(leaf, NDArray) else jax.numpy.asarray(leaf) for leaf in leaves]
         return outputs, [now[i] for i in self.changed], bool(drawn())
+
+    def _symbols(self, symbols: Sequence[Any]) -> list[Any]:
+        return jax.tree.leaves(self.block(*jax.tree.unflatten(self.tree, symbols[len(self.handles) :])))
 
     def _missing(self) -> tuple[bool, ...]:
         values = [vars(block).get(name, self) for block, name in self.watched]
@@ -126,7 +129,7 @@ class Traced:
             outputs, updates = self.keyed(tracked)
         except _Found as found:
             self._admit(found.handles)
-            self.keyed = invoke.Keyed(self.block.name, self._function)
+            self.keyed = invoke.Keyed(self.block.name, self._function, self._symbols)
             return self(inputs, parameters)
         for i, value in zip(self.changed, updates, strict=True):
             self.handles[i].assign(Tracked(value))

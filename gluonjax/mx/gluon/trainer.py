@@ -174,7 +174,7 @@ class Trainer:
         if self.loss_scaler is not None and self.loss_scaler.has_overflow(self._params):
             self._note(indices)
             return
-        weights = [self._params[i].list_data() for i in indices]
+        weights = [self._params[i].arrays() for i in indices]
         gradients = [gradients_of(self._params[i]) for i in indices]
         for place, updater in enumerate(self._updaters_for(max(map(len, weights), default=0))):
             updater(indices, [each[place] for each in gradients], [each[place] for each in weights])

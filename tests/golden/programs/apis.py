@@ -1,0 +1,155 @@
+"""Corners of MXNet's interface: what programs of the Module era, of sparse arrays and of graphs ask for."""
+
+import os
+import tempfile
+import warnings
+
+import numpy as np
+
+from .common import draw, numbers
+
+
+def feed_forward(mx):
+    """Training, scores, predictions and checkpoints of `mx.model.FeedForward`, from an iterator and from arrays."""
+    x, y = draw(0, 12, 3), np.arange(12) % 2
+    out = mx.sym.FullyConnected(mx.sym.var('data'), num_hidden=2, name='fc')
+    net = mx.sym.SoftmaxOutput(out, name='softmax')
+    start = {'fc_weight': mx.nd.array(0.3 * draw(1, 2, 3)), 'fc_bias': mx.nd.zeros((2,))}
+    seen = []
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')
+        model = mx.model.FeedForward.create(
+            net,
+            mx.io.NDArrayIter(x, y, 4),
+            num_epoch=2,
+            epoch_size=3,
+            learning_rate=0.5,
+            momentum=0.9,
+            arg_params=start,
+            eval_data=mx.io.NDArrayIter(x, y, 4),
+            batch_end_callback=lambda param: seen.append(param.nbatch),
+        )
+        prefix = os.path.join(tempfile.mkdtemp(), 'net')
+        model.save(prefix)
+        again = mx.model.FeedForward.load(prefix, 2)
+    outputs, data, label = again.predict(mx.io.NDArrayIter(x, y, 5), return_data=True)
+    return numbers(
+        weight=model.arg_params['fc_weight'],
+        predicted=model.predict(x[:5]),
+        batches=seen,
+        outputs=outputs,
+        data=data,
+        label=label,
+        score=again.score(mx.io.NDArrayIter(x, y, 4)),
+    )
+
+
+def storage_types(mx):
+    """Sparse arrays give their parts, and parameters by rows are read by rows."""
+    nd, autograd = mx.nd, mx.autograd
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')
+        nd.sparse.zeros('csr', (1, 1))
+    matrix = nd.sparse.csr_matrix(([3, 4, 5], [0, 2, 1], [0, 2, 2, 3]), shape=(3, 4))
+    rows = nd.sparse.row_sparse_array(([[1, 2], [3, 4]], [0, 2]), shape=(4, 2))
+    x = nd.zeros((2, 2), stype='row_sparse')
+    x.attach_grad(stype='default')
+    kept = nd.ones((2, 2)).tostype('csr').copy()
+    table = mx.gluon.Parameter('table', shape=(4, 2), stype='row_sparse', grad_stype='row_sparse')
+    table.initialize(mx.init.One())
+    trainer = mx.gluon.Trainer([table], 'sgd', {'learning_rate': 0.5})
+    chosen = nd.array([1, 3])
+    with autograd.record():
+        loss = nd.dot(nd.ones((1, 4)), table.row_sparse_data(chosen)).sum()
+    loss.backward()
+    slope = table.grad()
+    trainer.step(1)
+    store = mx.kv.create()
+    store.init('a', nd.ones((2, 2)))
+    store.pull('a', out=x)
+    stypes = [each.stype for each in (matrix, rows, x, x.grad, kept, slope, nd.dot(matrix, nd.ones((4, 1))))]
+    data = mx.sym.var('data')
+    product = mx.sym.dot(data, mx.sym.var('w', stype='row_sparse'))
+    refused = 0
+    for action in (table.data, table.list_data, lambda: mx.gluon.SymbolBlock(product, [data])):
+        try:
+            action()
+        except (RuntimeError, AssertionError):
+            refused += 1
+    return numbers(
+        data=matrix.data,
+        indices=matrix.indices,
+        indptr=matrix.indptr,
+        dense=matrix,
+        row_data=rows.data,
+        row_indices=rows.indices,
+        retained=nd.sparse.retain(rows, nd.array([2])),
+        slope=slope,
+        updated=table.row_sparse_data(nd.arange(4)),
+        pulled=x,
+        refused=refused,
+        stypes=np.array([['default', 'row_sparse', 'csr'].index(stype) for stype in stypes]),
+    )
+
+
+def recorded_graphs(mx):
+    """`autograd.get_symbol`: which operators made an array, and how many variables they begin with."""
+    nd, autograd, gluon = mx.nd, mx.autograd, mx.gluon
+    x, z = nd.ones((2, 3)), nd.ones((2, 3))
+    for each in (x, z):
+        each.attach_grad()
+    net = gluon.nn.Dense(2)
+    net.initialize(mx.init.One())
+    outputs = []
+    with autograd.record():
+        outputs += [
+            x * x + 2 * x - 1,
+            x * x + 2 * z - 1,
+            net(x).exp(),
+            nd.FullyConnected(x, z, num_hidden=2, no_bias=True),
+        ]
+        net.hybridize()
+        outputs.append(net(x) / 2)
+    symbols = [autograd.get_symbol(y) for y in outputs]
+    last = symbols[1].list_arguments()
+    value = symbols[1].eval(**{last[0]: nd.array([[3]]), last[1]: nd.array([[5]])})[0]
+    return numbers(
+        arguments=[len(symbol.list_arguments()) for symbol in symbols],
+        nodes=[len(symbol.get_internals().list_outputs()) for symbol in symbols],
+        value=value,
+    )
+
+
+def graph_blocks(mx):
+    """The places of parameters of a SymbolBlock in a network, which forget what all their names begin with."""
+    x = mx.sym.var('data')
+
+    def build(prefix):
+        hidden = mx.sym.FullyConnected(x, num_hidden=3, name=prefix + 'fc')
+        return mx.gluon.SymbolBlock(mx.sym.BatchNorm(hidden, name=prefix + 'bn'), x)
+
+    class Net(mx.gluon.HybridBlock):
+        def __init__(self, prefix):
+            super().__init__()
+            self.body = build(prefix)
+
+        def hybrid_forward(self, F, x):
+            return self.body(x)
+
+    first, second = Net('one_'), Net('two_')
+    first.initialize(mx.init.One())
+    data = mx.nd.array(draw(0, 2, 4))
+    path = os.path.join(tempfile.mkdtemp(), 'net.params')
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')
+        first(data)
+    for number, parameter in enumerate(first.collect_params().values()):
+        parameter.set_data(mx.nd.array(abs(draw(number, *parameter.shape))))
+    expected = first(data)
+    first.save_parameters(path)
+    second.load_parameters(path)
+    names = sorted(mx.nd.load(path))
+    return numbers(expected=expected, loaded=second(data), names=[ord(c) for name in names for c in name])
+
+
+PROGRAMS = [feed_forward, storage_types, recorded_graphs, graph_blocks]
