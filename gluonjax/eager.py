@@ -7,8 +7,9 @@ import jax
 
 from gluonjax.block import Block, refuse_traced_training
 from gluonjax.failures import explaining
-from gluonjax.layer import begin_run
+from gluonjax.layer import declarations_of
 from gluonjax.parameter import LOCK, Parameter, commit, draw_deferred, hand_out
+from gluonjax.run import Run
 from gluonjax.structure import Structure
 
 
@@ -40,7 +41,7 @@ def call(
         hand_out(structure.parameters)  # so that nobody donates what is read now, or returned
         values = {name: p.current for name, p in by_name.items() if p.current is not None}
         shapes = {name: p.shape for name, p in by_name.items()}
-        run = begin_run(structure.definition, values, training, key, shapes=shapes, draw=draw)
+        run = Run(declarations_of(structure.definition), values, shapes, training, key, draw=draw)
         if len(values) < len(by_name):
             result = forward()
             commit(drawn)

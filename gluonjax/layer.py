@@ -314,38 +314,11 @@ def infer_shapes(
 
 
 def run_layer(
-    definition: Layer, values: Mapping[str, Any], inputs: Any, named: Any, training: bool = False, key: Any = None
+    definition: Layer, values: dict[str, Any], inputs: Any, named: Any, training: bool = False, key: Any = None
 ) -> tuple[Any, dict[str, Any]]:
     """One pass on flat values: the output, and what was recorded."""
-    run = begin_run(definition, values, training, key)
+    run = Run(declarations_of(definition), values, training=training, key=key)
     return run(definition, inputs, named), run.recorded
-
-
-def begin_run(
-    definition: Layer,
-    values: Mapping[str, Any],
-    training: bool = False,
-    key: Any = None,
-    mask: Any = None,
-    precision: Any = None,
-    shapes: dict[str, Any] | None = None,
-    draw: Callable[[str, tuple[int, ...]], jax.Array] | None = None,
-) -> Run:
-    """A run on flat values that has not begun: `run(layer, inputs, named)` makes the pass.
-
-    Args:
-        definition: what runs.
-        values: the values by name.
-        training: whether it is training.
-        key: a JAX key or an int; None for inference.
-        mask: which samples of the batch are valid; None if all are.
-        precision: a dtype to compute in: inputs and weights are cast, running statistics are not.
-        shapes: where values are missing, what is known of the shape of each leaf; what is inferred is added.
-        draw: gives the value of a leaf of this name and shape, when a layer has inferred it.
-    """
-    known = {name: np.shape(value) for name, value in values.items()} if shapes is None else shapes
-    key = None if key is None else as_key(key)
-    return Run(declarations_of(definition), dict(values), known, training, key, mask, precision, draw)
 
 
 _OF_NETWORKS = frozenset({'initialize', 'collect_params', 'hybridize', 'save_parameters', 'load_parameters'})

@@ -20,7 +20,7 @@ from jax.typing import DTypeLike
 from gluonjax import errors
 from gluonjax.arrays import admit
 from gluonjax.config import Frozen
-from gluonjax.keys import named_keys
+from gluonjax.keys import as_key, named_keys
 from gluonjax.lazy import LazyMethod, entry_points
 from gluonjax.param import Declaration, Leaf, Param, Token, trace_state
 from gluonjax.shapes import Shape, is_known, merge_shapes, shape_text, shapes_text
@@ -189,16 +189,21 @@ class Cache(NamedTuple):
 
 @dataclasses.dataclass(eq=False)
 class Run:
-    """One pass through a definition: values are read, shapes are inferred or checked, running statistics recorded."""
+    """One pass through a definition: values are read, shapes are inferred or checked, running statistics recorded.
+
+    `Run(declarations_of(layer), values)(layer, inputs, named)` makes the pass, on values by name.
+    """
 
     declarations: Mapping[str, Declaration]
     values: dict[str, Any] | None  # None while shapes are inferred
-    shapes: dict[str, Any]
+    shapes: Any = (
+        None  # of leaves, as far as known; what is inferred is added. By default those of the values
+    )
     training: bool = False
-    key: jax.Array | None = None
-    mask: jax.Array | None = None
-    precision: DTypeLike | None = None  # of the inputs and weights of every layer, where it is not their own
-    draw: Callable[[str, Any], jax.Array] | None = None  # gives the values that are missing
+    key: Any = None  # a JAX key or an int; None for inference
+    mask: jax.Array | None = None  # which samples of the batch are valid; None if all are
+    precision: DTypeLike | None = None  # of the inputs and weights of every layer; running statistics keep their own
+    draw: Callable[[str, Any], jax.Array] | None = None  # gives the values that are missing, when shapes are inferred
     observe: Callable[[Path, Bindable, Any], Any] | None = None  # each layer's output passes it, inner first
     recorded: dict[str, Any] = dataclasses.field(default_factory=dict)
     history: list[Call] = dataclasses.field(default_factory=list)
@@ -206,6 +211,9 @@ class Run:
     sliced: dict[str, int] = dataclasses.field(default_factory=dict)  # leaf -> how many axes of copies scans took off
 
     def __post_init__(self) -> None:
+        if self.shapes is None:
+            self.shapes = {name: np.shape(value) for name, value in (self.values or {}).items()}
+        self.key = None if self.key is None else as_key(self.key)
         self.recordable: set[str] = {leaf.name for leaf, _ in self.declarations.values() if not leaf.param.trainable}
         self.trace = trace_state() if self.recordable else None
 

@@ -17,14 +17,14 @@ from gluonjax.block import Block
 from gluonjax.data.batching import rows_of
 from gluonjax.errors import ArgumentError, ShapeError
 from gluonjax.keys import as_key
-from gluonjax.layer import Layer, begin_run, leaves_of
+from gluonjax.layer import Layer, declarations_of, leaves_of
 from gluonjax.lazy import suggests_keywords
 from gluonjax.metric.composite import parts_of
 from gluonjax.metric.pure import PureMetric
 from gluonjax.nn.repeat import PolicyLike, checkpoint_policy
 from gluonjax.optimizer import transforms as tx
 from gluonjax.optimizer.base import Optimizer, factors_of
-from gluonjax.run import in_precision
+from gluonjax.run import Run, in_precision
 from gluonjax.train.batch import Batch, checked_carry, most_inputs
 from gluonjax.train.losses import LossLike, check_loss, checkable, checks_labels, losses_of
 from gluonjax.train.micro_batches import check_micro_batches, in_micro_batches
@@ -161,7 +161,7 @@ class TrainStep:
         self, values: Mapping[str, Any], inputs: Sequence[Any], named: Mapping[str, Any], carry: Any
     ) -> tuple[Any, Any]:
         """As `infer`, from what the batch before carries; returns what the next one is given too."""
-        run = begin_run(self.layer, values, precision=self.precision)
+        run = Run(declarations_of(self.layer), dict(values), precision=self.precision)
         run.observe = self._observer(None, (inputs, named))
         output = run(self.layer, Batch(tuple(inputs), {}, None).with_carry(carry).inputs, named)
         return self._without_carry(in_precision(output, jnp.float32))
@@ -264,7 +264,7 @@ class TrainStep:
 
         def forward(trained, inputs, named):
             values = {**flatten(trained), **flatten(rest)}
-            run = begin_run(self.layer, values, training=True, key=key, mask=mask, precision=self.precision)
+            run = Run(declarations_of(self.layer), values, None, True, key, mask, self.precision)
             run.observe = self._observer(observe, (inputs, named))
             output = run(self.layer, inputs, named)
             drew.append(bool(run.keys_drawn))

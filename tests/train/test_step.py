@@ -8,7 +8,8 @@ import pytest
 
 from gluonjax import Layer, Param, errors, loss, make_step, metric, nn, rnn
 from gluonjax.data.batching import padded
-from gluonjax.layer import begin_run
+from gluonjax.layer import declarations_of
+from gluonjax.run import Run
 from gluonjax.selection import merge
 from gluonjax.train.state import Totals
 from gluonjax.tree import flatten
@@ -103,7 +104,7 @@ def test_synchronized_statistics_leave_padding_out():
     params = layer.init(0, x[0])
 
     def part(x, mask):
-        run = begin_run(layer, flatten(params), training=True, mask=mask)
+        run = Run(declarations_of(layer), flatten(params), training=True, mask=mask)
         return run(layer, (x,), {}), run.recorded
 
     y, recorded = jax.vmap(part, out_axes=(0, None), axis_name='parts')(x, mask)

@@ -12,7 +12,7 @@ from typing import Any
 import jax
 
 from gluonjax import errors, nn
-from gluonjax.layer import Layer, begin_run, infer_shapes, leaves_of
+from gluonjax.layer import Layer, declarations_of, infer_shapes, leaves_of
 from gluonjax.mx import casting, invoke, tape
 from gluonjax.mx.array import NDArray, array_class
 from gluonjax.mx.building import Scope
@@ -24,7 +24,7 @@ from gluonjax.mx.gluon.parameter import Parameter, ParameterDict
 from gluonjax.mx.gluon.signatures import Signed
 from gluonjax.mx.symbol import Symbol, call
 from gluonjax.mx.tape import Arrays
-from gluonjax.run import in_precision
+from gluonjax.run import Run, in_precision
 
 
 class PureCall:
@@ -186,11 +186,11 @@ class LayerBlock(HybridBlock):
 
 @functools.lru_cache(256)
 def _call_of_layer(signed: Signed, training: bool, tree: Any, precision: str | None) -> PureCall:
-    layer = signed.definition
+    layer, declarations = signed.definition, declarations_of(signed.definition)
     names = tuple(leaf.name for leaf in leaves_of(layer))
 
     def function(values: Arrays, inputs: Any, key: Any) -> tuple[Any, Mapping[str, Any], bool]:
-        run = begin_run(layer, dict(zip(names, values, strict=True)), training, key, precision=precision)
+        run = Run(declarations, dict(zip(names, values, strict=True)), None, training, key, precision=precision)
         output = run(layer, inputs, {})
         return output, run.recorded if training else {}, bool(run.keys_drawn)
 
