@@ -24,7 +24,7 @@ from gluonjax.param import Param, SharedParameters, Token
 from gluonjax.parameter import LOCK, Node, Parameter, ParameterDict, Scope, full_path, nodes_of, owners_of
 from gluonjax.ref import LATEST, Values, read
 from gluonjax.run import Bindable, taken_names
-from gluonjax.static import check_hashable, split, unpacked
+from gluonjax.static import split, unpacked
 from gluonjax.structure import Structure, winner_of
 from gluonjax.tree import FrozenDict, Path, check_keys, map_items, matches, nest, no_match
 
@@ -393,7 +393,6 @@ class Block(Bindable, Node, own=True):
     ) -> tuple[Any, dict[str, Any]]:
         """The output and what was recorded. Missing values are drawn, and committed when all has succeeded."""
         arrays, static = split((inputs, named))
-        check_hashable((inputs, named))
 
         def run(values: Values) -> Any:
             if not (training or named or static.has_values()):
@@ -407,22 +406,25 @@ class Block(Bindable, Node, own=True):
         try:
             if all(value is not None for value in values):
                 return run(values)
+            with LOCK:  # nobody else draws now
+                drawn = structure.draw_missing(inputs, named)
+                result = run(structure.values(drawn))
+                parameters.commit(drawn, handed_out=False)
+                return result
         except Exception as error:
             if not self._may_retry(error, values, (inputs, named)):
                 raise
-        with LOCK:  # nobody else draws, and no step runs
-            drawn = structure.draw_missing(inputs, named)
-            result = run(structure.values(drawn))
-            parameters.commit(drawn, handed_out=False)
-            return result
+        with LOCK:  # no step runs now
+            return run(read(structure.parameters))
 
-    _run_eagerly: LazyMethod = LazyMethod('gluonjax.eager', 'call')
+    _run_eagerly: LazyMethod = LazyMethod('gluonjax.modes', 'call_eagerly')
+    _serving: LazyMethod = LazyMethod('gluonjax.modes', 'serving')
     _may_retry: LazyMethod = LazyMethod('gluonjax.failures', 'may_retry')
 
     def _inference(self, structure: Structure) -> Callable[..., Any]:
         if not self._static:
             return structure.inference()
-        return structure.made.setdefault('serving', structure.serving())
+        return structure.made.setdefault('serving', self._serving(structure))
 
     def hybridize(
         self,

@@ -1,4 +1,4 @@
-"""What failed calls of a network were: inputs on another device, values that a training step used up meanwhile."""
+"""What failed calls of a network were: inputs that it cannot take, values that a training step used up meanwhile."""
 
 import contextlib
 from collections.abc import Iterator
@@ -10,6 +10,7 @@ from gluonjax.block import Block, structure_of
 from gluonjax.errors import ArgumentError
 from gluonjax.parameter import LOCK
 from gluonjax.ref import Values
+from gluonjax.static import is_array
 
 
 def may_retry(net: Block, error: Exception, values: Values, inputs: Any) -> bool:
@@ -17,15 +18,34 @@ def may_retry(net: Block, error: Exception, values: Values, inputs: Any) -> bool
 
     Raises:
         DonatedError: if it was somebody's compiled function that used up what the Parameters have.
-        ArgumentError: if an input is on another device than the network.
+        ArgumentError: if an argument is neither an array nor hashable, or an input on another device than the network.
     """
     with LOCK:
         for parameter in structure_of(net).parameters:
             parameter.check_not_donated()
-        if any(value.is_deleted() for value in values):
+        if any(value is not None and value.is_deleted() for value in values):
             return True
+    _check_hashable(inputs)
     explain(net, error, inputs)
     return False
+
+
+def _check_hashable(tree: Any) -> None:
+    """Refuses arguments that are neither arrays nor can be part of a program.
+
+    Raises:
+        ArgumentError: naming one.
+    """
+    for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
+        try:
+            hash(None if is_array(leaf) else leaf)
+        except TypeError:
+            raise ArgumentError(
+                f'the argument {jax.tree_util.keystr(path)} is neither an array nor hashable',
+                expected='arrays, or what can be a static argument of jax.jit',
+                got=f'{type(leaf).__name__}: {leaf!r}',
+                remedy='pass a tuple, a frozenset or a frozen dataclass; net.hybridize(active=False) takes anything',
+            ) from None
 
 
 def explain(net: Block, error: Exception, inputs: Any) -> None:

@@ -21,32 +21,8 @@ _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 class _Stream:
     """The library-wide stream of keys, for calls that are given none. It holds integers, never a tracer."""
 
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.restart(0)
-
-    def restart(self, seed: int) -> None:
-        with self.lock:
-            self.seed, self.count = int(seed), 0
-
-    @contextlib.contextmanager
-    def lease(self) -> Iterator[jax.Array]:
-        """The next key, which goes back if the body fails and nobody drew after it."""
-        with self.lock:
-            seed, self.count = self.seed, self.count + 1
-            count = self.count
-        try:
-            with jax.ensure_compile_time_eval():
-                key = named_keys([as_key(seed)], [f'stream {count}'])[0]
-            yield key
-        except BaseException:
-            with self.lock:
-                if (self.seed, self.count) == (seed, count):
-                    self.count -= 1
-            raise
-
-
-_STREAM = _Stream()
+    lock = threading.Lock()
+    seed, count = 0, 0
 
 
 def seed(number: int) -> None:
@@ -57,12 +33,28 @@ def seed(number: int) -> None:
     """
     if not isinstance(number, int | np.integer):
         raise ArgumentError(f'a seed must be an int, got {number!r}')
-    _STREAM.restart(number)
+    with _Stream.lock:
+        _Stream.seed, _Stream.count = int(number), 0
 
 
-def next_key() -> contextlib.AbstractContextManager[jax.Array]:
-    """The next key of the library-wide stream, never a tracer, for a `with` block; it goes back if the block fails."""
-    return _STREAM.lease()
+@contextlib.contextmanager
+def next_key() -> Iterator[jax.Array]:
+    """The next key of the library-wide stream, never a tracer, for a `with` block; it goes back if the block fails.
+
+    It does not if somebody drew after it.
+    """
+    with _Stream.lock:
+        _Stream.count += 1
+        seed, count = _Stream.seed, _Stream.count
+    try:
+        with jax.ensure_compile_time_eval():
+            key = named_keys([as_key(seed)], [f'stream {count}'])[0]
+        yield key
+    except BaseException:
+        with _Stream.lock:
+            if (_Stream.seed, _Stream.count) == (seed, count):
+                _Stream.count -= 1
+        raise
 
 
 def as_key(key: Any) -> jax.Array:
@@ -73,7 +65,8 @@ def as_key(key: Any) -> jax.Array:
     """
     dtype, shape = getattr(key, 'dtype', None), getattr(key, 'shape', ())
     integral = dtype is not None and jnp.issubdtype(dtype, jnp.integer) and shape == ()
-    if integral or _is_small(key):
+    small = issubclass(type(key), int) and abs(key) < 2**63
+    if integral or small:
         return jax.random.key(key)
     if dtype is not None and jnp.issubdtype(dtype, jax.dtypes.prng_key) and shape == ():
         return key
@@ -85,10 +78,6 @@ def as_key(key: Any) -> jax.Array:
         got=repr(key),
         remedy='jax.vmap maps a function over a batch of keys' if len(shape) > 0 else None,
     )
-
-
-def _is_small(key: Any) -> bool:
-    return isinstance(key, int) and abs(key) < 2**63
 
 
 def named_keys(keys: Sequence[jax.Array], names: Sequence[str]) -> list[jax.Array]:

@@ -196,9 +196,7 @@ class Run:
 
     declarations: Mapping[str, Declaration]
     values: dict[str, Any] | None  # None while shapes are inferred
-    shapes: Any = (
-        None  # of leaves, as far as known; what is inferred is added. By default those of the values
-    )
+    shapes: Any = None  # of leaves, as far as known; what is inferred is added. By default those of the values
     training: bool = False
     key: Any = None  # a JAX key or an int; None for inference
     mask: jax.Array | None = None  # which samples of the batch are valid; None if all are

@@ -8,7 +8,7 @@ are the same.
 
 import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -101,31 +101,21 @@ def draw(requests: Sequence[Request], fused: bool = False) -> list[jax.Array]:
     traced = any(isinstance(jax.random.key_data(key), jax.core.Tracer) for key in keys.values())
     threefry_keys = {identity for identity, key in keys.items() if is_threefry(key)}
 
-    def way(request: Request) -> str:
-        if stated := isinstance(request.source, Distribution):
-            _check(request.source)
-        if request.sharding is not None and not traced:
-            return 'placed'
-        fast = stated and np.dtype(request.dtype) == FLOAT32 and id(request.key) in threefry_keys
-        return 'rows' if fast and (fused or not traced) else 'each'
+    def in_rows(request: Request) -> bool:
+        if not isinstance(request.source, Distribution):
+            return False
+        _check(request.source)
+        fast = np.dtype(request.dtype) == FLOAT32 and id(request.key) in threefry_keys
+        return fast and (fused if traced else request.sharding is None)
 
-    ways = [way(request) for request in requests]
-    chosen = {name: [r for r, its in zip(requests, ways, strict=True) if its == name] for name in set(ways)}
-    drawn = {
-        'placed': iter(_draw_placed(chosen.get('placed', []))),
-        'rows': iter(_draw_rows(chosen.get('rows', []), traced)),
-        'each': map(_draw_one, *_keyed(chosen.get('each', []))),
-    }
-    return [next(drawn[name]) for name in ways]
+    chosen = list(map(in_rows, requests))
+    rows = iter(_draw_rows([request for request, it in zip(requests, chosen, strict=True) if it], traced))
+    each = _draw_each([request for request, it in zip(requests, chosen, strict=True) if not it], traced)
+    return [next(rows if it else each) for it in chosen]
 
 
 def _check(distribution: Distribution) -> None:
     checks.one_of('the base of a distribution', distribution.base, ('uniform', 'normal', 'constant'))
-
-
-def _keyed(requests: Sequence[Request]) -> tuple[list[jax.Array], Sequence[Request]]:
-    """The key of each request, and the requests."""
-    return named_keys([request.key for request in requests], [request.name for request in requests]), requests
 
 
 def _draw_one(key: Any, request: Request) -> jax.Array:
@@ -133,22 +123,23 @@ def _draw_one(key: Any, request: Request) -> jax.Array:
     return draw_source(key, request.shape, request.dtype)
 
 
-def _draw_placed(requests: Sequence[Request]) -> list[jax.Array]:
-    """Each tensor under its sharding. A device makes only its part of one with a distribution.
+def _draw_each(requests: Sequence[Request], traced: bool) -> Iterator[jax.Array]:
+    """Each tensor by itself, under its sharding. A device makes only its part of one with a distribution.
 
     An initializer's own code, and random bits of another kind than threefry, make all of it before it is cut.
     """
     programs: dict[Request, Callable] = {}  # tensors that differ in key and name only share one
-    arrays = []
-    for key, request in zip(*_keyed(requests), strict=True):
-        if not (isinstance(request.source, Distribution) and is_threefry(key)):
-            arrays.append(jax.device_put(_draw_one(key, request), request.sharding))
-            continue
-        alike = request._replace(key=None, name='')
-        if alike not in programs:
-            programs[alike] = jax.jit(functools.partial(_sample_alike, alike), out_shardings=request.sharding)
-        arrays.append(programs[alike](np.asarray(jax.random.key_data(key))))
-    return arrays
+    keys = named_keys([request.key for request in requests], [request.name for request in requests])
+    for key, request in zip(keys, requests, strict=True):
+        if traced or request.sharding is None:
+            yield _draw_one(key, request)
+        elif not (isinstance(request.source, Distribution) and is_threefry(key)):
+            yield jax.device_put(_draw_one(key, request), request.sharding)
+        else:
+            alike = request._replace(key=None, name='')
+            if alike not in programs:
+                programs[alike] = jax.jit(functools.partial(_sample_alike, alike), out_shardings=request.sharding)
+            yield programs[alike](np.asarray(jax.random.key_data(key)))
 
 
 def _sample_alike(request: Request, words: Any) -> jax.Array:

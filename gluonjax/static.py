@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.core
 
-from gluonjax.errors import ArgumentError, TransformationError
+from gluonjax.errors import TransformationError
 
 
 class _Array:
@@ -44,24 +44,6 @@ def split(tree: Any) -> tuple[list[Any], Static]:
     leaves, structure = jax.tree.flatten(tree)
     arrays = [leaf for leaf in leaves if is_array(leaf)]
     return arrays, Static(structure, tuple(_Array if is_array(leaf) else leaf for leaf in leaves))
-
-
-def check_hashable(tree: Any) -> None:
-    """Refuses arguments that are neither arrays nor can be part of a program.
-
-    Raises:
-        ArgumentError: naming one.
-    """
-    for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
-        try:
-            hash(None if is_array(leaf) else leaf)
-        except TypeError:
-            raise ArgumentError(
-                f'the argument {jax.tree_util.keystr(path)} is neither an array nor hashable',
-                expected='arrays, or what can be a static argument of jax.jit',
-                got=f'{type(leaf).__name__}: {leaf!r}',
-                remedy='pass a tuple, a frozenset or a frozen dataclass; net.hybridize(active=False) takes anything',
-            ) from None
 
 
 @jax.tree_util.register_dataclass

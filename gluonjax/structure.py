@@ -1,8 +1,6 @@
 """Structure: a network's definition with the Parameter of each leaf, as it is now, and the programs made from it."""
 
-import functools
 from collections.abc import Callable, Mapping, Sequence
-from operator import is_
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -11,7 +9,7 @@ import jax
 from gluonjax.errors import TieError
 from gluonjax.layer import Layer, infer_shapes, leaves_of, run_layer
 from gluonjax.param import Leaf
-from gluonjax.parameter import Parameter, draw_deferred, hand_out
+from gluonjax.parameter import Parameter, draw_deferred
 from gluonjax.ref import Values, read
 from gluonjax.static import packed
 
@@ -93,18 +91,6 @@ class Structure(NamedTuple):
         if training not in made:
             made[training] = jax.jit(_program(self.definition, self.names, training), static_argnums=0)
         return made[training]
-
-    def serving(self) -> Callable[..., Any]:
-        """As `inference`, with the values compiled in; it compiles again when one of them was replaced."""
-        infer, frozen, count = _inference(self.definition, self.names, self.programs), [], len(self.names)
-
-        def forward(*arguments: Any) -> Any:
-            if not frozen or not all(map(is_, frozen[0], arguments)):
-                hand_out(self.parameters)
-                frozen[:] = arguments[:count], jax.jit(functools.partial(infer, *arguments[:count]))
-            return frozen[1](*arguments[count:])
-
-        return forward
 
 
 def _inference(definition: Layer, names: tuple[str, ...], called: dict[Any, Any]) -> Callable[..., Any]:

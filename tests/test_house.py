@@ -35,7 +35,7 @@ ORDER = [
     ['block'],
     ['cache', 'refusals', 'selection', 'transformations'],
     ['arithmetic', 'casting', 'failures', 'hooks', 'placement', 'summary', 'ties'],
-    ['eager'],
+    ['modes'],
     ['nn'],
     ['rnn'],
     ['decoding', 'loss', 'lr_scheduler', 'metric'],
@@ -62,7 +62,7 @@ LAZY = {
 CORE = ('nn.dense', 'nn.sequential')  # with all that they reach
 READ_FIRST = ('errors', 'init.initializer', 'param', 'run', 'layer', 'parameter', 'structure', 'block', *CORE)
 LONGEST_FUNCTION = 40
-LARGEST_CORE = 2_513  # it should be 2,000, and may not grow
+LARGEST_CORE = 2_461  # it should be 2,000, and may not grow
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
@@ -212,8 +212,9 @@ LAZY_METHODS = {
     ('Bindable', 'scan'): 'transformations.scan',
     ('Block', '_may_retry'): 'failures.may_retry',
     ('Block', '_params_on'): 'placement.params_on',
+    ('Block', '_serving'): 'modes.serving',
     ('Block', '_set_params'): 'placement.set_params',
-    ('Block', '_run_eagerly'): 'eager.call',
+    ('Block', '_run_eagerly'): 'modes.call_eagerly',
     ('Block', 'cast'): 'casting.cast',
     ('Block', 'export'): 'mx.export.export',
     ('Block', 'intermediates'): 'hooks.intermediates',

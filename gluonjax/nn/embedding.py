@@ -8,7 +8,7 @@ from gluonjax.checks import size
 from gluonjax.errors import DTypeError
 from gluonjax.init.initializer import InitializerLike
 from gluonjax.layer import Layer
-from gluonjax.nn.precision import rows
+from gluonjax.nn.lookup import rows
 from gluonjax.param import Param
 
 

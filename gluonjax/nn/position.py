@@ -13,7 +13,8 @@ from gluonjax.errors import DTypeError, ShapeError
 from gluonjax.init.initializer import InitializerLike
 from gluonjax.layer import Layer
 from gluonjax.nn.arguments import rank
-from gluonjax.nn.precision import broadcast, rows
+from gluonjax.nn.lookup import rows
+from gluonjax.nn.precision import broadcast
 from gluonjax.param import Param
 from gluonjax.shapes import Shape
 

@@ -14,9 +14,10 @@ from gluonjax.mx.op.attributes import DType, Shape, dtype_of
 from gluonjax.mx.op.elementwise import all_alike
 from gluonjax.mx.op.table import Attributes, Pass, Shapes, operator
 from gluonjax.nn.kernels import Windows, convolve, convolve_transposed, max_in_windows
+from gluonjax.nn.lookup import rows
 from gluonjax.nn.norm import normalize, normalize_batch, normalize_by, standardize
 from gluonjax.nn.pool import max_along, mean_in_windows
-from gluonjax.nn.precision import add_bias, rows
+from gluonjax.nn.precision import add_bias
 
 Layout = Literal['NCW', 'NCHW', 'NCDHW', 'NWC', 'NHWC', 'NDHWC']
 Tuning = Literal['fastest', 'limited_workspace', 'off', 'None']

@@ -1,6 +1,8 @@
-"""Networks that run op by op, on concrete arrays: what `net.hybridize(active=False)` chooses."""
+"""What `net.hybridize` chooses instead of a program that takes the values: op by op, or with the values compiled in."""
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping
+from operator import is_
 from typing import Any
 
 import jax
@@ -13,7 +15,7 @@ from gluonjax.run import Run
 from gluonjax.structure import Structure
 
 
-def call(
+def call_eagerly(
     net: Block, structure: Structure, inputs: tuple[Any, ...], named: Mapping[str, Any], training: bool, key: Any
 ) -> tuple[Any, dict[str, Any]]:
     """The output, and what was recorded in training. A missing value is drawn when a layer has inferred its shape.
@@ -47,3 +49,16 @@ def call(
             commit(drawn)
             return result
     return forward()
+
+
+def serving(net: Block, structure: Structure) -> Callable[..., Any]:
+    """As `Structure.inference`, with the values compiled in; it compiles again when one of them was replaced."""
+    infer, frozen, count = structure.inference(), [], len(structure.names)
+
+    def forward(*arguments: Any) -> Any:
+        if not frozen or not all(map(is_, frozen[0], arguments)):
+            hand_out(structure.parameters)
+            frozen[:] = arguments[:count], jax.jit(functools.partial(infer, *arguments[:count]))
+        return frozen[1](*arguments[count:])
+
+    return forward
