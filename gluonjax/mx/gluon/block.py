@@ -395,15 +395,16 @@ class HybridBlock(Block):
     def hybridize(self, active: bool = True, **kwargs: Any) -> None:
         """Compiles calls from here on; `static_alloc` and `static_shape` are accepted."""
         self._active = active
-        self._clear()
+        self.forget_programs()
         super().hybridize(active, **kwargs)
 
     def cast(self, dtype: DTypeLike) -> None:
         """Changes the dtype of all parameters."""
-        self._clear()
+        self.forget_programs()
         super().cast(dtype)
 
-    def _clear(self) -> None:
+    def forget_programs(self) -> None:
+        """Has the next call compile anew."""
         self._programs.clear()
         self._structure = None
 
@@ -416,7 +417,7 @@ class HybridBlock(Block):
         if not isinstance(block, HybridBlock):
             what = f'a child of {type(self).__name__} must be a HybridBlock, as that is'
             raise ArgumentError(what, got=type(block).__name__, remedy='nn.Sequential, or gluon.Block as the base')
-        self._clear()
+        self.forget_programs()
         super().register_child(block, name)
 
     def hybrid_forward(self, F: Any, *args: Any, **kwargs: Any) -> Any:

@@ -162,7 +162,7 @@ class LayerBlock(HybridBlock):
         """Changes the dtype of the parameters as the layer says: of BatchNorm not to float16, but to float32."""
         self.layer = self.layer.cast(dtype)
         self._calls.clear()
-        self._clear()
+        self.forget_programs()
         for parameter, leaf in zip(self._parameters(), leaves_of(self.layer), strict=True):
             parameter.cast(leaf.param.dtype)
 
