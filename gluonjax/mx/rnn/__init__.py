@@ -25,6 +25,7 @@ from gluonjax.mx.rnn.cells import (
     ZoneoutCell,
     each,
 )
+from gluonjax.mx.rnn.conv import BaseConvRNNCell, ConvGRUCell, ConvLSTMCell, ConvRNNCell
 from gluonjax.mx.rnn.sentences import BucketSentenceIter, encode_sentences
 
 rnn_cell: ModuleType = sys.modules[__name__]  # modules of MXNet whose names are here
@@ -80,9 +81,13 @@ def rnn_unroll(
 
 
 __all__ = [
+    'BaseConvRNNCell',
     'BaseRNNCell',
     'BidirectionalCell',
     'BucketSentenceIter',
+    'ConvGRUCell',
+    'ConvLSTMCell',
+    'ConvRNNCell',
     'DropoutCell',
     'FusedRNNCell',
     'GRUCell',

@@ -187,14 +187,23 @@ class BaseRNNCell:
         return sequence(length, outputs, layout, merge_outputs)[0], states
 
 
-class _Gated(BaseRNNCell):
-    """A cell of two linear maps, of the input and of its first state, each to all gates."""
+class Gated(BaseRNNCell):
+    """A cell of two linear maps, of the input and of its first state, each to all gates.
 
-    states = 1
+    Args:
+        num_hidden: the size of output and states.
+        prefix: how names begin.
+        params: those of another cell, to share them.
+        bias_init: what the biases of the map of the input begin with.
+    """
+
+    states: int = 1
+    gate_axis: int = 1  # along which the gates lie beside each other
 
     def __init__(self, num_hidden: int, prefix: str, params: RNNParams | None, bias_init: Any = None):
         super().__init__(prefix, params)
         self._num_hidden = num_hidden
+        self._activation: Any = 'tanh'
         own, begin = self.params, {} if bias_init is None else {'init': bias_init}
         self._maps: dict[str, tuple[Symbol, Symbol]] = {
             'i2h': (own.get('i2h_weight'), own.get('i2h_bias', **begin)),
@@ -217,13 +226,13 @@ class _Gated(BaseRNNCell):
         return f'{self._prefix}t{self._counter}_'
 
 
-def _activation(data: Any, kind: Any, name: str) -> Any:
+def _activation(data: Any, kind: Any, name: str | None) -> Any:
     if callable(kind):
         return kind(data, name=name)
     return sym.Activation(data, act_type=kind, name=name)
 
 
-class RNNCell(_Gated):
+class RNNCell(Gated):
     """A simple cell: an activation of two linear maps.
 
     Args:
@@ -253,7 +262,7 @@ class RNNCell(_Gated):
         return output, [output]
 
 
-class LSTMCell(_Gated):
+class LSTMCell(Gated):
     """Long short-term memory; its states are the output and the memory.
 
     Args:
@@ -274,16 +283,16 @@ class LSTMCell(_Gated):
     def __call__(self, inputs: Any, states: States) -> tuple[Any, States]:
         name = self._next_name()
         i2h, h2h = self._linear(inputs, states[0], name)
-        parts = sym.SliceChannel(i2h + h2h, num_outputs=4, name=f'{name}slice')
-        kinds = ('sigmoid', 'sigmoid', 'tanh', 'sigmoid')
+        parts = sym.SliceChannel(i2h + h2h, num_outputs=4, axis=self.gate_axis, name=f'{name}slice')
+        kinds = ('sigmoid', 'sigmoid', self._activation, 'sigmoid')
         gates = [_activation(parts[i], kind, f'{name}{"ifco"[i]}') for i, kind in enumerate(kinds)]
         memory = sym.elemwise_add(gates[1] * states[1], gates[0] * gates[2], name=f'{name}state')
-        shown = sym.Activation(memory, act_type='tanh')
+        shown = _activation(memory, self._activation, None)
         output = sym.elemwise_mul(gates[3], shown, name=f'{name}out')
         return output, [output, memory]
 
 
-class GRUCell(_Gated):
+class GRUCell(Gated):
     """A gated recurrent unit, in the form of cuDNN.
 
     Args:
@@ -299,12 +308,12 @@ class GRUCell(_Gated):
 
     def __call__(self, inputs: Any, states: States) -> tuple[Any, States]:
         name = self._next_name()
-        split = functools.partial(sym.SliceChannel, num_outputs=3)
+        split = functools.partial(sym.SliceChannel, num_outputs=3, axis=self.gate_axis)
         i2h, h2h = self._linear(inputs, states[0], f'{name}_')
         i2h, h2h = split(i2h, name=f'{name}_i2h_slice'), split(h2h, name=f'{name}_h2h_slice')
         reset = _activation(i2h[0] + h2h[0], 'sigmoid', f'{name}_r_act')
         update = _activation(i2h[1] + h2h[1], 'sigmoid', f'{name}_z_act')
-        new = _activation(i2h[2] + reset * h2h[2], 'tanh', f'{name}_h_act')
+        new = _activation(i2h[2] + reset * h2h[2], self._activation, f'{name}_h_act')
         output = sym.elemwise_add((1.0 - update) * new, update * states[0], name=f'{name}out')
         return output, [output]
 

@@ -152,4 +152,26 @@ def graph_blocks(mx):
     return numbers(expected=expected, loaded=second(data), names=[ord(c) for name in names for c in name])
 
 
-PROGRAMS = [feed_forward, storage_types, recorded_graphs, graph_blocks]
+def convolutional_cells(mx):
+    """The cells of symbols whose maps are convolutions: names, shapes and numbers of two steps."""
+    answers = {}
+    rnn = mx.rnn
+    for name, kind, options in (
+        ('simple', rnn.ConvRNNCell, {'activation': 'tanh', 'h2h_dilate': (2, 1)}),
+        ('lstm', rnn.ConvLSTMCell, {'i2h_stride': (2, 1), 'prefix': 'l_'}),
+        ('gru', rnn.ConvGRUCell, {'h2h_kernel': (1, 3), 'h2h_weight_initializer': mx.init.One()}),
+    ):
+        cell = kind((1, 2, 5, 4), 3, **options)
+        outputs, _ = cell.unroll(2, [mx.sym.var('x0'), mx.sym.var('x1')])
+        graph = mx.sym.Group(outputs)
+        shapes = graph.infer_shape(x0=(1, 2, 5, 4), x1=(1, 2, 5, 4))[0]
+        arguments = graph.list_arguments()
+        values = {n: mx.nd.array(0.3 * draw(i, *shape)) for i, (n, shape) in enumerate(zip(arguments, shapes))}
+        answers[name] = graph.eval(**values)[1]
+        answers[name + '_names'] = [ord(c) for n in arguments + graph.list_outputs() for c in n]
+        unpacked = cell.unpack_weights({n: v for n, v in values.items() if n not in ('x0', 'x1')})
+        answers[name + '_unpacked'] = len(unpacked)
+    return numbers(**answers)
+
+
+PROGRAMS = [convolutional_cells, feed_forward, storage_types, recorded_graphs, graph_blocks]
