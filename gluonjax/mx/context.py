@@ -130,6 +130,18 @@ def num_gpus() -> int:
         return 0
 
 
+def gpu_memory_info(device_id: int = 0) -> tuple[int, int]:
+    """The bytes of a GPU that are free, and all of them, of those that JAX may use.
+
+    Raises:
+        ArgumentError: if there is no such GPU.
+    """
+    if device_id >= num_gpus():
+        raise ArgumentError(f'there is no GPU {device_id}', expected=f'{num_gpus()} GPUs')
+    known = jax.devices('gpu')[device_id].memory_stats()
+    return known['bytes_limit'] - known['bytes_in_use'], known['bytes_limit']
+
+
 def current_context() -> Context:
     """That of the innermost `with` block; JAX's default device without one."""
     contexts = _CURRENT.get()

@@ -28,6 +28,7 @@ from gluonjax import checks
 from gluonjax import optimizer as native
 from gluonjax.errors import ArgumentError
 from gluonjax.lr_scheduler import LRScheduler
+from gluonjax.mx import ndarray
 from gluonjax.mx.array import NDArray
 from gluonjax.mx.context import Context
 from gluonjax.mx.tape import Tracked
@@ -642,3 +643,7 @@ class Updater:
 def get_updater(optimizer: Optimizer) -> Updater:
     """What updates weights by an optimizer."""
     return Updater(optimizer)
+
+
+NDabs: Any = ndarray.op.abs  # a name of MXNet's module
+contrib: ModuleType = sys.modules[__name__]  # a module of MXNet whose names are here

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import gluonjax.mx as mx
-from gluonjax.errors import ArgumentError, GluonError, ShapeError
+from gluonjax.errors import ArgumentError, FileError, GluonError, ShapeError
 from gluonjax.mx import autograd, gluon, nd, sparse
 from gluonjax.mx import test_utils as checks
 
@@ -272,3 +272,43 @@ def test_what_mxnet_refuses_is_refused():
         model.fit(np.ones((2, 2)), np.ones(3))
     with pytest.raises(ArgumentError, match='number of an epoch'):
         model.save('net')
+
+
+def test_texts_are_read_from_files(tmp_path):
+    text = gluon.contrib.data.text
+    with pytest.raises(FileError, match='nothing is downloaded'):
+        text.WikiText2(str(tmp_path))
+    with pytest.raises(ArgumentError, match='segment must be'):
+        text.WikiText2(str(tmp_path), 'dev')
+    (tmp_path / 'wiki.train.tokens').write_text(' a b a \n \n a c \n')
+    words = text.WikiText103(str(tmp_path), seq_len=2)
+    assert words.vocabulary.idx_to_token == ['<unk>', '<eos>', 'a', 'b', 'c']  # the order of text.vocab.Vocabulary
+    assert words.frequencies['a'] == 3
+    assert [[row.asnumpy().tolist() for row in pair] for pair in words] == [
+        [[2, 3], [3, 2]],
+        [[2, 1], [1, 2]],
+        [[2, 4], [4, 1]],
+    ]
+    other = text.WikiText2(str(tmp_path), vocab=mx.contrib.text.vocab.Vocabulary(), seq_len=6)
+    assert other[0][0].asnumpy().tolist() == [0] * 6
+
+
+def test_factories_refuse_what_they_do_not_know():
+    class Animal: ...
+
+    class Cat(Animal): ...
+
+    register, create = mx.registry.get_register_func(Animal, 'animal'), mx.registry.get_create_func(Animal, 'animal')
+    register(Cat)
+    with pytest.warns(UserWarning, match='the animal cat was'):
+        register(Cat)
+    with pytest.raises(ArgumentError, match="no animal 'dog' is registered"):
+        create('dog')
+    with pytest.raises(ArgumentError, match='a subclass of Animal'):
+        register(int)
+    with pytest.raises(ArgumentError, match='a name or a Animal'):
+        create(3)
+    with pytest.raises(TypeError, match='those of NDArrays'):
+        mx.contrib.autograd.grad(lambda x: x)(3)
+    with pytest.raises(ArgumentError, match='there is no GPU 99'):
+        mx.context.gpu_memory_info(99)

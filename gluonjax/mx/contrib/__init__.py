@@ -1,4 +1,4 @@
-"""`mx.contrib`: what MXNet had on trial: operators of arrays and symbols, half precision, vectors of words."""
+"""`mx.contrib`: what MXNet had on trial: operators, half precision, vectors of words; what was before `mx.autograd`."""
 
 import importlib
 from typing import TYPE_CHECKING, Any
@@ -14,9 +14,9 @@ symbol = sym
 if not TYPE_CHECKING:  # a type checker would accept any name
 
     def __getattr__(name: str) -> Any:
-        """`amp`, which is loaded when it is used; what does not exist here is refused."""
-        if name == 'amp':
-            return importlib.import_module('gluonjax.mx.contrib.amp')
+        """Modules that are loaded when they are used; what does not exist here is refused."""
+        if name in ('amp', 'autograd', 'io'):
+            return importlib.import_module(f'{__name__}.{name}')
         raise missing(f'module {__name__!r}', name, __name__, __all__)
 
 

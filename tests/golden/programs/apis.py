@@ -174,4 +174,48 @@ def convolutional_cells(mx):
     return numbers(**answers)
 
 
-PROGRAMS = [convolutional_cells, feed_forward, storage_types, recorded_graphs, graph_blocks]
+def old_interfaces(mx):
+    """`contrib.autograd`, a DataLoader for Modules, and factories of one's own."""
+    nd, old = mx.nd, mx.contrib.autograd
+    x, y = nd.array(draw(0, 2, 3)), nd.array(draw(1, 2, 3))
+    slopes, value = old.grad_and_loss(lambda x, y: x * y + x * x)(x, y)
+    (second,) = old.grad(lambda x, y: (x * y).sum(), argnum=1)(x, y)
+    states = [old.set_is_training(True), mx.autograd.is_recording(), old.set_is_training(False)]
+    a, b = nd.array(draw(2, 2)), nd.zeros((2,))
+    old.mark_variables([a], [b])
+    with old.train_section():
+        loss = a * a
+        with old.test_section():
+            states += [mx.autograd.is_recording(), mx.autograd.is_training()]
+    old.backward([loss], [nd.array([1, 3])])
+    loader = mx.gluon.data.DataLoader(mx.gluon.data.ArrayDataset(nd.array(draw(3, 5, 2)), nd.arange(5)), 2)
+    batches = mx.contrib.io.DataLoaderIter(loader)
+    read = [batch for _ in range(2) for batch in (batches.reset(), list(batches))[1]]
+
+    class Animal:
+        def __init__(self, legs=4):
+            self.legs = legs
+
+    class Bird(Animal):
+        pass
+
+    register, create = mx.registry.get_register_func(Animal, 'animal'), mx.registry.get_create_func(Animal, 'animal')
+    register(Bird)
+    mx.registry.get_alias_func(Animal, 'animal')('duck', 'goose')(Bird)
+    made = [create('Bird', 2), create('["duck", {"legs": 3}]'), create(animal='goose', legs=5), create(Bird(6))]
+    return numbers(
+        slope=slopes[0],
+        other=slopes[1],
+        value=value,
+        second=second,
+        states=[int(state) for state in states],
+        written=b,
+        pads=[batch.pad for batch in read],
+        labels=np.stack([batch.label[0].asnumpy() for batch in read if batch.pad == 0]),
+        described=[*batches.provide_data[0].shape, *batches.provide_label[0].shape],
+        legs=[animal.legs for animal in made],
+        names=len(mx.registry.get_registry(Animal)),
+    )
+
+
+PROGRAMS = [old_interfaces, convolutional_cells, feed_forward, storage_types, recorded_graphs, graph_blocks]

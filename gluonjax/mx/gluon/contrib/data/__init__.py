@@ -1,4 +1,4 @@
-"""`gluon.contrib.data`: a sampler of every n-th element.
+"""`gluon.contrib.data`: a sampler of every n-th element, and texts.
 
 >>> list(IntervalSampler(10, interval=3, rollover=False))
 [0, 3, 6, 9]
@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from types import ModuleType
 
 from gluonjax.errors import ArgumentError
+from gluonjax.mx.gluon.contrib.data import text
 
 sampler: ModuleType = sys.modules[__name__]  # a module of MXNet whose names are here
 
-__all__ = ['IntervalSampler']
+__all__ = ['IntervalSampler', 'text']
 
 
 class IntervalSampler:
