@@ -1,6 +1,7 @@
 """Random keys: the library-wide stream of them, and keys derived by name."""
 
 import contextlib
+import functools
 import hashlib
 import threading
 from collections.abc import Iterator, Sequence
@@ -15,14 +16,15 @@ from jax import lax
 from gluonjax.errors import ArgumentError
 
 _CONFIG: Any = jax.config  # a type checker does not know its settings
+_BLOCK = 32
+_DECISIVE = ('jax_default_prng_impl', 'jax_threefry_partitionable', 'jax_enable_x64', 'jax_random_seed_offset')
 _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 
 
 class _Stream:
     """The library-wide stream of keys, for calls that are given none. It holds integers, never a tracer."""
 
-    lock = threading.Lock()
-    seed, count = 0, 0
+    lock, seed, count = threading.Lock(), 0, 0
 
 
 def seed(number: int) -> None:
@@ -48,13 +50,19 @@ def next_key() -> Iterator[jax.Array]:
         seed, count = _Stream.seed, _Stream.count
     try:
         with jax.ensure_compile_time_eval():
-            key = named_keys([as_key(seed)], [f'stream {count}'])[0]
-        yield key
+            block = _keys_of_stream(seed, count // _BLOCK, tuple(getattr(_CONFIG, name) for name in _DECISIVE))
+        yield block[count % _BLOCK]
     except BaseException:
         with _Stream.lock:
             if (_Stream.seed, _Stream.count) == (seed, count):
                 _Stream.count -= 1
         raise
+
+
+@functools.lru_cache(16)
+def _keys_of_stream(seed: int, block: int, settings: tuple[Any, ...]) -> list[jax.Array]:
+    """Many at once: the words of all take as long as those of one."""
+    return named_keys([as_key(seed)] * _BLOCK, [f'stream {block * _BLOCK + index}' for index in range(_BLOCK)])
 
 
 def as_key(key: Any) -> jax.Array:
@@ -65,27 +73,22 @@ def as_key(key: Any) -> jax.Array:
     """
     dtype, shape = getattr(key, 'dtype', None), getattr(key, 'shape', ())
     integral = dtype is not None and jnp.issubdtype(dtype, jnp.integer) and shape == ()
-    small = issubclass(type(key), int) and abs(key) < 2**63
-    if integral or small:
+    if integral or (issubclass(type(key), int) and abs(key) < 2**63):
         return jax.random.key(key)
     if dtype is not None and jnp.issubdtype(dtype, jax.dtypes.prng_key) and shape == ():
         return key
     if dtype == jnp.uint32 and len(shape) == 1:
         return jax.random.wrap_key_data(key)
-    raise ArgumentError(
-        'this is no random key',
-        expected='an int, or a key such as jax.random.key(0)',
-        got=repr(key),
-        remedy='jax.vmap maps a function over a batch of keys' if len(shape) > 0 else None,
-    )
+    expected = 'an int, or a key such as jax.random.key(0)'
+    remedy = 'jax.vmap maps a function over a batch of keys' if len(shape) > 0 else None
+    raise ArgumentError('this is no random key', expected=expected, got=repr(key), remedy=remedy)
 
 
 def named_keys(keys: Sequence[jax.Array], names: Sequence[str]) -> list[jax.Array]:
     """The key of each name, derived from the key beside it: two `fold_in`s with the 64-bit hash of the name."""
     if all(map(is_threefry, {id(key): key for key in keys}.values())):
         return [jax.random.wrap_key_data(words, impl='threefry2x32') for words in named_words(keys, names)]
-    halves = zip(keys, _hashes(names), strict=True)
-    return [jax.random.fold_in(jax.random.fold_in(key, high), low) for key, (high, low) in halves]
+    return [jax.random.fold_in(jax.random.fold_in(key, a), b) for key, (a, b) in zip(keys, _hashes(names), strict=True)]
 
 
 def is_threefry(key: jax.Array) -> bool:

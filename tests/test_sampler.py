@@ -374,6 +374,16 @@ def test_stream_starts_at_seed_zero():
     assert data([next_key(), next_key()]) == keys
 
 
+def test_stream_gives_the_keys_of_its_names():
+    gluonjax.seed(5)
+    for count in range(1, 40):
+        with random_keys.next_key() as key:
+            expected = random_keys.named_keys([jax.random.key(5)], [f'stream {count}'])[0]
+            assert jax.random.key_data(key).tolist() == jax.random.key_data(expected).tolist()
+    with jax.default_prng_impl('rbg'), random_keys.next_key() as key:
+        assert str(jax.random.key_impl(key)) == 'rbg'
+
+
 def test_stream_under_threads():
     gluonjax.seed(5)
     expected = data(next_key() for _ in range(80))
