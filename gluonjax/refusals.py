@@ -15,6 +15,7 @@ _OF_TRACERS = (
     jax.errors.ConcretizationTypeError,
     jax.errors.TracerArrayConversionError,
     jax.errors.TracerIntegerConversionError,
+    jax.errors.NonConcreteBooleanIndexError,
 )
 
 
@@ -38,7 +39,7 @@ def _locate(run: Run, error: Exception, layer: Bindable, inputs: Any) -> None:
         error.locate(here, *(['after', *flow] if flow else []))
     elif not getattr(error, '__notes__', None):
         error.add_note(here)
-        if isinstance(error, _OF_TRACERS):
+        if isinstance(error, _OF_TRACERS) or 'of concrete values' in str(error):  # as sizes
             error.add_note(f'values are not known while a network is compiled: {_EAGER}')
         if isinstance(error, AttributeError) and error.name == 'data':
             error.add_note('in forward a parameter reads as its array: self.weight, without .data()')

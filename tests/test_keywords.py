@@ -97,6 +97,10 @@ X = np.ones((2, 3), 'float32')
         (lambda: data.SimpleDataset([1, 2])['x'], "there is no sample 'x' of 2"),
         (lambda: data.ArrayDataset(X)[7], 'there is no sample 7 of 2'),
         (lambda: data.DataLoader({'a': 1}, 2), 'samples by number'),
+        (lambda: data.DataLoader([1, 2], 2, batchify_fn=3), 'batchify_fn must be a function, got 3'),
+        (lambda: data.SimpleDataset([1, 2]).transform(3), 'fn must be a function, got 3'),
+        (lambda: data.SimpleDataset([1, 2]).transform_first(None), 'fn must be a function, got None'),
+        (lambda: data.BatchSampler(3, 2), 'a BatchSampler takes a sampler'),
         (
             lambda: list(data.batches(X, batch_size=2, shuffle=['a'])(0)),
             "a number of shuffle must be an int >= 0, got 'a'",

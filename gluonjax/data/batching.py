@@ -104,6 +104,7 @@ class Batches(Epochs):
     def _order(self, epoch: int) -> np.ndarray:
         if self.shuffle is None:
             return self.rows
+        checks.size('the number of an epoch', epoch, least=0)
         return np.random.default_rng([*self.shuffle, epoch]).permutation(self.rows)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from gluonjax import checks
 from gluonjax.data import recordio
-from gluonjax.data.sampler import FilterSampler, Sampler, SequentialSampler
+from gluonjax.data.sampler import FilterSampler, Sampler, SequentialSampler, function
 from gluonjax.errors import ArgumentError, DataError, PositionError
 from gluonjax.lazy import entry_points
 
@@ -214,7 +214,7 @@ class TransformedDataset(Dataset):
     """The samples of another dataset, transformed whenever they are asked for."""
 
     def __init__(self, data: Any, fn: Callable[..., Any]):
-        self._data, self._fn = data, fn
+        self._data, self._fn = data, function('fn', fn)
 
     def __len__(self) -> int:
         return len(self._data)
@@ -244,7 +244,7 @@ class FirstOf:
         return None if native is None else FirstOf(native)
 
     def __init__(self, fn: Callable[[Any], Any]):
-        self._fn = fn
+        self._fn = function('fn', fn)
 
     def __call__(self, first: Any, *others: Any) -> Any:
         return (self._fn(first), *others) if others else self._fn(first)

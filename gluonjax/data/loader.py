@@ -8,7 +8,7 @@ from gluonjax.data import chance
 from gluonjax.data.batchify import default_batchify_fn
 from gluonjax.data.batching import Epochs, epoch_of, seed_numbers
 from gluonjax.data.dataset import on_host
-from gluonjax.data.sampler import BatchSampler, RandomSampler, SequentialSampler
+from gluonjax.data.sampler import BatchSampler, RandomSampler, SequentialSampler, function
 from gluonjax.data.workers import Workers
 from gluonjax.errors import ArgumentError
 from gluonjax.lazy import suggests_keywords
@@ -130,7 +130,7 @@ class DataLoader(Epochs):
         self._dataset, self._batchify_fn = dataset, self._batchify(batchify_fn)
 
     def _batchify(self, given: Callable[..., Any] | None) -> Callable[..., Any]:
-        return given or default_batchify_fn
+        return default_batchify_fn if given is None else function('batchify_fn', given)
 
     def _seed_numbers(self, key: Any) -> list[int] | None:
         """What the epochs' seeds are made from."""

@@ -137,6 +137,8 @@ class BatchSampler(Epochs, Sampler):
     """
 
     def __init__(self, sampler: Any, batch_size: int, last_batch: str = 'keep'):
+        if not hasattr(sampler, '__iter__'):
+            raise ArgumentError('a BatchSampler takes a sampler', expected='what gives numbers', got=repr(sampler))
         self._sampler: Iterable[Any] = sampler
         self._batch_size = checks.size('batch_size', batch_size)
         self._last_batch = checks.one_of('last_batch', last_batch, ['keep', 'discard', 'rollover'])
@@ -158,3 +160,14 @@ class BatchSampler(Epochs, Sampler):
     def __len__(self) -> int:
         count = len(self._sampler) + len(self._left)  # pyright: ignore[reportArgumentType]
         return -(-count // self._batch_size) if self._last_batch == 'keep' else count // self._batch_size
+
+
+def function(name: str, value: Any) -> Any:
+    """A function of samples.
+
+    Raises:
+        ArgumentError: for what cannot be called.
+    """
+    if not callable(value):
+        raise ArgumentError(f'{name} must be a function, got {value!r}')
+    return value

@@ -127,11 +127,12 @@ class BaseTrainer(Stepper):
         """The compiled inference of the network as it is now."""
         structure = structure_of(self.net)
         chosen = self.given_metrics if metrics is None else metrics
-        key = structure.definition, tuple(pure_metrics(chosen).items())
-        if key not in self._inferences:
-            kept = {known: made for known, made in self._inferences.items() if known[0] is structure.definition}
-            self._inferences = {**kept, key: Inference(self.make_pure_step(structure), chosen)}
-        return self._inferences[key]
+        if self._inferences[0] is not structure.programs:  # which stay when only what is trained changes
+            self._inferences = structure.programs, {}
+        known, key = self._inferences[1], tuple(pure_metrics(chosen).items())
+        if key not in known:
+            known[key] = Inference(self.make_pure_step(structure), chosen)
+        return known[key]
 
     def _number_of_inputs(self) -> tuple[int, int] | None:
         """How many inputs by position the network takes at least and at most, as steps or its definition tell."""

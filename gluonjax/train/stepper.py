@@ -116,7 +116,7 @@ class Stepper:
         self.step_count: Ref = Ref(0)
         self.compiled_step: Ref = Ref()
         self._outcome = Outcome(self._loss, self.step_count, self.compiled_step, Ref())
-        self._inferences: dict[Any, Inference] = {}  # by what they were made of; those of the last structure
+        self._inferences: tuple[Any, dict[Any, Inference]] = None, {}  # of which network; by the metrics
         # The compiled steps of one network, by what of it is trained, and how fast; and what tells that it is that one.
         self._compiled: dict[Any, CompiledStep] = {}
         self._network: Any = None

@@ -126,8 +126,10 @@ def test_training_op_by_op_from_the_first_call_on():
         lambda h: [0, 1][h.astype('int32')],
         lambda h: 'a' if h > 0 else 'b',
         lambda h: range(h.astype('int32')),
+        lambda h: jnp.zeros(3)[jnp.ones(3) > h],
+        lambda h: jnp.ones(4).reshape(h.astype('int32'), 4),
     ],
-    ids=['float', 'bool', 'int', 'asarray', 'index', 'if', 'range'],
+    ids=['float', 'bool', 'int', 'asarray', 'index', 'if', 'range', 'mask', 'shape'],
 )
 @pytest.mark.parametrize('first', [True, False])
 def test_a_tracer_error_of_a_compiled_network_names_the_way_out(look, first):

@@ -147,6 +147,36 @@ def test_freezing_compiles_no_call_again():
     assert net(X).dtype == 'float16' or traced
 
 
+def test_freezing_compiles_no_inference_of_a_trainer_again():
+    traced = []
+    net = nn.Sequential(nn.Dense(2), nn.Lambda(lambda x: (traced.append(x), x)[1]))
+    net.initialize(key=0)
+    trainer = gluonjax.Trainer(net, loss.L2Loss(), key=0)
+    before = trainer.predict(X)
+    del traced[:]
+    for grad_req in ('null', 'write'):
+        net[0].weight.grad_req, net[0].weight.lr_mult = grad_req, 0.5
+        np.testing.assert_array_equal(trainer.predict(X), before)
+    assert traced == []
+    setattr(net, '1', nn.Lambda(lambda x: -x))
+    np.testing.assert_array_equal(trainer.predict(X), -before)
+
+
+def test_who_holds_a_network_is_noted_once():
+    """Otherwise each change would go all ways up again, of which there are more with every repetition."""
+    net = nn.Sequential(nn.Dense(3, in_units=3), nn.Dense(3, in_units=3))
+    net.initialize(key=0)
+    outer = nn.Sequential(net)
+    for _ in range(40):
+        net.tie('1.weight', '0.weight')
+        setattr(outer, '0', net)
+    changes, changed = [], type(outer)._changed
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(outer), '_changed', lambda *args: (changes.append(args), changed(*args)))
+        net[0].weight.grad_req = 'null'
+    assert len(changes) <= 8
+
+
 @pytest.mark.parametrize('value', [float('nan'), -1, 'x', None])
 def test_multipliers_are_numbers(value):
     net = network()
