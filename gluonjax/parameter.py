@@ -81,9 +81,8 @@ def nodes_of(fields: Mapping[str, Any]) -> Iterator[tuple[Path, Node]]:
 
 def add_owner(node: Node, owner: Any, path: Path) -> None:
     """Notes a network that holds a node, once, by a weak reference."""
-    alive = [(reference, at) for reference, at in node._owners if reference() is not None]
-    added = [] if any(reference() is owner and at == path for reference, at in alive) else [(weakref.ref(owner), path)]
-    object.__setattr__(node, '_owners', alive + added)
+    noted = {(id(one), at): (one, at) for one, at in [*node._owners, (weakref.ref(owner), path)] if one() is not None}
+    object.__setattr__(node, '_owners', list(noted.values()))
 
 
 def owners_of(node: Node) -> Iterator[tuple[Any, Path]]:

@@ -71,7 +71,6 @@ def test_an_unknown_argument_names_whose_it_is_and_the_near_one(call, owner, rem
             'force_reinit must be a bool',
         ),
         (lambda: nn.Sequential().register_child(nn.Dense(2), name=3.5), r'name must be str \| None, got 3.5'),
-        (lambda: nn.Dense(2, in_units=1).init(0, fused=np.ones(2)), 'fused must be a bool, got an array of float64'),
         (lambda: init.Mixed(None, []), r'patterns must be Sequence\[str\], got None'),
         (lambda: optimizer.Ftrl(lr_scheduler=np.ones(2)), r'lr_scheduler must be Callable\[\[Any\], Any\] \| None'),
         (lambda: callback.Checkpoint('x', monitor=3), r'monitor must be str \| None, got 3'),
