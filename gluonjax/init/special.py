@@ -12,16 +12,8 @@ from jax.typing import ArrayLike, DTypeLike
 from gluonjax import checks
 from gluonjax.arrays import admit
 from gluonjax.errors import ArgumentError, ParamsError, PatternError, ShapeError
-from gluonjax.init.initializer import (
-    Initializer,
-    InitializerLike,
-    Shape,
-    Xavier,
-    as_dtype,
-    check_axes,
-    create,
-    register,
-)
+from gluonjax.init.common import Xavier, check_axes
+from gluonjax.init.initializer import Initializer, InitializerLike, Shape, as_dtype, create, register
 from gluonjax.sampler import Distribution
 from gluonjax.tree import matches
 

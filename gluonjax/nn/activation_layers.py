@@ -7,7 +7,8 @@ import jax.numpy as jnp
 
 from gluonjax.checks import floating, number, one_of, optional_size, promoted
 from gluonjax.errors import ArgumentError, ShapeError
-from gluonjax.init.initializer import Constant, InitializerLike
+from gluonjax.init.common import Constant
+from gluonjax.init.initializer import InitializerLike
 from gluonjax.layer import Layer
 from gluonjax.nn.activation import ActivationLike, function, gelu
 from gluonjax.nn.precision import broadcast
