@@ -26,10 +26,13 @@ class LazyMethod:
         self.module: str = module
         self.function: str = function
 
-    def __get__(self, instance: object | None, owner: type | None = None) -> Any:
+    @functools.cached_property
+    def _loaded(self) -> Callable[..., Any]:
         function = getattr(importlib.import_module(self.module), self.function)
-        explained = function if hasattr(function, '__wrapped__') else suggests_keywords(function)
-        return function if instance is None else MethodType(explained, instance)
+        return function if hasattr(function, '__wrapped__') else suggests_keywords(function)
+
+    def __get__(self, instance: object | None, owner: type | None = None) -> Any:
+        return self._loaded if instance is None else MethodType(self._loaded, instance)
 
 
 def suggests_keywords(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result]:
