@@ -106,7 +106,7 @@ def draw(requests: Sequence[Request], fused: bool = False) -> list[jax.Array]:
             return False
         _check(request.source)
         fast = np.dtype(request.dtype) == FLOAT32 and id(request.key) in threefry_keys
-        return fast and (fused if traced else request.sharding is None)
+        return fast and (fused or not traced) and (traced or request.sharding is None)
 
     chosen = list(map(in_rows, requests))
     rows = iter(_draw_rows([request for request, it in zip(requests, chosen, strict=True) if it], traced))
