@@ -213,16 +213,7 @@ class Parameter(Ref, Node):
             ways = 'net.params = params, with what that function returned', 'jax.tree.map(jnp.copy, net.params)'
             raise errors.DonatedError(what, remedy=f'{ways[0]}; or donate copies: {ways[1]}')
 
-    def missing(self) -> errors.GluonError:
-        """The error for a value that is not there."""
-        if self.deferred is None:
-            what = f'parameter {self.name!r} has not been initialized'
-            return errors.UninitializedError(what, remedy='call net.initialize(), then net(x); params=net[0] shares it')
-        return errors.DeferredInitializationError(
-            f'parameter {self.name!r} is not initialized yet: '
-            f'its shape {shape_text(self.shape)} waits for the first input',
-            remedy='call net(x) once, or declare the size (in_units=, in_channels=); params=net[0] shares it',
-        )
+    missing: LazyMethod = LazyMethod('gluonjax.failures', 'missing_value')
 
     def deferred_or_error(self) -> Deferred:
         """The initialization that waits.

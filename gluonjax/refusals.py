@@ -6,9 +6,10 @@ from typing import Any
 
 import jax
 
-from gluonjax.errors import ArgumentError, GluonError
+from gluonjax.errors import ArgumentError, GluonError, ShapeError
 from gluonjax.run import Bindable, Run, inputs_text, layer_text, path_of
-from gluonjax.shapes import shape_text, shapes_text
+from gluonjax.shapes import Shape, is_known, shape_text, shapes_text
+from gluonjax.tree import Path
 
 _EAGER = 'net.hybridize(active=False) runs it op by op, and forward may look at them'
 _OF_TRACERS = (
@@ -43,6 +44,39 @@ def _locate(run: Run, error: Exception, layer: Bindable, inputs: Any) -> None:
             error.add_note(f'values are not known while a network is compiled: {_EAGER}')
         if isinstance(error, AttributeError) and error.name == 'data':
             error.add_note('in forward a parameter reads as its array: self.weight, without .data()')
+
+
+def shape_error(
+    run: Run, path: Path, shape: Shape | None, needed: Shape, merged: Shape | None, inputs: Any
+) -> ShapeError:
+    """How the shape of the parameter at `path` disagrees with the one that the input needs.
+
+    Args:
+        run: the run in which it was found.
+        path: of the parameter.
+        shape: its shape, as far as it is known.
+        needed: what `infer_shape` returned.
+        merged: what satisfies both, without features; None if nothing does.
+        inputs: of the layer.
+    """
+    name = '.'.join(path)
+    if merged is not None:
+        return ShapeError(
+            f'the shape of {name!r} cannot be inferred from an input without features',
+            got=f'the input {inputs_text(inputs)}, which needs {shape_text(needed)}',
+            remedy='give an input with one feature or more',
+        )
+    if run.declarations[name].param.transform is not None and not is_known(shape):
+        return ShapeError(
+            f'{name!r} is tied through a transform to a parameter whose shape is still unknown',
+            got=shape,
+            remedy='declare the sizes of the source (in_units=, in_channels=), or run it before this layer',
+        )
+    return ShapeError(
+        f'{name!r} has shape {shape_text(shape)}, but the input {inputs_text(inputs)} '
+        f'of {layer_text(path[:-1])} needs {shape_text(needed)}',
+        remedy='check the widths on the way here' if run.history else 'check the width of the input',
+    )
 
 
 def _refusal(

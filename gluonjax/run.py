@@ -254,11 +254,9 @@ class Run:
                 return values[name]
         shape, param = self.shapes[name], self.declarations[name].param
         if shape is None or not is_known(shape):
-            raise errors.ShapeError(
-                f'the shape of {name!r} is still unknown where forward reads it',
-                got=shape,
-                remedy='declare it whole, or return it from infer_shape of its layer and call that layer',
-            )
+            what = f'the shape of {name!r} is still unknown where forward reads it'
+            remedy = 'declare it whole, or return it from infer_shape of its layer and call that layer'
+            raise errors.ShapeError(what, got=shape, remedy=remedy)
         if self.values is None:
             return jnp.zeros(shape[len(param.copies) :], jax.dtypes.canonicalize_dtype(param.dtype))
         if self.draw is not None:
@@ -337,31 +335,17 @@ class Run:
         if name not in self.declarations:
             return  # declared only sometimes, as a bias is
         leaf, param = self.declarations[name]
-        merged = shape = self._shape(leaf)
-        if param.transform is None:
-            merged = merge_shapes(shape, needed)
-        elif shape is None or not is_known(shape):
-            raise errors.ShapeError(
-                f'{name!r} is tied through a transform to a parameter whose shape is still unknown',
-                got=shape,
-                remedy='declare the sizes of the source (in_units=, in_channels=), or run it before this layer',
-            )
-        elif transformed_shape(param.transform, shape) != needed:
-            merged = None
-        if merged is None:
-            raise errors.ShapeError(
-                f'{name!r} has shape {shape_text(shape)}, but the input {inputs_text(inputs)} '
-                f'of {layer_text(path[:-1])} needs {shape_text(needed)}',
-                remedy='check the widths on the way here' if self.history else 'check the width of the input',
-            )
-        if self.values is None or leaf.name not in self.values:
-            if 0 in merged:
-                raise errors.ShapeError(
-                    f'the shape of {name!r} cannot be inferred from an input without features',
-                    got=f'the input {inputs_text(inputs)}, which needs {shape_text(needed)}',
-                    remedy='give an input with one feature or more',
-                )
+        shape, is_open = self._shape(leaf), self.values is None or leaf.name not in self.values
+        merged = merge_shapes(shape, needed)
+        if param.transform is not None:
+            fits = shape is not None and is_known(shape) and transformed_shape(param.transform, shape) == needed
+            merged = shape if fits else None
+        if merged is None or (is_open and 0 in merged):
+            raise self._shape_error(path, shape, needed, merged, inputs)
+        if is_open:
             self.shapes[leaf.name] = (*param.copies, *merged)
+
+    _shape_error = LazyMethod('gluonjax.refusals', 'shape_error')
 
 
 class _Bound(Bindable, own=True):
