@@ -17,7 +17,7 @@ from jax.typing import DTypeLike
 
 from gluonjax.arrays import admit
 from gluonjax.errors import ArgumentError, GluonError, MissingNameError, ShapeError, TransformationError
-from gluonjax.mx import casting, invoke, tape
+from gluonjax.mx import casting, invoke, statistics, tape
 from gluonjax.mx.context import Context, context_of, current_context, default_device, virtual
 from gluonjax.mx.dialect import is_np_array
 from gluonjax.mx.op import OPERATORS, Operator, find
@@ -689,11 +689,7 @@ def call(name: str, /, *args: Any, out: Any = None, **kwargs: Any) -> Any:
         got = ', '.join(f'{x.value.dtype}{list(x.shape)}' for x in arrays if x is not None)
         raise ShapeError(f'{name} does not take these arrays: {str(error).splitlines()[0]}', got=got) from error
     if operator.auxiliary and tape.scope().training:
-        names = operator.inputs_for(operator.parse(attributes))
-        for state, value in zip(operator.auxiliary, updates, strict=True):
-            handle = arrays[names.index(state)]
-            if handle is not None:
-                handle.assign(Tracked(value.astype(handle.value.dtype)))
+        _write_states(operator, operator.parse(attributes), arrays, outputs, updates)
     if out is not None:
         targets = out if isinstance(out, list | tuple) else [out]
         for target, output in zip(targets, outputs, strict=True):
@@ -701,6 +697,21 @@ def call(name: str, /, *args: Any, out: Any = None, **kwargs: Any) -> Any:
         return out
     results = [NDArray(*output) if first is None else first.like(output) for output in outputs]
     return results[0] if len(results) == 1 else results
+
+
+def _write_states(
+    operator: Operator, attributes: Any, arrays: Sequence[Any], outputs: Sequence[Tracked], updates: Any
+) -> None:
+    """Running statistics in the backward pass, other auxiliary states at once."""
+    names = operator.inputs_for(attributes)
+    for name, value in zip(operator.auxiliary, updates, strict=True):
+        state = arrays[names.index(name)]
+        if state is not None:
+            new = value.astype(state.value.dtype)
+            if name.startswith('moving_'):
+                statistics.change([y.entry for y in outputs], [state], [new], [attributes['momentum']])
+            else:
+                state.assign(Tracked(new))
 
 
 def _sorted_out(operator: Operator, args: Sequence[Any], kwargs: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:

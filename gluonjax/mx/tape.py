@@ -98,11 +98,12 @@ class Node:
         self.key: Any = key
         self.inputs: Sequence[Tracked] = inputs
         self.pull: Callable[[list[jax.Array]], Arrays] | None = pull
+        self.actions: list[Callable[[], None]] = []  # after its gradient was taken
         self.outputs: list[tuple[tuple[int, ...], Any, bool]] = [(y.shape, y.dtype, is_inexact(y)) for y in outputs]
 
     def release(self) -> None:
         """Forgets what it needs for a gradient."""
-        self.pull, self.inputs, self.key = None, (), None
+        self.pull, self.inputs, self.key, self.actions = None, (), None, []
 
 
 class Leaf(Node):
@@ -303,6 +304,8 @@ def differentiate(
                 entry = node.inputs[number].entry
                 if entry is not None:
                     add(entry, gradient)
+            for action in node.actions:
+                action()
     if not retain_graph:
         for node in visited:
             node.release()

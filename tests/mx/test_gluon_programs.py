@@ -112,12 +112,40 @@ def test_dropout_and_batch_norm_train_under_record():
         dropped = nd.Dropout(x, p=0.5)
     assert set(dropped.asnumpy().tolist()) == {0, 2}
     assert nd.Dropout(x, p=0.5).asnumpy().tolist() == x.asnumpy().tolist()
-    data, mean, var = nd.array([[1.0], [3.0]]), nd.zeros(1), nd.ones(1)
+
+
+def test_running_statistics_change_in_the_backward_pass():
+    def close(*expected):
+        np.testing.assert_allclose([mean.asscalar(), var.asscalar()], expected, rtol=1e-6)
+
+    first, second, mean, var = variable([1.0], [3.0]), nd.array([[5.0], [5.0]]), nd.zeros(1), nd.ones(1)
     with autograd.train_mode():
-        nd.BatchNorm(data, nd.ones(1), nd.zeros(1), mean, var, momentum=0.5)
-    np.testing.assert_allclose([mean.asscalar(), var.asscalar()], [1, 1], rtol=1e-6)
-    nd.BatchNorm(data, nd.ones(1), nd.zeros(1), mean, var, momentum=0.5)
-    assert mean.asscalar() == 1
+        nd.BatchNorm(first, nd.ones(1), nd.zeros(1), mean, var, momentum=0.5)
+    close(0, 1)
+    gamma = variable(1.0)
+    with autograd.record():
+        y, z = [nd.BatchNorm(x, gamma, nd.zeros(1), mean, var, momentum=0.5) for x in (first, second)]
+    close(0, 1)
+    y.backward()
+    close(1, 1)  # 0.5 * 0 + 0.5 * 2; the variance is that of the batch
+    z.backward(retain_graph=True)
+    close(3, 0.5)
+    z.backward()
+    close(4, 0.25)
+    nd.BatchNorm(first, gamma, nd.zeros(1), mean, var, momentum=0.5)
+    close(4, 0.25)
+
+
+@pytest.mark.parametrize('hybridized', [False, True])
+def test_of_two_calls_the_first_is_counted_last(hybridized):
+    net = gluon.nn.HybridSequential()
+    net.add(gluon.nn.BatchNorm(momentum=0.5, in_channels=1, use_global_stats=False))
+    net.initialize()
+    net.hybridize(hybridized)
+    with autograd.record():
+        y = net(nd.array([[0.0], [4.0]])) + net(nd.array([[8.0], [8.0]]))
+    y.backward()
+    assert net[0].running_mean.data().asscalar() == 0.5 * (0.5 * 8) + 0.5 * 2
 
 
 def test_random_numbers_follow_the_seed():

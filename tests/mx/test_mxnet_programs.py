@@ -43,7 +43,7 @@ def golden():
     return {path.stem: dict(np.load(path)) for path in PROGRAMS.glob('*.npz')}
 
 
-@pytest.mark.filterwarnings('ignore:all blocks of')  # as MXNet warns
+@pytest.mark.filterwarnings('ignore:all blocks of', 'ignore:.*is initialized already')  # as MXNet warns
 @pytest.mark.parametrize(('theme', 'program'), CASES)
 def test_a_program_gives_mxnets_numbers(theme, program, golden, monkeypatch):
     monkeypatch.setattr(naming, '_OUTERMOST', collections.Counter())  # names are counted from 0

@@ -13,7 +13,7 @@ import jax
 
 from gluonjax import errors, nn
 from gluonjax.layer import Layer, declarations_of, infer_shapes, leaves_of
-from gluonjax.mx import casting, invoke, tape
+from gluonjax.mx import casting, invoke, statistics, tape
 from gluonjax.mx.array import NDArray, array_class
 from gluonjax.mx.building import Scope
 from gluonjax.mx.from_layers import translation_of
@@ -128,13 +128,18 @@ class LayerBlock(HybridBlock):
         context = parameters[0].context_for(leaves) if parameters else None
         values = [parameter.data(context) for parameter in parameters]
         output, recorded = self._calls[kind](values, leaves, training)
-        for name, value in recorded.items():
-            own_parameters_of(self)[name.replace('.', '_')].data(context).assign(tape.Tracked(value))
+        states = [own_parameters_of(self)[name.replace('.', '_')].data(context) for name in recorded]
+        if isinstance(self.layer, nn.BatchNorm):
+            shares = [self.layer.momentum] * len(states)
+            statistics.change([output.entry], states, list(recorded.values()), shares)
+        else:
+            for state, value in zip(states, recorded.values(), strict=True):
+                state.assign(tape.Tracked(value))
         return output
 
     def _graph(self, *args: Any) -> Any:
         with self.name_scope():
-            return _translated(self.layer, _BlockScope(self), args)
+            return _translated(self.layer, _BlockScope(self), args, self.name)
 
     def _finish(self, parameters: list[Parameter], inputs: Sequence[Any]) -> None:
         for parameter in parameters:
@@ -200,11 +205,11 @@ def _call_of_layer(signed: Signed, training: bool, tree: Any, precision: str | N
     return PureCall(type(layer).__name__, function, tree, len(names), graph)
 
 
-def _translated(layer: Layer, scope: Scope, inputs: Any) -> Any:
-    """The graph of a layer of symbols."""
+def _translated(layer: Layer, scope: Scope, inputs: Any, name: str = 'a layer') -> Any:
+    """The graph of a layer of symbols; errors call it by the name."""
     translate = translation_of(layer, 'forward')
     if translate is None:
-        raise errors.ArgumentError(f'MXNet has no operator for {type(layer).__name__}')
+        raise errors.ArgumentError(f'MXNet has no operator for {name} ({type(layer).__name__})')
     return translate(scope, layer, *inputs)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import jax.core
 
-from gluonjax.mx import array, invoke, tape
+from gluonjax.mx import array, invoke, statistics, tape
 from gluonjax.mx.array import NDArray
 from gluonjax.mx.context import Context, virtual
 from gluonjax.mx.tape import Arrays, Tracked
@@ -66,6 +66,7 @@ class Traced:
         self.output: Any = None  # the tree of the outputs, and of the values of attributes
         self.attributes: list[tuple[Any, str]] = []  # that are set
         self.changed: list[int] = []  # the numbers of the handles that are written
+        self.shares: dict[int, float] = {}  # by the numbers of those that are statistics
         self.slots: dict[int, tuple[Any, str]] = {}  # which attribute a handle is, by its number
         self.passes: int = 0
         self.context: Context | None = context
@@ -82,6 +83,7 @@ class Traced:
                 self.place,
                 _entered(),
                 array.watched() as read,
+                statistics.noted() as shares,
                 _attributes_kept(self.blocks, self.handles) as attributes,
             ):
                 output = self.block.forward(*jax.tree.unflatten(self.tree, given))
@@ -96,6 +98,7 @@ class Traced:
         self.missing = self._missing()
         leaves, self.output = jax.tree.flatten((output, [value for *_, value in found]))
         self.changed = [i for i, (old, new) in enumerate(zip(values, now, strict=True)) if old is not new]
+        self.shares = {i: shares[id(self.handles[i])] for i in self.changed if id(self.handles[i]) in shares}
         outputs = [leaf.value if isinstance(leaf, NDArray) else jax.numpy.asarray(leaf) for leaf in leaves]
         return outputs, [now[i] for i in self.changed], bool(drawn())
 
@@ -131,8 +134,12 @@ class Traced:
             self._admit(found.handles)
             self.keyed = invoke.Keyed(self.block.name, self._function, self._symbols)
             return self(inputs, parameters)
-        for i, value in zip(self.changed, updates, strict=True):
-            self.handles[i].assign(Tracked(value))
+        new = dict(zip(self.changed, updates, strict=True))
+        for i in self.changed:
+            if i not in self.shares:
+                self.handles[i].assign(Tracked(new[i]))
+        states = [self.handles[i] for i in self.shares]
+        statistics.change([y.entry for y in outputs], states, [new[i] for i in self.shares], list(self.shares.values()))
         shared = self.shared or (inputs[0].shared if inputs else None)
         output, values = jax.tree.unflatten(self.output, [self.kind(*output, None, shared) for output in outputs])
         for (block, name), value in zip(self.attributes, values, strict=True):
