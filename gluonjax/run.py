@@ -187,8 +187,15 @@ class Cache(NamedTuple):
     entries: dict[str, Any]
 
 
+class _Transforming:
+    """Runs inside transformations. (Outside of the dataclass, which would look them up at once.)"""
+
+    scan: Any = LazyMethod('gluonjax.transformations', 'scan_of_run')
+    checkpoint: Any = LazyMethod('gluonjax.transformations', 'checkpoint_of_run')
+
+
 @dataclasses.dataclass(eq=False)
-class Run:
+class Run(_Transforming):
     """One pass through a definition: values are read, shapes are inferred or checked, running statistics recorded.
 
     `Run(declarations_of(layer), values)(layer, inputs, named)` makes the pass, on values by name.
@@ -213,7 +220,7 @@ class Run:
             self.shapes = {name: np.shape(value) for name, value in (self.values or {}).items()}
         self.key = None if self.key is None else as_key(self.key)
         self.recordable: set[str] = {leaf.name for leaf, _ in self.declarations.values() if not leaf.param.trainable}
-        self.trace = trace_state() if self.recordable else None
+        self.trace: Any = trace_state() if self.recordable else None
 
     def __call__(self, definition: Bindable, inputs: Any, named: Any) -> Any:
         if reserved := sorted({'key', 'init', 'training'} & named.keys()):
@@ -291,9 +298,6 @@ class Run:
             raise errors.MissingKeyError(f'{layer_text(path)} asks for a random key, and there is none', remedy=remedy)
         count = self.keys_drawn[path] = self.keys_drawn.get(path, -1) + 1
         return named_keys([self.key], [f'{".".join(path)} {count}'])[0]
-
-    scan = LazyMethod('gluonjax.transformations', 'scan_of_run')
-    checkpoint = LazyMethod('gluonjax.transformations', 'checkpoint_of_run')
 
     def call(self, layer: Bindable, forward: Callable[..., Any], inputs: Any, named: Any) -> Any:
         """Calls a layer: infers or checks the shapes of its parameters, and says where errors arose."""
