@@ -52,8 +52,8 @@ SHAPES = {
 
 
 def candidates(groups):
-    dense = kernels.by_im2col, kernels.by_row_im2col
-    found = (kernels.by_xla, *(dense if groups == 1 else [kernels.by_shift_and_add, kernels.by_shifted_products]))
+    dense = kernels.by_im2col, kernels.by_transposed_im2col, kernels.by_image_products, kernels.by_row_im2col
+    found = (kernels.by_xla, *(dense if groups == 1 else [kernels.by_shift_and_add]))
     return {algorithm.__name__: algorithm for algorithm in found}
 
 

@@ -125,6 +125,23 @@ def by_im2col(x: jax.Array, weight: jax.Array, geometry: Geometry) -> jax.Array:
     return _transposed(y, 'C' + geometry.layout.replace('C', ''), geometry.layout)
 
 
+def by_transposed_im2col(x: jax.Array, weight: jax.Array, geometry: Geometry) -> jax.Array:
+    """As `by_im2col`, with channels before images, so that the product finds the columns as they are written."""
+    x = lax.transpose(x, (1, 0, *range(2, x.ndim)))
+    columns = _stacked(_under_kernel(x, geometry.kernel(weight.shape), geometry), 1)
+    weight = lax.reshape(weight, (*weight.shape[:2], columns.shape[1]))
+    y = lax.dot_general(weight, columns, (((1, 2), (0, 1)), ((), ())))
+    return lax.transpose(y, (1, 0, *range(2, y.ndim)))
+
+
+def by_image_products(x: jax.Array, weight: jax.Array, geometry: Geometry) -> jax.Array:
+    """As `by_im2col` with a product for each image, which transposes nothing; for one group, with channels first."""
+    columns = _stacked(_under_kernel(x, geometry.kernel(weight.shape), geometry), 2)
+    weight = lax.reshape(weight, (*weight.shape[:2], math.prod(geometry.kernel(weight.shape))))
+    weight = lax.broadcast_in_dim(weight, (len(x), *weight.shape), (1, 2, 3))
+    return lax.dot_general(weight, columns, (((2, 3), (1, 2)), ((0,), (0,))))
+
+
 def _stacked(arrays, axis):
     expanded = [lax.expand_dims(array, [axis]) for array in arrays]
     return expanded[0] if len(expanded) == 1 else lax.concatenate(expanded, axis)
@@ -166,15 +183,30 @@ def by_shift_and_add(x: jax.Array, weight: jax.Array, geometry: Geometry) -> jax
     return functools.reduce(lax.add, map(lax.mul, shifted, _taps(weight, geometry, shifted[0].shape)))
 
 
+def sum_of_shifts(dy: jax.Array, weight: jax.Array, geometry: Geometry, shape: Sequence[int]) -> jax.Array:
+    """The gradient of the input, of this shape, of a depthwise convolution, as a convolution with the kernel reversed.
+
+    The transpose of `by_shift_and_add` is a sum of pads, each of an array of its own. Here XLA writes the padded `dy`
+    once, and what makes it is not computed again for each element of the kernel.
+    """
+    kernel, pads = geometry.kernel(weight.shape), [(0, 0, 0)] * dy.ndim
+    for axis, size, stride, pad, step in zip(geometry.spatial, kernel, *geometry[:3], strict=True):
+        reach, low = (size - 1) * step, (size - 1) * step - pad
+        pads[axis] = low, shape[axis] + reach - low - (dy.shape[axis] - 1) * stride - 1, stride - 1
+    ones = (1,) * len(kernel)
+    dense = geometry._replace(strides=ones, padding=(0,) * len(kernel))
+    shifted = _under_kernel(lax.pad(dy, np.zeros((), dy.dtype), pads), kernel, dense)
+    return functools.reduce(lax.add, map(lax.mul, reversed(shifted), _taps(weight, geometry, shape)))
+
+
 def sums_of_products(x: jax.Array, dy: jax.Array, geometry: Geometry, shape: Sequence[int]) -> jax.Array:
     """The gradient of the weight, of this shape, of a depthwise convolution, in one pass over the images.
 
-    The transpose of `by_shift_and_add` is a reduction for each element of the kernel, all of them over the last axis,
-    which takes XLA 5 times as long.
+    The transpose of `by_shift_and_add` is a reduction for each element of the kernel, all of them over all axes but
+    that of channels, which takes XLA 5 times as long.
     """
-    channel = geometry.layout.index('C')
     products = [lax.mul(shifted, dy) for shifted in _under_kernel(x, geometry.kernel(shape), geometry)]
-    rows = [axis for axis in range(dy.ndim - 1) if axis != channel]
+    rows = (0, dy.ndim - 1) if geometry.layout[1] == 'C' else range(dy.ndim - 1)
     sums = lax.reduce(products, [np.zeros((), dy.dtype)] * len(products), _add_each, rows)
     taps = _stacked(sums, 1)
     return lax.reshape(lax.reduce_sum(taps, range(2, taps.ndim)), shape)
@@ -182,21 +214,6 @@ def sums_of_products(x: jax.Array, dy: jax.Array, geometry: Geometry, shape: Seq
 
 def _add_each(total, terms):
     return [lax.add(one, other) for one, other in zip(total, terms, strict=True)]
-
-
-def by_shifted_products(x: jax.Array, weight: jax.Array, geometry: Geometry) -> jax.Array:
-    """As `by_shift_and_add`, with the products before the shifts: the gradient of x is a sum of slices, too."""
-    strides, output = geometry.per_axis(geometry.strides, 1), _output_shape(x, weight, geometry)
-    spans = [(size - 1) * stride + 1 for size, stride in zip(output, strides, strict=True)]
-    positions = itertools.product(*map(range, geometry.kernel(weight.shape)))
-    shifted = []
-    for position, tap in zip(positions, _taps(weight, geometry, x.shape), strict=True):
-        starts = [i * step for i, step in zip(position, geometry.dilation, strict=True)]
-        low = geometry.per_axis([pad - start for pad, start in zip(geometry.padding, starts, strict=True)], 0)
-        pads = [(first, span - size - first, 0) for first, span, size in zip(low, spans, x.shape, strict=True)]
-        shifted.append(lax.pad(x * tap, np.zeros((), x.dtype), pads))
-    total = functools.reduce(lax.add, shifted)
-    return lax.slice(total, [0] * x.ndim, total.shape, strides)
 
 
 def _taps(weight, geometry, shape):
@@ -254,9 +271,9 @@ def choose_algorithms(x_shape: Sequence[int], weight_shape: Sequence[int], geome
     kernel = geometry.kernel(weight_shape)
     small = math.prod(kernel) <= MAX_WINDOW
     if geometry.groups > 1:
-        # XLA's takes 10 to 100 times as long. The gradient of x by a sum of slices takes 1 to 1/10 of that by pads.
+        # XLA's takes 10 to 100 times as long.
         depthwise = small and channels == outputs == geometry.groups
-        return Algorithms(by_shift_and_add, by_shifted_products, by_shift_and_add) if depthwise else Algorithms()
+        return Algorithms(*[by_shift_and_add] * 3) if depthwise else Algorithms()
     covered = [(size - 1) * step + 1 for size, step in zip(kernel, geometry.dilation, strict=True)]
     positions = x_shape[0] * math.prod(
         (x_shape[axis] + 2 * padding - width) // stride + 1
@@ -264,9 +281,16 @@ def choose_algorithms(x_shape: Sequence[int], weight_shape: Sequence[int], geome
             geometry.spatial, covered, geometry.padding, geometry.strides, strict=True
         )
     )
+    if math.prod(kernel) == 1 and geometry.layout[1] == 'C' and x_shape[0] > 1:
+        # XLA copies the weight for each image, transposed for the gradient of x; for one product it copies the images.
+        weight_size, image = channels * outputs, positions // x_shape[0] * (channels + outputs)
+        forward = by_image_products if weight_size <= 2 * image else by_im2col
+        return Algorithms(forward, by_image_products if 3 * weight_size <= image else by_im2col, forward)
     if small and (positions <= outputs or math.prod(kernel) == 1):
         # The columns are no larger than the weight, which XLA would transpose: 1.1 to 3 times.
-        return Algorithms(by_im2col, by_im2col, by_im2col)
+        several = math.prod(kernel) > 1 and geometry.layout[1] == 'C'
+        forward = by_transposed_im2col if several else by_im2col
+        return Algorithms(forward, by_im2col, forward)
     shrinks = any(width - 1 > 2 * padding for width, padding in zip(covered, geometry.padding, strict=True))
     # XLA has no fast kernel for a convolution that makes an image larger, 2 to 2.5 times, nor for three axes, 1.5 to 4
     # times; for the gradient of the weight it convolves with an image for a kernel, which takes 1.3 to 1.6 times where
@@ -368,11 +392,12 @@ def _on_others(left, right, options):
 
 def _on_cpu(left, right, options):
     index = ('output', 'input', 'weight').index(options.result)
-    algorithm = options.algorithms[index]
-    if algorithm is by_shift_and_add and options.result == 'weight':
+    algorithm, dtype = options.algorithms[index], left.dtype
+    if algorithm is by_shift_and_add and options.result != 'output':
+        gradient = sum_of_shifts if options.result == 'input' else sums_of_products
         wide = at_least_float32(left.dtype)
-        x, dy = (lax.convert_element_type(array, wide) for array in lax.optimization_barrier((left, right)))
-        return lax.convert_element_type(sums_of_products(x, dy, options.geometry, options.shape), left.dtype)
+        left, right = (lax.convert_element_type(array, wide) for array in lax.optimization_barrier((left, right)))
+        return lax.convert_element_type(gradient(left, right, options.geometry, options.shape), dtype)
     return _result(algorithm if algorithm is by_xla else _isolated(algorithm), left, right, options)
 
 

@@ -15,9 +15,10 @@ from gluonjax.nn.kernels import (
     Geometry,
     Windows,
     by_im2col,
+    by_image_products,
     by_row_im2col,
     by_shift_and_add,
-    by_shifted_products,
+    by_transposed_im2col,
     by_xla,
     choose_algorithms,
     convolve,
@@ -26,7 +27,8 @@ from gluonjax.nn.kernels import (
     max_in_windows,
 )
 
-DENSE = (by_im2col, by_row_im2col)
+CHANNELS_FIRST = (by_image_products, by_transposed_im2col)
+DENSE = (by_im2col, by_row_im2col, *CHANNELS_FIRST)
 
 
 def geometry(layout, strides=1, padding=0, dilation=1, groups=1):
@@ -103,13 +105,15 @@ def convolutions(draw, depthwise):
 @settings(max_examples=12, deadline=None, derandomize=True)
 @given(convolutions(depthwise=False), st.sampled_from(DENSE))
 def test_im2col_gives_the_numbers_of_xla(convolution, algorithm):
+    if algorithm in CHANNELS_FIRST and convolution[0].layout[1] != 'C':
+        algorithm = by_im2col
     check(Algorithms(algorithm, algorithm, algorithm), *convolution)
 
 
 @settings(max_examples=6, deadline=None, derandomize=True)
 @given(convolutions(depthwise=True))
 def test_shifts_give_the_numbers_of_xla(convolution):
-    check(Algorithms(by_shift_and_add, by_shifted_products, by_shift_and_add), *convolution)
+    check(Algorithms(*(by_shift_and_add,) * 3), *convolution)
 
 
 @pytest.mark.parametrize(
@@ -126,13 +130,18 @@ def test_each_derivative_has_an_algorithm(algorithms):
 
 CASES = {
     'im2col': (Algorithms(*(by_im2col,) * 3), geometry('NCHW', 2, 1), arrays('NCHW', 2, 3, 4, (5, 6), (3, 3))),
+    'image products': (
+        Algorithms(by_image_products, by_image_products, by_transposed_im2col),
+        geometry('NCHW', 2, 1),
+        arrays('NCHW', 2, 3, 4, (5, 6), (3, 3)),
+    ),
     'row im2col': (
         Algorithms(*(by_row_im2col,) * 3),
         geometry('NCHW', (1, 2), 1),
         arrays('NCHW', 2, 3, 4, (5, 6), (3, 2)),
     ),
     'shift and add': (
-        Algorithms(by_shift_and_add, by_shifted_products, by_shift_and_add),
+        Algorithms(*(by_shift_and_add,) * 3),
         geometry('NCHW', 1, 1, 1, 3),
         arrays('NCHW', 2, 3, 3, (5, 6), (3, 3), 3),
     ),
@@ -180,23 +189,29 @@ def test_dtypes_round_once(case, dtype):
 
 
 IM2COL = Algorithms(by_im2col, by_im2col, by_im2col)
+TRANSPOSED = Algorithms(by_transposed_im2col, by_im2col, by_transposed_im2col)
+IMAGES = Algorithms(by_image_products, by_image_products, by_image_products)
 ROW_IM2COL = Algorithms(by_row_im2col, by_row_im2col, by_row_im2col)
 ROW_GRADIENTS = Algorithms(by_xla, by_row_im2col, by_row_im2col)
-SHIFTS = Algorithms(by_shift_and_add, by_shifted_products, by_shift_and_add)
+SHIFTS = Algorithms(*(by_shift_and_add,) * 3)
 
 
 @pytest.mark.parametrize(('algorithms', 'x', 'weight', 'where'), [
     (Algorithms(), (8, 64, 32, 32), (64, 64, 3, 3), geometry('NCHW', 1, 1)),
     (Algorithms(), (8, 32, 32, 64), (64, 3, 3, 64), geometry('NHWC', 1, 1)),
-    (IM2COL, (8, 512, 4, 4), (512, 512, 3, 3), geometry('NCHW', 1, 1)),
+    (TRANSPOSED, (8, 512, 4, 4), (512, 512, 3, 3), geometry('NCHW', 1, 1)),
     (IM2COL, (8, 4, 4, 512), (512, 3, 3, 512), geometry('NHWC', 1, 1)),
-    (IM2COL, (8, 256, 8, 8), (512, 256, 3, 3), geometry('NCHW', 2, 1)),
+    (TRANSPOSED, (8, 256, 8, 8), (512, 256, 3, 3), geometry('NCHW', 2, 1)),
     (Algorithms(), (8, 256, 8, 8), (256, 256, 3, 3), geometry('NCHW', 1, 1)),
-    (IM2COL, (8, 64, 32, 32), (128, 64, 1, 1), geometry('NCHW', 2)),
+    (IMAGES, (8, 64, 32, 32), (128, 64, 1, 1), geometry('NCHW', 2)),
+    (IMAGES._replace(input_gradient=by_im2col), (4, 256, 14, 14), (1024, 256, 1, 1), geometry('NCHW')),
+    (IM2COL, (4, 1024, 7, 7), (1024, 1024, 1, 1), geometry('NCHW')),
+    (IM2COL, (1, 64, 56, 56), (256, 64, 1, 1), geometry('NCHW')),
+    (IM2COL, (4, 56, 56, 64), (256, 1, 1, 64), geometry('NHWC')),
     (ROW_GRADIENTS, (64, 20, 12, 12), (50, 20, 5, 5), geometry('NCHW')),
     (Algorithms(input_gradient=by_row_im2col), (64, 6, 14, 14), (16, 6, 5, 5), geometry('NCHW')),
     (Algorithms(), (64, 20, 30), (50, 20, 5), geometry('NCW', 1, 1)),
-    (IM2COL, (64, 20, 30), (50, 20, 1), geometry('NCW', 1, 1)),
+    (IMAGES._replace(input_gradient=by_im2col), (64, 20, 30), (50, 20, 1), geometry('NCW', 1, 1)),
     (ROW_IM2COL, (4, 8, 9, 9, 9), (8, 8, 3, 3, 3), geometry('NCDHW', 1, 1)),
     (Algorithms(), (64, 20, 12, 12), (50, 20, 5, 5), geometry('NCHW', 1, 2)),
     (ROW_GRADIENTS, (64, 3, 224, 224), (64, 3, 9, 9), geometry('NCHW', 1, 3)),
