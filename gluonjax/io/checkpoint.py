@@ -83,7 +83,7 @@ def save(folder: Folder, state: Any, steps: int, remember: Mapping[str, Any], ke
         checks.size('keep, how many checkpoints stay,', keep)
     leaves = {name: jnp.asarray(leaf) for name, leaf in leaves_by_name(state).items()}
     entries = {name: _entry(leaf) for name, leaf in leaves.items()}
-    record = {'steps': steps, **_as_json(remember), 'leaves': entries}
+    record = {'steps': steps, **_as_json(remember), 'leaves': entries, 'processes': jax.process_count()}
     arrays = {name: _plain(leaf) for name, leaf in leaves.items() if leaf.size}  # orbax writes no empty ones
     with (
         ONE_AT_A_TIME,
@@ -160,18 +160,28 @@ def _check_files(place: pathlib.Path) -> None:
     Raises:
         CheckpointError: naming the file.
     """
-    if not (place / _FILES).exists() and (place / 'state').is_dir() and (place / 'record').is_dir():
-        return  # several processes wrote it together
+    if not (place / _FILES).exists() and _is_of_several_processes(place):
+        return
     try:
         known = json.loads((place / _FILES).read_text())
+        if not known:
+            raise _broken(place / _FILES, 'it names no files')
         for name, (size, crc) in known.items():
             path = place / name
             if path.stat().st_size != size or _crc(path) != crc:
                 raise _broken(path, 'it is not as it was written')
     except CheckpointError:
         raise
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, AttributeError) as error:
         raise _broken(pathlib.Path(getattr(error, 'filename', None) or place / _FILES), str(error)) from error
+
+
+def _is_of_several_processes(place: pathlib.Path) -> bool:
+    """Whether several processes wrote a checkpoint together, which orbax published then; it has no list of files."""
+    try:
+        return json.loads((place / 'record' / 'metadata').read_text())['processes'] > 1
+    except (OSError, ValueError, TypeError, KeyError):
+        return False
 
 
 def _broken(path: pathlib.Path, why: str) -> CheckpointError:
@@ -208,6 +218,7 @@ def restore(
         try:
             record = reader.restore(place, module.args.Composite(record=module.args.JsonRestore()))['record']
             entries = {name: Entry(tuple(shape), *rest) for name, (shape, *rest) in record.pop('leaves').items()}
+            record.pop('processes', None)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise _broken(place / 'record', f'{type(error).__name__}: {error}') from error
         _check(place, needed(entries), entries, checked)

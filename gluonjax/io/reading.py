@@ -78,6 +78,8 @@ class Reader:
     @classmethod
     def of_file(cls, path: Path) -> Self:
         """Of a file, which is mapped into memory for as long as an array of it is in use."""
+        if os.path.isdir(path):
+            raise FileError(f'{os.fspath(path)!r} is a folder', remedy='the name of a file')
         with open(path, 'rb') as file:
             if os.fstat(file.fileno()).st_size == 0:  # which cannot be mapped
                 return cls(b'', path)

@@ -407,8 +407,8 @@ def make_step(
         transformation = tx.chain(tx.clip_by_global_norm(limit), transformation)
     if checks.size('micro_batches', micro_batches) > 1:
         check_micro_batches(definition, loss, carry)
-    if checks.size('accumulate', accumulate) > 1:
-        steps: Any = tx.MultiSteps(tx.without_functions(transformation), accumulate)
+    if (count := checks.size('accumulate', accumulate)) > 1:
+        steps: Any = tx.MultiSteps(tx.without_functions(transformation), count)
         transformation = tx.GradientTransformationExtraArgs(steps.init, steps.update)
     return TrainStep(
         layer=trained,

@@ -76,6 +76,30 @@ def test_the_newest_whole_save_is_taken_and_the_damaged_file_is_named(folder, da
     assert trainer.steps == 2
 
 
+@pytest.mark.parametrize('text', [None, '', '[]', '{}', '{"a": [1]}', '{"../x": [1, 2]}', '3'])
+def test_a_list_of_files_that_is_lost_or_none(folder, text):
+    (newest,) = folder.glob('*-step-2')
+    (newest / 'files.json').unlink()
+    if text is not None:
+        (newest / 'files.json').write_text(text)
+    trainer = trainer_of(key=1)
+    with pytest.warns(UserWarning, match='an older one is taken'):
+        trainer.restore(folder)
+    assert trainer.steps == 1
+    with pytest.raises(errors.CheckpointError, match=r'is damaged: .*(files\.json|a|x)'):
+        trainer.restore(folder, step=2)
+
+
+def test_a_checkpoint_that_several_processes_wrote_has_no_list_of_files(folder):
+    (newest,) = folder.glob('*-step-2')
+    (newest / 'files.json').unlink()
+    record = newest / 'record' / 'metadata'
+    record.write_text(record.read_text().replace('"processes": 1', '"processes": 2'))
+    trainer = trainer_of(key=1)
+    trainer.restore(folder)
+    assert trainer.steps == 2
+
+
 def test_strays_are_passed_over(folder):
     (folder / '000009-step-9').write_text('a file')
     (folder / '.unfinished-elsewhere-1-ab').write_text('a file')
