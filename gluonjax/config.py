@@ -35,9 +35,8 @@ class Constructed(abc.ABCMeta):
         declared = list(inspect.signature(cls.__init__).parameters.values())[1:]
         hidden = (*cls._shared_arguments, *cls._ignored_arguments)
         shown = [parameter for parameter in declared if parameter.name not in hidden]
-        rest = [parameter for parameter in shown if parameter.kind is parameter.VAR_KEYWORD]
-        shared = [inspect.Parameter(n, inspect.Parameter.KEYWORD_ONLY, default=None) for n in cls._shared_arguments]
-        return inspect.Signature([*(parameter for parameter in shown if parameter not in rest), *shared, *rest])
+        shown += [inspect.Parameter(n, inspect.Parameter.KEYWORD_ONLY, default=None) for n in cls._shared_arguments]
+        return inspect.Signature(sorted(shown, key=lambda parameter: parameter.kind))  # **kwargs last
 
     # A type checker accepts `params=` and `prefix=` by these two, and checks every other call against `__init__`.
     @overload

@@ -188,7 +188,7 @@ class Cache(NamedTuple):
 
 
 class _Transforming:
-    """Runs inside transformations. (Outside of the dataclass, which would look them up at once.)"""
+    """What runs do in transformations; outside of the dataclass, which would load it at once."""
 
     scan: Any = LazyMethod('gluonjax.transformations', 'scan_of_run')
     checkpoint: Any = LazyMethod('gluonjax.transformations', 'checkpoint_of_run')

@@ -1,7 +1,6 @@
 """Structure: a network's definition with the Parameter of each leaf, as it is now, and the programs made from it."""
 
 from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import jax
@@ -12,8 +11,6 @@ from gluonjax.param import Leaf
 from gluonjax.parameter import Parameter, draw_deferred
 from gluonjax.ref import Values, read
 from gluonjax.static import packed
-
-NOTHING: Mapping[Any, Any] = MappingProxyType({})
 
 INPUTS = 'inputs'  # in `Structure.programs`: shapes and dtypes, where inference was last compiled
 
@@ -40,7 +37,7 @@ class Structure(NamedTuple):
         """Whether every Parameter has a value."""
         return all(value is not None for value in read(self.parameters))
 
-    def values(self, drawn: Mapping[Parameter, jax.Array] = NOTHING) -> Values:
+    def values(self, drawn: Mapping[Parameter, jax.Array] | None = None) -> Values:
         """The values, or what was drawn for them and is not committed yet."""
         now = read(self.parameters)
         return tuple(drawn.get(p, value) for p, value in zip(self.parameters, now, strict=True)) if drawn else now
