@@ -124,7 +124,7 @@ class FileError(GluonError, ValueError):
     """A file that is not there, not of the format that it should be, or damaged; then the error names the byte."""
 
 
-class DataError(GluonError, ValueError):
+class DataError(GluonError, ValueError, AssertionError):
     """Batches that cannot be trained on, or that end too early."""
 
 

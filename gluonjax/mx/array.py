@@ -20,6 +20,7 @@ from gluonjax.errors import ArgumentError, GluonError, MissingNameError, ShapeEr
 from gluonjax.mx import casting, invoke, statistics, tape
 from gluonjax.mx.context import Context, context_of, current_context, default_device, virtual
 from gluonjax.mx.dialect import is_np_array
+from gluonjax.mx.guards import prepared
 from gluonjax.mx.op import OPERATORS, Operator, find
 from gluonjax.mx.op.attributes import dtype_of, may_be_none
 from gluonjax.mx.op.shape import reshaped
@@ -643,7 +644,7 @@ def _arithmetic(left: NDArray, right: Any, of_arrays: str, of_number: str) -> An
     if isinstance(right, NDArray):
         return call(of_arrays, left, right)
     if isinstance(right, np.ndarray | jax.Array) and right.ndim:
-        return call(of_arrays, left, left.like(Tracked(as_jax(right))))
+        return call(of_arrays, *_of_one_dtype(left, right))
     if isinstance(right, bool | int | float | np.generic | np.ndarray | jax.Array):
         if of_number in ('_power_scalar', '_rpower_scalar'):
             return call(of_number, left, scalar=float(right))
@@ -651,9 +652,16 @@ def _arithmetic(left: NDArray, right: Any, of_arrays: str, of_number: str) -> An
     return NotImplemented
 
 
+def _of_one_dtype(own: NDArray, given: Any) -> tuple[NDArray, NDArray]:
+    """An array of MXNet's, and one of NumPy or JAX as such: of the dtype of the first, or of what both need."""
+    array = as_jax(given)
+    wanted = jnp.promote_types(own.value.dtype, array.dtype)
+    return own.astype(wanted, copy=False), own.like(Tracked(array.astype(wanted)))
+
+
 def _reflected(right: NDArray, left: Any, of_arrays: str, of_number: str) -> Any:
     if isinstance(left, np.ndarray | jax.Array) and left.ndim:
-        return call(of_arrays, right.like(Tracked(as_jax(left))), right)
+        return call(of_arrays, *reversed(_of_one_dtype(right, left)))
     return _arithmetic(right, left, of_arrays, of_number)
 
 
@@ -680,6 +688,7 @@ def call(name: str, /, *args: Any, out: Any = None, **kwargs: Any) -> Any:
     arrays, attributes = _sorted_out(operator, args, kwargs)
     if (dtype := casting.dtype_for(operator.name)) is not None:
         arrays = [x if x is None or not casting.is_cast(x, dtype) else call('Cast', x, dtype=dtype) for x in arrays]
+    operator, arrays, attributes = prepared(operator, arrays, attributes)
     first = next((x for x in arrays if x is not None), None)
     try:
         outputs, updates = invoke.run(operator, [None if x is None else x.tracked for x in arrays], attributes)

@@ -54,7 +54,7 @@ def while_loop(
 
     Args:
         cond: gives an array of one element.
-        func: gives outputs and new loop variables.
+        func: gives outputs, which may be None, and new loop variables.
         loop_vars: what the first call is given: an array or a list.
         max_iterations: after how many steps it ends; the length of the outputs, which are filled with zeros.
         name: MXNet's; accepted.
@@ -75,7 +75,7 @@ def while_loop(
         if not traced and not bool(now):
             break
         output, new = func(*variables)
-        new = _flat(new)
+        output, new = [] if output is None else output, _flat(new)
         if traced:  # inside a compiled program: all steps run, and those behind the end change nothing
             holds = now.astype('bool') if holds is None else holds * now.astype('bool')
             output = _like(output, [_chosen(holds, y, y.zeros_like()) for y in _flat(output)])

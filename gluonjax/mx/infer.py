@@ -110,12 +110,15 @@ class Inference:
         known = {name: self.shapes[entry.node][entry.index] for name, entry in entries.items()}
         if all(is_known(shape) for shape in known.values()):
             return False
-        found = rule(node.parsed, known)
         try:
+            found = rule(node.parsed, known)
             learnt = [self._learn(entries[name], shape) for name, shape in found.items() if name in entries]
         except ShapeError as error:
             error.locate(f'in {node.described}')
             raise
+        except (TypeError, ValueError, IndexError) as error:
+            got = ', '.join(f'{name} {shape_text(known[name])}' for name in inputs if known[name] is not None)
+            raise ShapeError(f'{node.described} does not take inputs of these shapes', got=got) from error
         return any(learnt)
 
     def _infer_inside(self, node: Node) -> bool:
@@ -179,6 +182,9 @@ class Inference:
             place = f'in {node.described}, inputs {", ".join(str(array.shape) for array in arrays)}'
             if isinstance(error, GluonError):
                 error.locate(place)
+            elif type(error) in (TypeError, ValueError, IndexError):  # of JAX, which knows nothing of nodes
+                what = f'{node.described} does not take these inputs: {str(error).splitlines()[0]}'
+                raise ShapeError(what, got=', '.join(str(array.shape) for array in arrays)) from error
             elif not getattr(error, '__notes__', None):
                 error.add_note(place)
             raise

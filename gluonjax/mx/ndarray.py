@@ -23,7 +23,7 @@ import jax.numpy as jnp
 import numpy as onp
 from jax.typing import DTypeLike
 
-from gluonjax.errors import ArgumentError
+from gluonjax.errors import ArgumentError, FileError
 from gluonjax.hints import missing
 from gluonjax.io import mxnet_params
 from gluonjax.mx import random
@@ -180,7 +180,7 @@ def histogram(a: Any, bins: Any = 10, range: tuple[float, float] | None = None) 
     """How many elements are in each bin, and the edges, as NumPy counts them."""
     edges = bins.asnumpy() if isinstance(bins, NDArray) else bins
     counts, edges = onp.histogram(a.asnumpy(), bins=edges, range=range)
-    return array(counts), array(edges)
+    return array(counts, dtype='int64'), array(edges)
 
 
 def onehot_encode(indices: NDArray, out: NDArray) -> NDArray:
@@ -208,7 +208,13 @@ def save(fname: str | os.PathLike[str], data: Any) -> None:
 
 
 def load(fname: str | os.PathLike[str]) -> Any:
-    """The arrays of a file: a list, or a dict if they have names."""
+    """The arrays of a file: a list, or a dict if they have names.
+
+    Raises:
+        FileError: if there is no such file, or it holds something else.
+    """
+    if not os.path.exists(fname):
+        raise FileError(f'there is no file {os.fspath(fname)!r}')
     found = mxnet_params.load(os.fspath(fname))
     arrays = {name: NDArray(as_jax(onp.array(value))) for name, value in found.items()}
     return list(arrays.values()) if list(arrays) == [str(i) for i in range(len(arrays))] else arrays

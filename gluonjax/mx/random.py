@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from gluonjax import keys
-from gluonjax.errors import ArgumentError
+from gluonjax.errors import ArgumentError, GluonError
 from gluonjax.mx import invoke
 from gluonjax.mx.array import NDArray, call, canonical, made_in
 from gluonjax.mx.context import Context
@@ -47,7 +47,12 @@ def _draw(
         values = [jnp.broadcast_to(jnp.asarray(value), leading).reshape(leading + (1,) * len(size)) for value in values]
         size = leading + size
     with invoke.next_key() as key:
-        array = draw(key, out.shape if out is not None and not size else size or (1,), wanted, *values)
+        try:
+            array = draw(key, out.shape if out is not None and not size else size or (1,), wanted, *values)
+        except (TypeError, ValueError) as error:
+            if isinstance(error, GluonError):
+                raise
+            raise ArgumentError(f'these numbers cannot be drawn: {str(error).splitlines()[0]}', got=dtype) from error
     if out is not None:
         out[:] = NDArray(array)
         return out

@@ -33,7 +33,7 @@ class BaseSparseNDArray(NDArray):
 
     def like(self, new: Tracked, view: View | None = None) -> Any:
         """What an operation gives: a dense array."""
-        return NDArray(new.array, new.entry, view, self.shared)
+        return NDArray(self.value, None, None, self.shared).like(new, view)
 
     def copy(self) -> Self:
         """Another array with the same elements."""

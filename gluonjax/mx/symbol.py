@@ -418,7 +418,7 @@ def _arithmetic(left: Symbol, right: Any, of_symbols: str, of_number: str) -> Sy
         return call(of_symbols, left, right)
     if not isinstance(right, int | float | onp.number):
         raise ArgumentError('a Symbol is combined with Symbols and numbers', got=type(right).__name__)
-    return call(of_number, left, scalar=float(right))
+    return call(of_number, left, scalar=right if type(right) is int else float(right))
 
 
 def _comparison(left: Symbol, right: Any, name: str) -> Symbol:

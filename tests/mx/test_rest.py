@@ -312,3 +312,11 @@ def test_factories_refuse_what_they_do_not_know():
         mx.contrib.autograd.grad(lambda x: x)(3)
     with pytest.raises(ArgumentError, match='there is no GPU 99'):
         mx.context.gpu_memory_info(99)
+
+
+def test_arrays_of_numpy_meet_those_of_mxnet_in_one_dtype():
+    ones, whole = np.ones((2, 2), 'float32'), np.ones((2, 2), 'int32')
+    assert (nd.ones((2, 2)) + whole).dtype == np.float32
+    assert (nd.ones((2, 2), dtype='int32') + ones).dtype == np.float32
+    assert (ones - nd.ones((2, 2), dtype='int32') * 3).asnumpy().tolist() == [[-2, -2], [-2, -2]]
+    assert (whole - nd.ones((2, 2)) * 3).asnumpy().tolist() == [[-2, -2], [-2, -2]]

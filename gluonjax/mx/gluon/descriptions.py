@@ -75,7 +75,7 @@ def _conv(layer: Any) -> dict[str, Any]:
 def _print_conv(name: str, found: Mapping[str, Any], shape: tuple[int, ...]) -> str:
     kwargs = found['_kwargs']
     parts = [
-        f'{shape[1] or None} -> {shape[0] or None}',
+        f'{shape[1] or None} -> {shape[0]}',
         f'kernel_size={kwargs["kernel"]}',
         f'stride={kwargs["stride"]}',
     ]

@@ -52,8 +52,9 @@ class Trainer:
         compression_params: Any = None,
         update_on_kvstore: bool | None = None,
     ):
-        if isinstance(params, Parameter):
-            raise ArgumentError('a Trainer takes Parameters in a list or dict', got='a Parameter', remedy='[parameter]')
+        if not isinstance(params, Mapping | list | tuple):
+            what, remedy = 'a Trainer takes Parameters in a list or dict', '[parameter], or net.collect_params()'
+            raise ArgumentError(what, got=f'a {type(params).__name__}', remedy=remedy)
         given = [params[name] for name in sorted(params)] if isinstance(params, Mapping) else list(params)
         if wrong := [type(p).__name__ for p in given if not isinstance(p, Parameter)]:
             raise ArgumentError('a Trainer takes Parameters', got=wrong[0], remedy='net.collect_params()')

@@ -108,7 +108,7 @@ def einsum(subscripts: str, *operands: Any, out: Any = None, optimize: Any = Fal
 
 def unravel_index(indices: Any, shape: Any, order: str = 'C') -> Any:
     """The coordinates of flat positions, along a new first axis."""
-    return call('unravel_index', indices, tuple(shape), order)
+    return tuple(call('unravel_index', indices, tuple(shape), order))
 
 
 def set_printoptions(precision: int | None = None, threshold: int | None = None, **kwargs: Any) -> None:

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from gluonjax.errors import ShapeError
 from gluonjax.mx.op.attributes import DType, dtype_of
 from gluonjax.mx.op.table import Attributes, Pass, Shapes, operator
 from gluonjax.nn.activation import FUNCTIONS, ActivationName, gelu
@@ -202,6 +203,9 @@ def same_rank(*arrays: jax.Array) -> list[jax.Array]:
 def _enter_binary(function: Binary, same: list[str], broadcast: list[str]) -> None:
     @operator(*same, infer=all_alike)
     def elementwise(lhs: jax.Array, rhs: jax.Array) -> jax.Array:
+        if lhs.shape != rhs.shape:
+            what = f'the inputs of {same[0]} have one shape'
+            raise ShapeError(what, expected=lhs.shape, got=rhs.shape, remedy=broadcast[0])
         return function(lhs, rhs)
 
     @operator(*broadcast)

@@ -258,13 +258,13 @@ _Normalized = tuple[tuple[jax.Array, jax.Array, jax.Array], tuple[jax.Array, ...
 def _batch_norm(
     vectors: tuple[jax.Array, ...], data: jax.Array, eps: float, momentum: float, batch: bool, fix: bool, axis: int
 ) -> _Normalized:
-    """The output, the mean and the variance by which it is normalized; and the new statistics."""
+    """The output, the mean, and by what it is multiplied, the inverse of a deviation; and the new statistics."""
     gamma, beta, moving_mean, moving_var = vectors
     along = axis % data.ndim
     scale = None if fix else gamma
     if not batch:
         y = normalize_by(data, moving_mean, moving_var, scale, beta, along, eps)
-        return (y, moving_mean, moving_var), (moving_mean, moving_var)
+        return (y, moving_mean, lax.rsqrt(moving_var + eps)), (moving_mean, moving_var)
     running = moving_mean, moving_var
     y, statistics = normalize_batch(data, scale, beta, running, None, along, eps, momentum, None)
     over = tuple(i for i in range(data.ndim) if i != along)

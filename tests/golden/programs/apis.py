@@ -218,4 +218,52 @@ def old_interfaces(mx):
     )
 
 
-PROGRAMS = [old_interfaces, convolutional_cells, feed_forward, storage_types, recorded_graphs, graph_blocks]
+def arrays_by_value(mx):
+    """Operators that look at numbers or dtypes before they run, and what is refused."""
+    nd, autograd = mx.nd, mx.autograd
+    x = nd.array(draw(0, 3, 2))
+    x.attach_grad()
+    with autograd.record():
+        kept = nd.contrib.boolean_mask(x, nd.array([1, 0, 1]))
+        loss = (kept * kept).sum()
+    loss.backward()
+    ones, whole = nd.ones((2, 2)), nd.ones((2, 2), dtype='int32')
+    empty, last = nd.contrib.while_loop(lambda i: i < 3, lambda i: (None, [i + 1]), (nd.zeros(1),), max_iterations=9)
+    refused = 0
+    for action in (
+        lambda: ones + whole,
+        lambda: nd.dot(ones, whole),
+        lambda: nd.concat(ones, whole),
+        lambda: nd.where(ones, ones, whole),
+        lambda: nd.FullyConnected(ones.astype('float16'), ones, no_bias=True, num_hidden=2),
+        lambda: nd.elemwise_add(ones, nd.ones((1, 2))),
+        lambda: nd.take(x, nd.array([3]), mode='raise').asnumpy(),
+        lambda: nd.contrib.boolean_mask(x, nd.array([1, 1])).asnumpy(),
+        lambda: nd.load('no such file'),
+        lambda: nd.random.uniform(shape=(2,), dtype='int32'),
+        lambda: mx.sym.Convolution(mx.sym.var('x'), kernel=(3, 3), num_filter=2).infer_shape(x=(1, 3, 5)),
+        lambda: mx.sym.Concat(mx.sym.var('a'), mx.sym.var('b'), dim=1).infer_shape(a=(2, 3), b=(4, 3)),
+        lambda: mx.gluon.Trainer(mx.gluon.nn.Dense(2), 'sgd'),
+        lambda: mx.gluon.data.ArrayDataset(x, ones),
+    ):
+        try:
+            action()
+        except (mx.MXNetError, ValueError, AssertionError):
+            refused += 1
+    norm = nd.BatchNorm(x, nd.ones(2), nd.zeros(2), nd.zeros(2), 3 * nd.ones(2), output_mean_var=True)
+    counts, edges = nd.histogram(nd.array([1, 2, 1, 4]), bins=4, range=(0, 4))
+    return numbers(
+        kept=kept,
+        grad=x.grad,
+        outputs=len(empty),
+        last=last[0],
+        refused=refused,
+        inverse=norm[2],
+        counts=counts,
+        edges=edges,
+        chosen=nd.take(x, nd.array([2, 0]), mode='raise'),
+        scalar=[len((mx.sym.var('x') * 2).attr('scalar')), len((mx.sym.var('x') * 2.5).attr('scalar'))],
+    )
+
+
+PROGRAMS = [arrays_by_value, old_interfaces, convolutional_cells, feed_forward, storage_types, recorded_graphs, graph_blocks]
