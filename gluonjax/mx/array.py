@@ -5,6 +5,7 @@ import dataclasses
 import functools
 import importlib
 import operator as functions
+import warnings
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -16,7 +17,7 @@ import numpy as np
 from jax.typing import DTypeLike
 
 from gluonjax.arrays import admit
-from gluonjax.errors import ArgumentError, GluonError, MissingNameError, ShapeError, TransformationError
+from gluonjax.errors import ArgumentError, DTypeError, GluonError, MissingNameError, ShapeError, TransformationError
 from gluonjax.mx import casting, invoke, statistics, tape
 from gluonjax.mx.context import Context, context_of, current_context, default_device, virtual
 from gluonjax.mx.dialect import is_np_array
@@ -265,7 +266,13 @@ class NDArray:
         return self._moved(other)
 
     def as_in_context(self, context: Context) -> Self:
-        """In a context; itself if it is there."""
+        """In a context; itself if it is there.
+
+        Raises:
+            DTypeError: for something else, as a name.
+        """
+        if not isinstance(context, Context):
+            raise DTypeError('an array is put into a Context', got=repr(context), remedy='mx.cpu(), mx.gpu(0)')
         return self if context == self.context else self._moved(context)
 
     as_in_ctx: Callable[..., Self] = as_in_context
@@ -382,6 +389,10 @@ class NDArray:
     def reshape_like(self, other: 'NDArray') -> Self:
         """In the shape of another array: a view."""
         return self.reshape(other.shape)
+
+    def broadcast_to(self, shape: Sequence[int]) -> Self:
+        """In a larger shape, with more axes in front."""
+        return call('broadcast_to', self.reshape((1,) * (len(shape) - self.ndim) + self.shape), shape=tuple(shape))
 
     def transpose(self, *axes: Any, **kwargs: Any) -> Self:
         """With axes in another order: reversed, or as given."""
@@ -590,6 +601,8 @@ def _plain(key: Any) -> Any:
         return tuple(list(_plain(item)) if isinstance(item, tuple) else _plain(item) for item in key)
     if isinstance(key, range):
         return list(key)
+    if isinstance(key, str):
+        raise ArgumentError('an array is indexed by numbers, slices and arrays', got=repr(key))
     return key.value if isinstance(key, NDArray) else key
 
 
@@ -598,8 +611,19 @@ def _misfit(expected: Any, got: Any) -> ShapeError:
 
 
 def canonical(dtype: DTypeLike) -> np.dtype:
-    """The dtype as JAX can have it."""
-    return dtype_of(jnp.dtype(dtype).name)
+    """The dtype as JAX can have it; it says so once if that has fewer bits."""
+    wanted = jnp.dtype(dtype)
+    found = dtype_of(wanted.name)
+    if found.itemsize < wanted.itemsize:
+        note_fewer_bits(wanted.name, found.name)
+    return found
+
+
+@functools.cache
+def note_fewer_bits(wanted: str, found: str) -> None:
+    """Says, once, that a dtype has fewer bits than was asked for."""
+    remedy = "jax.config.update('jax_enable_x64', True) before the first array gives 64"
+    warnings.warn(f'JAX has 32 bits unless told otherwise: {wanted} is {found} here; {remedy}', stacklevel=4)
 
 
 def as_jax(value: Any, dtype: DTypeLike | None = None, ctx: Context | None = None) -> jax.Array:

@@ -23,7 +23,7 @@ import jax.numpy as jnp
 import numpy as onp
 from jax.typing import DTypeLike
 
-from gluonjax.errors import ArgumentError, FileError
+from gluonjax.errors import ArgumentError, FileError, ShapeError
 from gluonjax.hints import missing
 from gluonjax.io import mxnet_params
 from gluonjax.mx import random
@@ -31,6 +31,7 @@ from gluonjax.mx.array import NDArray, as_jax, call, canonical, made_in
 from gluonjax.mx.context import Context
 from gluonjax.mx.graph import STORAGE_CODES
 from gluonjax.mx.op import OPERATORS, find
+from gluonjax.mx.op.attributes import dtype_of
 
 Size = int | Sequence[int]
 __all__ = [
@@ -62,7 +63,10 @@ def array(source_array: Any, ctx: Context | None = None, dtype: DTypeLike | None
 
 
 def _size(shape: Size) -> tuple[int, ...]:
-    return (int(shape),) if isinstance(shape, int | onp.integer) else tuple(map(int, shape))
+    sizes = (int(shape),) if isinstance(shape, int | onp.integer) else tuple(map(int, shape))
+    if min(sizes, default=0) < 0:
+        raise ShapeError('the sizes of an array are 0 or more', got=sizes)
+    return sizes
 
 
 def zeros(shape: Size, ctx: Context | None = None, dtype: DTypeLike | None = None, **kwargs: Any) -> NDArray:
@@ -180,7 +184,7 @@ def histogram(a: Any, bins: Any = 10, range: tuple[float, float] | None = None) 
     """How many elements are in each bin, and the edges, as NumPy counts them."""
     edges = bins.asnumpy() if isinstance(bins, NDArray) else bins
     counts, edges = onp.histogram(a.asnumpy(), bins=edges, range=range)
-    return array(counts, dtype='int64'), array(edges)
+    return array(counts, dtype=dtype_of('int64')), array(edges)
 
 
 def onehot_encode(indices: NDArray, out: NDArray) -> NDArray:

@@ -23,6 +23,7 @@ from jax.typing import DTypeLike
 from gluonjax.errors import ArgumentError
 from gluonjax.mx import ndarray
 from gluonjax.mx.array import NDArray, View, call
+from gluonjax.mx.op.attributes import dtype_of
 from gluonjax.mx.tape import Tracked
 
 
@@ -71,13 +72,13 @@ class CSRNDArray(BaseSparseNDArray):
     @property
     def indices(self) -> NDArray:
         """The column of each element that is not 0."""
-        return ndarray.array(self._places()[1], dtype='int64')
+        return ndarray.array(self._places()[1], dtype=dtype_of('int64'))
 
     @property
     def indptr(self) -> NDArray:
         """Where the elements of each row begin, and the last ones end."""
         ends = np.searchsorted(self._places()[0], np.arange(len(self) + 1))
-        return ndarray.array(ends, dtype='int64')
+        return ndarray.array(ends, dtype=dtype_of('int64'))
 
     def asscipy(self) -> Any:
         """A matrix of SciPy."""
@@ -103,7 +104,7 @@ class RowSparseNDArray(BaseSparseNDArray):
     @property
     def indices(self) -> NDArray:
         """The numbers of the rows that are not 0."""
-        return ndarray.array(self._places(), dtype='int64')
+        return ndarray.array(self._places(), dtype=dtype_of('int64'))
 
     def retain(self, rows: NDArray) -> 'RowSparseNDArray':
         """With zeros but in these rows."""

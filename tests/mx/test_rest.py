@@ -8,7 +8,7 @@ import pytest
 
 import gluonjax.mx as mx
 from gluonjax.errors import ArgumentError, FileError, GluonError, ShapeError
-from gluonjax.mx import autograd, gluon, nd, sparse
+from gluonjax.mx import array, autograd, gluon, nd, sparse
 from gluonjax.mx import test_utils as checks
 
 
@@ -320,3 +320,22 @@ def test_arrays_of_numpy_meet_those_of_mxnet_in_one_dtype():
     assert (nd.ones((2, 2), dtype='int32') + ones).dtype == np.float32
     assert (ones - nd.ones((2, 2), dtype='int32') * 3).asnumpy().tolist() == [[-2, -2], [-2, -2]]
     assert (whole - nd.ones((2, 2)) * 3).asnumpy().tolist() == [[-2, -2], [-2, -2]]
+
+
+def test_what_no_array_takes_is_named():
+    x = nd.array([1, 2])
+    assert x.broadcast_to((3, 2)).asnumpy().tolist() == [[1, 2]] * 3
+    with pytest.raises(TypeError, match='put into a Context'):
+        x.as_in_context('gpu')
+    with pytest.raises(ArgumentError, match='numbers, slices and arrays'):
+        x['a']
+    with pytest.raises(ShapeError, match='0 or more'):
+        nd.zeros((2, -1))
+
+
+def test_fewer_bits_are_noted_once():
+    array.note_fewer_bits.cache_clear()
+    with pytest.warns(UserWarning, match='float64 is float32 here') as caught:
+        kinds = {nd.ones((1,), dtype='float64').dtype, nd.ones((1,)).astype('float64').dtype}
+    assert (len(caught), kinds) == (1, {np.float32})
+    assert nd.array(np.ones(2, 'int64')).dtype == np.float32  # nobody asked for 64 bits

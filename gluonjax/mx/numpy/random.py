@@ -21,6 +21,7 @@ from gluonjax.mx import invoke, tape
 from gluonjax.mx.array import NDArray, as_jax, canonical, made_in, placed
 from gluonjax.mx.context import Context, virtual
 from gluonjax.mx.numpy.array import array, ndarray
+from gluonjax.mx.op.attributes import dtype_of
 from gluonjax.mx.op.random import NUMPY_DISTRIBUTIONS, Draw
 from gluonjax.mx.tape import Program, Tracked
 
@@ -200,7 +201,7 @@ def randint(
         raise ArgumentError('randint draws from low to below high', got=f'{first}, {last}')
     sizes = out.shape if out is not None and size is None else _sizes(size) or ()
     with invoke.next_key() as key:
-        numbers = jax.random.randint(key, sizes, first, last, canonical(dtype or 'int64'))
+        numbers = jax.random.randint(key, sizes, first, last, canonical(dtype or dtype_of('int64')))
     if out is None:
         return made_in(ctx, ndarray, numbers)
     out[...] = ndarray(numbers)
