@@ -68,7 +68,7 @@ def _in_order(array: np.ndarray, copied: Callable[..., np.ndarray]) -> np.ndarra
         got = f'{dtype} of shape {array.shape}'
         raise _RefusedError('is no array of numbers', got=got, remedy="x.astype('float32')")
     if array.__class__ is not np.ndarray and np.ma.is_masked(array):
-        raise _RefusedError('has masked elements', got=f'a mask of shape {array.shape}', remedy='x.filled(0)')
+        raise _RefusedError('has masked elements', got=f'a mask of shape {array.shape}', remedy='masked.filled(0)')
     return copied(array, _WIDEST.get(dtype.char) or dtype.newbyteorder('='))
 
 

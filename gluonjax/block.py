@@ -9,8 +9,11 @@ import collections
 import contextlib
 import dataclasses
 import functools
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
+
+from jax.typing import DTypeLike
 
 from gluonjax import parameter as parameters
 from gluonjax.arrays import admit
@@ -19,11 +22,11 @@ from gluonjax.config import refuse_if_frozen
 from gluonjax.errors import ArgumentError, TieError
 from gluonjax.hints import missing
 from gluonjax.layer import Layer, check_class, frozen_value, layers_of, leaves_of, token_of, with_fields
-from gluonjax.lazy import LazyMethod, entry_points
+from gluonjax.lazy import LazyMethod, entry_points, method_of
 from gluonjax.param import Param, SharedParameters, Token
 from gluonjax.parameter import LOCK, Node, Parameter, ParameterDict, Scope, full_path, nodes_of, owners_of
 from gluonjax.ref import LATEST, Values, read
-from gluonjax.run import Bindable, taken_names
+from gluonjax.run import Bindable, Outputs, Select, taken_names
 from gluonjax.static import split, unpacked
 from gluonjax.structure import Structure, winner_of
 from gluonjax.tree import FrozenDict, Path, check_keys, map_items, matches, nest, no_match
@@ -234,11 +237,22 @@ class Block(Bindable, Node, own=True):
             )
         return self.definition
 
-    named_blocks: LazyMethod = LazyMethod('gluonjax.hooks', 'named_blocks')
-    visit: LazyMethod = LazyMethod('gluonjax.hooks', 'visit')
-    register_forward_pre_hook: LazyMethod = LazyMethod('gluonjax.hooks', 'register_forward_pre_hook')
-    register_forward_hook: LazyMethod = LazyMethod('gluonjax.hooks', 'register_forward_hook')
-    intermediates: LazyMethod = LazyMethod('gluonjax.hooks', 'intermediates')
+    @method_of('gluonjax.hooks')
+    def named_blocks(self) -> Iterator[tuple[str, 'Block']]: ...
+
+    @method_of('gluonjax.hooks')
+    def visit(self, function: Callable[[Any], Any]) -> Self: ...
+
+    @method_of('gluonjax.hooks')
+    def register_forward_pre_hook(self, hook: Callable[..., Any]) -> Any: ...
+
+    @method_of('gluonjax.hooks')
+    def register_forward_hook(self, hook: Callable[..., Any]) -> Any: ...
+
+    @method_of('gluonjax.hooks')
+    def intermediates(
+        self, *inputs: Any, select: Select = None, training: bool = False, key: Any = None, **named: Any
+    ) -> Outputs: ...
 
     # The network as pure functions.
 
@@ -322,16 +336,46 @@ class Block(Bindable, Node, own=True):
                 what = f'params= ties layer {".".join(full_path(node))!r} to one that is not in this network'
                 raise TieError(what, remedy='to share a layer of another network, put other[0] itself into this one')
 
-    cast: LazyMethod = LazyMethod('gluonjax.casting', 'cast')
+    @method_of('gluonjax.casting')
+    def cast(self, dtype: DTypeLike) -> None: ...
 
-    tie: LazyMethod = LazyMethod('gluonjax.ties', 'tie')
-    to: LazyMethod = LazyMethod('gluonjax.placement', 'to')
+    @method_of('gluonjax.ties')
+    def tie(self, target: str, source: str, transform: Callable[..., Any] | None = None) -> None: ...
+
+    @method_of('gluonjax.placement')
+    def to(self, device: Any) -> Self: ...
+
     _set_params: LazyMethod = LazyMethod('gluonjax.placement', 'set_params')
     _params_on: LazyMethod = LazyMethod('gluonjax.placement', 'params_on')
-    save_parameters: LazyMethod = LazyMethod('gluonjax.io.parameters', 'save_parameters')
-    load_parameters: LazyMethod = LazyMethod('gluonjax.io.parameters', 'load_parameters')
-    save_program: LazyMethod = LazyMethod('gluonjax.io.programs', 'save_program')
-    export: LazyMethod = LazyMethod('gluonjax.mx.export', 'export')
+
+    @method_of('gluonjax.io.parameters')
+    def save_parameters(self, filename: str | os.PathLike[str], deduplicate: bool = False) -> None: ...
+
+    @method_of('gluonjax.io.parameters')
+    def load_parameters(
+        self,
+        filename: str | os.PathLike[str],
+        ctx: Any = None,
+        allow_missing: bool = False,
+        ignore_extra: bool = False,
+        cast_dtype: bool = False,
+        dtype_source: str = 'current',
+    ) -> None: ...
+
+    @method_of('gluonjax.io.programs')
+    def save_program(
+        self,
+        filename: str | os.PathLike[str],
+        *inputs: Any,
+        batch_axis: int | None = 0,
+        platforms: Sequence[str] = ('cpu', 'cuda', 'tpu'),
+        training: bool = False,
+    ) -> None: ...
+
+    @method_of('gluonjax.mx.export')
+    def export(
+        self, path: str | os.PathLike[str], epoch: int = 0, remove_amp_cast: bool = True, *, inputs: Any = None
+    ) -> tuple[str, str]: ...
 
     # Running.
 
@@ -446,7 +490,8 @@ class Block(Bindable, Node, own=True):
             for block in (node for node in _below(self) if isinstance(node, Block)):
                 _keep(block, _compiled=flag('active', active), _static=static_params, _ready=None)
 
-    summary: LazyMethod = LazyMethod('gluonjax.summary', 'of_network')
+    @method_of('gluonjax.summary', 'of_network')
+    def summary(self, *inputs: Any, **named: Any) -> None: ...
 
     def setattr(self, name: str, value: Any) -> None:
         """Sets an attribute of every parameter, as in `net.setattr('grad_req', 'null')`."""

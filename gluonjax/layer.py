@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
 
 from gluonjax.arrays import admit
 from gluonjax.config import refuse_if_frozen
 from gluonjax.errors import ArgumentError, BareLayerError, NotANetworkError, ParamsError, ShapeError, TieError
 from gluonjax.init import initializer as initializers
 from gluonjax.keys import as_key
-from gluonjax.lazy import LazyMethod, entry_points
+from gluonjax.lazy import LazyMethod, entry_points, method_of
 from gluonjax.param import Declaration, Leaf, Param, SharedParameters, Token
 from gluonjax.run import Bindable, Outputs, Run, Select, forward_class, taken_names
 from gluonjax.sampler import Request, draw
@@ -167,7 +168,8 @@ class Layer(Bindable, own=True):
         object.__setattr__(tied, '_tied', True)
         return tied
 
-    cast: Any = LazyMethod('gluonjax.casting', 'cast_definition')
+    @method_of('gluonjax.casting', 'cast_definition')
+    def cast(self, dtype: DTypeLike) -> Self: ...
 
     # The pure functions.
 
@@ -224,7 +226,8 @@ class Layer(Bindable, own=True):
         """As `Block.intermediates`, of these params: a pure function."""
         return self.apply(params, *inputs, method='intermediates', select=select, **named)
 
-    init_cache: Any = LazyMethod('gluonjax.cache', 'init_cache')
+    @method_of('gluonjax.cache')
+    def init_cache(self, batch_size: int, length: int, dtype: DTypeLike | None = None) -> Any: ...
 
     def specs(self, *inputs: Any, init: Any = None, **named: Any) -> Specs:
         """The plan of every parameter, as `init` would draw it; allocates nothing. Prints as a table."""
@@ -236,10 +239,19 @@ class Layer(Bindable, own=True):
             for param in [leaf.param]
         )
 
-    trainable: LazyMethod = LazyMethod('gluonjax.selection', 'trainable')
-    partition: LazyMethod = LazyMethod('gluonjax.selection', 'partition')
-    reinit: LazyMethod = LazyMethod('gluonjax.selection', 'reinit')
-    summary: LazyMethod = LazyMethod('gluonjax.summary', 'of_layer')
+    @method_of('gluonjax.selection')
+    def trainable(self, params: Mapping[str, Any] | None = None) -> dict[str, Any]: ...
+
+    @method_of('gluonjax.selection')
+    def partition(self, params: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]: ...
+
+    @method_of('gluonjax.selection')
+    def reinit(
+        self, params: Mapping[str, Any], key: Any, select: str | None = None, init: Any = None
+    ) -> dict[str, Any]: ...
+
+    @method_of('gluonjax.summary', 'of_layer')
+    def summary(self, *inputs: Any, **named: Any) -> str: ...
 
 
 # What the facade builds on.

@@ -4,7 +4,7 @@ import functools
 import importlib
 from collections.abc import Callable
 from types import FunctionType, MethodType
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar, cast
 
 from gluonjax.errors import GluonError
 
@@ -22,9 +22,10 @@ class LazyMethod:
     3.0
     """
 
-    def __init__(self, module: str, function: str):
+    def __init__(self, module: str, function: str, declared: Callable[..., Any] | None = None):
         self.module: str = module
         self.function: str = function
+        self.declared: Callable[..., Any] | None = declared  # the method as its class declares it, for type checkers
 
     @functools.cached_property
     def _loaded(self) -> Callable[..., Any]:
@@ -33,6 +34,13 @@ class LazyMethod:
 
     def __get__(self, instance: object | None, owner: type | None = None) -> Any:
         return self._loaded if instance is None else MethodType(self._loaded, instance)
+
+
+def method_of(
+    module: str, function: str | None = None
+) -> Callable[[Callable[_Arguments, _Result]], Callable[_Arguments, _Result]]:
+    """Decorator: the method is a function in a module, of this name or another; it declares the types of both."""
+    return lambda declared: cast('Any', LazyMethod(module, function or declared.__name__, declared))
 
 
 def suggests_keywords(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result]:

@@ -3,12 +3,13 @@
 import contextlib
 import dataclasses
 import operator
+import os
 import threading
 import warnings
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.core
@@ -23,7 +24,7 @@ from gluonjax.hints import missing
 from gluonjax.init.initializer import Initializer
 from gluonjax.keys import as_key, next_key
 from gluonjax.layer import choose, request
-from gluonjax.lazy import LazyMethod, entry_points
+from gluonjax.lazy import LazyMethod, entry_points, method_of
 from gluonjax.param import Leaf, Param, Token
 from gluonjax.ref import Ref, note_change, write
 from gluonjax.sampler import Distribution, draw
@@ -97,6 +98,13 @@ def full_path(node: Node) -> Path:
     """The path in the outermost network that holds a node; an empty one if none does."""
     owner, path = next(owners_of(node), (None, ()))
     return path if owner is None else (*full_path(owner), *path)
+
+
+_Operator = Callable[['Parameter', Any], jax.Array]
+
+
+def _operator(name: str) -> Any:
+    return LazyMethod('gluonjax.arithmetic', name)
 
 
 def _multiplier(name: str, doc: str) -> Any:
@@ -213,7 +221,8 @@ class Parameter(Ref, Node):
             ways = 'net.params = params, with what that function returned', 'jax.tree.map(jnp.copy, net.params)'
             raise errors.DonatedError(what, remedy=f'{ways[0]}; or donate copies: {ways[1]}')
 
-    missing: LazyMethod = LazyMethod('gluonjax.failures', 'missing_value')
+    @method_of('gluonjax.failures', 'missing_value')
+    def missing(self) -> errors.GluonError: ...
 
     def deferred_or_error(self) -> Deferred:
         """The initialization that waits.
@@ -274,26 +283,26 @@ class Parameter(Ref, Node):
     def __jax_array__(self) -> jax.Array:
         return self.data()
 
-    __add__: Any = LazyMethod('gluonjax.arithmetic', 'add')
-    __radd__: Any = LazyMethod('gluonjax.arithmetic', 'radd')
-    __sub__: Any = LazyMethod('gluonjax.arithmetic', 'sub')
-    __rsub__: Any = LazyMethod('gluonjax.arithmetic', 'rsub')
-    __mul__: Any = LazyMethod('gluonjax.arithmetic', 'mul')
-    __rmul__: Any = LazyMethod('gluonjax.arithmetic', 'rmul')
-    __truediv__: Any = LazyMethod('gluonjax.arithmetic', 'truediv')
-    __rtruediv__: Any = LazyMethod('gluonjax.arithmetic', 'rtruediv')
-    __matmul__: Any = LazyMethod('gluonjax.arithmetic', 'matmul')
-    __rmatmul__: Any = LazyMethod('gluonjax.arithmetic', 'rmatmul')
-    __pow__: Any = LazyMethod('gluonjax.arithmetic', 'pow')
-    __rpow__: Any = LazyMethod('gluonjax.arithmetic', 'rpow')
-    __lt__: Any = LazyMethod('gluonjax.arithmetic', 'lt')
-    __le__: Any = LazyMethod('gluonjax.arithmetic', 'le')
-    __gt__: Any = LazyMethod('gluonjax.arithmetic', 'gt')
-    __ge__: Any = LazyMethod('gluonjax.arithmetic', 'ge')
-    __neg__: Any = LazyMethod('gluonjax.arithmetic', 'neg')
-    __abs__: Any = LazyMethod('gluonjax.arithmetic', 'magnitude')
-    __getitem__: Any = LazyMethod('gluonjax.arithmetic', 'getitem')
-    __setitem__: Any = LazyMethod('gluonjax.arithmetic', 'setitem')
+    __add__: ClassVar[_Operator] = _operator('add')
+    __radd__: ClassVar[_Operator] = _operator('radd')
+    __sub__: ClassVar[_Operator] = _operator('sub')
+    __rsub__: ClassVar[_Operator] = _operator('rsub')
+    __mul__: ClassVar[_Operator] = _operator('mul')
+    __rmul__: ClassVar[_Operator] = _operator('rmul')
+    __truediv__: ClassVar[_Operator] = _operator('truediv')
+    __rtruediv__: ClassVar[_Operator] = _operator('rtruediv')
+    __matmul__: ClassVar[_Operator] = _operator('matmul')
+    __rmatmul__: ClassVar[_Operator] = _operator('rmatmul')
+    __pow__: ClassVar[_Operator] = _operator('pow')
+    __rpow__: ClassVar[_Operator] = _operator('rpow')
+    __lt__: ClassVar[_Operator] = _operator('lt')
+    __le__: ClassVar[_Operator] = _operator('le')
+    __gt__: ClassVar[_Operator] = _operator('gt')
+    __ge__: ClassVar[_Operator] = _operator('ge')
+    __neg__: ClassVar[Callable[['Parameter'], jax.Array]] = _operator('neg')
+    __abs__: ClassVar[Callable[['Parameter'], jax.Array]] = _operator('magnitude')
+    __getitem__: ClassVar[_Operator] = _operator('getitem')
+    __setitem__: ClassVar[Callable[['Parameter', Any, ArrayLike], None]] = _operator('setitem')
 
     def __repr__(self) -> str:
         return self.describe(self.name)
@@ -434,8 +443,20 @@ class ParameterDict(Mapping[str, Parameter]):
             parameter.deferred = deferred
         commit(drawn, handed_out=False)
 
-    save: LazyMethod = LazyMethod('gluonjax.io.parameters', 'save')
-    load: LazyMethod = LazyMethod('gluonjax.io.parameters', 'load')
+    @method_of('gluonjax.io.parameters')
+    def save(self, filename: str | os.PathLike[str], strip_prefix: str = '') -> None: ...
+
+    @method_of('gluonjax.io.parameters')
+    def load(
+        self,
+        filename: str | os.PathLike[str],
+        ctx: Any = None,
+        allow_missing: bool = False,
+        ignore_extra: bool = False,
+        restore_prefix: str = '',
+        cast_dtype: bool = False,
+        dtype_source: str = 'current',
+    ) -> None: ...
 
     def setattr(self, name: str, value: Any) -> None:
         """Sets an attribute of every parameter, as in `setattr('grad_req', 'null')`."""

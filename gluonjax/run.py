@@ -21,7 +21,7 @@ from gluonjax import errors
 from gluonjax.arrays import admit
 from gluonjax.config import Frozen
 from gluonjax.keys import as_key, named_keys
-from gluonjax.lazy import LazyMethod, entry_points
+from gluonjax.lazy import LazyMethod, entry_points, method_of
 from gluonjax.param import Declaration, Leaf, Param, Token, trace_state
 from gluonjax.shapes import Shape, is_known, merge_shapes, shape_text, shapes_text
 from gluonjax.tree import Path, map_items
@@ -118,8 +118,23 @@ class Bindable(Frozen):
         """
         return run_of(self, 'next_key()').next_key(self._path)
 
-    scan: Any = LazyMethod('gluonjax.transformations', 'scan')
-    checkpoint: Any = LazyMethod('gluonjax.transformations', 'checkpoint')
+    @method_of('gluonjax.transformations')
+    def scan(
+        self,
+        body: Callable[[Any, Any], tuple[Any, Any]],
+        init: Any,
+        xs: Any = None,
+        length: int | None = None,
+        *,
+        reverse: bool = False,
+        over: str | None = None,
+        unroll: int = 1,
+    ) -> tuple[Any, Any]: ...
+
+    @method_of('gluonjax.transformations')
+    def checkpoint(
+        self, function: Callable[..., Any], *arguments: Any, policy: Callable[..., Any] | None = None
+    ) -> Any: ...
 
 
 def forward_class(definition: Bindable) -> type[Bindable]:

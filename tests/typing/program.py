@@ -123,5 +123,10 @@ def wrong() -> None:
     rnn.ZoneoutCell(rnn.GRUCell(3), zoneout_output=0.1)  # error: reportCallIssue
     MLP('3')  # error: reportArgumentType
     Scale(3, begin=1.0)  # error: reportCallIssue
+    nn.Sequential().cast('float16', deep=True)  # error: reportCallIssue
+    nn.Sequential().save_parameters(3)  # error: reportArgumentType
+    nn.Sequential().save_program('f', platform='cpu')  # error: reportCallIssue
+    nn.Dense(3).reinit({})  # error: reportCallIssue
+    print(nn.Dense(3).cast('float16').unit)  # error: reportAttributeAccessIssue
     print(nn.Dense(3).unit)  # error: reportAttributeAccessIssue
     nn.Denes(3)  # error: reportAttributeAccessIssue
