@@ -18,6 +18,7 @@ from gluonjax.errors import ArgumentError
 if TYPE_CHECKING:
     import optax
 
+_VECTOR = 16  # the length of vectors of scalars
 Transformation: TypeAlias = 'optax.GradientTransformation'
 
 
@@ -222,14 +223,19 @@ def correct_bias(beta1: float, beta2: float) -> Transformation:
 
 
 def vectorized(function: Callable[[jax.Array], jax.Array], scalars: Sequence[jax.Array]) -> list[jax.Array]:
-    """An elementwise function of many scalars, computed as one vector: XLA runs each scalar operation by itself.
+    """An elementwise function of many scalars, computed as vectors: XLA runs each scalar operation by itself.
 
-    The barrier keeps it from computing them again for each element that they are multiplied with.
+    The barrier keeps it from computing them again for each element that they are multiplied with. Vectors are short, as
+    XLA's compile time grows with the square of the number of slices of one.
     """
     if len({id(scalar) for scalar in scalars}) <= 1:
         return [function(scalar) for scalar in scalars[:1]] * len(scalars)
-    results = jax.lax.optimization_barrier(function(jnp.stack(scalars)))
-    return [jax.lax.squeeze(one, (0,)) for one in jax.lax.split(results, (1,) * len(scalars))]
+    results = []
+    for start in range(0, len(scalars), _VECTOR):
+        part = jnp.stack(scalars[start : start + _VECTOR])
+        values = jax.lax.optimization_barrier(function(part))
+        results += [jax.lax.squeeze(one, (0,)) for one in jax.lax.split(values, (1,) * len(part))]
+    return results
 
 
 def one_minus_power(beta: float, number: Any) -> Any:
@@ -244,7 +250,7 @@ def square(array: jax.Array) -> jax.Array:
 
 def real_zeros(array: jax.Array) -> jax.Array:
     """Zeros of its shape; real for complex numbers."""
-    return jnp.zeros_like(array.real)
+    return jnp.zeros_like(array.real if jnp.iscomplexobj(array) else array)
 
 
 def norm(array: jax.Array) -> jax.Array:

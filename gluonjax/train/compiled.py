@@ -85,11 +85,11 @@ class CompiledStep:
 
     # The state.
 
-    def inspect_batch(self, params: Mapping[str, Any], batch: Batch) -> None:
+    def inspect_batch(self, params: Mapping[str, Any], batch: Batch, key: jax.Array) -> None:
         """Infers what metrics and the check of labels need from the first batch, and checks its labels."""
         self.inputs = len(batch.inputs)
         if self.step.metrics or self.step.checks_labels:
-            self.output = jax.eval_shape(self.step.infer, flatten(params), batch.inputs, batch.named)
+            self.output = self.step.output_shapes(params, batch, key)
             self.metrics = {name: m.for_batch(batch.label, self.output) for name, m in self.step.metrics.items()}
         self.check_labels(batch)
 

@@ -37,7 +37,7 @@ class Inference:
 
     def begin(self, values: Mapping[str, Any], batch: Batch) -> dict[str, Any]:
         """The state before the first batch."""
-        output = jax.eval_shape(self.step.infer, values, batch.inputs, batch.named)
+        output, _ = jax.eval_shape(self.output, values, batch.inputs, batch.named, self.step.carry)
         self.step.check_labels(output, batch.label)
         self.metrics = {name: metric.for_batch(batch.label, output) for name, metric in self.definitions.items()}
         metrics, carry = {name: m.init() for name, m in self.metrics.items()}, jax.tree.map(jnp.copy, self.step.carry)
@@ -47,7 +47,7 @@ class Inference:
         self, values: Mapping[str, Any], state: dict[str, Any], batch: Batch, mask: jax.Array | None
     ) -> dict[str, Any]:
         """The state after a batch."""
-        output, carry = self.step.infer_carrying(values, batch.inputs, batch.named, state['carry'])
+        output, carry = self.output(values, batch.inputs, batch.named, state['carry'])
         losses = self.step.losses(output, batch.label)
         valid = jnp.ones(losses.shape, bool) if mask is None else mask
         metrics = {

@@ -16,6 +16,7 @@ import numpy as np
 Kind = tuple[tuple[int, ...], np.dtype]  # a shape and a dtype
 
 SMALL = 16  # the most numbers of a leaf that is packed
+_GROUP = 16  # how many leaves are taken from one vector
 
 
 class Layout:
@@ -74,7 +75,11 @@ def _packed(leaves: Sequence[Any]) -> Any:
 
 @jax.jit
 def _pack(leaves: tuple[Any, ...]) -> jax.Array:
-    return jnp.concatenate([jax.lax.bitcast_convert_type(leaf, jnp.uint32).ravel() for leaf in leaves])
+    words = [jax.lax.bitcast_convert_type(leaf, jnp.uint32).ravel() for leaf in leaves]
+    if len(words) <= _GROUP:
+        return jnp.concatenate(words)
+    groups = [jnp.concatenate(words[start : start + _GROUP]) for start in range(0, len(words), _GROUP)]
+    return jnp.concatenate(jax.lax.optimization_barrier(groups))
 
 
 def _unpacked(words: Any, kinds: tuple[Kind, ...]) -> Sequence[Any]:
@@ -85,12 +90,27 @@ def _unpacked(words: Any, kinds: tuple[Kind, ...]) -> Sequence[Any]:
 
 @functools.partial(jax.jit, static_argnums=1)
 def _unpack(words: jax.Array, kinds: tuple[Kind, ...]) -> list[jax.Array]:
-    return [jax.lax.bitcast_convert_type(part, dtype).reshape(shape) for part, (shape, dtype) in _parts(words, kinds)]
+    """The leaves; where they are many, by vectors of some: XLA's compile time grows with the square of their number."""
+    groups = [kinds[start : start + _GROUP] for start in range(0, len(kinds), _GROUP)]
+    vectors = [words]
+    if len(groups) > 1:
+        vectors = jax.lax.optimization_barrier(jax.lax.split(words, [sum(map(_size, group)) for group in groups]))
+    leaves = []
+    for vector, group in zip(vectors, groups, strict=False):
+        parts = jax.lax.split(vector, [_size(kind) for kind in group])
+        leaves += [
+            jax.lax.bitcast_convert_type(jax.lax.reshape(part, shape), dtype)
+            for part, (shape, dtype) in zip(parts, group, strict=True)
+        ]
+    return leaves
 
 
 def _parts(words: Any, kinds: tuple[Kind, ...]) -> Iterator[tuple[Any, Kind]]:
     start = 0
     for kind in kinds:
-        size = math.prod(kind[0])
-        yield words[start : start + size], kind
-        start += size
+        yield words[start : start + _size(kind)], kind
+        start += _size(kind)
+
+
+def _size(kind: Kind) -> int:
+    return math.prod(kind[0])

@@ -71,7 +71,7 @@ class TrainStep:
             # no two leaves of one buffer: all are donated
             optimizer=jax.tree.map(jnp.copy, self.optimizer.init(trained)),
             key=as_key(key),
-            metrics={name: metric.init() for name, metric in self.metrics_for(values, batch).items()},
+            metrics={name: metric.init() for name, metric in self.metrics_for(values, batch, key).items()},
             average=None if self.average is None else jax.tree.map(jnp.copy, trained),
             scale=LossScale.initial() if self.precision == 'float16' else None,
             skipped=jnp.int32(0) if self.guarded else None,
@@ -110,15 +110,10 @@ class TrainStep:
         """As a call; returns what the network returned in this step, before the update, too."""
         batch = self.batch(batch).with_carry(state.carry)
         trained, rest = self.layer.partition(state.params)
-        scale = 1.0 if state.scale is None else state.scale.value
         following, now = jax.random.split(state.key)
 
         def gradients_at(trained):
-            of_part = functools.partial(self._gradients, trained, scale)
-            gradients, forward = in_micro_batches(of_part, self.micro_batches, rest, now, batch, mask)
-            # what descends in complex parameters is the conjugate
-            unscaled = gradients if state.scale is None else jax.tree.map(lambda g: g / scale, gradients)
-            return jax.tree.map(lambda g: jnp.conj(g) if jnp.iscomplexobj(g) else g, unscaled), forward
+            return self._gradients(trained, state.scale, rest, now, batch, mask)
 
         def value_at(trained, grad_fn=None):  # line searches refuse what is handed to them and not taken by it
             return self._forward(trained, rest, now, batch, mask).value
@@ -186,13 +181,18 @@ class TrainStep:
         leaves = [leaf.astype(old.dtype) for leaf, old in zip(leaves, first, strict=True)]
         return outputs[0] if len(outputs) == 1 else tuple(outputs), structure.unflatten(leaves)
 
-    def metrics_for(self, params: Mapping[str, Any], batch: Any) -> dict[str, PureMetric]:
+    def metrics_for(self, params: Mapping[str, Any], batch: Any, key: Any) -> dict[str, PureMetric]:
         """The metrics with what they take from the shapes of a first batch, such as the number of classes."""
-        if not self.metrics:
-            return {}
-        inputs, named, label = self.batch(batch)
-        output = jax.eval_shape(self.infer, flatten(params), inputs, named)
-        return {name: metric.for_batch(label, output) for name, metric in self.metrics.items()}
+        batch = self.batch(batch)
+        return self._for_output(batch, self.output_shapes(params, batch, key)) if self.metrics else {}
+
+    def output_shapes(self, params: Mapping[str, Any], batch: Any, key: Any) -> Any:
+        """The shapes of what the network returns in a step; what is traced for it, a step does not trace again."""
+        trained, rest = self.layer.partition(params)
+        scale = LossScale.initial() if self.precision == 'float16' else None
+        batch = self.batch(batch).with_carry(self.carry)
+        key = jax.eval_shape(lambda key: jax.random.split(key)[1], as_key(key))
+        return jax.eval_shape(self._gradients, trained, scale, rest, key, batch, None)[1].output
 
     def losses(self, output: Any, label: Any) -> jax.Array:
         """The loss of each sample; of several losses, their sum.
@@ -279,13 +279,28 @@ class TrainStep:
         return _Forward(mean(losses, mask), samples, output, recorded, carry, any(drew))
 
     def _gradients(
-        self, trained: Any, scale: Any, rest: Any, key: jax.Array, batch: Batch, mask: Any
+        self, trained: Any, scale: LossScale | None, rest: Any, key: jax.Array, batch: Batch, mask: Any
     ) -> tuple[Any, '_Forward']:
+        """What parameters descend by, and what the forward pass made, of the whole batch."""
+        traced = any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves((trained, rest, key)))
+        of_part = functools.partial(self._traced_once if traced else self._of_part, trained, scale)
+        gradients, forward = in_micro_batches(of_part, self.micro_batches, rest, key, batch, mask)
+        if scale is not None:
+            gradients = jax.tree.map(lambda g: g / scale.value, gradients)
+        # what descends in complex parameters is the conjugate
+        return jax.tree.map(lambda g: jnp.conj(g) if jnp.iscomplexobj(g) else g, gradients), forward
+
+    def _of_part(self, trained: Any, scale: LossScale | None, *given: Any) -> tuple[Any, '_Forward']:
         def scaled(trained: Any) -> Any:
-            forward = self._forward(trained, rest, key, batch, mask)
-            return forward.value * scale, forward
+            forward = self._forward(trained, *given)
+            return forward.value if scale is None else forward.value * scale.value, forward
 
         return jax.grad(scaled, has_aux=True)(trained)
+
+    @functools.cached_property
+    def _traced_once(self) -> Callable[..., Any]:
+        """The gradients, whose network JAX traces once for what shapes are asked for, probed and compiled with."""
+        return jax.jit(self._of_part)
 
     def _observer(self, observe: Any, inputs: Any) -> Any:
         """What a run hands the output of each layer to."""

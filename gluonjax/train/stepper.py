@@ -329,7 +329,7 @@ class Stepper:
             compiled = CompiledStep(structure, step, self._outcome)
         else:
             compiled = ShardedStep(structure, step, self._outcome, self.placement)
-        compiled.inspect_batch(params, self.batch_of(batch))
+        compiled.inspect_batch(params, self.batch_of(batch), self._key)
         compiled.rows = self._rows
         state = compiled.initial_state(self._key, params, batch)
         if old is not None:
