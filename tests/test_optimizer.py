@@ -931,3 +931,11 @@ def test_a_whole_training_under_strict_promotion(precision):
         for _ in range(2):
             assert np.isfinite(trainer.step(*batch))
         assert np.isfinite(list(trainer.evaluate([batch]).values())).all()
+
+
+@pytest.mark.parametrize('count', [1, 16, 40])
+def test_scalars_are_computed_as_vectors_and_keep_their_order(count):
+    numbers = [jnp.int32(i + 1) for i in range(count)]
+    powers = transforms.vectorized(lambda n: transforms.one_minus_power(0.9, n), numbers)
+    np.testing.assert_allclose(powers, [1 - 0.9 ** (i + 1) for i in range(count)], rtol=1e-6)
+    assert all(power.shape == () for power in powers)

@@ -116,7 +116,7 @@ def test_metrics_read_and_begin_anew():
 def test_one_program_steps_and_one_evaluates():
     trainer, validation = trainer_of(nn.BatchNorm(), last_batch='pad'), data.batches(X, Y, batch_size=9)
     trainer.fit(BATCHES, validation, epochs=2, metrics=[metric.Accuracy()], progress=False)
-    program, (inference,) = trainer.compiled_step.current, trainer._inferences.values()
+    program, (inference,) = trainer.compiled_step.current, trainer._inferences[1].values()
     infer: Any = inference.output
     measure: Any = inference.measure
     assert program.run._cache_size() == 2  # with a mask, and without
@@ -125,7 +125,7 @@ def test_one_program_steps_and_one_evaluates():
     assert trainer.compiled_step.current is program
     assert program.run._cache_size() == 2
     assert measure._cache_size() == 1
-    assert list(trainer._inferences.values()) == [inference]
+    assert list(trainer._inferences[1].values()) == [inference]
     for _ in range(2):
         trainer.predict(X, batch_size=8)
     assert infer._cache_size() == 1

@@ -5,6 +5,7 @@ import pickle
 import threading
 
 import jax
+import jax.core
 import jax.numpy as jnp
 import numpy as np
 import optax
@@ -13,6 +14,7 @@ import pytest
 import gluonjax
 from gluonjax import Trainer, errors, init, loss, make_step, metric, nn
 from gluonjax.train.compiled import CompiledStep
+from gluonjax.train.layout import Layout
 from gluonjax.tree import flatten
 
 CE = loss.SoftmaxCELoss()
@@ -445,3 +447,32 @@ def test_steps_after_which_jax_runs_python_are_on_copies(monkeypatch):
         assert not old.is_deleted()
     net.params = net.params
     assert steps_on_copies(2) == 0
+
+
+def test_a_first_step_with_metrics_traces_the_network_once():
+    passes = []
+
+    class Counted(nn.Block):
+        def forward(self, x):
+            passes.append(isinstance(x, jax.core.Tracer))
+            return x
+
+    net = nn.Sequential(nn.Dense(3, in_units=4), Counted())
+    net.initialize(key=0)
+    trainer = Trainer(net, CE, 'adam', metrics=[metric.Accuracy()])
+    trainer.step(*BATCH)
+    assert passes == [True]
+    trainer.step(*batch_of(rows=5))
+    assert passes == [True] * 2
+
+
+def test_a_state_with_many_small_leaves_is_packed_and_unpacked_in_a_program():
+    random = np.random.RandomState(0)
+    leaves = [np.asarray(random.randint(0, 2**20, shape), 'int32') for shape in [(), (3,), (2, 2)] * 14]
+    leaves += [np.float32(number) for number in random.standard_normal(9)]
+    layout = Layout(leaves, [True] * len(leaves))
+    (words,), _ = layout.split([jnp.asarray(leaf) for leaf in leaves])
+    np.testing.assert_array_equal(words, layout.split(leaves)[0][0])
+    for joined, leaf in zip(layout.join((words,), ()), leaves, strict=True):
+        np.testing.assert_array_equal(joined, leaf)
+        assert (joined.shape, joined.dtype) == (leaf.shape, leaf.dtype)
