@@ -275,7 +275,10 @@ class NDArray:
             raise DTypeError('an array is put into a Context', got=repr(context), remedy='mx.cpu(), mx.gpu(0)')
         return self if context == self.context else self._moved(context)
 
-    as_in_ctx: Callable[..., Self] = as_in_context
+    def as_in_ctx(self, ctx: Context) -> Self:
+        """As `as_in_context`."""
+        return self.as_in_context(ctx)
+
     to_device: Callable[..., Self] = as_in_context
 
     def _moved(self, context: Context) -> Self:

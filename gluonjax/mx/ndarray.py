@@ -79,9 +79,9 @@ def ones(shape: Size, ctx: Context | None = None, dtype: DTypeLike | None = None
     return full(shape, 1, ctx, dtype, kwargs.get('out'))
 
 
-def empty(shape: Size, ctx: Context | None = None, dtype: DTypeLike | None = None) -> NDArray:
-    """Zeros, as JAX has no memory without values."""
-    return full(shape, 0, ctx, dtype)
+def empty(shape: Size, ctx: Context | None = None, dtype: DTypeLike | None = None, stype: str | None = None) -> NDArray:
+    """Zeros, as JAX has no memory without values; `stype` is a label."""
+    return zeros(shape, ctx, dtype, stype=stype)
 
 
 def full(
@@ -244,7 +244,6 @@ subtract: Callable[..., NDArray] = _of_two('broadcast_sub', '_minus_scalar', '_r
 multiply: Callable[..., NDArray] = _of_two('broadcast_mul', '_mul_scalar', '_mul_scalar', 'The product.')
 divide: Callable[..., NDArray] = _of_two('broadcast_div', '_div_scalar', '_rdiv_scalar', 'The quotient.')
 modulo: Callable[..., NDArray] = _of_two('broadcast_mod', '_mod_scalar', '_rmod_scalar', 'The remainder.')
-power: Callable[..., NDArray] = _of_two('broadcast_power', '_power_scalar', '_rpower_scalar', 'The power.')
 maximum: Callable[..., NDArray] = _of_two('broadcast_maximum', '_maximum_scalar', '_maximum_scalar', 'The greater.')
 minimum: Callable[..., NDArray] = _of_two('broadcast_minimum', '_minimum_scalar', '_minimum_scalar', 'The lesser.')
 equal: Callable[..., NDArray] = _of_two('broadcast_equal', '_equal_scalar', '_equal_scalar', 'Where equal.')
@@ -267,6 +266,12 @@ logical_xor: Callable[..., NDArray] = _of_two(
     'broadcast_logical_xor', '_logical_xor_scalar', '_logical_xor_scalar', 'Where exactly one is not 0.'
 )
 true_divide: Callable[..., NDArray] = divide
+_power = _of_two('broadcast_power', '_power_scalar', '_rpower_scalar', 'The power.')
+
+
+def power(base: _Operand, exp: _Operand) -> NDArray:
+    """Powers, of arrays or numbers."""
+    return _power(base, exp)
 
 
 # The table.

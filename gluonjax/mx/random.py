@@ -137,7 +137,7 @@ def bernoulli(
     return _draw(draw, [prob], shape, dtype, ctx, out)
 
 
-def multinomial(data: NDArray, shape: Size = (), get_prob: bool = False, dtype: Any = 'int32') -> Any:
+def multinomial(data: NDArray, shape: Size = (), get_prob: bool = False, out: Any = None, dtype: Any = 'int32') -> Any:
     """Numbers of classes by their probabilities along the last axis; with `get_prob` their logarithms too.
 
     Raises:
@@ -146,7 +146,7 @@ def multinomial(data: NDArray, shape: Size = (), get_prob: bool = False, dtype: 
     if not data.shape:
         raise ArgumentError('multinomial takes the probabilities of classes', got='a number')
     size = (shape,) if isinstance(shape, int) else tuple(shape or ())
-    return call('_sample_multinomial', data, shape=size, get_prob=get_prob, dtype=canonical(dtype).name)
+    return call('_sample_multinomial', data, out=out, shape=size, get_prob=get_prob, dtype=canonical(dtype).name)
 
 
 def shuffle(data: NDArray, out: Any = None) -> NDArray:

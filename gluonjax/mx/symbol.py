@@ -107,8 +107,14 @@ class Symbol:
         """An attribute of the node; None without it. Those of MXNet's own, `lr_mult` say, also without underscores."""
         return self.list_attr().get(key)
 
-    def list_attr(self) -> dict[str, str]:
-        """The attributes of the node; those of MXNet's own by both names, `__lr_mult__` and `lr_mult`."""
+    def list_attr(self, recursive: bool = False) -> dict[str, str]:
+        """The attributes of the node; those of MXNet's own by both names, `__lr_mult__` and `lr_mult`.
+
+        Raises:
+            ArgumentError: for `recursive`, which was in old versions.
+        """
+        if recursive:
+            raise ArgumentError('list_attr is of one node', remedy='attr_dict()')
         return with_both_names(self._only_node('list_attr').attributes)
 
     def attr_dict(self) -> dict[str, dict[str, str]]:
@@ -215,8 +221,8 @@ class Symbol:
 
     # Files.
 
-    def tojson(self) -> str:
-        """The graph in MXNet's JSON."""
+    def tojson(self, remove_amp_cast: bool = True) -> str:
+        """The graph in MXNet's JSON; `remove_amp_cast` is accepted."""
         return to_json(self.heads, self.np_shape)
 
     def save(self, fname: str | pathlib.Path, remove_amp_cast: bool = True) -> None:
@@ -261,6 +267,8 @@ class Symbol:
         args_grad: Any = None,
         grad_req: Any = 'write',
         aux_states: Any = None,
+        group2ctx: Any = None,
+        shared_exec: Any = None,
     ) -> Executor:
         """An executor of this graph, on these arrays.
 
@@ -270,6 +278,8 @@ class Symbol:
             args_grad: which arguments get a gradient: a list or a dict of arrays, as `args`; all by default.
             grad_req: 'write', 'add' or 'null'; or one for each argument, in a list or a dict.
             aux_states: the arrays of auxiliary states, as `args`.
+            group2ctx: accepted.
+            shared_exec: accepted: XLA decides what memory is shared.
         """
         arguments = _by_name(args, self.list_arguments())
         auxiliary = _by_name(aux_states, self.list_auxiliary_states())
@@ -280,9 +290,29 @@ class Symbol:
         return Executor(Programs(self.run), *names, arguments, auxiliary, requests, gradients, self)
 
     def simple_bind(
-        self, ctx: Any = None, grad_req: Any = 'write', type_dict: Mapping[str, Any] | None = None, **kwargs: Any
+        self,
+        ctx: Any = None,
+        grad_req: Any = 'write',
+        type_dict: Mapping[str, Any] | None = None,
+        stype_dict: Any = None,
+        group2ctx: Any = None,
+        shared_arg_names: Any = None,
+        shared_exec: Any = None,
+        shared_buffer: Any = None,
+        **kwargs: Any,
     ) -> Executor:
         """An executor on zeros of the shapes that these shapes of arguments decide.
+
+        Args:
+            ctx: as for `bind`.
+            grad_req: as for `bind`.
+            type_dict: dtypes by name.
+            stype_dict: accepted; arrays are dense.
+            group2ctx: accepted.
+            shared_arg_names: accepted.
+            shared_exec: accepted.
+            shared_buffer: accepted.
+            **kwargs: shapes by name.
 
         Raises:
             ArgumentError: if they do not decide all.

@@ -533,6 +533,8 @@ def test_a_dict_refuses_what_its_parameters_are_not():
     assert parameters.get('w', shape=(2, 3), dtype='float32') is w
     assert w.shape == (2, 3)
     constant = parameters.get_constant('c', [[1.0, 2.0]])
+    assert parameters.get_constant('of_numpy', np.array([1, 2])).dtype == np.float32  # as nd.array makes it
+    assert parameters.get_constant('of_mxnet', nd.ones((2,), dtype='int32')).dtype == np.int32
     assert parameters.get_constant('c', [[1.0, 2.0]]) is parameters.get_constant('c') is constant
     for wrong in (
         lambda: parameters.get('w', shape=(3, 3)),

@@ -543,3 +543,21 @@ def test_a_quantized_graph_keeps_its_integers(arrays, tmp_path):
         data = arrays['int8 data'] if imports is nn.SymbolBlock.imports else nd.array(arrays['int8 data'])
         close(np.asarray(getattr(net(data), 'value', net(data))), arrays['int8 out'])
         assert net.collect_params()['first_weight_quantize'].dtype == np.int8
+
+
+def test_arguments_that_mxnet_has_are_accepted():
+    x = mx.sym.var('x')
+    bound = (2 * x).simple_bind(mx.cpu(), 'write', None, {'x': 'default'}, shared_exec=None, x=(2,))
+    assert bound.forward(x=mx.nd.ones((2,)))[0].asnumpy().tolist() == [2, 2]
+    assert (2 * x).bind(mx.cpu(), [mx.nd.ones((1,))], group2ctx={}, shared_exec=bound).forward()[0].asscalar() == 2
+    assert x.tojson(remove_amp_cast=False) == x.tojson()
+    with pytest.raises(ArgumentError, match='attr_dict'):
+        x.list_attr(recursive=True)
+    assert mx.nd.power(base=mx.nd.array([3]), exp=2).asscalar() == 9
+    assert mx.nd.empty((1,), stype='csr').stype == 'csr'
+    out = mx.nd.zeros((3,), dtype='int32')
+    mx.nd.random.multinomial(mx.nd.array([0, 1]), 3, out=out)
+    assert out.asnumpy().tolist() == [1, 1, 1]
+    assert mx.nd.ones((1,)).as_in_ctx(ctx=mx.cpu()).context == mx.cpu()
+    with pytest.raises(ArgumentError, match='one axis or more'):
+        mx.nd.broadcast_like(mx.nd.ones((1,)), mx.nd.ones((1,)), lhs_axes=(), rhs_axes=())

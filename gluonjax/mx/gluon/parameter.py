@@ -26,7 +26,7 @@ from gluonjax.io import mxnet_params
 from gluonjax.layer import choose, request
 from gluonjax.mx.array import NDArray, array_class, as_jax, canonical, made_in, placed
 from gluonjax.mx.context import Context, current_context
-from gluonjax.mx.dialect import is_np_shape
+from gluonjax.mx.dialect import is_np_array, is_np_shape
 from gluonjax.mx.sparse import class_of
 from gluonjax.mx.symbol import Symbol, var
 from gluonjax.mx.tape import Tracked
@@ -433,11 +433,12 @@ class Constant(Parameter):
 
     Args:
         name: its whole name.
-        value: an array, or lists of numbers.
+        value: an array, or lists of numbers; float32, but for arrays of MXNet, and in NumPy's dialect.
     """
 
     def __init__(self, name: str, value: Any):
-        array = as_jax(value)
+        kept = isinstance(value, NDArray) or is_np_array()
+        array = as_jax(value, None if kept else 'float32')
         super().__init__(name, 'null', array.shape, array.dtype, differentiable=False)
         self.value: NDArray = array_class()(array)
 

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from gluonjax.errors import ShapeError
+from gluonjax.errors import ArgumentError, ShapeError
 from gluonjax.mx.op.attributes import Bounds, DType, Shape, dtype_of
 from gluonjax.mx.op.table import Pass, operator
 
@@ -204,6 +204,8 @@ def broadcast_like(
     """Axes of size 1 as large as those of another array."""
     if lhs_axes is None or rhs_axes is None:
         return jnp.broadcast_to(lhs, rhs.shape)
+    if not lhs_axes or len(lhs_axes) != len(rhs_axes):
+        raise ArgumentError('lhs_axes and rhs_axes have one axis or more each', got=f'{lhs_axes}, {rhs_axes}')
     shape = list(lhs.shape)
     for left, right in zip(lhs_axes, rhs_axes, strict=True):
         shape[left] = rhs.shape[right]
