@@ -289,6 +289,14 @@ class NDArray:
         node = tape.Node('as_in_context', [self.tracked], (0,), [moved], lambda g: [jax.device_put(g[0], home)])
         return type(self)(*tape.attach(node, [moved])[0], None, virtual(context))
 
+    def _brought(self, value: 'NDArray') -> 'NDArray':
+        """Another array where this one is."""
+        arrays = self._value, value.value
+        if any(isinstance(array, jax.core.Tracer) for array in arrays):
+            return value
+        here, there = (array.devices() for array in arrays)
+        return value if here == there or len(here) > 1 else value._moved(self.context)
+
     def as_nd_ndarray(self) -> 'NDArray':
         """The same array as `mx.nd.NDArray`."""
         return NDArray(self.value, self.entry, _whole(self), self.shared)
@@ -368,7 +376,7 @@ class NDArray:
 
     def __setitem__(self, key: Any, value: Any) -> None:
         own = None if hasattr(value, 'dtype') else self._value.dtype  # numbers and lists have none of theirs
-        new = value.tracked if isinstance(value, NDArray) else Tracked(as_jax(value, own))
+        new = self._brought(value).tracked if isinstance(value, NDArray) else Tracked(as_jax(value, own))
         if (isinstance(key, slice) and key == slice(None)) or key is Ellipsis:
             try:
                 self.assign(tape.call(invoke.broadcasting(self.shape, self._value.dtype.name), [new])[0][0])

@@ -46,3 +46,18 @@ def digest(net):
         value = parameter.data().asnumpy().reshape(-1)
         found.append([value.dot(draw(2 * i, value.size)), value.dot(draw(2 * i + 1, value.size))])
     return np.array(found)
+
+
+def in_numpy(program):
+    """A program of NumPy's dialect: `npx.set_np()` is on around it."""
+
+    def run(mx):
+        mx.npx.set_np()
+        try:
+            answers = program(mx)
+        finally:
+            mx.npx.reset_np()
+        return {name: value.asnumpy() if hasattr(value, 'asnumpy') else value for name, value in answers.items()}
+
+    run.__name__ = program.__name__
+    return run
