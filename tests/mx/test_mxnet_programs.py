@@ -22,6 +22,9 @@ spec.loader.exec_module(sys.modules[spec.name])
 # What compiles long, and is much like others, runs with WHOLE_PROGRAMS=1 alone.
 COSTLY = {
     'blocks-own_blocks',
+    'dialect_models-masked_words',
+    'dialect_models-translation',
+    'dialect_tasks-style',
     'networks-blocks_in_a_row',
     'networks-dense_blocks',
     'networks-inception',
