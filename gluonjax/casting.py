@@ -1,16 +1,18 @@
-"""Other dtypes for the parameters of layers and networks."""
+"""Other dtypes for the parameters of layers and networks: what `cast` does."""
 
 import dataclasses
 from typing import Any, TypeVar
 
+import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from gluonjax import parameter as parameters
 from gluonjax.block import Block, structure_of
+from gluonjax.errors import DTypeError
 from gluonjax.layer import Layer, leaves_of, map_nodes, with_fields
 from gluonjax.lazy import suggests_keywords
 from gluonjax.param import Param
+from gluonjax.parameter import LOCK, Parameter, commit, concrete
 
 _Layer = TypeVar('_Layer', bound=Layer)
 
@@ -27,17 +29,42 @@ def cast_definition(layer: _Layer, dtype: DTypeLike) -> _Layer:
     return with_fields(layer, {name: map_nodes(change, value) for name, value in vars(layer).items()})
 
 
-cast_definition.__name__ = 'cast'  # so errors call it
-
-
 @suggests_keywords
 def cast(net: Block, dtype: DTypeLike) -> None:
     """Changes the dtype of the floating-point parameters and their values."""
-    with parameters.LOCK:
-        parameters.check_dtype(dtype)
+    with LOCK:
+        check_dtype(dtype)
         structure = structure_of(net)
         for parameter in structure.parameters:
             parameter.check_not_donated()  # before anything is changed
         for parameter, leaf in zip(structure.parameters, leaves_of(structure.definition.cast(dtype)), strict=True):
             if parameter.dtype != leaf.param.dtype:
                 parameter.cast(leaf.param.dtype)
+
+
+def cast_parameter(parameter: Parameter, dtype: DTypeLike) -> None:
+    """Changes the dtype, and that of the value."""
+    check_dtype(dtype)
+    with LOCK:
+        declared = dataclasses.replace(parameter.declared, dtype=dtype)
+        array = None if parameter.current is None else concrete(parameter.name, parameter.data(), declared.dtype)
+        parameter.declare(dtype=dtype)
+        if array is not None:
+            commit({parameter: array})
+
+
+cast_definition.__name__ = cast_parameter.__name__ = 'cast'  # so errors call them
+
+
+def check_dtype(dtype: DTypeLike) -> None:
+    """Refuses a dtype that JAX would narrow without a word.
+
+    Raises:
+        ArgumentError: for what is no dtype.
+        DTypeError: for 64 bits without `jax_enable_x64`.
+    """
+    wanted = jnp.dtype(Param(dtype=dtype).dtype)
+    there = jax.dtypes.canonicalize_dtype(wanted)
+    if there != wanted:
+        remedy = "jax.config.update('jax_enable_x64', True) at the start of the program"
+        raise DTypeError(f'JAX has {wanted} switched off, and would use {there}', remedy=remedy)

@@ -112,7 +112,7 @@ def _multiplier(name: str, doc: str) -> Any:
 
     def change(parameter: 'Parameter', value: float) -> None:
         setattr(parameter, f'_{name}', number(name, value, least=0))
-        parameter._declare()
+        parameter.declare()
 
     return property(operator.attrgetter(f'_{name}'), change, doc=doc)
 
@@ -194,7 +194,7 @@ class Parameter(Ref, Node):
     def grad_req(self, value: str) -> None:
         one_of('grad_req', value, ('write', 'add', 'null'))
         self._grad_req = value if self._trainable else 'null'
-        self._declare(trainable=self._grad_req != 'null')
+        self.declare(trainable=self._grad_req != 'null')
 
     lr_mult: float = _multiplier('lr_mult', 'What a Trainer multiplies the learning rate with for this parameter.')
     wd_mult: float = _multiplier('wd_mult', 'What a Trainer multiplies the weight decay with for this parameter.')
@@ -261,15 +261,8 @@ class Parameter(Ref, Node):
     def _last_name(self) -> str:
         return self._owners[0][1][-1] if self._owners else 'weight'
 
-    def cast(self, dtype: DTypeLike) -> None:
-        """Changes the dtype, and that of the value."""
-        check_dtype(dtype)
-        with LOCK:
-            declared = dataclasses.replace(self.declared, dtype=dtype)
-            array = None if self.current is None else concrete(self.name, self.data(), declared.dtype)
-            self._declare(dtype=dtype)
-            if array is not None:
-                commit({self: array})
+    @method_of('gluonjax.casting', 'cast_parameter')
+    def cast(self, dtype: DTypeLike) -> None: ...
 
     def __getattr__(self, name: str) -> Any:
         """Reached for attributes that are not there."""
@@ -316,7 +309,8 @@ class Parameter(Ref, Node):
         """Notes the shape of a value that was just written; it is initialized from now on."""
         self._shape, self.deferred = array.shape, None
 
-    def _declare(self, **changes: Any) -> None:
+    def declare(self, **changes: Any) -> None:
+        """Changes what is declared, and has the networks around it forget their structures."""
         self.declared = dataclasses.replace(self.declared, **changes)
         self._changed(redeclared='dtype' not in changes)
 
@@ -328,20 +322,6 @@ class Parameter(Ref, Node):
 
 # JAX flattens what its functions are given: they see the value, and so does `jax.tree.leaves`.
 jax.tree_util.register_pytree_node(Parameter, lambda p: ((p.data(),), None), lambda _, v: v[0])  # pyright: ignore
-
-
-def check_dtype(dtype: DTypeLike) -> None:
-    """Refuses a dtype that JAX would narrow without a word.
-
-    Raises:
-        ArgumentError: for what is no dtype.
-        DTypeError: for 64 bits without `jax_enable_x64`.
-    """
-    wanted = jnp.dtype(Param(dtype=dtype).dtype)
-    there = jax.dtypes.canonicalize_dtype(wanted)
-    if there != wanted:
-        remedy = "jax.config.update('jax_enable_x64', True) at the start of the program"
-        raise errors.DTypeError(f'JAX has {wanted} switched off, and would use {there}', remedy=remedy)
 
 
 def concrete(name: str, value: Any, dtype: DTypeLike) -> jax.Array:

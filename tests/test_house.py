@@ -237,6 +237,7 @@ LAZY_METHODS = {
     ('Layer', 'summary'): 'summary.of_layer',
     ('Layer', 'trainable'): 'selection.trainable',
     ('Param', '__repr__'): 'tables.constructor_call',
+    ('Parameter', 'cast'): 'casting.cast_parameter',
     ('Parameter', 'missing'): 'failures.missing_value',
     ('Parameter', '__abs__'): 'arithmetic.magnitude',
     **{('Parameter', f'__{name}__'): f'arithmetic.{name}' for name in OPERATORS.split()},

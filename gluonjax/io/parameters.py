@@ -11,6 +11,7 @@ import numpy as np
 
 from gluonjax import checks
 from gluonjax.block import Block
+from gluonjax.casting import check_dtype
 from gluonjax.errors import ArgumentError, ParamsError
 from gluonjax.io import formats
 from gluonjax.io.memory import to_device
@@ -19,7 +20,7 @@ from gluonjax.io.reading import Path
 from gluonjax.layer import Layer, declarations_of, layers_of, walk
 from gluonjax.lazy import suggests_keywords
 from gluonjax.param import Param
-from gluonjax.parameter import LOCK, Parameter, ParameterDict, check_dtype, commit
+from gluonjax.parameter import LOCK, Parameter, ParameterDict, commit
 from gluonjax.rnn.layers import RecurrentLayer
 from gluonjax.shapes import merge_shapes, shape_text
 from gluonjax.tree import nest
