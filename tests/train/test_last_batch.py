@@ -68,3 +68,9 @@ def test_sequences_whose_first_axis_is_time():
     trainer = Trainer(net, loss.L2Loss(batch_axis=1))
     for length in (8, 5):
         np.testing.assert_allclose(trainer.predict([sequences[:length]]), net(sequences[:length]), rtol=1e-5, atol=1e-6)
+
+
+def test_layers_whose_channels_are_the_samples():
+    for layer in (nn.LayerNorm(axis=0), nn.BatchNorm(axis=0)):
+        with pytest.raises(errors.ArgumentError, match=r"(?s)last_batch='pad'.*Norm\(axis=0"):
+            Trainer(nn.Sequential(layer), loss.L2Loss(), last_batch='pad')
