@@ -613,7 +613,9 @@ def _check_padding(loss: Any, net: Block, carry: Any) -> None:
     losses = loss.values() if isinstance(loss, Mapping) else [loss]
     mixing = [one for one in losses if getattr(one, 'mixes_samples', False) or getattr(one, 'batch_axis', 0) != 0]
     layers = [layer for _, layer in layers_of(net.definition)]
-    mixing += [layer for layer in layers if getattr(layer, 'layout', None) == 'TNC' or getattr(layer, 'axis', None) == 0]
+    mixing += [
+        layer for layer in layers if getattr(layer, 'layout', None) == 'TNC' or getattr(layer, 'axis', None) == 0
+    ]
     if mixing:
         raise ArgumentError(
             f"last_batch='pad' would let samples see the padding: of {mixing[0]!r} the first axis is not independent",

@@ -4,6 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import gluonjax.mx as mx
 from gluonjax.errors import ArgumentError
 from gluonjax.mx import autograd, gluon, nd
 from gluonjax.mx.contrib import amp
@@ -107,3 +108,17 @@ def test_networks_are_converted():
         amp.init('int8')
     with pytest.raises(ArgumentError, match=r'gluon\.Trainer'):
         amp.init_trainer(net)
+
+
+@pytest.mark.parametrize('dtype', ['float16', 'bfloat16'])
+@pytest.mark.parametrize('name', ['broadcast_add', 'broadcast_mul', 'np.add', 'np.multiply', 'np.true_divide'])
+def test_gradients_of_what_is_broadcast_are_summed_in_float32(name, dtype):
+    kind = mx.np if name.startswith('np.') else mx.nd
+    x = kind.ones((8, 512, 2)).astype(dtype)
+    weight = kind.ones((1, 1, 2)).astype(dtype)
+    weight.attach_grad()
+    with mx.autograd.record():
+        y = getattr(kind, name.removeprefix('np.'))(x, weight)
+    y.backward()
+    expected = -4096 if name == 'np.true_divide' else 4096
+    np.testing.assert_array_equal(weight.grad.astype('float32').asnumpy(), np.full((1, 1, 2), expected, 'float32'))

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from gluonjax.mx.op.attributes import dtype_of
-from gluonjax.mx.op.elementwise import maximum, minimum
+from gluonjax.mx.op.elementwise import maximum, minimum, same_rank
 from gluonjax.mx.op.numpy import NUMPY_BINARY, NUMPY_UNARY, np_broadcast_to
 from gluonjax.mx.op.reduce import greatest, smallest
 
@@ -67,13 +67,23 @@ def _is_bool(x: Any) -> bool:
     return x.dtype == bool
 
 
+def _broadcasting(function: Pure) -> Pure:
+    """The function of arrays of other shapes, whose gradients are summed in float32 at least."""
+
+    def of_two(x1: Any, x2: Any) -> Any:
+        alike = jnp.shape(x1) == jnp.shape(x2) or jnp.ndim(x1) == 0 or jnp.ndim(x2) == 0
+        return function(x1, x2) if alike else function(*same_rank(x1, x2))
+
+    return of_two
+
+
 _EXACT = ('add', 'subtract', 'multiply', 'mod', 'power')
 BINARY: Mapping[str, Pure] = {
-    **NUMPY_BINARY,
-    **{name: _in_dtype(NUMPY_BINARY[name]) for name in _EXACT},
+    **{name: _broadcasting(function) for name, function in NUMPY_BINARY.items()},
+    **{name: _in_dtype(_broadcasting(NUMPY_BINARY[name])) for name in _EXACT},
     'maximum': _in_dtype(maximum),
     'minimum': _in_dtype(minimum),
-    'divide': NUMPY_BINARY['true_divide'],
+    'divide': _broadcasting(NUMPY_BINARY['true_divide']),
     'remainder': _in_dtype(NUMPY_BINARY['mod']),
     'matmul': jnp.matmul,
     'dot': jnp.dot,

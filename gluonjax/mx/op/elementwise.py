@@ -12,6 +12,7 @@ from gluonjax.errors import ShapeError
 from gluonjax.mx.op.attributes import DType, dtype_of
 from gluonjax.mx.op.table import Attributes, Pass, Shapes, operator
 from gluonjax.nn.activation import FUNCTIONS, ActivationName, gelu
+from gluonjax.nn.precision import broadcast
 from gluonjax.shapes import merge_shapes
 
 Unary = Callable[[jax.Array], jax.Array]
@@ -195,9 +196,22 @@ BROADCAST_ALIASES = {
 
 
 def same_rank(*arrays: jax.Array) -> list[jax.Array]:
-    """The arrays with axes of size 1 in front, so that all have as many axes."""
+    """The arrays with axes of size 1 in front, so that all have as many axes.
+
+    Those of half precision that are broadcast have one shape, so that their gradients are summed in float32.
+    """
     rank = max(array.ndim for array in arrays)
-    return [jnp.reshape(array, (1,) * (rank - array.ndim) + array.shape) for array in arrays]
+    arrays = tuple(jnp.reshape(array, (1,) * (rank - array.ndim) + array.shape) for array in arrays)
+    shape = tuple(max(sizes) if 0 not in sizes else 0 for sizes in zip(*(a.shape for a in arrays), strict=True))
+    return [broadcast(array, shape) if _is_half(array) and _spreads(array.shape, shape) else array for array in arrays]
+
+
+def _is_half(array: jax.Array) -> bool:
+    return jnp.issubdtype(array.dtype, jnp.floating) and array.dtype.itemsize < 4
+
+
+def _spreads(shape: tuple[int, ...], wider: tuple[int, ...]) -> bool:
+    return shape != wider and all(size in (1, wide) for size, wide in zip(shape, wider, strict=True))
 
 
 def _enter_binary(function: Binary, same: list[str], broadcast: list[str]) -> None:
