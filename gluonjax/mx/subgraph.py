@@ -129,6 +129,20 @@ def cond(name: str, condition: Subgraph, then: Subgraph, otherwise: Subgraph) ->
     return Node('_cond', name, attributes, inputs, [part.heads for part in parts])
 
 
+def whole(name: str, heads: Sequence[Entry], inputs: Mapping[str, Entry]) -> Node:
+    """A `_CachedOp` node: a graph as one operator.
+
+    Args:
+        name: of the node.
+        heads: the outputs of the graph.
+        inputs: what stands for variables, by name; all others stand for themselves.
+    """
+    heads = _apart(heads)
+    variables = [node for node in ordered(heads) if node.is_variable]
+    given = [inputs.get(node.name) or Entry(Node(None, node.name, node.attributes)) for node in variables]
+    return Node('_CachedOp', name, {'num_args': len(given), 'num_outputs': len(heads)}, given, [heads])
+
+
 def _joined(parts: Sequence[Subgraph], variables: Mapping[Node, Entry]) -> tuple[list[Entry], list[list[int]]]:
     """The inputs of a node with several subgraphs, and for each which of them its variables are."""
     keys = list(dict.fromkeys([*map(Entry, variables), *(entry for part in parts for entry in part.sources)]))

@@ -392,8 +392,11 @@ class HybridBlock(Block):
     Override `forward(self, x)`, or `hybrid_forward(self, F, x, weight)` with its own parameters by name.
     """
 
+    inline_limit: int = 2  # how many operators a block has at most that is not one node in the graph of a tape
+
     def hybridize(self, active: bool = True, **kwargs: Any) -> None:
-        """Compiles calls from here on; `static_alloc` and `static_shape` are accepted."""
+        """Compiles calls from here on; `static_alloc` and `static_shape` are accepted, `inline_limit` is of graphs."""
+        self.inline_limit = kwargs.get('inline_limit', type(self).inline_limit)
         self._active = active
         self.forget_programs()
         super().hybridize(active, **kwargs)

@@ -8,9 +8,10 @@ from typing import Any
 import jax
 import jax.core
 
-from gluonjax.mx import array, invoke, statistics, tape
+from gluonjax.mx import array, invoke, naming, statistics, subgraph, symbol, tape
 from gluonjax.mx.array import NDArray
 from gluonjax.mx.context import Context, virtual
+from gluonjax.mx.graph import Entry
 from gluonjax.mx.tape import Arrays, Tracked
 
 _INSIDE: contextvars.ContextVar[bool] = contextvars.ContextVar('inside', default=False)
@@ -103,7 +104,16 @@ class Traced:
         return outputs, [now[i] for i in self.changed], bool(drawn())
 
     def _symbols(self, symbols: Sequence[Any]) -> list[Any]:
-        return jax.tree.leaves(self.block(*jax.tree.unflatten(self.tree, symbols[len(self.handles) :])))
+        """The outputs for symbols of all arrays: of the block's operators if they are few, or of one node."""
+        given = dict(enumerate(symbols[len(self.handles) :]))
+        names = [f'data{i}' for i in given]
+        inputs = jax.tree.unflatten(self.tree, [symbol.var(name) for name in names])
+        graph = symbol.Group(jax.tree.leaves(self.block(*inputs)))
+        known = dict(zip(names, given.values(), strict=True))
+        if sum(not node.is_variable for node in graph.nodes) <= self.block.inline_limit:
+            return list(graph(**known))
+        node = subgraph.whole(naming.next_name('_CachedOp'), graph.heads, {k: v.heads[0] for k, v in known.items()})
+        return list(symbol.Symbol([Entry(node, i) for i in range(len(graph))]))
 
     def _missing(self) -> tuple[bool, ...]:
         values = [vars(block).get(name, self) for block, name in self.watched]

@@ -28,6 +28,8 @@ def subgraph_inputs(op: str, attributes: Any, count: int) -> list[list[tuple[int
         slices = len(attributes['in_data_locs'])
         order = sorted(range(count), key=places.__getitem__)
         return [[(i, i < slices) for i in order]]
+    if op == '_CachedOp':
+        return [[(i, False) for i in range(count)]]
     names = ('cond_input_locs', 'func_input_locs') if op == '_while_loop' else (
         'cond_input_locs', 'then_input_locs', 'else_input_locs'
     )  # fmt: skip
@@ -168,3 +170,10 @@ def cond(
         lambda: then([data[place] for place in then_input_locs]),
         lambda: otherwise([data[place] for place in else_input_locs]),
     )
+
+
+@operator('_CachedOp', outputs=_count)
+def cached_op(*data: jax.Array, num_args: int = 0, num_outputs: int = 1, pass_: Pass) -> list[jax.Array]:
+    """Runs a graph: what a hybridized block is in the graph of a tape."""
+    (body,) = pass_.subgraphs
+    return body(list(data))

@@ -9,7 +9,7 @@ _FUSED = 'it is what MXNet makes of a graph for one kind of processor; export th
 _FILES = 'it reads files or images with OpenCV, which is no part of a graph; use a data loader'
 _WHY = (  # patterns of whole names
     (r'Custom|_npi_Custom|_CustomFunction|_Native|_NDArray', _PYTHON),
-    (r'_CachedOp|_CachedOpThreadSafe|_NoGradient|_set_value|_copyto|_npi_copyto|_npi_share_memory', _ENGINE),
+    (r'_CachedOpThreadSafe|_NoGradient|_set_value|_copyto|_npi_copyto|_npi_share_memory', _ENGINE),
     (r'_.*backward(_.*)?', 'gradients are made by jax.grad, not by operators'),
     (r'_contrib_dgl_.*', _SPARSE),
     (r'_sg_.*|_contrib_quantize_asym|_contrib_quantized_rnn', _FUSED),

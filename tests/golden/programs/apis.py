@@ -110,6 +110,12 @@ def recorded_graphs(mx):
         ]
         net.hybridize()
         outputs.append(net(x) / 2)
+        deep = gluon.nn.HybridSequential()
+        deep.add(gluon.nn.Dense(2), gluon.nn.Dense(2), gluon.nn.Dense(2))
+        deep.initialize(mx.init.One())
+        for limit in (3, 0):
+            deep.hybridize(inline_limit=limit)
+            outputs.append(deep(x))
     symbols = [autograd.get_symbol(y) for y in outputs]
     last = symbols[1].list_arguments()
     value = symbols[1].eval(**{last[0]: nd.array([[3]]), last[1]: nd.array([[5]])})[0]
