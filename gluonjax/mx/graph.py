@@ -149,7 +149,7 @@ def check_known(nodes: Iterable[Node]) -> None:
 # JSON.
 
 
-def parse_json(text: str) -> tuple[list[Entry], bool]:
+def parse_json(text: str | bytes) -> tuple[list[Entry], bool]:
     """The heads of a graph in MXNet's JSON, and whether it was made with NumPy's shapes.
 
     Raises:
@@ -160,7 +160,7 @@ def parse_json(text: str) -> tuple[list[Entry], bool]:
         version = int(graph.get('attrs', {}).get('mxnet_version', ('int', 800))[1])
         np_shape = bool(graph.get('attrs', {}).get('is_np_shape', ('int', 0))[1])
         return _heads_of(graph, version), np_shape
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError) as error:
         if isinstance(error, ArgumentError):
             raise
         raise ArgumentError(
@@ -173,14 +173,27 @@ def parse_json(text: str) -> tuple[list[Entry], bool]:
 def _heads_of(graph: Mapping[str, Any], version: int) -> list[Entry]:
     nodes: list[Node] = []
     for item in graph['nodes']:
+        if not isinstance(item['name'], str) or not isinstance(item['op'], str):
+            raise TypeError(f'a node has the name {item["name"]!r} and the operator {item["op"]!r}')
         op = None if item['op'] == 'null' else item['op']
-        inputs = [Entry(nodes[number], index) for number, index, *_ in item['inputs']]
+        inputs = [_entry(nodes, *which) for which in item['inputs']]
         subgraphs = [_heads_of(inner, version) for inner in item.get('subgraphs', ())]
         node = Node(op, item['name'], _attributes_of(item, op), inputs, subgraphs)
         if op in OPERATORS:
             _upgrade(node, version)
         nodes.append(node)
-    return [Entry(nodes[number], index) for number, index, *_ in graph['heads']]
+    return [_entry(nodes, *which) for which in graph['heads']]
+
+
+def _entry(nodes: Sequence[Node], number: int, index: int, *_: Any) -> Entry:
+    if (
+        type(number) is not int
+        or type(index) is not int
+        or min(number, index) < 0
+        or (index and nodes[number].is_variable)
+    ):
+        raise IndexError(f'output {index} of node {number} is taken')
+    return Entry(nodes[number], index)
 
 
 def _attributes_of(item: Mapping[str, Any], op: str | None) -> dict[str, str]:

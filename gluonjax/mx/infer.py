@@ -1,13 +1,13 @@
 """Shapes and dtypes of a graph, from what is known of its variables; forward, and backward where operators say how."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gluonjax.errors import GluonError, ShapeError
+from gluonjax.errors import ArgumentError, GluonError, ShapeError
 from gluonjax.mx.evaluate import functions_of
 from gluonjax.mx.graph import DTYPE_CODES, Entry, Node, auxiliary_of, ordered
 from gluonjax.mx.op import Pass
@@ -28,11 +28,18 @@ def declared_shape(node: Node, np_shape: bool = False) -> Any:
 
 
 def declared_dtype(node: Node) -> Any:
-    """The dtype that a variable declares, by MXNet's number or its name; None if it declares none."""
+    """The dtype that a variable declares, by MXNet's number or its name; None if it declares none.
+
+    Raises:
+        ArgumentError: if there is no such dtype.
+    """
     text = node.attributes.get('__dtype__')
     if text is None or text == '-1':
         return None
-    return np.dtype(DTYPE_CODES[int(text)] if text.isdigit() else text)
+    try:
+        return np.dtype(DTYPE_CODES[int(text)] if text.isdigit() else text)
+    except (TypeError, LookupError, SyntaxError):  # the last of NumPy
+        raise ArgumentError(f'the variable {node.name!r} has no dtype of MXNet', got=text) from None
 
 
 class Inference:
@@ -57,6 +64,7 @@ class Inference:
         self.dtypes: dict[Node, list[Any]] = {}
         given = dtypes or {}
         for node in self.nodes:
+            self._check(node.inputs, f'{node.name!r} takes')
             count = len(node.output_names)
             self.shapes[node], self.dtypes[node] = [None] * count, [None] * count
             if node.is_variable:
@@ -68,8 +76,16 @@ class Inference:
                 self.dtypes[node][0] = given.get(node.name, declared_dtype(node))
             elif node.op in _MAKERS and not np_shape:
                 self.shapes[node][0] = tuple(size or None for size in node.parsed['shape']) or None
+        self._check(heads, 'the graph returns')
         while self._forward() | self._backward():
             pass
+
+    def _check(self, entries: Sequence[Entry], who: str) -> None:
+        """Refuses outputs that a node does not have."""
+        for node, index in entries:
+            if index >= len(self.shapes[node]):
+                what = f'{who} an output of {node.name!r} that there is not'
+                raise ArgumentError(what, expected=f'an index below {len(self.shapes[node])}', got=index)
 
     def unknown(self) -> list[Node]:
         """The variables whose shape is not known."""
@@ -91,12 +107,23 @@ class Inference:
         return new != old
 
     def _forward(self) -> bool:
-        changed = [self._infer_inputs(node) | self._infer_outputs(node) for node in self.nodes if not node.is_variable]
-        return any(changed)
+        learnt = [self._infer(node, self._infer_inputs, self._infer_outputs) for node in self.nodes]
+        return any(learnt)
 
     def _backward(self) -> bool:
-        changed = [self._infer_inputs(node) for node in reversed(self.nodes) if not node.is_variable]
-        return any(changed)
+        learnt = [self._infer(node, self._infer_inputs) for node in reversed(self.nodes)]
+        return any(learnt)
+
+    def _infer(self, node: Node, *steps: Callable[[Node], bool]) -> bool:
+        """Whether one of the steps learns something of a node that is an operator."""
+        try:
+            learnt = [] if node.is_variable else [step(node) for step in steps]
+            return any(learnt)
+        except (TypeError, ValueError, LookupError, ArithmeticError, SyntaxError) as error:
+            if isinstance(error, GluonError) or node.op == 'Custom':  # which is the user's
+                raise
+            what = f'{node.described} does not take its inputs and attributes'
+            raise ShapeError(what, got=f'{type(error).__name__}: {error}') from error
 
     def _infer_inputs(self, node: Node) -> bool:
         rule = node.operator.infer

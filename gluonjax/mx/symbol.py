@@ -686,8 +686,12 @@ def load_json(json_str: str) -> Symbol:
 
 
 def load(fname: str | pathlib.Path) -> Symbol:
-    """The graph in a -symbol.json file."""
-    return load_json(pathlib.Path(fname).read_text())
+    """The graph in a -symbol.json file.
+
+    Raises:
+        ArgumentError: if it is no such file.
+    """
+    return Symbol(*parse_json(pathlib.Path(fname).read_bytes()))
 
 
 class Namespace(types.ModuleType):

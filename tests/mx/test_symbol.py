@@ -109,6 +109,16 @@ def test_simple_bind_and_backward():
         executor.forward(y=1)
 
 
+def damaged(old, new):
+    """A graph, read from JSON in which one thing is replaced."""
+    text = (
+        '{"nodes": [{"op": "null", "name": "x", "inputs": [], "attrs": {}}, {"op": "argmax", "name": "y", '
+        '"inputs": [[0, 0]], "attrs": {"axis": "0"}}], "arg_nodes": [0], "heads": [[1, 0]]}'
+    )
+    assert old in text
+    return mx.sym.load_json(text.replace(old, new))
+
+
 @pytest.mark.parametrize(
     ('call', 'message'),
     [
@@ -120,6 +130,15 @@ def test_simple_bind_and_backward():
         (lambda: mx.sym.relu(3), 'must be a Symbol'),
         (lambda: mx.sym.load_json('{"nodes": 3}'), 'this is no graph of MXNet'),
         (lambda: mx.sym.load_json('text'), 'this is no graph of MXNet'),
+        (lambda: damaged('"x"', '{}'), r'a node has the name \{\} and'),
+        (lambda: damaged('[0, 0]', '[-1, 0]'), 'output 0 of node -1 is taken'),
+        (lambda: damaged('[0, 0]', '[0, 0.5]'), 'output 0.5 of node 0'),
+        (
+            lambda: damaged('[[1, 0]]', '[[1, 7]]').infer_shape(x=(1,)),
+            r"the graph returns an output of 'y' that[\s\S]*1",
+        ),
+        (lambda: damaged('"axis": "0"', '"axis": "1e999"').infer_shape(x=(1,)), "axis of argmax 'y' must be"),
+        (lambda: damaged('{}}, {', '{"__dtype__": "(1,"}}, {').infer_shape(x=(1,)), "'x' has no dtype of MXNet"),
         (lambda: mx.sym.var('x')['y'], "0 outputs are called 'y'"),
         (lambda: bool(mx.sym.var('x')), 'neither true nor false'),
         (lambda: mx.sym.relu(mx.sym.var('x')).eval(), 'needs x, and there is no value'),
@@ -128,6 +147,17 @@ def test_simple_bind_and_backward():
 def test_errors_say_what_is_wrong(call, message):
     with pytest.raises(ArgumentError, match=message):
         call()
+
+
+def test_attributes_that_do_not_fit_the_inputs_are_named():
+    with pytest.raises(ShapeError, match=r"argmax 'y' does not take its inputs and attributes[\s\S]*IndexError"):
+        damaged('"axis": "0"', '"axis": "5"').infer_shape(x=(1,))
+
+
+def test_a_file_that_is_no_text_is_no_graph(tmp_path):
+    (tmp_path / 'net-symbol.json').write_bytes(b'{"nodes": "\xff"}')
+    with pytest.raises(ArgumentError, match=r'no graph of MXNet[\s\S]*UnicodeDecodeError'):
+        mx.sym.load(tmp_path / 'net-symbol.json')
 
 
 def test_shapes_that_do_not_fit_are_named():

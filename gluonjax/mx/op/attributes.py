@@ -124,7 +124,7 @@ def parse(owner: str, name: str, annotation: Any, value: Any) -> Any:
     text = value if isinstance(value, str) else as_text(value)
     try:
         return parser_of(annotation)(text.strip())
-    except ValueError:
+    except (ValueError, OverflowError):
         raise ArgumentError(f'{name} of {owner} must be {described(annotation)}, got {value!r}') from None
 
 
