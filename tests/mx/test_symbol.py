@@ -150,7 +150,7 @@ def test_errors_say_what_is_wrong(call, message):
 
 
 def test_attributes_that_do_not_fit_the_inputs_are_named():
-    with pytest.raises(ShapeError, match=r"argmax 'y' does not take its inputs and attributes[\s\S]*IndexError"):
+    with pytest.raises(ShapeError, match=r"argmax 'y' does not take [\s\S]*tuple index out of range"):
         damaged('"axis": "0"', '"axis": "5"').infer_shape(x=(1,))
 
 
