@@ -90,8 +90,8 @@ class AttrScope:
         self._tokens: list[Any] = []
 
     def get(self, attr: Mapping[str, str] | None) -> dict[str, str]:
-        """Attributes with those of the `with` blocks."""
-        return {**_ATTRIBUTES.get(), **(attr or {})}
+        """Attributes with its own, and those of the `with` blocks."""
+        return {**_ATTRIBUTES.get(), **self._own, **(attr or {})}
 
     def __enter__(self) -> Self:
         self._tokens.append(_ATTRIBUTES.set({**_ATTRIBUTES.get(), **self._own}))

@@ -339,3 +339,24 @@ def test_fewer_bits_are_noted_once():
         kinds = {nd.ones((1,), dtype='float64').dtype, nd.ones((1,)).astype('float64').dtype}
     assert (len(caught), kinds) == (1, {np.float32})
     assert nd.array(np.ones(2, 'int64')).dtype == np.float32  # nobody asked for 64 bits
+
+
+def test_how_often_parameters_are_kept_is_said():
+    module = mx.contrib.svrg_optimization.SVRGModule
+    with pytest.raises(TypeError, match='must be an int'):
+        module(mx.sym.var('data') * 1, label_names=None)
+    with pytest.raises(ArgumentError, match='>= 1, got 0'):
+        module(mx.sym.var('data') * 1, label_names=None, update_freq=0)
+    bound = module(mx.sym.FullyConnected(mx.sym.var('data'), num_hidden=1, name='fc'), label_names=None, update_freq=1)
+    bound.bind([('data', (2, 3))])
+    bound.init_params(mx.init.One())
+    bound.init_optimizer()
+    bound.update_full_grads(mx.io.NDArrayIter(np.ones((4, 3), 'float32'), None, 2))
+    batch = mx.io.DataBatch([nd.ones((2, 3))])
+    bound.reshape([('data', (1, 3))])
+    bound.reshape([('data', (2, 3))])
+    bound.forward(batch, is_train=True)
+    bound.backward([nd.ones((2, 1))])
+    bound.update()  # by the gradient of the whole data alone: that of the batch is the same at both
+    assert bound.get_params()[0]['fc_bias'].asscalar() == pytest.approx(-0.01 * 2 / 2)
+    assert mx.AttrScope(x='1').get({'y': '2'}) == {'x': '1', 'y': '2'}

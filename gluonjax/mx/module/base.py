@@ -308,7 +308,7 @@ class BaseModule:
         eval_metric = _metric(eval_metric)
         for epoch in range(begin_epoch, num_epoch):
             begin = time.time()
-            self._train_epoch(epoch, train_data, eval_metric, batch_end_callback, monitor)
+            self.train_epoch(epoch, train_data, eval_metric, batch_end_callback, monitor)
             for name, value in eval_metric.get_global_name_value():
                 self.logger.info('Epoch[%d] Train-%s=%f', epoch, name, value)
             self.logger.info('Epoch[%d] Time cost=%.3f', epoch, time.time() - begin)
@@ -321,7 +321,8 @@ class BaseModule:
                     self.logger.info('Epoch[%d] Validation-%s=%f', epoch, name, value)
             train_data.reset()
 
-    def _train_epoch(self, epoch: int, train_data: Any, eval_metric: Any, callbacks: Callbacks, monitor: Any) -> None:
+    def train_epoch(self, epoch: int, train_data: Any, eval_metric: Any, callbacks: Callbacks, monitor: Any) -> None:
+        """Trains for one epoch; the arguments are those of `fit`."""
         eval_metric.reset()
         for nbatch, data_batch in enumerate(train_data):
             if monitor is not None:

@@ -1,5 +1,6 @@
 """Corners of MXNet's interface: what programs of the Module era, of sparse arrays and of graphs ask for."""
 
+import importlib
 import os
 import tempfile
 import warnings
@@ -272,4 +273,22 @@ def arrays_by_value(mx):
     )
 
 
-PROGRAMS = [arrays_by_value, old_interfaces, convolutional_cells, feed_forward, storage_types, recorded_graphs, graph_blocks]
+def variance_reduction(mx):
+    """Training with gradients that are corrected by those of the whole data, every other epoch."""
+    svrg = importlib.import_module(mx.__name__ + '.contrib.svrg_optimization')
+    x = draw(0, 7, 3)
+    y = x.dot([1.0, -2.0, 0.5]).astype('float32')
+    line = mx.sym.FullyConnected(mx.sym.var('data'), num_hidden=1, name='fc')
+    net = mx.sym.LinearRegressionOutput(line, mx.sym.var('label'), name='out')
+    module = svrg.svrg_module.SVRGModule(net, label_names=['label'], update_freq=2)
+    start = {'fc_weight': mx.nd.array(0.3 * draw(1, 1, 3)), 'fc_bias': mx.nd.zeros((1,))}
+    data = mx.io.NDArrayIter(x, y, 3, label_name='label')
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')
+        params = (('learning_rate', 0.1), ('momentum', 0.5))
+        module.fit(data, eval_metric='mse', num_epoch=3, optimizer_params=params, arg_params=start)
+        score = dict(module.score(data, 'mse'))['mse']
+    return numbers(weight=module.get_params()[0]['fc_weight'], bias=module.get_params()[0]['fc_bias'], score=score)
+
+
+PROGRAMS = [variance_reduction, arrays_by_value, old_interfaces, convolutional_cells, feed_forward, storage_types, recorded_graphs, graph_blocks]
