@@ -1,5 +1,8 @@
 """`mx.profiler` by `jax.profiler`: traces that TensorBoard and Perfetto show.
 
+What programs mark themselves is written into the file that they name, as MXNet does; so are operations of arrays, one
+by one, with `aggregate_stats=True`, where each is waited for.
+
 >>> set_config(filename='profile.json', profile_all=True)
 >>> with Task(Domain('steps'), 'step'):
 ...     pass
@@ -16,14 +19,20 @@ import jax
 
 from gluonjax import checks
 from gluonjax.errors import ArgumentError
+from gluonjax.mx.tape import OBSERVERS
 
 _config: dict[str, Any] = {'filename': 'profile.json'}
 _running = [False]
-_seconds: dict[str, dict[str, list[float]]] = {}  # of tasks, by their groups
+_seconds: dict[str, dict[str, list[float]]] = {}  # of tasks and operators, by their groups
+_events: list[dict[str, Any]] = []  # of the file, as Chrome's traces have them
 
 
 def set_config(**kwargs: Any) -> None:
-    """Where traces go: beside `filename`, in a directory of its stem. What MXNet profiles by choice is all there."""
+    """Where traces go: `filename`, and beside it a directory of its stem, where what MXNet profiles by choice is all.
+
+    Args:
+        **kwargs: those of MXNet; with `aggregate_stats=True` operations of arrays are waited for, and counted.
+    """
     _config.update(kwargs)
 
 
@@ -39,8 +48,11 @@ def set_state(state: str = 'stop', profile_process: str = 'worker') -> None:
         return
     if state == 'run':
         jax.profiler.start_trace(str(pathlib.Path(_config['filename']).with_suffix('')))
+        if _config.get('aggregate_stats'):
+            OBSERVERS.append(_note_operator)
     else:
         jax.profiler.stop_trace()
+        OBSERVERS[:] = [observer for observer in OBSERVERS if observer is not _note_operator]
     _running[0] = state == 'run'
 
 
@@ -55,15 +67,18 @@ def resume(profile_process: str = 'worker') -> None:
 
 
 def dump(finished: bool = True, profile_process: str = 'worker') -> None:
-    """Writes the trace, and ends it; without `finished` another begins if one was running."""
+    """Writes the file and the trace, and ends it; without `finished` another begins if one was running."""
     running = _running[0]
+    pathlib.Path(_config['filename']).write_text(json.dumps({'traceEvents': _events, 'displayTimeUnit': 'ms'}))
+    if finished:
+        _events.clear()
     set_state('stop')
     if running and not finished:
         set_state('run')
 
 
 def dumps(reset: bool = False, format: str = 'table', sort_by: str = 'total', ascending: bool = False) -> str:
-    """How long tasks, frames and events took, in milliseconds: a table, or JSON. Operators are in the trace alone.
+    """How long tasks, frames, events and operators took, in milliseconds: a table, or JSON.
 
     Args:
         reset: whether they are forgotten then.
@@ -87,6 +102,17 @@ def dumps(reset: bool = False, format: str = 'table', sort_by: str = 'total', as
     for domain, rows in groups.items():
         lines += [domain, *(f'    {name}: {values}' for name, values in rows.items())]
     return '\n'.join(lines)
+
+
+def _note(group: str, name: str, began: float, ended: float) -> None:
+    _seconds.setdefault(group, {}).setdefault(name, []).append(ended - began)
+    if _running[0]:
+        times = {'ts': 1e6 * began, 'dur': 1e6 * (ended - began)}
+        _events.append({'name': name, 'cat': group, 'ph': 'X', **times, 'pid': 0})
+
+
+def _note_operator(name: str, began: float, ended: float) -> None:
+    _note('operator', name, began, ended)
 
 
 def _statistics(spent: Sequence[float]) -> dict[str, float]:
@@ -150,8 +176,7 @@ class Task:
         if self._marks:
             mark, began = self._marks.pop()
             mark.__exit__(None, None, None)
-            spent = _seconds.setdefault(self._group, {}).setdefault(self.name, [])
-            spent.append(time.perf_counter() - began)
+            _note(self._group, self.name, began, time.perf_counter())
 
     def __enter__(self) -> 'Task':
         self.start()
@@ -222,6 +247,8 @@ class Marker:
 
     def mark(self, scope: str = 'process') -> None:
         """Marks now."""
+        if _running[0]:
+            _events.append({'name': self.name, 'ph': 'i', 'ts': 1e6 * time.perf_counter(), 'pid': 0, 's': scope[0]})
         with jax.profiler.TraceAnnotation(self.name):
             pass
 

@@ -8,6 +8,7 @@ on the tape are `Tracked`: an array, and the output of a `Node` that it is.
 import contextvars
 import heapq
 import itertools
+import time
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Literal, NamedTuple
@@ -236,8 +237,13 @@ def _pull_of(tree: Any) -> Callable[[list[jax.Array], list[jax.Array]], Arrays]:
     return jax.jit(lambda residuals, cotangents: jax.tree.unflatten(tree, residuals)(cotangents))
 
 
+OBSERVERS: list[Callable[[str, float, float], None]] = []  # are told of each operation: its name, begin and end
+
+
 def call(program: Program, inputs: Sequence[Tracked], key: Any = None) -> tuple[list[Tracked], list[jax.Array]]:
     """The outputs, and new values of auxiliary states; recorded if the scope is, and an input is on the tape."""
+    if OBSERVERS:
+        return _observed(program, inputs, key)
     arrays = [x.array for x in inputs]
     wanted: tuple[int, ...] = ()
     if _SCOPE.get().recording:
@@ -257,6 +263,20 @@ def call(program: Program, inputs: Sequence[Tracked], key: Any = None) -> tuple[
         )
     outputs, updates, pull = program.recorded(wanted, arrays, key)
     return attach(Node(program.name, list(inputs), wanted, outputs, pull, program, key), outputs), updates
+
+
+def _observed(program: Program, inputs: Sequence[Tracked], key: Any) -> tuple[list[Tracked], list[jax.Array]]:
+    """`call`, and waits for the outputs."""
+    observers, OBSERVERS[:] = OBSERVERS[:], []
+    try:
+        began = time.perf_counter()
+        outputs, updates = call(program, inputs, key)
+        jax.block_until_ready([output.array for output in outputs])
+        for observer in observers:
+            observer(program.name, began, time.perf_counter())
+    finally:
+        OBSERVERS[:] = observers
+    return outputs, updates
 
 
 def attach(node: Node, outputs: Arrays) -> list[Tracked]:

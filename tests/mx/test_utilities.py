@@ -3,6 +3,7 @@
 import json
 import os
 
+import jax
 import numpy as np
 import pytest
 
@@ -117,6 +118,32 @@ def test_executors_of_fewer_samples_keep_values():
     assert executor.reshape(x=(2, 2)).forward()[0].asnumpy().tolist() == [[3], [3]]
     assert executor.reshape(x=(4, 2), allow_up_sizing=True).arg_dict['x'].shape == (4, 2)
     assert executor.debug_str().splitlines()[-1] == 'FullyConnected: fc'
+
+
+def test_operators_are_counted_while_the_profiler_runs(tmp_path, monkeypatch):
+    for name in ('start_trace', 'stop_trace'):
+        monkeypatch.setattr(jax.profiler, name, lambda *args: None)
+    path = tmp_path / 'profile.json'
+    profiler.set_config(filename=str(path), aggregate_stats=True)
+    profiler.dumps(reset=True)
+    x = nd.ones((2,))
+    nd.sqrt(x)
+    profiler.set_state('run')
+    nd.sqrt(x)
+    x = x + 1 + 1
+    profiler.Marker(profiler.Domain('mine'), 'here').mark()
+    profiler.dump(False)
+    first = json.loads(path.read_text())['traceEvents']
+    assert [event['name'] for event in first] == ['sqrt', '_plus_scalar', '_plus_scalar', 'here']
+    profiler.set_state('stop')
+    nd.sqrt(x)
+    counts = json.loads(profiler.dumps(reset=True, format='json'))['Time']['operator']
+    assert {name: row['Count'] for name, row in counts.items()} == {'sqrt': 1, '_plus_scalar': 2}
+    profiler.dump()
+    assert len(json.loads(path.read_text())['traceEvents']) == 4
+    profiler.dump()
+    assert json.loads(path.read_text())['traceEvents'] == []
+    profiler.set_config(aggregate_stats=False)
 
 
 def test_tasks_are_timed():
