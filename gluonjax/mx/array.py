@@ -403,7 +403,9 @@ class NDArray:
 
     def broadcast_to(self, shape: Sequence[int]) -> Self:
         """In a larger shape, with more axes in front."""
-        return call('broadcast_to', self.reshape((1,) * (len(shape) - self.ndim) + self.shape), shape=tuple(shape))
+        return call(
+            'broadcast_to', self.reshape((1,) * (len(shape) - self.ndim) + self.shape), shape=tuple(map(int, shape))
+        )
 
     def transpose(self, *axes: Any, **kwargs: Any) -> Self:
         """With axes in another order: reversed, or as given."""

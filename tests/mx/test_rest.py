@@ -360,3 +360,12 @@ def test_how_often_parameters_are_kept_is_said():
     bound.update()  # by the gradient of the whole data alone: that of the batch is the same at both
     assert bound.get_params()[0]['fc_bias'].asscalar() == pytest.approx(-0.01 * 2 / 2)
     assert mx.AttrScope(x='1').get({'y': '2'}) == {'x': '1', 'y': '2'}
+
+
+def test_sizes_may_be_numbers_of_numpy():
+    two, three = np.int64(2), np.int32(3)
+    x = nd.ones((1, 3))
+    assert x.tile((two, 1)).shape == nd.broadcast_to(x, shape=(two, three)).shape == (2, 3)
+    assert x.broadcast_to((two, three)).reshape((three, two)).shape == (3, 2)
+    assert nd.FullyConnected(x, nd.ones((2, 3)), num_hidden=two, no_bias=True).shape == (1, 2)
+    assert mx.sym.tile(mx.sym.var('x'), reps=(two,)).attr('reps') == '(2,)'

@@ -8,6 +8,7 @@ from typing import Any, Literal, get_args, get_origin
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from gluonjax.errors import ArgumentError
 
@@ -131,11 +132,13 @@ def parse(owner: str, name: str, annotation: Any, value: Any) -> Any:
 def as_text(value: Any) -> str:
     """A value as MXNet writes it into a graph.
 
-    >>> as_text((3, 3)), as_text(True), as_text(0.5), as_text(jnp.float32)
+    >>> as_text((3, np.int64(3))), as_text(True), as_text(0.5), as_text(jnp.float32)
     ('(3, 3)', 'True', '0.5', 'float32')
     """
     if isinstance(value, str):
         return value
+    if isinstance(value, np.generic):
+        return str(value.item())
     if isinstance(value, list | tuple):
         return f'({", ".join(map(as_text, value))}{"," * (len(value) == 1)})'
     if value is None or isinstance(value, bool | int | float):
