@@ -119,7 +119,7 @@ class Block(Bindable, Node, own=True):
     def __setattr__(self, name: str, value: Any) -> None:
         if name == 'params':  # the only property that can be set
             object.__setattr__(self, name, value)
-        else:
+        elif name != '__orig_class__':  # that `typing` sets on instances of generic classes
             refuse_if_frozen(self, name, 'set')
             set_fields(self, {name: value})
 

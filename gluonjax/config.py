@@ -1,8 +1,8 @@
 """Configurations: objects shown as the call that makes them, frozen after construction, and known by name."""
 
-import abc
 import difflib
 import inspect
+import typing
 import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Generic, TypeVar, overload
@@ -15,7 +15,7 @@ _Base = TypeVar('_Base')
 _Instance = TypeVar('_Instance')
 
 
-class Constructed(abc.ABCMeta):
+class Constructed(typing._ProtocolMeta):  # pyright: ignore[reportPrivateUsage]
     """The metaclass of configurations: it ends a construction, and errors of the constructor say which class it was.
 
     Two kinds of arguments every subclass has without declaring them: those of `_shared_arguments` go to `_constructed`,

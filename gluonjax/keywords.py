@@ -10,6 +10,7 @@ import functools
 import inspect
 import numbers
 import operator
+import reprlib
 import sys
 import types
 import typing
@@ -107,7 +108,8 @@ def check_values(
     got = ', '.join(f'{name}={_shown(value)}' for name, value in bound.items() if name != 'self')
     reason = str(error).partition('\n')[0] or type(error).__name__
     kind = next((kind for kind in _CAUGHT if isinstance(error, kind)), ValueError)
-    raise _refusal(kind)(f'{owner} cannot take these arguments: {reason}', got=got) from error
+    remedy = 'sys.setrecursionlimit(10_000) allows deeper nesting' if isinstance(error, RecursionError) else None
+    raise _refusal(kind)(f'{owner} cannot take these arguments: {reason}', got=got, remedy=remedy) from error
 
 
 @functools.cache
@@ -243,4 +245,8 @@ def _written(declared: Any) -> str:
 def _shown(value: Any) -> str:
     if hasattr(value, 'dtype') and hasattr(value, 'shape'):
         return f'an array of {value.dtype} and shape {shape_text(value.shape)}'
-    return repr(value)
+    return _SHORT.repr(value)
+
+
+_SHORT = reprlib.Repr()
+_SHORT.maxother, _SHORT.maxstring, _SHORT.maxlong, _SHORT.maxlevel = 100, 100, 100, 3

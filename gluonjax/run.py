@@ -70,7 +70,7 @@ class Bindable(Frozen):
         super().__init_subclass__(**kwargs)
         if '__init__' in vars(cls):
             cls.__init__ = _without_naming(cls.__init__)
-        if '__call__' in vars(cls) and not own:
+        if not own and '_taken' not in vars(next((base for base in cls.__mro__ if '__call__' in vars(base)), Bindable)):
             raise errors.ArgumentError(
                 f'{cls.__name__} overrides __call__, which networks around it would pass by', remedy='override forward'
             )

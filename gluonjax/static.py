@@ -63,11 +63,10 @@ def packed(output: Any) -> Any:
     """
     arrays, static = split(output)
     for leaf in static.leaves:
-        if any(isinstance(value, jax.core.Tracer) for value in getattr(leaf, '__dict__', {}).values()):
-            raise TransformationError(
-                f'the network returns a {type(leaf).__name__}, which is no pytree, with arrays in it',
-                remedy='jax.tree_util.register_dataclass, or a NamedTuple; or net.hybridize(active=False)',
-            )
+        held = {**getattr(leaf, '__dict__', {}), **(leaf if isinstance(leaf, dict) else {})}
+        if any(isinstance(value, jax.core.Tracer) for value in jax.tree.leaves(list(held.values()))):
+            what = f'the network returns a {type(leaf).__name__}, which is no pytree, with arrays in it'
+            raise TransformationError(what, remedy='jax.tree_util.register_dataclass; or net.hybridize(active=False)')
     return Packed(arrays, static) if static.has_values() else output
 
 

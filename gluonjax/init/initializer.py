@@ -14,6 +14,7 @@ from gluonjax.arrays import admit
 from gluonjax.config import Frozen, Registry
 from gluonjax.errors import ArgumentError, DTypeError, KeywordError, ShapeError
 from gluonjax.keys import as_key
+from gluonjax.lazy import suggests_keywords
 from gluonjax.sampler import Distribution
 
 _Class = TypeVar('_Class', bound=type)
@@ -63,10 +64,11 @@ class Initializer(Frozen):
             )
         return distribution.sample(key, shape, dtype)
 
+    @suggests_keywords
     def __call__(self, key: Any, shape: Sequence[int], dtype: DTypeLike = jnp.float32) -> jax.Array:
         """The signature of `jax.nn.initializers`, so that ours work in flax and wherever else it is taken."""
-        key = None if key is None else as_key(key)
-        return self.init_weight(key, tuple(shape), dtype, 'weight')
+        checked: Any = None if key is None else as_key(key)
+        return self.init_weight(checked, tuple(shape), dtype, 'weight')
 
     def has_value_for(self, name: str) -> bool:
         """Whether this one holds a value for this very parameter, which then wins over what its layer declares."""
@@ -75,9 +77,7 @@ class Initializer(Frozen):
     def for_name(self, name: str) -> 'Initializer':
         """The initializer that this one, as the general initializer of a network, uses for the parameter `name`."""
         last = name.rpartition('.')[2]
-        if last.endswith(_ZEROS):
-            return Zero()
-        return One() if last.endswith(_ONES) else self
+        return Zero() if last.endswith(_ZEROS) else One() if last.endswith(_ONES) else self
 
     def source(self, name: str, shape: Shape, copies: Shape = ()) -> Distribution | Callable[..., jax.Array]:
         """Where the values of a parameter come from: its distribution, or a function `f(key, shape, dtype)`.

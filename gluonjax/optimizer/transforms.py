@@ -53,14 +53,14 @@ def with_known_extra_args(transformation: Transformation) -> Transformation:
 def without_functions(transformation: Any) -> Transformation:
     """The transformation under accumulation, where what a last batch alone would answer is refused."""
 
-    def refuse(*_: Any, grad_fn: Any = None) -> Any:
+    def refuse(*_: Any, grad_fn: Any = None, obj_fn: Any = None) -> Any:
         raise ArgumentError(
             'this optimizer evaluates the loss or its gradient at other parameters, and knows the last batch only',
             remedy='accumulate=1, with larger batches',
         )
 
     def update(updates: Any, state: Any, params: Any = None, **extra: Any) -> Any:
-        extra |= {name: refuse for name in ('value_fn', 'grad_fn') if name in extra}
+        extra |= {name: refuse for name in ('value_fn', 'grad_fn', 'obj_fn') if name in extra}
         return transformation.update(updates, state, params, **extra)
 
     return __getattr__('GradientTransformationExtraArgs')(transformation.init, update)

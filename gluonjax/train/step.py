@@ -115,7 +115,7 @@ class TrainStep:
         def gradients_at(trained):
             return self._gradients(trained, state.scale, rest, now, batch, mask)
 
-        def value_at(trained, grad_fn=None):  # line searches refuse what is handed to them and not taken by it
+        def value_at(trained, grad_fn=None, obj_fn=None):  # a line search refuses what nothing takes
             return self._forward(trained, rest, now, batch, mask).value
 
         gradients, forward = gradients_at(trained)
@@ -127,6 +127,7 @@ class TrainStep:
                 value=forward.value,
                 grad=gradients,
                 value_fn=value_at,
+                obj_fn=value_at,  # as `optax.contrib.sophia` calls it
                 grad_fn=lambda trained, *_: gradients_at(trained)[0],
             )
         updated: Any = jax.tree.map(_moved, trained, updates)

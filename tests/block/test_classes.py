@@ -6,6 +6,7 @@ import copy
 import dataclasses
 import functools
 import pickle
+from typing import Generic, Protocol, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +15,9 @@ import pytest
 from networks import MLP, X, mlp, ready, same_bits
 
 from gluonjax import Block, Layer, Param, init, nn
-from gluonjax.errors import ArgumentError, FrozenError, GluonError, UninitializedError
+from gluonjax.errors import ArgumentError, FrozenError, GluonError, TransformationError, UninitializedError
+
+T = TypeVar('T')
 
 
 class Containers(nn.Block):
@@ -339,6 +342,55 @@ def test_an_overridden_call_is_refused_when_the_class_is_made(base):
         class Calling(base):
             def __call__(self, x):
                 return x
+
+
+def test_a_mixin_that_overrides_call_is_refused():
+    class Doubling:
+        def __call__(self, x):
+            return 2 * super().__call__(x)
+
+    for base in (Block, Layer, nn.Sequential, nn.Dense):
+        with pytest.raises(ArgumentError, match='overrides __call__'):
+            type('Doubled', (Doubling, base), {})
+        type('Undoubled', (base, Doubling), {})  # whose call is the base's
+
+
+def test_generic_classes_and_protocols():
+    class Encoder(Protocol):
+        def encode(self, x): ...
+
+    class Generically(Block, Encoder, Generic[T]):
+        def __init__(self):
+            self.dense = nn.Dense(2, in_units=1)
+
+        def encode(self, x):
+            return self.dense(x)
+
+        def forward(self, x):
+            return self.encode(x)
+
+    net = Generically[int]()
+    net.initialize('ones', key=0)
+    outer = nn.Sequential(net, Generically[str]())
+    outer.initialize('ones')
+    np.testing.assert_array_equal(outer[:1](jnp.ones((1, 1))), [[1, 1]])
+    assert set(net.collect_params()) == {'dense.weight', 'dense.bias'}
+
+
+def test_an_output_that_is_no_pytree_is_refused_by_name():
+    class Answer(collections.OrderedDict):
+        pass
+
+    class Net(Block):
+        def forward(self, x):
+            return Answer(y=[x])
+
+    net = Net()
+    net.initialize()
+    with pytest.raises(TransformationError, match='returns a Answer, which is no pytree'):
+        net(jnp.ones(2))
+    net.hybridize(active=False)
+    assert type(net(jnp.ones(2))) is Answer
 
 
 def test_an_abstract_layer():

@@ -235,6 +235,23 @@ def test_optimizers_that_ask_for_the_loss_search_along_it():
     assert_close(state.params, params, rtol=1e-3, atol=1e-4)
 
 
+def test_an_optimizer_that_looks_at_curvature():
+    """`optax.contrib.sophia` is given the loss; by hand as its documentation says."""
+    optimizer = optax.contrib.sophia(0.1, update_interval=1)
+    layer = nn.Dense(3, in_units=4)
+    step = make_step(layer, CE, optimizer)
+    x, y = jnp.eye(4), jnp.array([0, 1, 2, 0])
+    state = step.init(0, (x, y))
+
+    def loss_of(params):
+        return CE(layer.apply(params, x), y).mean()
+
+    updates, _ = optimizer.update(jax.grad(loss_of)(state.params), state.optimizer, state.params, obj_fn=loss_of)
+    expected = optax.apply_updates(state.params, updates)
+    state, _ = jax.jit(step)(state, (x, y))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), state.params, expected)
+
+
 @pytest.mark.parametrize('options', [{}, {'accumulate': 2}, {'clip_global_norm': 1.0}])
 def test_optimizers_that_ask_for_the_loss_get_it_through_options(options):
     optimizer = optax.chain(optax.sgd(0.0), optax.contrib.reduce_on_plateau(factor=0.5, patience=1))
