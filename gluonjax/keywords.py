@@ -36,7 +36,7 @@ def check_call(function: Callable[..., Any], args: Sequence[Any], given: Mapping
             types cannot be used.
     """
     constructs = function.__name__ == '__init__'
-    owner = type(args[0]).__name__ if constructs else function.__name__
+    owner = type(args[0]).__name__ if function.__name__.startswith('__') else function.__name__
     check_keywords(owner, function, given)
     check_types(f'in the constructor of {owner}' if constructs else f'in a call of {owner}', function, args, given)
     check_values(owner, function, args, given, error)
