@@ -2,7 +2,8 @@
 
 `jax.jit(apply).lower(params, x)` of inference on one image; every cache of JAX's is cleared before each measurement.
 Then training steps in bfloat16, those of accelerator.py: of GPT-2 small and ResNet-50, as `make_step` gives them. Time
-is that of the processor, as there is one thread.
+is that of the processor, as there is one thread. At last the first step as users wait for it, by `trainer.step` beside
+the step by hand: tracing, lowering, XLA, and what a Trainer prepares; time of all threads.
 """
 
 import time
@@ -17,7 +18,13 @@ from accelerator import SIZES
 from gluonjax import loss, make_step
 
 BY_HAND = 'raw JAX'
-ROUNDS, ROUNDS_OF_STEPS = 15, 5
+ROUNDS, ROUNDS_OF_STEPS, ROUNDS_OF_FIRST_STEPS = 15, 5, 2
+GPT2 = SIZES['GPT-2'][0] | {'vocabulary': 1000, 'batch': 1, 'length': 64}  # small batches cost as much to trace
+RESNET = SIZES['ResNet'][0] | {'batch': 2, 'size': 64, 'layout': 'NCHW'}
+FIRST_STEPS = {  # what makes a step by hand, and ours, which is a Trainer's
+    'GPT-2 small': (_accelerated.gpt2_by_hand, _accelerated.gpt2, GPT2),
+    'ResNet-50': (_accelerated.resnet_by_hand, _accelerated.resnet, RESNET),
+}
 
 
 def lowering(function, *arguments):
@@ -32,10 +39,22 @@ def lowering(function, *arguments):
     return measure
 
 
+def first_step(maker, sizes):
+    """A measurement: seconds of a first step from nothing; values are drawn before."""
+
+    def measure() -> float:
+        step = maker(**sizes)
+        jax.clear_caches()
+        start = time.process_time()
+        jax.block_until_ready(step())
+        return time.process_time() - start
+
+    return measure
+
+
 def steps():
-    """For each work: a title, the step by hand, and ours. Batches are small, which costs nothing."""
-    gpt2 = SIZES['GPT-2'][0] | {'vocabulary': 1000, 'batch': 1, 'length': 64}
-    resnet = SIZES['ResNet'][0] | {'batch': 2, 'size': 64}
+    """For each work: a title, the step by hand, and ours."""
+    gpt2, resnet = GPT2, RESNET
     tokens = _accelerated.tokens(gpt2['vocabulary'], gpt2['batch'], gpt2['length'])
     images = _accelerated.images(resnet['batch'], resnet['size'], resnet['classes'], channels_last=False)
     rate = {'learning_rate': _accelerated.RATE}
@@ -49,7 +68,7 @@ def steps():
     )
     yield (
         'ResNet-50, a training step',
-        _accelerated.resnet_by_hand(**resnet, layout='NCHW'),
+        _accelerated.resnet_by_hand(**resnet),
         {'gluonjax': (network, 'sgd', rate | {'momentum': 0.9}, images)},
     )
 
@@ -77,3 +96,7 @@ if __name__ == '__main__':
         measurements = {BY_HAND: lowering(run.step, *run.arguments)}
         measurements |= {name: of_step(*given) for name, given in ours.items()}
         report(f'{title}, trace and lower', time_each(measurements, ROUNDS_OF_STEPS), base=BY_HAND, unit='ms')
+    for title, (by_hand, ours, sizes) in FIRST_STEPS.items():
+        measurements = {BY_HAND: first_step(by_hand, sizes), 'gluonjax': first_step(ours, sizes)}
+        samples = time_each(measurements, ROUNDS_OF_FIRST_STEPS)
+        report(f'{title}, the first step of all', samples, base=BY_HAND, unit='s')

@@ -155,13 +155,15 @@ def _standardize(
 
 def _standardized(x, gamma, mask, over, epsilon, axis_name):
     """The distance from the mean, what it is multiplied by, and the moments."""
+    # In lax, which takes a third of the time that jax.numpy takes to trace; so do `_mean` and `_minus`.
     center = checkpoint_name(_center(x, over, axis_name), MOMENT)
-    deviations = _wide(x) - center
-    moments = (_mean(power, mask, over, axis_name) for power in (deviations, jnp.square(deviations)))
+    deviations = _minus(_wide(x), center)
+    moments = (_mean(power, mask, over, axis_name) for power in (deviations, lax.square(deviations)))
     first, second = (checkpoint_name(moment, MOMENT) for moment in moments)
-    var = jnp.maximum(second - jnp.square(first), 0)
-    factor = lax.rsqrt(var + epsilon)
-    return deviations - first, factor if gamma is None else factor * gamma, center + first, var
+    var = lax.max(lax.sub(second, lax.square(first)), lax.full_like(first, 0))
+    factor = lax.rsqrt(lax.add(var, lax.full_like(var, epsilon)))
+    scale = factor if gamma is None else factor * lax.convert_element_type(gamma, factor.dtype)
+    return _minus(deviations, first), scale, lax.add(center, first), var
 
 
 standardize: jax.custom_jvp[tuple[jax.Array, jax.Array, jax.Array]] = jax.custom_jvp(
@@ -174,15 +176,18 @@ def _standardize_jvp(over, epsilon, axis_name, primals, tangents):
     (x, gamma, mask), (tangent, gamma_tangent, _) = primals, tangents
     mean_of = functools.partial(_mean, mask=mask, over=over, axis_name=axis_name)
     distance, factor, mean, var = _standardized(x, gamma, mask, over, epsilon, axis_name)
-    y, tangent = distance * lax.rsqrt(var + epsilon), _wide(tangent)
+    reciprocal = lax.rsqrt(lax.add(var, lax.full_like(var, epsilon)))
+    y, tangent = lax.mul(distance, _spread(reciprocal, distance)), _wide(tangent)
     # First, so that the gradient of y is centred before it is scaled. The two means do not wait for one another, and
     # what is negated is small, so that gammas and betas of channels have the same sums: one pass serves them all.
-    scaled = tangent * factor
-    y_tangent = scaled + -mean_of(scaled) + y * -mean_of(y * scaled)
+    scaled = lax.mul(tangent, _spread(factor, x))
+    centred = lax.add(scaled, _spread(lax.neg(mean_of(scaled)), x))
+    y_tangent = lax.add(centred, lax.mul(y, _spread(lax.neg(mean_of(lax.mul(y, scaled))), x)))
     if gamma is not None:
-        y_tangent += y * gamma_tangent
-    slopes = y_tangent, mean_of(tangent), 2 * mean_of((_wide(x) - mean) * tangent)
-    return (distance * factor, mean, var), slopes
+        gamma_tangent = _spread(lax.convert_element_type(gamma_tangent, y.dtype), x)
+        y_tangent = lax.add(y_tangent, lax.mul(y, gamma_tangent))
+    slopes = y_tangent, mean_of(tangent), 2 * mean_of(lax.mul(_minus(_wide(x), mean), tangent))
+    return (lax.mul(distance, _spread(factor, x)), mean, var), slopes
 
 
 def _center(x, over, axis_name):
@@ -204,11 +209,24 @@ def _center(x, over, axis_name):
 def _mean(x, mask, over, axis_name):
     """The mean of the valid samples."""
     if mask is None:
-        return _synchronized(x.mean(over, keepdims=True), axis_name)
+        count = math.prod(x.shape[i] for i in over)
+        if not is_static((count,)):
+            return _synchronized(x.mean(over, keepdims=True), axis_name)
+        total = lax.expand_dims(lax.reduce_sum(x, over), over)
+        return _synchronized(lax.div(total, lax.full_like(total, count)), axis_name)
     valid = _along(0, mask, x.ndim)
     total = _synchronized(jnp.where(valid, x, 0).sum(over, keepdims=True), axis_name)
     count = _synchronized(valid.sum(keepdims=True), axis_name) * math.prod(x.shape[i] for i in over if i)
     return total / count.astype(total.dtype)
+
+
+def _spread(moment, x):
+    """A moment, with size 1 along some axes, as often as there are elements of x."""
+    return lax.broadcast_in_dim(moment, x.shape, range(x.ndim))
+
+
+def _minus(x, moment):
+    return lax.sub(x, _spread(moment, x))
 
 
 def _synchronized(mean, axis_name):
@@ -225,7 +243,7 @@ def _synchronized(mean, axis_name):
 
 
 def _wide(x):
-    return x.astype(checks.at_least_float32(x.dtype))
+    return lax.convert_element_type(x, checks.at_least_float32(x.dtype))
 
 
 def _along(axis: int, vector, rank: int):

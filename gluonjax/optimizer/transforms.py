@@ -179,7 +179,9 @@ def scale_by_learning_rate() -> Transformation:
 
     def update(updates, state, params, info):
         negative = {id(each.rate): -each.rate for each in jax.tree.leaves(info.params, is_leaf=_is_info)}
-        return jax.tree.map(lambda gradient, each: negative[id(each.rate)] * gradient, updates, info.params), state
+        return jax.tree.map(
+            lambda gradient, each: times(negative[id(each.rate)], gradient), updates, info.params
+        ), state
 
     return with_info(lambda params: NoState(), update)
 
@@ -190,7 +192,23 @@ def _is_info(node: Any) -> bool:
 
 def momentum(coefficient: float, nesterov: bool = False) -> Transformation:
     """The trace of updates that already have their learning rate, as MXNet keeps it; nothing for a coefficient of 0."""
-    return __getattr__('trace')(coefficient, nesterov) if coefficient else __getattr__('identity')()
+    trace = __getattr__('trace')(coefficient, nesterov) if coefficient else __getattr__('identity')()
+    if nesterov or not coefficient:
+        return trace
+
+    def update(updates, state, params=None):
+        last = jax.tree.map(lambda update, last: update + times(coefficient, last), updates, state.trace)
+        return last, state._replace(trace=last)
+
+    return __getattr__('GradientTransformation')(trace.init, update)
+
+
+def times(factor: Any, array: jax.Array) -> jax.Array:
+    """`factor * array` of a number, by operations that JAX traces in a fraction of the time."""
+    if getattr(factor, 'dtype', array.dtype) != array.dtype or jnp.shape(factor):
+        return factor * array
+    factor = jax.lax.convert_element_type(factor, array.dtype)
+    return jax.lax.mul(jax.lax.broadcast(factor, array.shape), array)
 
 
 def scale_by_moments(beta1: float, beta2: float, direction: Callable[[Any, Any, Any], Any]) -> Transformation:
@@ -217,7 +235,7 @@ def correct_bias(beta1: float, beta2: float) -> Transformation:
         gradients, structure = jax.tree.flatten(updates)
         numbers = [each.number for each in structure.flatten_up_to(info.params)]
         factors = vectorized(lambda n: jnp.sqrt(one_minus_power(beta2, n)) / one_minus_power(beta1, n), numbers)
-        return structure.unflatten([g * factor for g, factor in zip(gradients, factors, strict=True)]), state
+        return structure.unflatten([times(factor, g) for g, factor in zip(gradients, factors, strict=True)]), state
 
     return with_info(lambda params: NoState(), update)
 

@@ -505,6 +505,8 @@ def mean(losses: jax.Array, mask: jax.Array | None = None) -> jax.Array:
 
 
 def _moved(param: jax.Array, update: Any) -> jax.Array:
+    if param.dtype == update.dtype and param.shape == update.shape:
+        return jax.lax.add(param, update)
     moved = param + update
     return moved if moved.dtype == param.dtype else moved.astype(param.dtype)
 
