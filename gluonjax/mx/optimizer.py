@@ -28,7 +28,7 @@ from gluonjax import checks
 from gluonjax import optimizer as native
 from gluonjax.errors import ArgumentError
 from gluonjax.lr_scheduler import LRScheduler
-from gluonjax.mx import ndarray
+from gluonjax.mx import descent, ndarray
 from gluonjax.mx.array import NDArray
 from gluonjax.mx.context import Context
 from gluonjax.mx.tape import Tracked
@@ -392,11 +392,11 @@ FTML: type[Native] = _entered(native.FTML)
 Ftrl: type[Native] = _entered(native.Ftrl, (1, 0))
 GroupAdaGrad: type[Native] = _entered(native.GroupAdaGrad)
 LAMB: type[Native] = _entered(native.LAMB)
-NAG: type[Native] = _entered(native.NAG, copy_last=True)
+NAG: type[Native] = _entered(descent.NAG, copy_last=True)
 RMSProp: type[Native] = _entered(native.RMSProp, (1, 0, 2))
 SGD: type[Native] = _entered(native.SGD, copy_last=True)
 SGLD: type[Native] = _entered(native.SGLD)
-Signum: type[Native] = _entered(native.Signum, (1,))
+Signum: type[Native] = _entered(descent.Signum)
 
 
 @register
@@ -568,7 +568,8 @@ class Test(Optimizer):
 def _of_native(given: native.Optimizer) -> Optimizer:
     """An optimizer of the library's own as one of these."""
     kind = Optimizer.opt_registry.get(type(given).__name__.lower())
-    if kind is None or getattr(kind, 'own', None) is not type(given) or given.lr_mult or given.wd_mult:
+    known = kind is not None and issubclass(getattr(kind, 'own', object), type(given))
+    if kind is None or not known or given.lr_mult or given.wd_mult:
         remedy = 'gluonjax.Trainer(net, loss, optimizer), or lr_mult and wd_mult of Parameters'
         raise ArgumentError('this optimizer works on trees of parameters alone', got=repr(given), remedy=remedy)
     names = [

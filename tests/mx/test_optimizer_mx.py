@@ -232,3 +232,9 @@ def test_stale_gradients_are_not_used_again():
     backward()
     trainer.step(1, ignore_stale_grad=True)
     assert [p.data().asscalar() for p in parameters] == [-3, 1]
+
+
+def test_an_optimizer_of_the_library_is_mxnets():
+    made = optimizer.create(native.NAG(0.9, learning_rate=0.25, wd=0.5))
+    assert type(made) is optimizer.NAG
+    assert (made.momentum, made.lr, made.wd) == (0.9, 0.25, 0.5)

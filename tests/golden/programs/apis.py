@@ -291,4 +291,20 @@ def variance_reduction(mx):
     return numbers(weight=module.get_params()[0]['fc_weight'], bias=module.get_params()[0]['fc_bias'], score=score)
 
 
-PROGRAMS = [variance_reduction, arrays_by_value, old_interfaces, convolutional_cells, feed_forward, storage_types, recorded_graphs, graph_blocks]
+def states_in_place(mx):
+    """Weights and states of optimizers that MXNet runs in place, or keeps with another sign."""
+    answers = {}
+    for name, options in (('nag', {}), ('nag', {'multi_precision': True}), ('signum', {'wd_lh': 0.05})):
+        dtype = 'float16' if 'multi_precision' in options else 'float32'
+        rule = mx.optimizer.create(name, learning_rate=0.1, momentum=0.9, wd=0.1, clip_gradient=2.5, **options)
+        weight, grad = (mx.nd.array(draw(seed, 4), dtype=dtype) for seed in (0, 1))
+        state = rule.create_state_multi_precision(0, weight)
+        for _ in range(3):
+            rule.update_multi_precision(0, weight, 2 * grad, state)
+        held = state if isinstance(state, mx.nd.NDArray) else state[0]
+        answers[name + dtype] = weight.astype('float32')
+        answers[name + dtype + '_state'] = held.astype('float32')
+    return numbers(**answers)
+
+
+PROGRAMS = [states_in_place, variance_reduction, arrays_by_value, old_interfaces, convolutional_cells, feed_forward, storage_types, recorded_graphs, graph_blocks]
