@@ -6,6 +6,7 @@ on the tape are `Tracked`: an array, and the output of a `Node` that it is.
 """
 
 import contextvars
+import functools
 import heapq
 import itertools
 import time
@@ -19,6 +20,7 @@ import jax.numpy as jnp
 
 from gluonjax.errors import ArgumentError, GluonError, TransformationError
 from gluonjax.mx.host import Rare
+from gluonjax.mx.jitted import Jitted
 
 Arrays = Sequence[jax.Array]
 # Arrays and a random key (or None) -> outputs, and new values of auxiliary states.
@@ -169,11 +171,14 @@ class Program:
         self.name: str = name
         self.origin: Any = origin
         self.function: Function = function
-        self.plain: Any = jax.jit(function)
-        self.shapes: Callable[[], int] = self.plain._cache_size  # for how many it is compiled
         self._recorded: dict[tuple[int, ...], Callable[..., Any]] = {}
         self._pulls: dict[tuple[int, ...], Program] = {}
         self.rare: Rare = Rare(function, of_numpy)
+
+    @functools.cached_property
+    def plain(self) -> Jitted:
+        """The program alone."""
+        return Jitted(self.function)
 
     def recorded(
         self, wanted: tuple[int, ...], arrays: Arrays, key: Any
@@ -186,7 +191,7 @@ class Program:
                 residuals, tree = jax.tree.flatten(pull)
                 return outputs, updates, Pulled(residuals, _pull_of(tree))
 
-            self._recorded[wanted] = jax.jit(function)
+            self._recorded[wanted] = Jitted(function)
         return self._recorded[wanted](arrays, key)
 
     def _with_pull(self, wanted: tuple[int, ...], arrays: Arrays, key: Any) -> Any:
@@ -234,7 +239,7 @@ jax.tree_util.register_pytree_node(
 
 
 def _pull_of(tree: Any) -> Callable[[list[jax.Array], list[jax.Array]], Arrays]:
-    return jax.jit(lambda residuals, cotangents: jax.tree.unflatten(tree, residuals)(cotangents))
+    return Jitted(lambda residuals, cotangents: jax.tree.unflatten(tree, residuals)(cotangents))
 
 
 OBSERVERS: list[Callable[[str, float, float], None]] = []  # are told of each operation: its name, begin and end
@@ -250,7 +255,7 @@ def call(program: Program, inputs: Sequence[Tracked], key: Any = None) -> tuple[
         wanted = tuple(i for i, x in enumerate(inputs) if x.is_recorded and is_inexact(x.array))
     if not wanted:
         rare = program.rare
-        if key is None and not rare.is_hot and (rare.of_numpy is not None or program.shapes()):
+        if key is None and not rare.is_hot and (rare.of_numpy is not None or program.plain.shapes()):
             found = rare(arrays)
             if found is not None:
                 return [Tracked(y) for y in found], []

@@ -89,10 +89,10 @@ def test_lengths_that_change_compile_nothing_anew():
     for size in range(1, 6):
         (y,), _ = tape.call(program, [np.array(X[0, :1].repeat(size)).tracked])
         assert y.array.tolist() == X[0, :1].repeat(size).clip(0, 1).tolist()
-    assert program.shapes() == 1
+    assert program.plain.shapes() == 1
     for _ in range(host.Rare.TIMES + 1):
         tape.call(program, [np.array(X[0, :2]).tracked])
-    assert program.shapes() == 2
+    assert program.plain.shapes() == 2
 
 
 def test_results_share_no_memory_with_what_they_are_of():
