@@ -82,12 +82,19 @@ class Keyed:
         name: what errors call it.
         function: of arrays and a key, to outputs, new values of auxiliary states, and whether it drew.
         origin: what makes it in a graph, as of `Program`.
+        large: whether it is of many operations.
     """
 
-    def __init__(self, name: str, function: Callable[[Any, Any], tuple[Any, Any, bool]], origin: Any = None):
+    def __init__(
+        self,
+        name: str,
+        function: Callable[[Any, Any], tuple[Any, Any, bool]],
+        origin: Any = None,
+        large: bool = False,
+    ):
         self.function: Callable[[Any, Any], tuple[Any, Any, bool]] = function
         self.draws: bool | None = None
-        self.program: Program = Program(name, self._run, origin=origin)
+        self.program: Program = Program(name, self._run, origin=origin, large=large)
 
     def _run(self, arrays: Arrays, key: Any) -> tuple[list[jax.Array], list[jax.Array]]:
         outputs, updates, drew = self.function(arrays, key)

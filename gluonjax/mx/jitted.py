@@ -12,6 +12,7 @@ class Jitted:
 
     Args:
         function: what is compiled.
+        large: whether it is worth all that XLA can do.
 
     >>> Jitted(lambda x: 2 * x + 1)(3.0)
     Array(7., dtype=float32, weak_type=True)
@@ -21,8 +22,8 @@ class Jitted:
 
     __slots__ = ('inside', 'outermost')
 
-    def __init__(self, function: Callable[..., Any]):
-        self.outermost: Any = jax.jit(function, compiler_options=_options())
+    def __init__(self, function: Callable[..., Any], large: bool = False):
+        self.outermost: Any = jax.jit(function, compiler_options=None if large else _options())
         self.inside: Any = jax.jit(function)
 
     def __call__(self, *args: Any) -> Any:

@@ -165,9 +165,18 @@ class Program:
         of_numpy: the same of arrays of NumPy, to outputs of the same bits, or None; for shapes that are seen rarely.
         origin: what makes it in a graph, or None: an operator and its attributes (None where its second input is the
             number of its attribute `scalar`), or a function from symbols of its inputs to those of its outputs.
+        large: whether it is of many operations.
     """
 
-    def __init__(self, name: str, function: Function, of_numpy: Callable[[Any], Any] | None = None, origin: Any = None):
+    def __init__(
+        self,
+        name: str,
+        function: Function,
+        of_numpy: Callable[[Any], Any] | None = None,
+        origin: Any = None,
+        large: bool = False,
+    ):
+        self.large: bool = large
         self.name: str = name
         self.origin: Any = origin
         self.function: Function = function
@@ -178,7 +187,7 @@ class Program:
     @functools.cached_property
     def plain(self) -> Jitted:
         """The program alone."""
-        return Jitted(self.function)
+        return Jitted(self.function, self.large)
 
     def recorded(
         self, wanted: tuple[int, ...], arrays: Arrays, key: Any
@@ -189,9 +198,9 @@ class Program:
             def function(arrays: Arrays, key: Any) -> Any:
                 outputs, updates, pull = self._with_pull(wanted, arrays, key)
                 residuals, tree = jax.tree.flatten(pull)
-                return outputs, updates, Pulled(residuals, _pull_of(tree))
+                return outputs, updates, Pulled(residuals, _pull_of(tree, self.large))
 
-            self._recorded[wanted] = Jitted(function)
+            self._recorded[wanted] = Jitted(function, self.large)
         return self._recorded[wanted](arrays, key)
 
     def _with_pull(self, wanted: tuple[int, ...], arrays: Arrays, key: Any) -> Any:
@@ -238,8 +247,8 @@ jax.tree_util.register_pytree_node(
 )
 
 
-def _pull_of(tree: Any) -> Callable[[list[jax.Array], list[jax.Array]], Arrays]:
-    return Jitted(lambda residuals, cotangents: jax.tree.unflatten(tree, residuals)(cotangents))
+def _pull_of(tree: Any, large: bool) -> Callable[[list[jax.Array], list[jax.Array]], Arrays]:
+    return Jitted(lambda residuals, cotangents: jax.tree.unflatten(tree, residuals)(cotangents), large)
 
 
 OBSERVERS: list[Callable[[str, float, float], None]] = []  # are told of each operation: its name, begin and end

@@ -74,7 +74,7 @@ class Traced:
         self.watched: list[tuple[Any, str]] = []  # attributes that are set or read
         self.missing: tuple[bool, ...] = ()  # which of them were None as it was traced
         self.others: dict[tuple[bool, ...], Traced] = {}  # for calls where others are None
-        self.keyed: invoke.Keyed = invoke.Keyed(block.name, self._function, self._symbols)
+        self.keyed: invoke.Keyed = invoke.Keyed(block.name, self._function, self._symbols, large=True)
 
     def _function(self, arrays: Arrays, key: Any) -> tuple[list[jax.Array], list[jax.Array], bool]:
         values, inputs = arrays[: len(self.handles)], arrays[len(self.handles) :]
@@ -142,7 +142,7 @@ class Traced:
             outputs, updates = self.keyed(tracked)
         except _Found as found:
             self._admit(found.handles)
-            self.keyed = invoke.Keyed(self.block.name, self._function, self._symbols)
+            self.keyed = invoke.Keyed(self.block.name, self._function, self._symbols, large=True)
             return self(inputs, parameters)
         new = dict(zip(self.changed, updates, strict=True))
         for i in self.changed:
