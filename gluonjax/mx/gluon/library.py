@@ -260,6 +260,8 @@ def layer_class(cls: type[Layer]) -> Any:
     class Made(LayerBlock):
         def __init__(self, *args: Any, prefix: str | None = None, params: ParameterDict | None = None, **kwargs: Any):
             super().__init__(cls(*args, **kwargs), prefix, params)
+            if kwargs.get('sparse_grad'):  # which the library passes by: gradients are dense
+                own_parameters_of(self)['weight'].grad_stype = 'row_sparse'
 
         def _alias(self) -> str:
             return super()._alias() if type(self) is Made or alias_of(self.layer) else type(self).__name__.lower()

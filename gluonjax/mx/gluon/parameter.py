@@ -128,6 +128,15 @@ class Parameter:
         for array in self._arrays.values():
             self._attach(array)
 
+    @property
+    def grad_stype(self) -> str:
+        """The storage type of the gradient: a label."""
+        return self._grad_stype
+
+    @grad_stype.setter
+    def grad_stype(self, stype: str) -> None:
+        self._grad_stype = _storage('grad_stype', stype)
+
     def initialize(
         self, init: Any = None, ctx: Any = None, default_init: Any = None, force_reinit: bool = False
     ) -> None:

@@ -65,10 +65,17 @@ def storage_types(mx):
     loss.backward()
     slope = table.grad()
     trainer.step(1)
+    words = mx.gluon.nn.Embedding(4, 2, sparse_grad=True)
+    words.initialize(mx.init.One())
+    with autograd.record():
+        loss = words(nd.array([1, 3, 1])).sum()
+    loss.backward()
+    of_words = words.weight.grad()
+    mx.gluon.Trainer(words.collect_params(), 'sgd', {'learning_rate': 0.5}).step(1)
     store = mx.kv.create()
     store.init('a', nd.ones((2, 2)))
     store.pull('a', out=x)
-    stypes = [each.stype for each in (matrix, rows, x, x.grad, kept, slope, nd.dot(matrix, nd.ones((4, 1))))]
+    stypes = [each.stype for each in (matrix, rows, x, x.grad, kept, slope, of_words, nd.dot(matrix, nd.ones((4, 1))))]
     data = mx.sym.var('data')
     product = mx.sym.dot(data, mx.sym.var('w', stype='row_sparse'))
     refused = 0
@@ -86,6 +93,7 @@ def storage_types(mx):
         row_indices=rows.indices,
         retained=nd.sparse.retain(rows, nd.array([2])),
         slope=slope,
+        words=words.weight.data(),
         updated=table.row_sparse_data(nd.arange(4)),
         pulled=x,
         refused=refused,
