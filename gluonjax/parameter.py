@@ -111,7 +111,7 @@ def _multiplier(name: str, doc: str) -> Any:
     """A property of a Parameter: a number from 0 on."""
 
     def change(parameter: 'Parameter', value: float) -> None:
-        setattr(parameter, f'_{name}', number(name, value, least=0))
+        setattr(parameter, f'_{name}', number(name, value, least=0, finite=True))
         parameter.declare()
 
     return property(operator.attrgetter(f'_{name}'), change, doc=doc)

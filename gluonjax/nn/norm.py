@@ -40,7 +40,7 @@ def normalize(
     """Normalizes by the moments over some axes; gamma and beta lie along one axis."""
 
     def normalized(x: jax.Array, gamma: jax.Array, beta: jax.Array) -> jax.Array:
-        gamma, beta = (_along(axis, vector, x.ndim) for vector in (gamma, beta))
+        gamma, beta = (_along(axis, _wide(vector), x.ndim) for vector in (gamma, beta))
         within = axis in over  # gamma varies among the values that have one mean
         y, *_ = standardize(x, None if within else gamma, None, over, epsilon)
         return ((y * gamma if within else y) + beta).astype(x.dtype)
@@ -55,7 +55,7 @@ def normalize_rms(x: jax.Array, gamma: jax.Array, axis: int, epsilon: float) -> 
     def normalized(x: jax.Array, gamma: jax.Array) -> jax.Array:
         wide = _wide(x)
         squares = checkpoint_name(jnp.square(wide).mean(axis, keepdims=True), MOMENT)
-        return (wide * lax.rsqrt(squares + epsilon) * _along(axis, gamma, x.ndim)).astype(x.dtype)
+        return (wide * lax.rsqrt(squares + epsilon) * _along(axis, _wide(gamma), x.ndim)).astype(x.dtype)
 
     return _of_input(normalized)(x, gamma)
 

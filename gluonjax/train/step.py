@@ -501,7 +501,7 @@ def per_sample(losses: Any, label: Any, axis: int = 0, name: str = '') -> jax.Ar
 def mean(losses: jax.Array, mask: jax.Array | None = None) -> jax.Array:
     """The mean of the losses of valid samples, in float32 at least."""
     losses = losses.astype(checks.at_least_float32(losses.dtype))
-    return losses.mean() if mask is None else jnp.where(mask, losses, 0).sum() / mask.sum()
+    return losses.mean() if mask is None else jnp.where(mask, losses, 0).sum() / mask.sum(dtype=losses.dtype)
 
 
 def _moved(param: jax.Array, update: Any) -> jax.Array:

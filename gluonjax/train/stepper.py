@@ -316,7 +316,7 @@ class Stepper:
         """The compiled step of the network as it is now, with the state as it goes on."""
         if self._network is not structure.programs:
             self._network, self._compiled = structure.programs, {}
-        kind = tuple((leaf.param.trainable, p.lr_mult, p.wd_mult) for leaf, p in structure.entries)
+        kind = tuple((leaf.param.trainable, p.grad_req, p.lr_mult, p.wd_mult) for leaf, p in structure.entries)
         known = self._compiled.get(kind)
         if known is not None and old is not None:
             state = saving.continued(known.initial_state(self._key, params, batch), old, self._dormant)

@@ -177,11 +177,11 @@ def test_who_holds_a_network_is_noted_once():
     assert len(changes) <= 8
 
 
-@pytest.mark.parametrize('value', [float('nan'), -1, 'x', None])
+@pytest.mark.parametrize('value', [float('nan'), -1, 'x', None, float('inf'), 10**400])
 def test_multipliers_are_numbers(value):
     net = network()
     for name in ('lr_mult', 'wd_mult'):
-        with pytest.raises(errors.ArgumentError, match=f'{name} must be a number >= 0'):
+        with pytest.raises(errors.ArgumentError, match=f'{name} must be a finite number >= 0'):
             setattr(net[0].weight, name, value)
         assert getattr(net[0].weight, name) == 1
 

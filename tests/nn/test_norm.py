@@ -371,3 +371,11 @@ def test_integers_are_refused(layer):
     x = np.ones((2, 1, 1), 'int32')
     with pytest.raises(errors.DTypeError, match='floating-point input\n  got: int32'):
         layer.apply(layer.init(0, x), x)
+
+
+@pytest.mark.parametrize('layer', [nn.LayerNorm(), nn.GroupNorm(1), nn.InstanceNorm(), nn.RMSNorm(), nn.BatchNorm()])
+def test_strict_promotion_in_half_precision(layer):
+    with jax.numpy_dtype_promotion('strict'):
+        layer, x = layer.cast('bfloat16'), jax.ShapeDtypeStruct((4, 3, 2), 'bfloat16')
+        params = jax.eval_shape(lambda x: layer.init(0, x), x)
+        assert jax.eval_shape(layer.apply, params, x).dtype == 'bfloat16'

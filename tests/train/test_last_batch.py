@@ -1,10 +1,12 @@
 """A smaller last batch: by default right for every network; filled up on request, unless that is known to be wrong."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from gluonjax import Trainer, errors, loss, nn, rnn
+from gluonjax.train.step import mean
 
 RANDOM = np.random.RandomState(0)
 X, Y = RANDOM.standard_normal((11, 4)).astype('float32'), RANDOM.randint(0, 3, 11)
@@ -74,3 +76,9 @@ def test_layers_whose_channels_are_the_samples():
     for layer in (nn.LayerNorm(axis=0), nn.BatchNorm(axis=0)):
         with pytest.raises(errors.ArgumentError, match=r"(?s)last_batch='pad'.*Norm\(axis=0"):
             Trainer(nn.Sequential(layer), loss.L2Loss(), last_batch='pad')
+
+
+def test_masks_under_strict_promotion():
+    losses, mask = jnp.arange(4, dtype='float32'), np.array([True, True, False, True])
+    with jax.numpy_dtype_promotion('strict'):
+        assert mean(losses, mask) == 4 / 3

@@ -35,6 +35,9 @@ def test_gradients_that_are_added_up_are_refused():
         trainer.step(X, Y)
     trainer.net[0].weight.grad_req = 'write'
     trainer.step(X, Y)
+    trainer.net[0].weight.grad_req = 'add'
+    with pytest.raises(errors.ArgumentError, match="grad_req='add'"):
+        trainer.step(X, Y)
 
 
 def test_the_metric_objects_that_fit_was_handed_have_the_values():
