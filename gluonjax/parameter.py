@@ -326,17 +326,18 @@ jax.tree_util.register_pytree_node(Parameter, lambda p: ((p.data(),), None), lam
 
 def concrete(name: str, value: Any, dtype: DTypeLike) -> jax.Array:
     """The value as an array that a Parameter can keep: never a tracer, never the caller's memory."""
-    refuse_traced(
-        value, f'{name!r} cannot be set to a traced value', 'return it from the transformed function, and set it then'
-    )
+    traced = f'{name!r} cannot be set to a traced value', 'return it from the transformed function, and set it then'
+    refuse_traced(value, *traced)
     value = admit(value, repr(name))
     with jax.ensure_compile_time_eval():
         try:
             if np.iscomplexobj(value) and not jnp.issubdtype(dtype, jnp.complexfloating):
                 raise TypeError('complex numbers')
-            return jnp.asarray(value, jax.dtypes.canonicalize_dtype(dtype))
+            array = jnp.asarray(value, jax.dtypes.canonicalize_dtype(dtype))
         except (TypeError, ValueError) as error:
             raise errors.DTypeError(f'{name!r} cannot take {value!r}', expected='an array', got=str(error)) from None
+    refuse_traced(array, *traced)  # as all is under `jax.shard_map` outside of `jit`
+    return array
 
 
 def commit(arrays: Mapping[Parameter, jax.Array], handed_out: bool = True) -> None:

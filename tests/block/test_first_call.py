@@ -199,3 +199,23 @@ def test_a_call_of_an_initialized_network_takes_no_lock():
         leave.set()
         initializing.join()
         calling.join()
+
+
+@pytest.mark.parametrize(
+    'change', [lambda net: net.cast('float16'), lambda net: net[0].weight.set_data(np.zeros((2, 3), 'float16'))]
+)
+def test_nothing_traced_is_kept_where_all_is_traced(change):
+    """Under `jax.shard_map` outside of `jit` nothing is concrete, whatever it is computed from."""
+    net = nn.Sequential(nn.Dense(2, in_units=3))
+    net.initialize(key=0)
+    before = net[0].weight.data()
+    mesh = jax.make_mesh((1,), ('data',), axis_types=(jax.sharding.AxisType.Auto,))
+
+    def inside(x):
+        change(net)
+        return x
+
+    with pytest.raises(TransformationError, match='cannot be set to a traced value'):
+        jax.shard_map(inside, mesh=mesh, in_specs=jax.P(), out_specs=jax.P())(jnp.ones(2))
+    assert net[0].weight.data() is before
+    assert net[0].weight.dtype == 'float32'
