@@ -643,12 +643,17 @@ def as_jax(value: Any, dtype: DTypeLike | None = None, ctx: Context | None = Non
     """An array of JAX; numbers and lists are float32, as MXNet makes them, where no dtype is said."""
     if isinstance(value, NDArray):
         value = value.value
-    wanted = canonical(dtype) if dtype is not None else getattr(value, 'dtype', np.dtype('float32'))
+    if not isinstance(value, list | tuple):
+        value = admit(value)  # a copy of NumPy's: JAX would read the caller's memory after this has returned
+    wanted = canonical(dtype if dtype is not None else getattr(value, 'dtype', np.dtype('float32')))
     if isinstance(value, jax.Array):
-        return placed(jnp.array(value, canonical(wanted)), ctx)
-    # a copy of NumPy's: JAX would read the caller's memory after this has returned
-    value = admit(value if isinstance(value, np.ndarray) else np.asarray(value))
-    return placed(jnp.asarray(value, canonical(wanted)), ctx)
+        return placed(jnp.array(value, wanted), ctx)
+    if not isinstance(value, np.ndarray):
+        try:
+            value = admit(np.asarray(value), copy=False)
+        except ValueError:  # lists of unequal lengths
+            raise DTypeError('the value is no array of numbers', got=repr(value)) from None
+    return placed(jnp.asarray(value, wanted), ctx)
 
 
 def placed(array: jax.Array, ctx: Context | None) -> jax.Array:

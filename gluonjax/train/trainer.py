@@ -19,7 +19,9 @@ class Trainer(BaseTrainer):
         net: a network. Its shapes may be unknown yet; the first batch decides them.
         loss: one number for each sample: one of `gluonjax.loss`, a function `loss(outputs, labels)`, or a dict of them
             by the names of outputs. See `make_step`, also for several labels and for weights of samples.
-        optimizer: a name of MXNet's, one of `gluonjax.optimizer`, or any `optax.GradientTransformation`.
+        optimizer: a name of MXNet's, one of `gluonjax.optimizer`, or any `optax.GradientTransformation`. Those of
+            gluonjax count the updates of each parameter, which wait while it is frozen (`grad_req='null'`); one of
+            optax counts its own updates, so that its correction for the first few is that of all parameters.
         optimizer_params: arguments of an optimizer given by name.
         key: a JAX key or an int for dropout and the like; by default the next of the library's stream.
         last_batch: what becomes of a batch smaller than the one before. 'keep' compiles for its size, once. 'discard'

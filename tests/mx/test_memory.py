@@ -48,5 +48,8 @@ def test_what_is_no_number_is_refused():
         for make in (nd.array, mx.np.array, lambda x: written(x)):
             with pytest.raises(errors.DTypeError):
                 make(x)
-    assert nd.array(np.arange(3, dtype='longdouble')).asnumpy().tolist() == [0, 1, 2]
+        with pytest.raises(errors.DTypeError, match='no array of numbers'):
+            nd.array([[1, 2], [3]])
+    for make in (nd.array, mx.np.array, written):
+        assert make(np.arange(3, dtype='longdouble')).asnumpy().tolist() == [0, 1, 2]
     assert nd.array(np.arange(3, dtype='>i2')).asnumpy().tolist() == [0, 1, 2]
