@@ -337,18 +337,25 @@ class ShardedStep(CompiledStep):
     def __init__(self, structure: Structure, step: TrainStep, outcome: Outcome, placement: Placement):
         super().__init__(structure, step, outcome)
         self.placement: Placement = placement
+        self._first: tuple[TrainState, Callable[..., TrainState]] | None = None  # where it is, and what makes it
 
     def initial_state(self, key: jax.Array, params: Mapping[str, Any], batch: Any) -> TrainState:
         """The first state, made where it belongs; its params are moved there."""
+        where, rest = self._first = self._first or self._make_first(key, params, batch)
+        params = moved(params, where.params)
+        return rest(key, params)._replace(params=params)
+
+    def _make_first(
+        self, key: jax.Array, params: Mapping[str, Any], batch: Any
+    ) -> tuple[TrainState, Callable[..., TrainState]]:
         shapes = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(np.shape(leaf), jnp.result_type(leaf)), batch)
 
         def begin(key, params):
             return self.step.init(key, shapes, params=params)
 
         where = self._places(jax.eval_shape(begin, key, params))
-        params = moved(params, where.params)
         rest = jax.jit(lambda *args: begin(*args)._replace(params={}), out_shardings=where._replace(params={}))
-        return rest(key, params)._replace(params=params)
+        return where, rest
 
     def begin(self, state: TrainState, batch: Any) -> None:
         """As a CompiledStep does, with all that it holds where it belongs, and stays."""

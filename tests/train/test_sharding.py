@@ -408,3 +408,18 @@ def _run_processes(count, devices):
     for process, output in zip(processes, outputs, strict=True):
         assert process.returncode == 0, output
     return [json.loads(re.findall(r'^\{.*\}$', output, re.MULTILINE)[-1]) for output in outputs]
+
+
+def test_freezing_and_thawing_compiles_nothing_again(caplog):
+    trainer = on_mesh()
+
+    def step(grad_req):
+        trainer.net[0].weight.grad_req = grad_req
+        trainer.step(*batch_of())
+
+    for grad_req in ('write', 'null', 'write', 'null'):
+        step(grad_req)
+    with jax.log_compiles(), caplog.at_level('WARNING'):
+        step('write')
+        step('null')
+    assert [record for record in caplog.records if 'Compiling' in record.getMessage()] == []
