@@ -1,5 +1,7 @@
 """The Gluon API on JAX: stateless layers with pure `init` and `apply`, and networks that defer initialization."""
 
+from __future__ import annotations
+
 from typing import TYPE_CHECKING
 
 from gluonjax.packages import lazy_names

@@ -6,6 +6,8 @@ python -m gluonjax run SCRIPT ...    a script that imports mxnet, as it is: gluo
                                      (run --advice SCRIPT: and which of its lines would gain from the native API)
 """
 
+from __future__ import annotations
+
 import argparse
 import collections
 import json

@@ -1,5 +1,7 @@
 """Parameters as operands: arithmetic, comparisons, and reading and writing by index. Each works on the value."""
 
+from __future__ import annotations
+
 import operator
 from collections.abc import Callable
 from typing import Any

@@ -4,6 +4,8 @@ A NumPy array is copied. JAX on CPU computes on a NumPy array's own memory, and 
 so that a caller who writes into it again would change what is computed. Whoever wants no copy passes a `jax.Array`.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import Any
 

@@ -1,5 +1,7 @@
 """What `mxnet.autograd` was for, named for those who look for it: here gradients are values of functions."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import NoReturn
 

@@ -5,6 +5,8 @@ structure: an immutable definition with the Parameter of each leaf. Everything i
 definition, on the values of the Parameters.
 """
 
+from __future__ import annotations
+
 import collections
 import contextlib
 import dataclasses
@@ -38,7 +40,7 @@ class _Pure:
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
 
-    def __get__(self, block: 'Block | None', owner: type | None = None) -> Any:
+    def __get__(self, block: Block | None, owner: type | None = None) -> Any:
         if block is None:
             return self
         structure = structure_of(block)
@@ -57,7 +59,7 @@ class _Ready(NamedTuple):
 class Held(NamedTuple):
     """A Parameter in the fields of a Block."""
 
-    owner: 'Block'
+    owner: Block
     path: Path  # in the owner
     parameter: Parameter
 
@@ -99,7 +101,7 @@ class Block(Bindable, Node, own=True):
     _structure: Structure | None
     _programs: dict[Any, Any]  # for calls; they outlive structures that differ in what is trained
     _parts: dict[range, Any]  # slices of it, each after the fields of which it was made
-    _ready: '_Ready | None'  # once every Parameter has a value
+    _ready: _Ready | None  # once every Parameter has a value
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         block = super().__new__(cls)
@@ -137,7 +139,7 @@ class Block(Bindable, Node, own=True):
             object.__delattr__(self, name)
             self._changed()
 
-    def register_child(self, block: 'Block | Layer', name: str | None = None) -> None:
+    def register_child(self, block: Block | Layer, name: str | None = None) -> None:
         """Adds a child under a name, by default the number of fields so far."""
         setattr(self, str(len(vars(self))) if name is None else name, block)
 
@@ -238,7 +240,7 @@ class Block(Bindable, Node, own=True):
         return self.definition
 
     @method_of('gluonjax.hooks')
-    def named_blocks(self) -> Iterator[tuple[str, 'Block']]: ...
+    def named_blocks(self) -> Iterator[tuple[str, Block]]: ...
 
     @method_of('gluonjax.hooks')
     def visit(self, function: Callable[[Any], Any]) -> Self: ...
@@ -548,7 +550,7 @@ class Definition(Layer, own=True):
     __slots__ = ('_class',)
 
     @classmethod
-    def of(cls, block_class: type[Block], fields: dict[str, Any], token: Token) -> 'Definition':
+    def of(cls, block_class: type[Block], fields: dict[str, Any], token: Token) -> Definition:
         definition = cls.__new__(cls)
         _keep(definition, _class=block_class)
         definition.__setstate__((fields, token))

@@ -1,5 +1,7 @@
 """Caches, in which the layers of a network remember a sequence so far."""
 
+from __future__ import annotations
+
 from typing import Any
 
 from jax.typing import DTypeLike

@@ -1,5 +1,7 @@
 """Other dtypes for the parameters of layers and networks: what `cast` does."""
 
+from __future__ import annotations
+
 import dataclasses
 from typing import Any, TypeVar
 

@@ -1,5 +1,7 @@
 """Checks of arguments and inputs that layers share; errors say in which layer they arose."""
 
+from __future__ import annotations
+
 import math
 import numbers
 import operator

@@ -1,5 +1,7 @@
 """Compiled programs that outlive the process."""
 
+from __future__ import annotations
+
 import os
 
 import jax

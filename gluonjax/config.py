@@ -1,5 +1,7 @@
 """Configurations: objects shown as the call that makes them, frozen after construction, and known by name."""
 
+from __future__ import annotations
+
 import difflib
 import inspect
 import typing

@@ -1,5 +1,7 @@
 """Writing with a language model: `generate`, and how it draws a token from logits."""
 
+from __future__ import annotations
+
 import functools
 from collections.abc import Callable, Mapping
 from typing import Any

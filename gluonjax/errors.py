@@ -3,6 +3,8 @@
 They are also what programs of MXNet catch: its own error is a RuntimeError, and its checks of arguments are assertions.
 """
 
+from __future__ import annotations
+
 
 class GluonError(RuntimeError):
     """The base of every error that gluonjax raises on purpose.

@@ -1,5 +1,7 @@
 """What failed calls of a network were: inputs that it cannot take, values that a training step used up meanwhile."""
 
+from __future__ import annotations
+
 import contextlib
 from collections.abc import Iterator
 from typing import Any

@@ -1,5 +1,7 @@
 """What people from other libraries look for, and what they write here: the table is in hints.toml."""
 
+from __future__ import annotations
+
 import difflib
 import functools
 import pathlib

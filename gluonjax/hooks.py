@@ -1,5 +1,7 @@
 """What can be seen of networks from outside: a walk over their blocks, when each is called, and what each gives."""
 
+from __future__ import annotations
+
 import collections
 import functools
 from collections.abc import Callable, Iterator
@@ -54,13 +56,13 @@ def visit(net: _Network, function: Callable[[Any], Any]) -> _Network:
 
 
 @suggests_keywords
-def register_forward_pre_hook(net: Block, hook: Callable[..., Any]) -> 'HookHandle':
+def register_forward_pre_hook(net: Block, hook: Callable[..., Any]) -> HookHandle:
     """Has `hook(block, inputs)` called before each `forward` of this network; see `register_forward_hook`."""
     return HookHandle(net, 0, hook)
 
 
 @suggests_keywords
-def register_forward_hook(net: Block, hook: Callable[..., Any]) -> 'HookHandle':
+def register_forward_hook(net: Block, hook: Callable[..., Any]) -> HookHandle:
     """Has `hook(block, inputs, output)` called after each `forward` of this network, wherever it is called from.
 
     That is in a network around it, in a Trainer's step, in `net.apply`, but not while shapes are inferred. What a

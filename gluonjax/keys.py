@@ -1,5 +1,7 @@
 """Random keys: the library-wide stream of them, and keys derived by name."""
 
+from __future__ import annotations
+
 import contextlib
 import functools
 import hashlib

@@ -5,6 +5,8 @@ types are those that a function declares. Values of the right type that cannot b
 each other, are refused with the reason that the failing operation gave. Errors of the caller's own functions stay.
 """
 
+from __future__ import annotations
+
 import difflib
 import functools
 import inspect

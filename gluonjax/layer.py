@@ -1,5 +1,7 @@
 """Layer: stateless definitions, and the pure functions that come from them."""
 
+from __future__ import annotations
+
 import collections
 import copy
 import functools

@@ -1,5 +1,7 @@
 """What is loaded when it is first used: methods from a module further up, and what errors of calls are explained by."""
 
+from __future__ import annotations
+
 import functools
 import importlib
 from collections.abc import Callable

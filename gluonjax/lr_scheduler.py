@@ -11,6 +11,8 @@ float32.
 Array(0.25, dtype=float32, weak_type=True)
 """
 
+from __future__ import annotations
+
 import copy
 import math
 from collections.abc import Callable, Sequence

@@ -1,5 +1,7 @@
 """What `net.hybridize` chooses instead of a program that takes the values: op by op, or with the values compiled in."""
 
+from __future__ import annotations
+
 import functools
 from collections.abc import Callable, Mapping
 from operator import is_

@@ -1,5 +1,7 @@
 """Packages that load their parts when these are asked for."""
 
+from __future__ import annotations
+
 import importlib
 import importlib.util
 import sys

@@ -1,5 +1,7 @@
 """Param, what a layer declares, and Leaf, one parameter of a definition."""
 
+from __future__ import annotations
+
 import dataclasses
 import functools
 from collections.abc import Callable
@@ -20,7 +22,7 @@ class Token:
 
     taken: int = 0  # how often a network or a Parameter took it; taken once, it ties nothing
 
-    def take(self) -> 'Token':
+    def take(self) -> Token:
         """The token itself, taken once more."""
         self.taken += 1
         return self

@@ -1,5 +1,7 @@
 """Parameter, one mutable value of a network, and how Parameters come by their values."""
 
+from __future__ import annotations
+
 import contextlib
 import dataclasses
 import operator
@@ -40,7 +42,7 @@ class Scope(NamedTuple):
     identity: Token
     inside: frozenset[Token]
 
-    def is_within(self, other: 'Scope') -> bool:
+    def is_within(self, other: Scope) -> bool:
         """Whether this one is a part of the other."""
         return self.identity != other.identity and (self.identity in other.inside or self.inside < other.inside)
 
@@ -110,7 +112,7 @@ def _operator(name: str) -> Any:
 def _multiplier(name: str, doc: str) -> Any:
     """A property of a Parameter: a number from 0 on."""
 
-    def change(parameter: 'Parameter', value: float) -> None:
+    def change(parameter: Parameter, value: float) -> None:
         setattr(parameter, f'_{name}', number(name, value, least=0, finite=True))
         parameter.declare()
 
@@ -292,10 +294,10 @@ class Parameter(Ref, Node):
     __le__: ClassVar[_Operator] = _operator('le')
     __gt__: ClassVar[_Operator] = _operator('gt')
     __ge__: ClassVar[_Operator] = _operator('ge')
-    __neg__: ClassVar[Callable[['Parameter'], jax.Array]] = _operator('neg')
-    __abs__: ClassVar[Callable[['Parameter'], jax.Array]] = _operator('magnitude')
+    __neg__: ClassVar[Callable[[Parameter], jax.Array]] = _operator('neg')
+    __abs__: ClassVar[Callable[[Parameter], jax.Array]] = _operator('magnitude')
     __getitem__: ClassVar[_Operator] = _operator('getitem')
-    __setitem__: ClassVar[Callable[['Parameter', Any, ArrayLike], None]] = _operator('setitem')
+    __setitem__: ClassVar[Callable[[Parameter, Any, ArrayLike], None]] = _operator('setitem')
 
     def __repr__(self) -> str:
         return self.describe(self.name)

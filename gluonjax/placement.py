@@ -1,5 +1,7 @@
 """Where a network lives: one device, or a sharding over several."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from typing import Any
 
@@ -99,7 +101,7 @@ class Place:
     def __reduce__(self) -> tuple[Any, ...]:
         return Place, ()
 
-    def __deepcopy__(self, memo: Any) -> 'Place':
+    def __deepcopy__(self, memo: Any) -> Place:
         return self
 
 

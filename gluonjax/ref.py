@@ -5,6 +5,8 @@ bytecodes. What is read or written here passes through C alone, so that nothing 
 values of one moment, and no Ctrl-C finds some written and others not.
 """
 
+from __future__ import annotations
+
 import operator
 from collections.abc import Callable, Iterable, Sequence
 from itertools import chain, starmap

@@ -1,5 +1,7 @@
 """What an error of a layer's `forward` was, and where: inputs that it does not take or that are no arrays."""
 
+from __future__ import annotations
+
 import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -94,6 +96,12 @@ def _refusal(
     )
 
 
+def call_text(name: str, function: Callable[..., Any]) -> str:
+    """How a function is called, without types."""
+    parameters = inspect.signature(function).parameters.values()
+    return f'{name}{inspect.Signature([p.replace(annotation=p.empty) for p in parameters])}'
+
+
 def takes(forward: Callable[..., Any], inputs: Any, named: Any) -> bool:
     """Whether a function can be called with such arguments."""
     try:
@@ -108,10 +116,7 @@ def _of_other_inputs(layer: Bindable, forward: Callable[..., Any], inputs: Any, 
         type(layer).__name__,
         [*map(inputs_text, inputs), *(f'{name}={inputs_text(x)}' for name, x in named.items())],
     )
-    taken = [
-        parameter.replace(annotation=parameter.empty) for parameter in inspect.signature(forward).parameters.values()
-    ]
-    expected = f'{kind}{inspect.Signature(taken)}'
+    expected = call_text(kind, forward)
     return ArgumentError(f'{kind} takes other inputs', expected=expected, got=', '.join(given))
 
 

@@ -4,6 +4,8 @@ A bound copy has the class and the fields of its definition, and beside them the
 through the run, so that a Param becomes its array and a child layer becomes callable.
 """
 
+from __future__ import annotations
+
 import dataclasses
 import difflib
 import functools
@@ -59,11 +61,11 @@ class Bindable(Frozen):
     _remark = 'prefix= has no effect: parameters are named by their place in the network, as in 0.weight'
 
     _path: Path  # these two on bound copies only
-    _run: 'Run'
+    _run: Run
     _token: Token
     _hooks: Hooks
     _tied: bool  # whether `params=` asked for it; missing in copies
-    _class: 'type[Bindable]'  # whose `forward` runs: the class itself, but for the definition of a Block
+    _class: type[Bindable]  # whose `forward` runs: the class itself, but for the definition of a Block
     _taken: ClassVar[frozenset[str]] = frozenset()
 
     def __init_subclass__(cls, own: bool = False, **kwargs: Any) -> None:
@@ -147,7 +149,7 @@ def taken_names(definition: Bindable) -> frozenset[str]:
     return definition._taken
 
 
-def run_of(layer: Bindable, what: str) -> 'Run':
+def run_of(layer: Bindable, what: str) -> Run:
     """The run in which a layer is called, for something of it that exists there only.
 
     Raises:

@@ -6,6 +6,8 @@ length and sends them through one small compiled sampler. Number i of a tensor d
 are the same.
 """
 
+from __future__ import annotations
+
 import functools
 import math
 from collections.abc import Callable, Iterator, Sequence

@@ -1,5 +1,7 @@
 """Parts of params: which of them are trained, splitting and joining them, drawing some of them again."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from typing import Any
 

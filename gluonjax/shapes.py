@@ -1,5 +1,7 @@
 """Shapes with sizes that are not known yet; `None` stands for such a size."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from typing import Any
 

@@ -1,5 +1,7 @@
 """What arguments and outputs hold beside arrays: it is static, a part of the program and not of its data."""
 
+from __future__ import annotations
+
 import dataclasses
 from typing import Any, NamedTuple
 

@@ -1,5 +1,7 @@
 """Structure: a network's definition with the Parameter of each leaf, as it is now, and the programs made from it."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 

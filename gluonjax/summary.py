@@ -1,5 +1,7 @@
 """Tables of networks: the summary of their layers, and the plan of their parameters."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any

@@ -1,5 +1,7 @@
 """How things show themselves: constructor calls and tables of text."""
 
+from __future__ import annotations
+
 import inspect
 from collections.abc import Iterable, Sequence
 

@@ -1,5 +1,7 @@
 """Ties that are made after construction, between parameters of any places and shapes: `net.tie`."""
 
+from __future__ import annotations
+
 import dataclasses
 import functools
 from collections.abc import Callable

@@ -3,6 +3,8 @@
 Inside them random keys are fresh, and what layers record (running statistics) comes out with the results.
 """
 
+from __future__ import annotations
+
 import contextlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any

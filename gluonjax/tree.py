@@ -1,5 +1,7 @@
 """Nested dicts of arrays by structural name, what fields hold, and patterns for names."""
 
+from __future__ import annotations
+
 import collections
 import copy
 import functools

@@ -1,5 +1,7 @@
 """Data: datasets, the order of their samples, transforms, loaders, and batches on their way to the device."""
 
+from __future__ import annotations
+
 from typing import TYPE_CHECKING
 
 from gluonjax.packages import lazy_names

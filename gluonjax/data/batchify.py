@@ -6,6 +6,8 @@
        [ 6,  7]], dtype=int32))
 """
 
+from __future__ import annotations
+
 import numbers
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any

@@ -1,5 +1,7 @@
 """Batches on their way to the device: how arrays are cut into them, and what fills up the last one."""
 
+from __future__ import annotations
+
 import collections
 import copy
 import functools
@@ -85,7 +87,7 @@ class Batches(Epochs):
             raise DataError('there are no rows to cut into batches', expected='as many in each array', got=shapes)
         return rows
 
-    def part(self, rows: np.ndarray) -> 'Batches':
+    def part(self, rows: np.ndarray) -> Batches:
         """Batches of some of the rows, without a copy of the arrays."""
         part = copy.copy(self)
         part.rows = self.rows[rows]

@@ -3,6 +3,8 @@
 So a sample is transformed alike whoever transforms it, and however many do so at once.
 """
 
+from __future__ import annotations
+
 import contextvars
 from collections.abc import Sequence
 

@@ -1,5 +1,7 @@
 """Datasets: samples by number, and what is made of them: parts, selections, transformed ones."""
 
+from __future__ import annotations
+
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
@@ -37,18 +39,18 @@ class Dataset:
     def __iter__(self) -> Iterator[Any]:
         return (self[i] for i in range(len(self)))
 
-    def on_host(self) -> 'Dataset':
+    def on_host(self) -> Dataset:
         """A dataset of the same samples whose arrays are NumPy's, where that is known beforehand; else itself.
 
         A loader that stacks samples itself loads those, since what is done with each costs less on the host.
         """
         return self
 
-    def filter(self, fn: Callable[[Any], Any]) -> 'Dataset':
+    def filter(self, fn: Callable[[Any], Any]) -> Dataset:
         """The samples for which `fn(sample)` is true; it is called at once, with each."""
         return SampledDataset(self, FilterSampler(fn, self))
 
-    def shard(self, num_shards: int, index: int) -> 'Dataset':
+    def shard(self, num_shards: int, index: int) -> Dataset:
         """One of several parts, whose sizes differ by one at most.
 
         Args:
@@ -66,12 +68,12 @@ class Dataset:
         size, rest = divmod(len(self), count)
         return SampledDataset(self, SequentialSampler(size + (index < rest), size * index + min(index, rest)))
 
-    def take(self, count: int | None) -> 'Dataset':
+    def take(self, count: int | None) -> Dataset:
         """The first samples: `count` of them at most; all if it is None."""
         most = len(self) if count is None else min(checks.size('count', count, least=0), len(self))
         return SampledDataset(self, SequentialSampler(most))
 
-    def sample(self, sampler: Sampler) -> 'Dataset':
+    def sample(self, sampler: Sampler) -> Dataset:
         """The samples whose numbers a sampler gives; it is asked once.
 
         Raises:
@@ -83,7 +85,7 @@ class Dataset:
             )
         return SampledDataset(self, sampler)
 
-    def transform(self, fn: Callable[..., Any], lazy: bool = True) -> 'Dataset':
+    def transform(self, fn: Callable[..., Any], lazy: bool = True) -> Dataset:
         """Each sample transformed.
 
         Args:
@@ -98,7 +100,7 @@ class Dataset:
         transformed = TransformedDataset(self, fn)
         return transformed if lazy else SimpleDataset(list(transformed))
 
-    def transform_first(self, fn: Callable[[Any], Any], lazy: bool = True) -> 'Dataset':
+    def transform_first(self, fn: Callable[[Any], Any], lazy: bool = True) -> Dataset:
         """The first part of each sample transformed, the label usually not.
 
         >>> list(ArrayDataset([1, 2], [10, 20]).transform_first(lambda x: -x))
@@ -238,7 +240,7 @@ class FirstOf:
     """A function of the first part of a sample, which leaves the others as they are."""
 
     @property
-    def native(self) -> 'FirstOf | None':
+    def native(self) -> FirstOf | None:
         """The same of NumPy's arrays, where the function has an attribute `native` that computes it of those."""
         native = getattr(self._fn, 'native', None)
         return None if native is None else FirstOf(native)

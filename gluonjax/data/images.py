@@ -4,6 +4,8 @@ Pillow and OpenCV, which MXNet uses, decode PNG to the same numbers. JPEG leaves
 differ by some 1 of 255, rarely more.
 """
 
+from __future__ import annotations
+
 import io
 from typing import Any
 

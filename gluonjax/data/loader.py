@@ -1,5 +1,7 @@
 """DataLoader: batches of a dataset's samples, which other processes or threads may load."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 

@@ -17,6 +17,8 @@ first part, those between, the last. All is little-endian. The index is text: a 
 (0.0, b'bytes 0')
 """
 
+from __future__ import annotations
+
 import numbers
 import os
 import pathlib

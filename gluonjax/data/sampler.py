@@ -1,5 +1,7 @@
 """Samplers: in which order the samples of a dataset come, and which of them make a batch."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 

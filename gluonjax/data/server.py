@@ -4,6 +4,8 @@ It is told a socket for each worker that is wanted, and what that will import. A
 socket, and the server when the program that started it ends.
 """
 
+from __future__ import annotations
+
 import importlib
 import os
 import pickle

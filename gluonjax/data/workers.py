@@ -3,6 +3,8 @@
 Batches are the same, and come in the same order, whoever loads them and however many do.
 """
 
+from __future__ import annotations
+
 import atexit
 import collections
 import contextlib
@@ -70,7 +72,7 @@ class Workers:
             for future in pending:
                 future.cancel()
 
-    def _result(self, future: 'Future[Any]') -> Any:
+    def _result(self, future: Future[Any]) -> Any:
         try:
             return future.result(self._timeout)
         except TimeoutError as error:

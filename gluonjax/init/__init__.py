@@ -3,6 +3,8 @@
 Shapes follow MXNet: the first axis counts outputs, the second inputs, the rest is the kernel.
 """
 
+from __future__ import annotations
+
 from gluonjax.init.common import Constant, Normal, Xavier
 from gluonjax.init.initializer import Initializer, InitializerLike, One, Uniform, Zero, alias, create, register
 from gluonjax.init.special import Bilinear, Load, LSTMBias, Mixed, MSRAPrelu, Orthogonal

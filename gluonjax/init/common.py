@@ -1,5 +1,7 @@
 """The common initializers: a constant, normal numbers, and numbers whose scale is decided by the shape."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from typing import Any
 

@@ -1,5 +1,7 @@
 """Initializer, what every initializer is, `create`, and those that a network uses by itself."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
@@ -74,7 +76,7 @@ class Initializer(Frozen):
         """Whether this one holds a value for this very parameter, which then wins over what its layer declares."""
         return False
 
-    def for_name(self, name: str) -> 'Initializer':
+    def for_name(self, name: str) -> Initializer:
         """The initializer that this one, as the general initializer of a network, uses for the parameter `name`."""
         last = name.rpartition('.')[2]
         return Zero() if last.endswith(_ZEROS) else One() if last.endswith(_ONES) else self

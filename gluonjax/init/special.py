@@ -1,5 +1,7 @@
 """Initializers for layers of a kind, and those that go by the names of parameters."""
 
+from __future__ import annotations
+
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -11,6 +11,8 @@ save into one folder. What is not finished has a name of its own, with the proce
 and removed by a later save when that process is gone.
 """
 
+from __future__ import annotations
+
 import contextlib
 import errno
 import json

@@ -4,6 +4,8 @@ The tree in such a folder is the nested dict of names, `{'0': {'weight': ...}}`,
 array that has several names is there once, by the first.
 """
 
+from __future__ import annotations
+
 import contextlib
 import os
 import pathlib

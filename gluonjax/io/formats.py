@@ -1,5 +1,7 @@
 """The format of a file: by its extension when it is written, by its first bytes when it is read."""
 
+from __future__ import annotations
+
 import os
 from collections.abc import Mapping
 from typing import Any

@@ -1,5 +1,7 @@
 """Arrays of files as arrays of JAX: read once, by several threads, into memory that JAX takes as it is."""
 
+from __future__ import annotations
+
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor

@@ -17,6 +17,8 @@ Before version 1 there was no version: the first uint32 is the number of axes, a
 without a shape ends there. Everything is little-endian and nothing is aligned.
 """
 
+from __future__ import annotations
+
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any

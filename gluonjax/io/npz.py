@@ -1,5 +1,7 @@
 """NumPy's `.npz` files, those of MXNet 2 among them: a zip archive of `.npy` files, without pickled objects."""
 
+from __future__ import annotations
+
 import io
 import math
 import zipfile

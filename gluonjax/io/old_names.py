@@ -4,6 +4,8 @@ Such a name is a layer's, with counters, and then the parameter's. Layers are ma
 or where the file is not in order, by what parameters they have, of which shapes.
 """
 
+from __future__ import annotations
+
 import itertools
 import re
 from collections.abc import Mapping, Sequence

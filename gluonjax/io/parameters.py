@@ -1,5 +1,7 @@
 """The parameters of networks in files: what of a file belongs to which Parameter."""
 
+from __future__ import annotations
+
 import os
 import re
 import warnings

@@ -5,6 +5,8 @@ It is a file of the safetensors format: the parameters by name, the programs as 
 they run on later versions of JAX, by its rules of compatibility.
 """
 
+from __future__ import annotations
+
 import importlib.util
 import json
 import zlib
@@ -90,7 +92,7 @@ def save_program(
 
 
 @suggests_keywords
-def load_program(filename: Path) -> 'Program':
+def load_program(filename: Path) -> Program:
     """The program that `net.save_program` wrote.
 
     Raises:

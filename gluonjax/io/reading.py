@@ -1,5 +1,7 @@
 """Reading bytes that may be damaged: every read is checked before memory is asked for, and errors name the byte."""
 
+from __future__ import annotations
+
 import math
 import mmap
 import os

@@ -9,6 +9,8 @@ An array that has several names is there once, and the metadata says which furth
 other libraries write of tied parameters.
 """
 
+from __future__ import annotations
+
 import json
 import math
 import struct

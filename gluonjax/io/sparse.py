@@ -1,5 +1,7 @@
 """MXNet's sparse arrays, made dense. What comes from a file is checked first: it may be damaged."""
 
+from __future__ import annotations
+
 import math
 
 import numpy as np

@@ -1,5 +1,7 @@
 """Writing files: each is there when it is whole, and not before."""
 
+from __future__ import annotations
+
 import contextlib
 import errno
 import os

@@ -16,6 +16,8 @@ All of them, and every subclass of `Loss`, share this:
   these losses, (N, 1) beside (N, C), and may not enlarge it.
 """
 
+from __future__ import annotations
+
 from gluonjax.loss.base import Loss
 from gluonjax.loss.classification import (
     HingeLoss,

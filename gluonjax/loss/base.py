@@ -1,5 +1,7 @@
 """Loss: the base of losses."""
 
+from __future__ import annotations
+
 import inspect
 from collections.abc import Callable
 from typing import Any, ClassVar

@@ -1,5 +1,7 @@
 """Losses of classes and of probabilities."""
 
+from __future__ import annotations
+
 from typing import Any, Literal
 
 import jax

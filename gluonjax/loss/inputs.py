@@ -1,5 +1,7 @@
 """Checks of what losses are called with, and what brings it into shape."""
 
+from __future__ import annotations
+
 import jax.numpy as jnp
 from jax import Array
 

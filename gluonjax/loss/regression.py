@@ -1,5 +1,7 @@
 """Losses of numbers."""
 
+from __future__ import annotations
+
 import math
 
 import jax.numpy as jnp

@@ -1,5 +1,7 @@
 """The loss of a linear layer and a softmax together, in chunks."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import jax

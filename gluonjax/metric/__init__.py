@@ -18,6 +18,8 @@ float32; `num_inst` of `PCC` and of `PearsonCorrelation(average='micro')` counts
 not here: they are `Loss`.
 """
 
+from __future__ import annotations
+
 from gluonjax.metric.classification import F1, MCC, PCC, Accuracy, BinaryAccuracy, Fbeta, TopKAccuracy
 from gluonjax.metric.composite import CompositeEvalMetric, CustomMetric, create, np
 from gluonjax.metric.eval_metric import DeviceMetric, EvalMetric, alias, register

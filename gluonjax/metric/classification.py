@@ -1,5 +1,7 @@
 """Metrics of classes: right or wrong, and what can be made of counting both."""
 
+from __future__ import annotations
+
 import dataclasses
 import math
 from collections.abc import Sequence

@@ -1,5 +1,7 @@
 """Metrics of metrics, metrics of functions, and `create`."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 

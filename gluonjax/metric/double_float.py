@@ -4,6 +4,8 @@ One float32 stops counting at 2**24, and a mean over many batches loses digits l
 exact counts up to 2**47 among them, on every device and without x64. They are added as Dekker (1971) and Knuth add.
 """
 
+from __future__ import annotations
+
 from typing import Any
 
 import jax

@@ -1,5 +1,7 @@
 """EvalMetric, what MXNet's metrics are: they hold what they have seen."""
 
+from __future__ import annotations
+
 import functools
 import inspect
 from collections.abc import Callable, Mapping, Sequence

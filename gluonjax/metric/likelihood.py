@@ -1,5 +1,7 @@
 """Metrics of the probability of the right class, and of losses."""
 
+from __future__ import annotations
+
 import dataclasses
 from types import ModuleType
 from typing import Any

@@ -1,5 +1,7 @@
 """PureMetric: a stateless metric. From it come pure functions; what they pass on is a pytree of sums."""
 
+from __future__ import annotations
+
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from types import ModuleType
@@ -62,7 +64,7 @@ class PureMetric(Configured):
         """The metric's value from the sums as numbers; `xp` is NumPy or jax.numpy."""
         raise NotImplementedError
 
-    def for_batch(self, labels: Any, preds: Any) -> 'PureMetric':
+    def for_batch(self, labels: Any, preds: Any) -> PureMetric:
         """This metric with what it lacked, such as the number of classes, taken from the shapes of these."""
         return self
 

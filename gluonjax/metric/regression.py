@@ -1,5 +1,7 @@
 """Metrics of the distance between numbers, and of their correlation."""
 
+from __future__ import annotations
+
 import dataclasses
 from types import ModuleType
 from typing import Any, Literal

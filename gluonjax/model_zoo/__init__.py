@@ -6,6 +6,8 @@
 Parameter output.weight (shape=(10, 512), dtype=float32)
 """
 
+from __future__ import annotations
+
 from gluonjax.model_zoo import model_store, vision
 from gluonjax.model_zoo.vision import get_model
 

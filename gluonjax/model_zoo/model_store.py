@@ -1,5 +1,7 @@
 """Where the parameters lie that MXNet's project published. Nothing is downloaded."""
 
+from __future__ import annotations
+
 import hashlib
 import os
 import pathlib

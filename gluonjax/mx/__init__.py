@@ -1,5 +1,7 @@
 """MXNet as it was: its arrays and their tape, gluon, its operators, and the graphs that it exported."""
 
+from __future__ import annotations
+
 import importlib
 import importlib.util
 from typing import TYPE_CHECKING, Any

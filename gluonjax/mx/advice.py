@@ -4,6 +4,8 @@ It comes from the script's syntax tree, and from what ran: how often each line w
 compiled programs it started.
 """
 
+from __future__ import annotations
+
 import ast
 import collections
 import contextlib

@@ -1,5 +1,7 @@
 """gluonjax.mx under the name of MXNet, for scripts that stay as they are."""
 
+from __future__ import annotations
+
 import atexit
 import contextlib
 import importlib.abc

@@ -1,5 +1,7 @@
 """`NDArray`: a mutable handle of a `jax.Array`, as MXNet's programs know it."""
 
+from __future__ import annotations
+
 import contextlib
 import dataclasses
 import functools
@@ -32,7 +34,7 @@ from gluonjax.mx.tape import Entry, Leaf, Tracked
 class View:
     """How an array shares the memory of another."""
 
-    base: 'NDArray'
+    base: NDArray
     get: Callable[[Tracked], Tracked]
     put: Callable[[Tracked, Tracked], Tracked]
 
@@ -58,7 +60,7 @@ def watched() -> Iterator[Callable[[], list[Any]]]:
         _WATCHERS.remove(note)
 
 
-def traced_text(x: 'NDArray') -> str:
+def traced_text(x: NDArray) -> str:
     """What prints for an array while a block is compiled: it has no elements yet (MXNet prints a symbol)."""
     return f'<{type(x).__name__} traced: shape {x.shape}, {np.dtype(x.dtype).name}>'
 
@@ -195,7 +197,7 @@ class NDArray:
         return 'default'
 
     @property
-    def grad(self) -> 'NDArray | None':
+    def grad(self) -> NDArray | None:
         """Its gradient; None before `attach_grad`."""
         return self._grad
 
@@ -258,7 +260,7 @@ class NDArray:
         """Another array with the same elements."""
         return self.like(self.tracked)
 
-    def copyto(self, other: 'NDArray | Context') -> 'NDArray':
+    def copyto(self, other: NDArray | Context) -> NDArray:
         """Writes its elements into another array, or makes one in a context."""
         if isinstance(other, NDArray):
             other[:] = self
@@ -289,7 +291,7 @@ class NDArray:
         node = tape.Node('as_in_context', [self.tracked], (0,), [moved], lambda g: [jax.device_put(g[0], home)])
         return type(self)(*tape.attach(node, [moved])[0], None, virtual(context))
 
-    def _brought(self, value: 'NDArray') -> 'NDArray':
+    def _brought(self, value: NDArray) -> NDArray:
         """Another array where this one is."""
         arrays = self._value, value.value
         if any(isinstance(array, jax.core.Tracer) for array in arrays):
@@ -297,18 +299,18 @@ class NDArray:
         here, there = (array.devices() for array in arrays)
         return value if here == there or len(here) > 1 else value._moved(self.context)
 
-    def as_nd_ndarray(self) -> 'NDArray':
+    def as_nd_ndarray(self) -> NDArray:
         """The same array as `mx.nd.NDArray`."""
         return NDArray(self.value, self.entry, _whole(self), self.shared)
 
-    def as_np_ndarray(self) -> 'NDArray':
+    def as_np_ndarray(self) -> NDArray:
         """The same array as `mx.np.ndarray`."""
         return _face(True)(self.value, self.entry, _whole(self), self.shared)
 
     def check_format(self, full_check: bool = True) -> None:
         """Does nothing: MXNet checks the parts of sparse arrays."""
 
-    def tostype(self, stype: str) -> 'NDArray':
+    def tostype(self, stype: str) -> NDArray:
         """The same elements with another storage type, which is a label: arrays are dense."""
         return self if stype == self.stype else _storage(stype)(self.value, self.entry, None, self.shared)
 
@@ -324,7 +326,7 @@ class NDArray:
         grad = self.like(Tracked(jnp.zeros_like(self.value)))
         self.mark(grad if (stype or self.stype) == 'default' else grad.tostype(stype or self.stype), grad_req)
 
-    def mark(self, grad: 'NDArray', grad_req: str = 'write') -> None:
+    def mark(self, grad: NDArray, grad_req: str = 'write') -> None:
         """Makes it a variable whose gradient is written into an array."""
         self.entry = Entry(Leaf(grad, grad_req), 0)
         self._grad = grad
@@ -340,7 +342,7 @@ class NDArray:
         if self._grad is not None:
             self._grad.used = self._grad.version - bool(fresh)
 
-    def backward(self, out_grad: 'NDArray | None' = None, retain_graph: bool = False, train_mode: bool = True) -> None:
+    def backward(self, out_grad: NDArray | None = None, retain_graph: bool = False, train_mode: bool = True) -> None:
         """Writes the gradients of its sum, or of its product with `out_grad`, into those of the variables."""
         tape.run_backward([self.tracked], [head_gradient(self, out_grad)], retain_graph, train_mode)
 
@@ -397,7 +399,7 @@ class NDArray:
         view = View(self, lambda x: tape.call(there, [x])[0][0], lambda _, new: tape.call(back, [new])[0][0])
         return self.like(tape.call(there, [self.tracked])[0][0], view)
 
-    def reshape_like(self, other: 'NDArray') -> Self:
+    def reshape_like(self, other: NDArray) -> Self:
         """In the shape of another array: a view."""
         return self.reshape(other.shape)
 
@@ -547,7 +549,7 @@ class NDArray:
     def __ipow__(self, other: Any) -> Self:
         return self._updated(self**other)
 
-    def _updated(self, new: 'NDArray') -> Self:
+    def _updated(self, new: NDArray) -> Self:
         if new.shape != self.shape:
             raise _misfit(self.shape, new.shape)
         self[:] = new

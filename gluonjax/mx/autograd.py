@@ -10,6 +10,8 @@
 array([2., 4., 6.], dtype=float32)
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from typing import Any
 

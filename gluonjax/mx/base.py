@@ -1,5 +1,7 @@
 """`mx.base`: the error that MXNet's programs catch, and types that they compare with."""
 
+from __future__ import annotations
+
 import ctypes
 import os
 import pathlib

@@ -1,5 +1,7 @@
 """Graphs that are built from a network: names for nodes, variables for parameters, and the values of variables."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from typing import Any
 

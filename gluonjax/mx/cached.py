@@ -1,5 +1,7 @@
 """`nd.CachedOp`: a graph as one compiled operation on arrays."""
 
+from __future__ import annotations
+
 import functools
 from typing import Any
 

@@ -1,5 +1,7 @@
 """`mx.callback`: what `fit` calls after batches and epochs."""
 
+from __future__ import annotations
+
 import logging
 import math
 import time

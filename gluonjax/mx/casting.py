@@ -1,5 +1,7 @@
 """Which operators and layers compute in half precision after `contrib.amp.init`, and which in float32."""
 
+from __future__ import annotations
+
 from collections.abc import Collection
 from typing import Any, NamedTuple
 

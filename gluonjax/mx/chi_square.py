@@ -1,5 +1,7 @@
 """Comparisons of random numbers with their distributions, for `mx.test_utils`."""
 
+from __future__ import annotations
+
 import itertools
 from collections.abc import Callable, Sequence
 from typing import Any

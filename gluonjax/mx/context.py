@@ -4,6 +4,8 @@
 (cpu(0), True, 'cpu')
 """
 
+from __future__ import annotations
+
 import contextvars
 import dataclasses
 from types import TracebackType
@@ -29,7 +31,7 @@ class Context:
     cpu(0)
     """
 
-    device_type: 'str | Context'
+    device_type: str | Context
     device_id: int = 0
 
     def __post_init__(self) -> None:
@@ -81,7 +83,7 @@ class Context:
     def empty_cache(self) -> None:
         """Does nothing: JAX looks after its memory."""
 
-    def __enter__(self) -> 'Context':
+    def __enter__(self) -> Context:
         _CURRENT.set((*_CURRENT.get(), self))
         return self
 

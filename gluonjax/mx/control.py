@@ -6,6 +6,8 @@
 (array([1., 3., 6.], dtype=float32), np.float32(6.0))
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import Any
 

@@ -1,5 +1,7 @@
 """Optimizers as MXNet 1.9.1 computes them where that is not what they mean, so that programs give its numbers."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import jax.numpy as jnp

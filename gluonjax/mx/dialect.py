@@ -8,6 +8,8 @@ True
 False
 """
 
+from __future__ import annotations
+
 import contextvars
 import functools
 import os

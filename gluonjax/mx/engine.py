@@ -4,6 +4,8 @@
 ...     pass
 """
 
+from __future__ import annotations
+
 import contextlib
 from collections.abc import Iterator
 

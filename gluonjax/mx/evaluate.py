@@ -1,5 +1,7 @@
 """Graphs, computed: one pass over the nodes in their order, with arrays of JAX or under one of its transformations."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 

@@ -1,5 +1,7 @@
 """Executors: a graph bound to arrays, with `forward` and `backward` on top of compiled functions."""
 
+from __future__ import annotations
+
 import contextlib
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -257,7 +259,7 @@ class Executor:
                 elif not allow_extra_params:
                     raise ArgumentError(f'the graph has no array {name!r}', expected=', '.join(held))
 
-    def reshape(self, partial_shaping: bool = False, allow_up_sizing: bool = False, **kwargs: Any) -> 'Executor':
+    def reshape(self, partial_shaping: bool = False, allow_up_sizing: bool = False, **kwargs: Any) -> Executor:
         """An executor for other shapes of arguments, with the same arrays where shapes stay.
 
         Args:

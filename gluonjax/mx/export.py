@@ -4,6 +4,8 @@ The network is traced on shapes. A layer that MXNet has is one equation of the t
 `forward` computes around its layers becomes operators equation by equation.
 """
 
+from __future__ import annotations
+
 import functools
 import types
 from collections.abc import Callable, Mapping, Sequence

@@ -1,5 +1,7 @@
 """`mx.model.FeedForward`: what trained a symbol before there were Modules."""
 
+from __future__ import annotations
+
 import logging
 import os
 import warnings
@@ -188,7 +190,7 @@ class FeedForward:
         save_checkpoint(os.fspath(prefix), number, self.symbol, self.arg_params, self.aux_params)
 
     @staticmethod
-    def load(prefix: str | os.PathLike[str], epoch: int, ctx: Contexts = None, **kwargs: Any) -> 'FeedForward':
+    def load(prefix: str | os.PathLike[str], epoch: int, ctx: Contexts = None, **kwargs: Any) -> FeedForward:
         """The model of a checkpoint; more arguments are those of the class."""
         symbol, arguments, auxiliary = load_checkpoint(os.fspath(prefix), epoch)
         values = {'arg_params': arguments, 'aux_params': auxiliary, 'begin_epoch': epoch}
@@ -214,7 +216,7 @@ class FeedForward:
         eval_end_callback: Callbacks = None,
         eval_batch_end_callback: Callbacks = None,
         **kwargs: Any,
-    ) -> 'FeedForward':
+    ) -> FeedForward:
         """A model that is trained: the arguments of the class, and those of `fit`."""
         model = FeedForward(symbol, ctx, num_epoch, epoch_size, optimizer, initializer, **kwargs)
         model.fit(

@@ -3,6 +3,8 @@
 Each takes the scope, the layer and the symbols of its inputs, and returns the symbol of its output.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable
 from typing import Any

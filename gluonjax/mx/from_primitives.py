@@ -4,6 +4,8 @@ Every function takes the translator, the equation and its inputs, and returns th
 that are known.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable, Sequence
 from typing import Any

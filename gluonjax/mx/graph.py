@@ -1,5 +1,7 @@
 """Graphs of operators: nodes and their order, and MXNet's JSON of every age."""
 
+from __future__ import annotations
+
 import functools
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -19,7 +21,7 @@ STORAGE_CODES = {'undefined': -1, 'default': 0, 'row_sparse': 1, 'csr': 2}
 class Entry(NamedTuple):
     """One output of a node."""
 
-    node: 'Node'
+    node: Node
     index: int = 0
 
 

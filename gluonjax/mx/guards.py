@@ -1,5 +1,7 @@
 """What is looked at before an operator of arrays runs: dtypes that must be alike, and numbers that decide shapes."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 

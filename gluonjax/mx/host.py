@@ -6,6 +6,8 @@ NumPy, so that shapes that are seen rarely are evaluated there. Sums, products o
 rounds once for two operations are compiled always.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 

@@ -1,5 +1,7 @@
 """Shapes and dtypes of a graph, from what is known of its variables; forward, and backward where operators say how."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 

@@ -11,6 +11,8 @@ array([[3., 3.],
        [3., 3.]], dtype=float32)
 """
 
+from __future__ import annotations
+
 import inspect
 import json
 import re
@@ -60,7 +62,7 @@ class InitDesc(str):
     attrs: dict[str, Any]
     global_init: Any
 
-    def __new__(cls, name: str, attrs: Mapping[str, Any] | None = None, global_init: Any = None) -> 'InitDesc':
+    def __new__(cls, name: str, attrs: Mapping[str, Any] | None = None, global_init: Any = None) -> InitDesc:
         made = super().__new__(cls, name)
         made.attrs, made.global_init = dict(attrs or {}), global_init
         return made
@@ -119,7 +121,7 @@ class Initializer(_Writing, native.Initializer):
     def __setattr__(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)
 
-    def set_verbosity(self, verbose: bool = False, print_func: Any = None) -> 'Initializer':
+    def set_verbosity(self, verbose: bool = False, print_func: Any = None) -> Initializer:
         """Returns itself; nothing is printed."""
         return self
 

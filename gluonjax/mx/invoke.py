@@ -1,5 +1,7 @@
 """Calls of the operators of the table on tracked arrays: compiled once for each operator, attributes and mode."""
 
+from __future__ import annotations
+
 import contextlib
 import contextvars
 import functools

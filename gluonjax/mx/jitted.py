@@ -1,5 +1,7 @@
 """`jax.jit` for programs of one operation each, of which a script has hundreds: it compiles faster on CPUs."""
 
+from __future__ import annotations
+
 import functools
 from collections.abc import Callable
 from typing import Any

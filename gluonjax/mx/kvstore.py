@@ -3,6 +3,8 @@
 There is no server of parameters: what `dist_sync` did, JAX does by sharding.
 """
 
+from __future__ import annotations
+
 import pathlib
 import sys
 from collections.abc import Callable, Sequence
@@ -25,7 +27,7 @@ _LOCAL = ('local', 'local_update_cpu', 'local_allreduce_cpu', 'device', 'local_a
 Key = int | str
 
 
-def create(name: str = 'local') -> 'KVStore':
+def create(name: str = 'local') -> KVStore:
     """A store.
 
     Args:

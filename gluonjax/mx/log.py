@@ -4,6 +4,8 @@
 True
 """
 
+from __future__ import annotations
+
 import logging
 from logging import CRITICAL, DEBUG, ERROR, INFO, NOTSET, WARNING
 

@@ -5,6 +5,8 @@
 [1.0, 1.0, 0.5, 0.5, 0.25]
 """
 
+from __future__ import annotations
+
 import functools
 import inspect
 from typing import Any, ClassVar

@@ -7,6 +7,8 @@
 (('accuracy', 0.5), 2)
 """
 
+from __future__ import annotations
+
 import json
 from typing import Any
 

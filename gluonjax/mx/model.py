@@ -1,5 +1,7 @@
 """`mx.model`: checkpoints of symbols, as the Module era writes them; and `FeedForward`, which was before it."""
 
+from __future__ import annotations
+
 import importlib
 import os
 from collections.abc import Mapping

@@ -1,5 +1,7 @@
 """`mx.monitor`: statistics of what is inside a network, while it is trained."""
 
+from __future__ import annotations
+
 import logging
 import math
 import re

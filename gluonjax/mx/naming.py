@@ -3,6 +3,8 @@
 That is `mx.name`; `mx.attribute` has what `with` blocks say of nodes.
 """
 
+from __future__ import annotations
+
 import collections
 import contextvars
 from collections.abc import Mapping
@@ -32,7 +34,7 @@ class NameManager:
         self._counter[hint] += 1
         return f'{hint}{number}'
 
-    def __enter__(self) -> 'NameManager':
+    def __enter__(self) -> NameManager:
         self._tokens.append(_CURRENT.set(self))
         return self
 
@@ -104,7 +106,7 @@ class AttrScope:
         return False
 
     @staticmethod
-    def current() -> 'AttrScope':
+    def current() -> AttrScope:
         """A scope with the attributes of the `with` blocks."""
         return AttrScope(**_ATTRIBUTES.get())
 

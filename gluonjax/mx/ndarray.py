@@ -8,6 +8,8 @@ array([[1., 1.],
        [0., 0.]], dtype=float32)
 """
 
+from __future__ import annotations
+
 import functools
 import importlib
 import os

@@ -17,6 +17,8 @@ array([2., 2.], dtype=float32)
 In graphs (`mx.sym.Custom`) their Python runs on the host, as often as the graph runs.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 

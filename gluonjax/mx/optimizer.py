@@ -11,6 +11,8 @@ The steps are those of `gluonjax.optimizer`; an update of many weights is one co
 (array([0.5, 0.5], dtype=float32), array([-0.5, -0.5], dtype=float32))
 """
 
+from __future__ import annotations
+
 import functools
 import inspect
 import math
@@ -125,7 +127,7 @@ class Optimizer:
         return klass
 
     @staticmethod
-    def create_optimizer(name: Any, **kwargs: Any) -> 'Optimizer':
+    def create_optimizer(name: Any, **kwargs: Any) -> Optimizer:
         """An optimizer by its name, with its arguments; one of `gluonjax.optimizer` as one of these.
 
         Raises:
@@ -280,7 +282,7 @@ class Native(Optimizer):
         self._names = tuple(name for name in names if name not in _OF_ALL and name != 'options')
         self._hidden: dict[Any, list[jax.Array]] = {}  # what programs do not see of states
 
-    def _step(self) -> '_Step':
+    def _step(self) -> _Step:
         clip = {} if self.clip_gradient is None or self.clip_gradient < 0 else {'clip_gradient': self.clip_gradient}
         return _step(self.own, tuple((name, getattr(self, name)) for name in self._names), tuple(clip.items()))
 

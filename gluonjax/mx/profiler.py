@@ -8,6 +8,8 @@ by one, with `aggregate_stats=True`, where each is waited for.
 ...     pass
 """
 
+from __future__ import annotations
+
 import json
 import pathlib
 import time
@@ -135,19 +137,19 @@ class Domain:
     def __str__(self) -> str:
         return self.name
 
-    def new_task(self, name: str) -> 'Task':
+    def new_task(self, name: str) -> Task:
         """A task of it."""
         return Task(self, name)
 
-    def new_frame(self, name: str) -> 'Task':
+    def new_frame(self, name: str) -> Task:
         """A frame of it."""
         return Frame(self, name)
 
-    def new_counter(self, name: str, value: float | None = None) -> 'Counter':
+    def new_counter(self, name: str, value: float | None = None) -> Counter:
         """A counter of it."""
         return Counter(self, name, value)
 
-    def new_marker(self, name: str) -> 'Marker':
+    def new_marker(self, name: str) -> Marker:
         """A marker of it."""
         return Marker(self, name)
 
@@ -178,7 +180,7 @@ class Task:
             mark.__exit__(None, None, None)
             _note(self._group, self.name, began, time.perf_counter())
 
-    def __enter__(self) -> 'Task':
+    def __enter__(self) -> Task:
         self.start()
         return self
 

@@ -1,5 +1,7 @@
 """What was recorded on the tape, as a graph."""
 
+from __future__ import annotations
+
 from typing import Any
 
 from gluonjax.errors import ArgumentError, GluonError

@@ -1,5 +1,7 @@
 """`mx.registry`: classes by name, for programs with factories of their own."""
 
+from __future__ import annotations
+
 import json
 import warnings
 from collections.abc import Callable

@@ -4,6 +4,8 @@
 (True, False)
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 

@@ -1,5 +1,7 @@
 """A graph and its values as the two files that MXNet loads."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from typing import Any
 

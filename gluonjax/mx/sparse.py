@@ -12,6 +12,8 @@ array([[0., 7.],
        [8., 0.]], dtype=float32)
 """
 
+from __future__ import annotations
+
 import functools
 import importlib
 import warnings
@@ -106,7 +108,7 @@ class RowSparseNDArray(BaseSparseNDArray):
         """The numbers of the rows that are not 0."""
         return ndarray.array(self._places(), dtype=dtype_of('int64'))
 
-    def retain(self, rows: NDArray) -> 'RowSparseNDArray':
+    def retain(self, rows: NDArray) -> RowSparseNDArray:
         """With zeros but in these rows."""
         kept = call('_sparse_retain', self, rows)
         return RowSparseNDArray(kept.value, kept.entry, None, self.shared)

@@ -4,6 +4,8 @@ A call that is never differentiated leaves them alone, and of several calls befo
 last. In generative adversarial networks, where one network is called twice a step, the numbers depend on it.
 """
 
+from __future__ import annotations
+
 import contextlib
 import contextvars
 from collections.abc import Iterator, Sequence

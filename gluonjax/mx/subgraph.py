@@ -1,5 +1,7 @@
 """Graphs inside of nodes: what a loop or a branch computes, cut out of the graph that it was built in."""
 
+from __future__ import annotations
+
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 

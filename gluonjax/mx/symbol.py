@@ -9,6 +9,8 @@
 ([(2, 4), (3, 4), (3,)], [(2, 3)], [])
 """
 
+from __future__ import annotations
+
 import contextlib
 import importlib
 import math
@@ -93,12 +95,12 @@ class Symbol:
         """The names of the outputs."""
         return [entry.node.output_names[entry.index] for entry in self.heads]
 
-    def get_internals(self) -> 'Symbol':
+    def get_internals(self) -> Symbol:
         """All outputs of all nodes, as one group."""
         shown = ((node, _visible(node)) for node in self.nodes)
         return self._like([Entry(node, i) for node, count in shown for i in range(count)])
 
-    def get_children(self) -> 'Symbol | None':
+    def get_children(self) -> Symbol | None:
         """The inputs of the nodes, as one group; None for variables."""
         inputs = [entry for node in dict.fromkeys(e.node for e in self.heads) for entry in node.inputs]
         return self._like(inputs) if inputs else None
@@ -129,7 +131,7 @@ class Symbol:
             raise ArgumentError(f'{what} asks one node', got=f'a group of {len(self)}', remedy='index it first')
         return self.heads[0].node
 
-    def __getitem__(self, index: int | str | slice) -> 'Symbol':
+    def __getitem__(self, index: int | str | slice) -> Symbol:
         if isinstance(index, slice):
             return self._like(self.heads[index])
         if isinstance(index, str):
@@ -143,7 +145,7 @@ class Symbol:
             raise IndexError(f'output {index} of {len(self.heads)}')
         return self._like([self.heads[index]])
 
-    def __iter__(self) -> Iterator['Symbol']:
+    def __iter__(self) -> Iterator[Symbol]:
         return (self._like([entry]) for entry in self.heads)
 
     def __len__(self) -> int:
@@ -156,10 +158,10 @@ class Symbol:
     def __reduce__(self) -> Any:  # by its JSON: nodes hold one another to any depth
         return load_json, (self.tojson(),)
 
-    def _like(self, heads: Sequence[Entry]) -> 'Symbol':
+    def _like(self, heads: Sequence[Entry]) -> Symbol:
         return Symbol(heads, self.np_shape)
 
-    def __call__(self, *args: 'Symbol', **kwargs: 'Symbol') -> 'Symbol':
+    def __call__(self, *args: Symbol, **kwargs: Symbol) -> Symbol:
         """The graph with other symbols for variables: in the order of `list_arguments`, or by name."""
         given = dict(zip(self.list_arguments(), args, strict=False)) | kwargs
         replaced: dict[Node, Entry] = {}
@@ -335,41 +337,41 @@ class Symbol:
 
     # Operators.
 
-    def __add__(self, other: _Operand) -> 'Symbol':
+    def __add__(self, other: _Operand) -> Symbol:
         return _arithmetic(self, other, '_Plus', '_PlusScalar')
 
     __radd__ = __add__
 
-    def __sub__(self, other: _Operand) -> 'Symbol':
+    def __sub__(self, other: _Operand) -> Symbol:
         return _arithmetic(self, other, '_Minus', '_MinusScalar')
 
-    def __rsub__(self, other: _Operand) -> 'Symbol':
+    def __rsub__(self, other: _Operand) -> Symbol:
         return _arithmetic(self, other, '_Minus', '_RMinusScalar')
 
-    def __mul__(self, other: _Operand) -> 'Symbol':
+    def __mul__(self, other: _Operand) -> Symbol:
         return _arithmetic(self, other, '_Mul', '_MulScalar')
 
     __rmul__ = __mul__
 
-    def __truediv__(self, other: _Operand) -> 'Symbol':
+    def __truediv__(self, other: _Operand) -> Symbol:
         return _arithmetic(self, other, '_Div', '_DivScalar')
 
-    def __rtruediv__(self, other: _Operand) -> 'Symbol':
+    def __rtruediv__(self, other: _Operand) -> Symbol:
         return _arithmetic(self, other, '_Div', '_RDivScalar')
 
-    def __mod__(self, other: _Operand) -> 'Symbol':
+    def __mod__(self, other: _Operand) -> Symbol:
         return _arithmetic(self, other, '_Mod', '_ModScalar')
 
-    def __rmod__(self, other: _Operand) -> 'Symbol':
+    def __rmod__(self, other: _Operand) -> Symbol:
         return _arithmetic(self, other, '_Mod', '_RModScalar')
 
-    def __pow__(self, other: _Operand) -> 'Symbol':
+    def __pow__(self, other: _Operand) -> Symbol:
         return _arithmetic(self, other, '_Power', '_PowerScalar')
 
-    def __rpow__(self, other: _Operand) -> 'Symbol':
+    def __rpow__(self, other: _Operand) -> Symbol:
         return _arithmetic(self, other, '_Power', '_rpower_scalar')
 
-    def __neg__(self) -> 'Symbol':
+    def __neg__(self) -> Symbol:
         return self * -1.0
 
     def __eq__(self, other: object) -> Any:
@@ -378,16 +380,16 @@ class Symbol:
     def __ne__(self, other: object) -> Any:
         return _comparison(self, other, 'not_equal')
 
-    def __gt__(self, other: _Operand) -> 'Symbol':
+    def __gt__(self, other: _Operand) -> Symbol:
         return _comparison(self, other, 'greater')
 
-    def __ge__(self, other: _Operand) -> 'Symbol':
+    def __ge__(self, other: _Operand) -> Symbol:
         return _comparison(self, other, 'greater_equal')
 
-    def __lt__(self, other: _Operand) -> 'Symbol':
+    def __lt__(self, other: _Operand) -> Symbol:
         return _comparison(self, other, 'lesser')
 
-    def __le__(self, other: _Operand) -> 'Symbol':
+    def __le__(self, other: _Operand) -> Symbol:
         return _comparison(self, other, 'lesser_equal')
 
     def __hash__(self) -> int:
@@ -397,7 +399,7 @@ class Symbol:
         what = 'a Symbol has no value, and is neither true nor false'
         raise NotImplementedForSymbol(what, remedy='mx.sym.where(...)')
 
-    def reshape(self, *shape: Any, **kwargs: Any) -> 'Symbol':
+    def reshape(self, *shape: Any, **kwargs: Any) -> Symbol:
         """In another shape, given as one tuple or as numbers; see the operator `Reshape`."""
         if shape:
             kwargs['shape'] = shape[0] if len(shape) == 1 and not isinstance(shape[0], int) else shape

@@ -7,6 +7,8 @@
 [(2, 4)]
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 

@@ -5,6 +5,8 @@ Each operation is a `Program`: a pure function of arrays that is compiled once f
 on the tape are `Tracked`: an array, and the output of a `Node` that it is.
 """
 
+from __future__ import annotations
+
 import contextvars
 import functools
 import heapq
@@ -87,11 +89,11 @@ class Node:
     def __init__(
         self,
         name: str,
-        inputs: 'Sequence[Tracked]',
+        inputs: Sequence[Tracked],
         wanted: tuple[int, ...],
         outputs: Arrays,
         pull: Callable[[list[jax.Array]], Arrays],
-        program: 'Program | None' = None,
+        program: Program | None = None,
         key: Any = None,
     ):
         self.number: int = next(_NUMBERS)
@@ -191,7 +193,7 @@ class Program:
 
     def recorded(
         self, wanted: tuple[int, ...], arrays: Arrays, key: Any
-    ) -> tuple[list[jax.Array], list[jax.Array], 'Pulled']:
+    ) -> tuple[list[jax.Array], list[jax.Array], Pulled]:
         """The outputs, new values of auxiliary states, and what pulls cotangents back to the wanted inputs."""
         if wanted not in self._recorded:
 
@@ -214,7 +216,7 @@ class Program:
         _, pull, (outputs, updates) = jax.vjp(chosen, *[arrays[number] for number in wanted], has_aux=True)
         return outputs, updates, pull
 
-    def pull(self, wanted: tuple[int, ...], inputs: int) -> 'Program':
+    def pull(self, wanted: tuple[int, ...], inputs: int) -> Program:
         """The program from inputs and cotangents to the gradients: an operation that can itself be recorded."""
         if wanted not in self._pulls:
 

@@ -7,6 +7,8 @@ True
 """
 
 # ruff: noqa: NPY002  (programs seed the global numbers of NumPy)
+from __future__ import annotations
+
 import contextlib
 import functools
 import io

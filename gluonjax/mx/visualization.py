@@ -1,5 +1,7 @@
 """`mx.viz`: a symbol as a table, or as a drawing."""
 
+from __future__ import annotations
+
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence

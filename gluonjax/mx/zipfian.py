@@ -1,5 +1,7 @@
 """`contrib.rand_zipfian`, of arrays and of symbols."""
 
+from __future__ import annotations
+
 import math
 from typing import Any
 

@@ -1,5 +1,7 @@
 """Layers, and the networks made of them."""
 
+from __future__ import annotations
+
 import importlib
 from typing import TYPE_CHECKING, Any
 

@@ -1,5 +1,7 @@
 """Activation functions, by name."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import Literal
 

@@ -1,5 +1,7 @@
 """Activations as layers."""
 
+from __future__ import annotations
+
 from typing import Literal
 
 import jax

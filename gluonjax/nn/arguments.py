@@ -1,5 +1,7 @@
 """Checks of arguments and inputs of layers that work along axes of a given meaning."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import numpy as np

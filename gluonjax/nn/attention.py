@@ -1,5 +1,7 @@
 """Attention."""
 
+from __future__ import annotations
+
 import functools
 from typing import Any, Literal, NamedTuple
 

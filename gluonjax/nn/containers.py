@@ -1,5 +1,7 @@
 """Containers: networks that run their layers otherwise than in a row."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from typing import Any, ClassVar
 

@@ -1,5 +1,7 @@
 """Convolution and transposed convolution: one N-dimensional implementation, and a thin class for each rank."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Sequence
 from typing import ClassVar, Literal, TypeVar
 

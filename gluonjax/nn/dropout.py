@@ -1,5 +1,7 @@
 """Dropout."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 
 import jax

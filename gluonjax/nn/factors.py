@@ -1,5 +1,7 @@
 """The last linear layer of a language model, for losses that multiply in chunks."""
 
+from __future__ import annotations
+
 import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike

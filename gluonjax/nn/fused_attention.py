@@ -1,5 +1,7 @@
 """cuDNN's fused attention, taken where a program is compiled for CUDA and the kernel knows the case."""
 
+from __future__ import annotations
+
 import contextlib
 import functools
 import importlib

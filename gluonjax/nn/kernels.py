@@ -7,6 +7,8 @@ What layers call is jitted: JAX traces, differentiates and lowers it once for al
 arguments. XLA inlines it again.
 """
 
+from __future__ import annotations
+
 import functools
 import itertools
 import math

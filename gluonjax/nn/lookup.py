@@ -1,5 +1,7 @@
 """Lookups whose gradients, in half precision, are summed in float32 and rounded once."""
 
+from __future__ import annotations
+
 import jax
 import jax.numpy as jnp
 

@@ -4,6 +4,8 @@ What layers call is jitted: JAX traces, differentiates and lowers it once for al
 arguments.
 """
 
+from __future__ import annotations
+
 import functools
 import math
 from collections.abc import Callable

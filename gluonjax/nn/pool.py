@@ -1,5 +1,7 @@
 """Pooling: one N-dimensional implementation, and a thin class for each rank and kind."""
 
+from __future__ import annotations
+
 import functools
 import math
 from collections.abc import Callable, Sequence

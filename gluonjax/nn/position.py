@@ -1,5 +1,7 @@
 """Positions in a sequence: added to its elements, or turning its queries and keys."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import jax

@@ -1,5 +1,7 @@
 """Additions whose gradients, in half precision, are summed in float32 and rounded once."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 
 import jax

@@ -1,5 +1,7 @@
 """Layers that run other layers: many copies as one loop, and recomputation in the gradient."""
 
+from __future__ import annotations
+
 import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any, Literal

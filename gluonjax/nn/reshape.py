@@ -1,5 +1,7 @@
 """Layers without parameters that move or pass values."""
 
+from __future__ import annotations
+
 import inspect
 import math
 from collections.abc import Callable, Iterable, Sequence

@@ -1,5 +1,7 @@
 """Sequential, the network that people use."""
 
+from __future__ import annotations
+
 import itertools
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar

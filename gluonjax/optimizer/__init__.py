@@ -12,6 +12,8 @@ The options that all share are those of `Optimizer`. MXNet divides the gradient 
 `trainer.step(batch_size)`; here the gradient is that of the mean.
 """
 
+from __future__ import annotations
+
 from gluonjax.optimizer.adaptive import (
     FTML,
     LAMB,

@@ -1,5 +1,7 @@
 """Optimizers that adapt the rate of each element to its gradients."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping
 from typing import Any, Unpack
 

@@ -1,5 +1,7 @@
 """Optimizer: MXNet's options around a chain of optax transformations; and optimizers by name."""
 
+from __future__ import annotations
+
 import copy
 import inspect
 import re

@@ -1,5 +1,7 @@
 """Gradient descent, with momentum, signs, noise, and a rate for each layer."""
 
+from __future__ import annotations
+
 from typing import Any, NamedTuple, Unpack
 
 import jax

@@ -1,5 +1,7 @@
 """The state of an optimizer, and the learning rate in it."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 

@@ -4,6 +4,8 @@ What is defined here works on trees in float32, and is handed, beside gradients 
 loaded when the first optimizer is used: importing it takes a quarter as long as importing jax.
 """
 
+from __future__ import annotations
+
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence

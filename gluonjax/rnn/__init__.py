@@ -1,5 +1,7 @@
 """Recurrent layers and cells."""
 
+from __future__ import annotations
+
 from gluonjax.rnn.cell import HybridRecurrentCell, RecurrentCell, Unroll
 from gluonjax.rnn.cells import GRUCell, LSTMCell, LSTMPCell, RNNCell
 from gluonjax.rnn.conv_cells import (

@@ -1,5 +1,7 @@
 """The base of recurrent cells: what one step computes, and how a cell is unrolled over a sequence."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from typing import Any, Literal
 

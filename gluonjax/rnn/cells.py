@@ -1,5 +1,7 @@
 """Recurrent cells of dense products: RNN, LSTM, GRU, and LSTM with a projection."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from typing import Any, ClassVar
 

@@ -1,5 +1,7 @@
 """Cells whose products are convolutions (Shi et al., 2015): one N-dimensional body, and thin names on top."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar, Literal

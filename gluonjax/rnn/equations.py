@@ -4,6 +4,8 @@ They take the products of input and state with their weights, or the sum of both
 first the one that is the output.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 
 import jax

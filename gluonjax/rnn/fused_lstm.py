@@ -5,6 +5,8 @@ the gradients. JAX traces one equation for each, and asks for cuDNN once it know
 has no rule of cuDNN's (`vmap`, tangents, second derivatives), it is that of the scan.
 """
 
+from __future__ import annotations
+
 import functools
 import importlib
 import math

@@ -1,5 +1,7 @@
 """Recurrent layers: several layers and directions over whole sequences, one scan each."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Literal
 

@@ -1,5 +1,7 @@
 """Cells made of cells: in a row, in both directions, with dropout, zoneout and residual connections."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 

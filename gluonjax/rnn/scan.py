@@ -1,5 +1,7 @@
 """Steps of a recurrence in a row. Sequences have their steps on the first axis and the batch on the second."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 from typing import Any
 

@@ -1,5 +1,7 @@
 """The states of recurrent layers and cells: a list of arrays, whose shapes `state_info` gives."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 from typing import Any
 

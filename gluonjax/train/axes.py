@@ -1,5 +1,7 @@
 """Along which axis samples lie in the inputs and the outputs of a network, and how outputs are joined."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 from typing import Any
 

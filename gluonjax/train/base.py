@@ -1,5 +1,7 @@
 """BaseTrainer: what can be asked of a Trainer between steps: evaluation, predictions, checkpoints."""
 
+from __future__ import annotations
+
 import functools
 import itertools
 import os

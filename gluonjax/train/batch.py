@@ -1,5 +1,7 @@
 """Batch: the inputs and the label of a training step, taken apart once."""
 
+from __future__ import annotations
+
 import inspect
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -30,7 +32,7 @@ class Batch(NamedTuple):
     label: Any
 
     @classmethod
-    def of(cls, batch: Any, most: int | None = None) -> 'Batch':
+    def of(cls, batch: Any, most: int | None = None) -> Batch:
         """A batch as people write it, `(*inputs, label)` or a dict of inputs by name with 'label', taken apart.
 
         Args:
@@ -64,7 +66,7 @@ class Batch(NamedTuple):
             return cls(tuple(batch[:most]), {}, tuple(batch[most:]))
         return cls(tuple(batch[:-1]), {}, batch[-1])
 
-    def with_carry(self, carry: Any) -> 'Batch':
+    def with_carry(self, carry: Any) -> Batch:
         """With what is carried from the batch before as the last input by position; None is nothing."""
         return self if carry is None else self._replace(inputs=(*self.inputs, carry))
 

@@ -1,5 +1,7 @@
 """Callbacks: what `fit` calls before, between and after epochs and steps."""
 
+from __future__ import annotations
+
 import csv
 import inspect
 import math

@@ -6,6 +6,8 @@ network and the Trainer after a whole step. The first call for a kind of batch t
 computation: it is handed copies, and the old values stay whole until all is done.
 """
 
+from __future__ import annotations
+
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from itertools import islice

@@ -1,5 +1,7 @@
 """What a network says of many batches: its outputs, and the loss and metrics over them."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 

@@ -5,6 +5,8 @@ the epoch, the batches of it that were trained on, its seconds, the epoch at whi
 `FitState.to_dict` is JSON. `fit(resume=True)` draws those batches once more, does not train on them, and goes on.
 """
 
+from __future__ import annotations
+
 import contextlib
 import itertools
 import math
@@ -83,7 +85,7 @@ def _callbacks(given: Callbacks) -> list[Callback]:
     return callbacks
 
 
-def _epoch(trainer: BaseTrainer, data: '_TrainingData', now: FitState, watchers: list[Callback]) -> None:
+def _epoch(trainer: BaseTrainer, data: _TrainingData, now: FitState, watchers: list[Callback]) -> None:
     """The steps of one epoch, or the rest of them."""
     on_step = [watcher.on_step for watcher in watchers if type(watcher).on_step is not Callback.on_step]
     if not now.batch:

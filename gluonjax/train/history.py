@@ -1,5 +1,7 @@
 """What a Trainer has been through: History, a record of each epoch, and FitState, how far it is."""
 
+from __future__ import annotations
+
 import dataclasses
 import functools
 import io
@@ -63,7 +65,7 @@ class History:
         return {'records': [dict(record) for record in self.records]}
 
     @classmethod
-    def from_dict(cls, saved: Mapping[str, Any]) -> 'History':
+    def from_dict(cls, saved: Mapping[str, Any]) -> History:
         """The history that `to_dict` saved."""
         return cls(saved['records'])
 
@@ -182,7 +184,7 @@ class FitState:
         return {**now, 'history': self.history.to_dict()}
 
     @classmethod
-    def from_dict(cls, saved: Mapping[str, Any]) -> 'FitState':
+    def from_dict(cls, saved: Mapping[str, Any]) -> FitState:
         """The state that `to_dict` saved."""
         try:
             epoch, batch, began, seconds = (saved[name] for name in ('epoch', 'batch', 'began', 'seconds'))

@@ -4,6 +4,8 @@ An array that goes into a compiled step and comes out of it costs as much as som
 state, beside the params, are small: counts, rates, sums, the key. These are packed into one vector of 32-bit words.
 """
 
+from __future__ import annotations
+
 import functools
 import math
 from collections.abc import Iterator, Sequence

@@ -1,5 +1,7 @@
 """What a step makes of its loss: one of Gluon's, a function of all outputs and labels, or a dict of them by output."""
 
+from __future__ import annotations
+
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -8,7 +10,7 @@ import jax
 
 from gluonjax.errors import ArgumentError
 from gluonjax.loss import Loss
-from gluonjax.refusals import takes
+from gluonjax.refusals import call_text, takes
 from gluonjax.static import is_array
 
 LossLike = Callable[..., Any] | Mapping[str, Callable[..., Any]]
@@ -95,7 +97,7 @@ def _called(loss: Any, output: Any, label: Any) -> Any:
     if not fits:
         raise ArgumentError(
             f'{loss!r} takes other outputs and labels, each an array',
-            expected=f'{type(loss).__name__}{inspect.signature(loss.forward)}',
+            expected=call_text(type(loss).__name__, loss.forward),
             got=f'outputs {jax.tree.map(_shape, output)} and labels {jax.tree.map(_shape, label)}',
             remedy='a function loss(outputs, labels) takes all that the network returns, and all labels; '
             "loss={'name': ...} has one for each output of a dict",

@@ -1,5 +1,7 @@
 """Micro-batches: the gradient of a large batch, of a part at a time, so that only a part's activations are held."""
 
+from __future__ import annotations
+
 import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any

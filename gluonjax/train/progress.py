@@ -1,5 +1,7 @@
 """What `fit` shows while it runs: the numbers as text, and a bar that fits the terminal, drawn by rich."""
 
+from __future__ import annotations
+
 import sys
 from collections.abc import Mapping
 from typing import Any

@@ -1,5 +1,7 @@
 """Samples: whole arrays, as fit, evaluate and predict take them beside batches, and how they are cut into batches."""
 
+from __future__ import annotations
+
 import inspect
 import numbers
 from collections.abc import Mapping

@@ -1,5 +1,7 @@
 """What of a checkpoint belongs where in a training state."""
 
+from __future__ import annotations
+
 import dataclasses
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType

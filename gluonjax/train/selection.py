@@ -1,5 +1,7 @@
 """Which parameters are trained: a definition in which the others are frozen."""
 
+from __future__ import annotations
+
 import dataclasses
 from typing import Any
 

@@ -20,6 +20,8 @@ A parameter whose shape is known before the first batch is drawn by `net.initial
 no room for that leaves `in_units=` and the like to the first batch.
 """
 
+from __future__ import annotations
+
 import dataclasses
 import functools
 import math

@@ -1,5 +1,7 @@
 """Rules for where the parameters of transformers belong, made from the layers of a network."""
 
+from __future__ import annotations
+
 import math
 import re
 from collections.abc import Mapping

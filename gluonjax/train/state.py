@@ -1,5 +1,7 @@
 """TrainState: all that a training step changes, as a pytree of arrays."""
 
+from __future__ import annotations
+
 import math
 from typing import Any, NamedTuple
 
@@ -23,11 +25,11 @@ class LossScale(NamedTuple):
     MOST = 2.0**24
 
     @classmethod
-    def initial(cls) -> 'LossScale':
+    def initial(cls) -> LossScale:
         """The scale before the first step."""
         return cls(jnp.float32(2**15), jnp.int32(0))
 
-    def after(self, finite: jax.Array) -> 'LossScale':
+    def after(self, finite: jax.Array) -> LossScale:
         """The scale after a step whose gradients were finite, or not."""
         grown = self.good + 1 >= self.GROWTH
         value = jnp.where(grown, jnp.minimum(self.value * 2, self.MOST), self.value)
@@ -82,7 +84,7 @@ class Totals(NamedTuple):
         return jnp.stack(sums, 1)
 
     @classmethod
-    def of(cls, state: TrainState) -> 'Totals':
+    def of(cls, state: TrainState) -> Totals:
         """Those of a state; this waits for the device."""
         return cls() if state.totals is None else cls(*double_float.value(np.asarray(state.totals)).tolist())
 

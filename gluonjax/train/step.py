@@ -1,5 +1,7 @@
 """The pure training step: `step(state, batch) -> (state, metrics)` on pytrees. The Trainer runs this very function."""
 
+from __future__ import annotations
+
 import dataclasses
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -259,7 +261,7 @@ class TrainStep:
 
     def _forward(
         self, trained: Any, rest: Any, key: jax.Array, batch: Batch, mask: jax.Array | None, observe: Any = None
-    ) -> '_Forward':
+    ) -> _Forward:
         label = batch.label
         drew = []
 
@@ -281,7 +283,7 @@ class TrainStep:
 
     def _gradients(
         self, trained: Any, scale: LossScale | None, rest: Any, key: jax.Array, batch: Batch, mask: Any
-    ) -> tuple[Any, '_Forward']:
+    ) -> tuple[Any, _Forward]:
         """What parameters descend by, and what the forward pass made, of the whole batch."""
         traced = any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves((trained, rest, key)))
         of_part = functools.partial(self._traced_once if traced else self._of_part, trained, scale)
@@ -291,7 +293,7 @@ class TrainStep:
         # what descends in complex parameters is the conjugate
         return jax.tree.map(lambda g: jnp.conj(g) if jnp.iscomplexobj(g) else g, gradients), forward
 
-    def _of_part(self, trained: Any, scale: LossScale | None, *given: Any) -> tuple[Any, '_Forward']:
+    def _of_part(self, trained: Any, scale: LossScale | None, *given: Any) -> tuple[Any, _Forward]:
         def scaled(trained: Any) -> Any:
             forward = self._forward(trained, *given)
             return forward.value if scale is None else forward.value * scale.value, forward

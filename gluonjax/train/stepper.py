@@ -4,6 +4,8 @@ The step is the pure one of `train.step`. The values are in the network's Parame
 (the optimizer's state, the random key, sums of metrics and losses) is in the `CompiledStep`.
 """
 
+from __future__ import annotations
+
 import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Never

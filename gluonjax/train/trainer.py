@@ -1,5 +1,7 @@
 """Trainer: trains a network step by step, or in epochs."""
 
+from __future__ import annotations
+
 from typing import TYPE_CHECKING, Any
 
 from gluonjax.lazy import LazyMethod, entry_points
@@ -86,7 +88,7 @@ class Trainer(BaseTrainer):
         validation: Any = None,
         shuffle: bool | None = None,
         metrics: Any = None,
-        callbacks: 'Callbacks' = (),
+        callbacks: Callbacks = (),
         steps_per_epoch: int | None = None,
         validation_steps: int | None = None,
         progress: bool = True,

@@ -1,5 +1,7 @@
 """Datasets of images, and transforms of them."""
 
+from __future__ import annotations
+
 from gluonjax.data.vision import pixels, transforms
 from gluonjax.data.vision.datasets import (
     CIFAR10,

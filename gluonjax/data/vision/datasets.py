@@ -1,5 +1,7 @@
 """Datasets of images: the files of well-known ones, folders, lists and records."""
 
+from __future__ import annotations
+
 import gzip
 import os
 import pathlib

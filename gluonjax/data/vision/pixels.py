@@ -3,6 +3,8 @@
 The numbers are those of MXNet, which has OpenCV resize. Bytes stay bytes, truncated and kept between 0 and 255.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable, Sequence
 

@@ -8,6 +8,8 @@ Random ones draw from a generator that each sample of a `DataLoader` has of its 
 ((3, 4, 4), 1.0)
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable, Sequence
 from typing import Any

@@ -14,6 +14,8 @@ parameters wait for `initialize`:
 replaced. As everywhere, `net.definition`, `net.init` and `net.apply` are the stateless layer and its pure functions.
 """
 
+from __future__ import annotations
+
 import difflib
 from collections.abc import Callable
 from typing import Any

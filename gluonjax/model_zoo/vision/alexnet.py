@@ -1,5 +1,7 @@
 """AlexNet: Krizhevsky (2014), One weird trick for parallelizing convolutional neural networks."""
 
+from __future__ import annotations
+
 from typing import Any
 
 from gluonjax import nn

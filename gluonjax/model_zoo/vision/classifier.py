@@ -1,5 +1,7 @@
 """What the networks for images share: `features`, then `output`; and the options of the functions that make them."""
 
+from __future__ import annotations
+
 from typing import Any, TypedDict
 
 import jax

@@ -1,5 +1,7 @@
 """DenseNet-BC: Huang et al. (2016), Densely connected convolutional networks."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from typing import Any, Unpack
 

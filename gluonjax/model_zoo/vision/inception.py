@@ -3,6 +3,8 @@
 Its modules A to E run several branches side by side, and put their channels beside each other.
 """
 
+from __future__ import annotations
+
 from typing import Any
 
 from gluonjax import nn

@@ -1,5 +1,7 @@
 """MobileNets: Howard et al. (2017), and Sandler et al. (2018), Inverted residuals and linear bottlenecks."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import Any, Unpack
 

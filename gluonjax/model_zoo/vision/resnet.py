@@ -1,5 +1,7 @@
 """ResNets: He et al., Deep residual learning for image recognition (2015), and Identity mappings in them (2016)."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from typing import Any, Unpack
 

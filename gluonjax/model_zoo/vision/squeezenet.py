@@ -1,5 +1,7 @@
 """SqueezeNet: Iandola et al. (2016), AlexNet-level accuracy with 50x fewer parameters; version 1.1 computes less."""
 
+from __future__ import annotations
+
 from typing import Any, Unpack
 
 from gluonjax import nn

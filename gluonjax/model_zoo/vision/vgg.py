@@ -1,5 +1,7 @@
 """VGG: Simonyan and Zisserman (2014), Very deep convolutional networks for large-scale image recognition."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Sequence
 from typing import Any, Unpack
 

@@ -1,5 +1,7 @@
 """`mx.contrib`: what MXNet had on trial: operators, half precision, vectors of words; what was before `mx.autograd`."""
 
+from __future__ import annotations
+
 import importlib
 from typing import TYPE_CHECKING, Any
 

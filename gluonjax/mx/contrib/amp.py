@@ -17,6 +17,8 @@
 >>> amp.finish()
 """
 
+from __future__ import annotations
+
 import contextlib
 import copy
 from collections.abc import Iterator, Sequence

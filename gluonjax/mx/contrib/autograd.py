@@ -6,6 +6,8 @@
 (np.float32(6.0), np.float32(9.0))
 """
 
+from __future__ import annotations
+
 import functools
 from collections.abc import Callable, Sequence
 from typing import Any

@@ -1,5 +1,7 @@
 """`mx.contrib.io`: Gluon's DataLoader for Modules."""
 
+from __future__ import annotations
+
 from typing import Any
 
 from jax.typing import DTypeLike

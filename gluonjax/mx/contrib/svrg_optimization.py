@@ -1,5 +1,7 @@
 """`mx.contrib.svrg_optimization`: stochastic gradients whose variance is reduced by those of the whole data."""
 
+from __future__ import annotations
+
 import logging
 import sys
 from collections.abc import Sequence

@@ -1,5 +1,7 @@
 """`mx.gluon`: networks, losses and the Trainer as MXNet's programs use them, on the library's own layers."""
 
+from __future__ import annotations
+
 import importlib
 import importlib.util
 from typing import TYPE_CHECKING, Any

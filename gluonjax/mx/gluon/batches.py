@@ -1,5 +1,7 @@
 """`gluon.utils`: batches in parts, and gradients clipped together."""
 
+from __future__ import annotations
+
 import hashlib
 import itertools
 import math

@@ -1,5 +1,7 @@
 """Blocks of Gluon: networks that run operation by operation on the tape, or, hybridized, as one compiled program."""
 
+from __future__ import annotations
+
 import contextlib
 import functools
 import math
@@ -46,7 +48,7 @@ class HookHandle:
         self.detach()
 
 
-def _report(callback: Callable[..., Any], with_inputs: bool, block: 'Block', inputs: Any, output: Any) -> None:
+def _report(callback: Callable[..., Any], with_inputs: bool, block: Block, inputs: Any, output: Any) -> None:
     name, kind, names = _node_of(block, inputs)
     given: list[Any] = [leaf for leaf in jax.tree.leaves(inputs) if isinstance(leaf, NDArray)]
     given += [parameter.data(parameter.context_for(given)) for parameter in block._reg_params.values()]
@@ -55,7 +57,7 @@ def _report(callback: Callable[..., Any], with_inputs: bool, block: 'Block', inp
         callback(f'{name}_{suffix}', kind, array)
 
 
-def _node_of(block: 'Block', inputs: Any) -> tuple[str, str, Sequence[str]]:
+def _node_of(block: Block, inputs: Any) -> tuple[str, str, Sequence[str]]:
     """The name of the last node of a block, its operator, and what MXNet calls its inputs."""
     made = None
     if hasattr(block, 'layer'):  # the library's own, whose call with symbols changes nothing
@@ -73,7 +75,7 @@ def _count(parameter: Parameter) -> int:
     return math.prod(size or 0 for size in parameter.known_shape or ())
 
 
-def _row(rows: list[Any], block: 'Block', inputs: Any, output: Any) -> None:
+def _row(rows: list[Any], block: Block, inputs: Any, output: Any) -> None:
     shapes = [leaf.shape for leaf in jax.tree.leaves(output)]
     count = sum(_count(parameter) for parameter in block._reg_params.values())
     rows.append((f'{type(block).__name__}-{len(rows)}', shapes[0] if len(shapes) == 1 else shapes, count))
@@ -155,7 +157,7 @@ class Block:
             self._reg_params[name] = value
         object.__setattr__(self, name, value)
 
-    def register_child(self, block: 'Block', name: str | None = None) -> None:
+    def register_child(self, block: Block, name: str | None = None) -> None:
         """Adds a child, under a number by default."""
         self._children[str(len(self._children)) if name is None else name] = block
 
@@ -174,7 +176,7 @@ class Block:
         if not self._children:
             self.register_forward_hook(functools.partial(_report, callback, monitor_all))
 
-    def apply(self, fn: Callable[['Block'], Any]) -> Self:
+    def apply(self, fn: Callable[[Block], Any]) -> Self:
         """Calls a function of each block below, and of this one."""
         for child in self._children.values():
             child.apply(fn)

@@ -7,6 +7,8 @@ Conv2D(None -> 3, kernel_size=(5, 5), stride=(1, 1), padding=(2, 2), Activation(
 4
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping
 from typing import Any
 

@@ -1,5 +1,7 @@
 """`gluon.SymbolBlock`: graphs as blocks, on MXNet's arrays and their tape."""
 
+from __future__ import annotations
+
 import itertools
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -76,7 +78,7 @@ class SymbolBlock(LayerBlock):
         ctx: Any = None,
         allow_missing: bool = False,
         ignore_extra: bool = True,
-    ) -> 'SymbolBlock':
+    ) -> SymbolBlock:
         """The block of a -symbol.json file, with the values of a .params file.
 
         Args:

@@ -3,6 +3,8 @@
 Blocks that compute the same share their programs, as those of a deep network, and losses that are made at each step.
 """
 
+from __future__ import annotations
+
 import functools
 import inspect
 import re

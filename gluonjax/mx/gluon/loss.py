@@ -6,6 +6,8 @@
 array([0., 2.], dtype=float32)
 """
 
+from __future__ import annotations
+
 from typing import TYPE_CHECKING, Any
 
 import numpy as np

@@ -1,5 +1,7 @@
 """Losses of symbols: the operators that a loss of Gluon is in a graph of MXNet's."""
 
+from __future__ import annotations
+
 import functools
 import inspect
 from collections.abc import Callable

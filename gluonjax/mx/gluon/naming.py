@@ -1,5 +1,7 @@
 """Names of blocks as Gluon makes them: 'dense0_', counted in each scope."""
 
+from __future__ import annotations
+
 import collections
 import contextvars
 from typing import Any
@@ -17,7 +19,7 @@ class NameScope:
         self.is_empty: bool = is_empty
         self._entered: list[tuple[contextvars.Token[NameScope | None], Prefix]] = []
 
-    def __enter__(self) -> 'NameScope':
+    def __enter__(self) -> NameScope:
         if not self.is_empty:
             nodes = Prefix(self.block.prefix)
             self._entered.append((_SCOPE.set(self), nodes))

@@ -13,6 +13,8 @@
 ['net_dense0_weight', 'net_dense0_bias', 'net_dense1_weight', 'net_dense1_bias']
 """
 
+from __future__ import annotations
+
 import contextlib
 import sys
 import warnings

@@ -1,5 +1,7 @@
 """Parameters of Gluon: a name, a value and a gradient that are mutable arrays."""
 
+from __future__ import annotations
+
 import os
 import re
 import warnings
@@ -473,7 +475,7 @@ class ParameterDict(Mapping[str, Parameter]):
         shared: where parameters of the same name are taken from.
     """
 
-    def __init__(self, prefix: str = '', shared: 'ParameterDict | None' = None):
+    def __init__(self, prefix: str = '', shared: ParameterDict | None = None):
         self.prefix: str = prefix
         self.shared: ParameterDict | None = shared
         self._params: dict[str, Parameter] = {}

@@ -1,5 +1,7 @@
 """What layers and losses compute, as keys: those of equal arguments share their compiled programs."""
 
+from __future__ import annotations
+
 from typing import Any
 
 from gluonjax.config import Frozen

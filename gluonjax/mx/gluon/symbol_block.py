@@ -1,5 +1,7 @@
 """Exported graphs as networks."""
 
+from __future__ import annotations
+
 import json
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -104,7 +106,7 @@ class SymbolBlock(Block):
         *,
         allow_missing: bool = False,
         ignore_extra: bool = True,
-    ) -> 'SymbolBlock':
+    ) -> SymbolBlock:
         """The network of a -symbol.json file, with the values of a .params file.
 
         Args:

@@ -1,5 +1,7 @@
 """Calls of hybridized blocks, each as one program of its parameters, its inputs, and other arrays that it reads."""
 
+from __future__ import annotations
+
 import contextlib
 import contextvars
 from collections.abc import Iterator, Sequence

@@ -1,5 +1,7 @@
 """`gluon.Trainer`: updates the parameters by their gradients, in one compiled program."""
 
+from __future__ import annotations
+
 import functools
 import os
 import pathlib

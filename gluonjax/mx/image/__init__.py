@@ -5,6 +5,8 @@ differs by 1 of 255. What is random draws from Python's `random` and from `numpy
 same seeds, crops and flips are MXNet's.
 """
 
+from __future__ import annotations
+
 import sys
 from types import ModuleType
 

@@ -1,5 +1,7 @@
 """Augmenters: what changes images before training, one after the other."""
 
+from __future__ import annotations
+
 import json
 import math
 import random

@@ -4,6 +4,8 @@ A label is an array with a row for each object: its class, the left, upper, righ
 of the image, and what else it has. What is random is drawn in MXNet's order.
 """
 
+from __future__ import annotations
+
 import json
 import random
 import warnings
@@ -484,7 +486,7 @@ class ImageDetIter(ImageIter):
             name = self.provide_data[0].name
             self.provide_data: list[DataDesc] = [DataDesc(name, (self.batch_size, *self.data_shape))]
 
-    def sync_label_shape(self, it: 'ImageDetIter', verbose: bool = False) -> 'ImageDetIter':
+    def sync_label_shape(self, it: ImageDetIter, verbose: bool = False) -> ImageDetIter:
         """Gives both iterators as many objects as the other needs, and returns the other.
 
         Raises:

@@ -1,5 +1,7 @@
 """Functions of images: files, sizes, crops, borders, angles."""
 
+from __future__ import annotations
+
 import math
 import os
 import pathlib

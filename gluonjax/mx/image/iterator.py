@@ -1,5 +1,7 @@
 """`ImageIter`: batches of images in RecordIO files, or in files that a list names."""
 
+from __future__ import annotations
+
 import pathlib
 import random
 from collections.abc import Sequence

@@ -7,6 +7,8 @@
 [0, 0, 1]
 """
 
+from __future__ import annotations
+
 import sys
 from types import ModuleType
 

@@ -1,5 +1,7 @@
 """Batches that are cut from arrays."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import jax.numpy as jnp

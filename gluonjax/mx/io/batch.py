@@ -1,5 +1,7 @@
 """Batches of data and labels, what describes them, and iterators of other iterators."""
 
+from __future__ import annotations
+
 import concurrent.futures
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Self
@@ -29,7 +31,7 @@ class DataDesc(_NameAndShape):
 
     def __new__(
         cls, name: str, shape: Sequence[int], dtype: DTypeLike = np.float32, layout: str | None = 'NCHW'
-    ) -> 'DataDesc':
+    ) -> DataDesc:
         """A description; the layout says by an N which axis is that of samples."""
         made = super().__new__(cls, name, tuple(shape))  # type: ignore[call-arg]
         made.dtype, made.layout = dtype, layout
@@ -47,7 +49,7 @@ class DataDesc(_NameAndShape):
         return 0 if layout is None else layout.find('N')
 
     @staticmethod
-    def get_list(shapes: Iterable[tuple[str, Any]], types: Any = None) -> 'list[DataDesc]':
+    def get_list(shapes: Iterable[tuple[str, Any]], types: Any = None) -> list[DataDesc]:
         """Descriptions of names and shapes, and of names and dtypes."""
         known = dict(types or ())
         return [DataDesc(name, shape, known.get(name, np.float32)) for name, shape in shapes]

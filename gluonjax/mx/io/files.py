@@ -1,5 +1,7 @@
 """Batches of samples in files: CSV, LibSVM, MNIST."""
 
+from __future__ import annotations
+
 import gzip
 import math
 import pathlib

@@ -1,5 +1,7 @@
 """`ImageRecordIter`: batches of images in a RecordIO file, with the arguments of MXNet's own."""
 
+from __future__ import annotations
+
 import pathlib
 import random
 from collections.abc import Sequence

@@ -4,6 +4,8 @@ A `Module` is a symbol with its parameters; `fit` is the training loop. A step i
 gradients together, and the update of all parameters.
 """
 
+from __future__ import annotations
+
 import sys
 from types import ModuleType
 from typing import TYPE_CHECKING, Any

@@ -1,5 +1,7 @@
 """What all modules share: the loops of training and evaluation on top of bind, forward, backward and update."""
 
+from __future__ import annotations
+
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -1,5 +1,7 @@
 """`BucketingModule`: a network for each length of a sequence, all with the same parameters."""
 
+from __future__ import annotations
+
 import logging
 from collections.abc import Callable
 from typing import Any
@@ -51,7 +53,7 @@ class BucketingModule(BaseModule):
     @classmethod
     def load(
         cls, prefix: str, epoch: int, sym_gen: Any = None, default_bucket_key: Any = None, **kwargs: Any
-    ) -> 'BucketingModule':
+    ) -> BucketingModule:
         """A module of a checkpoint, with the networks of `sym_gen`."""
         module = cls(sym_gen, default_bucket_key, **kwargs)
         module._current.take_values(*load_params(prefix, epoch))

@@ -1,5 +1,7 @@
 """Modules in a row, and modules of Python code without parameters."""
 
+from __future__ import annotations
+
 import copy
 import logging
 from collections.abc import Callable, Sequence
@@ -32,7 +34,7 @@ class SequentialModule(BaseModule):
         self._metas: list[dict[str, Any]] = []
         self._label_shapes: Any = None
 
-    def add(self, module: BaseModule, **kwargs: Any) -> 'SequentialModule':
+    def add(self, module: BaseModule, **kwargs: Any) -> SequentialModule:
         """Puts a module at the end, and returns itself; it is to be bound again.
 
         Args:

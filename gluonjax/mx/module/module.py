@@ -1,5 +1,7 @@
 """`Module`: a symbol, its parameters, and an executor for the shapes of its inputs."""
 
+from __future__ import annotations
+
 import logging
 import pathlib
 import warnings
@@ -98,7 +100,7 @@ class Module(BaseModule):
         self._label_shapes: list[DataDesc] | None = None
 
     @classmethod
-    def load(cls, prefix: str, epoch: int, load_optimizer_states: bool = False, **kwargs: Any) -> 'Module':
+    def load(cls, prefix: str, epoch: int, load_optimizer_states: bool = False, **kwargs: Any) -> Module:
         """A module of a checkpoint.
 
         Args:
@@ -197,7 +199,7 @@ class Module(BaseModule):
         for_training: bool = True,
         inputs_need_grad: bool = False,
         force_rebind: bool = False,
-        shared_module: 'Module | None' = None,
+        shared_module: Module | None = None,
         grad_req: Any = 'write',
     ) -> None:
         """Makes it ready for inputs of these shapes.
@@ -497,7 +499,7 @@ class Module(BaseModule):
             self.load_optimizer_states(self._preloaded)
             self._preloaded = None
 
-    def borrow_optimizer(self, shared_module: 'Module') -> None:
+    def borrow_optimizer(self, shared_module: Module) -> None:
         """Uses the optimizer of another module, with its state."""
         shared_module.require(optimizer=True)
         self._updater = shared_module._updater

@@ -1,5 +1,7 @@
 """Where the arrays of a module are: on the device of its context, or over those of several."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from typing import Any
 

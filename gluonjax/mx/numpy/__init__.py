@@ -10,6 +10,8 @@
 array([0., 2., 4.])
 """
 
+from __future__ import annotations
+
 import functools
 from collections.abc import Callable
 from types import ModuleType

@@ -1,5 +1,7 @@
 """`mx.np.ndarray`, the face of `mx.nd.NDArray` with NumPy's semantics, and calls of the functions of `mx.np` on it."""
 
+from __future__ import annotations
+
 import functools
 from collections.abc import Callable
 from typing import Any, Self

@@ -5,6 +5,8 @@
 array(5.)
 """
 
+from __future__ import annotations
+
 import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any

@@ -3,6 +3,8 @@
 Where MXNet differs from NumPy it rules: functions of ints are in ints, extrema that are equal share no gradient.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any

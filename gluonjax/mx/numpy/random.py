@@ -6,6 +6,8 @@
 (2, 3)
 """
 
+from __future__ import annotations
+
 import functools
 from collections.abc import Callable, Sequence
 from typing import Any

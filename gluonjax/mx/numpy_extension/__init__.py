@@ -5,6 +5,8 @@
 array([0., 2.])
 """
 
+from __future__ import annotations
+
 import functools
 import os
 from collections.abc import Callable

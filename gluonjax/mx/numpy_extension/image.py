@@ -1,5 +1,7 @@
 """`mx.npx.image`: operators on images."""
 
+from __future__ import annotations
+
 from gluonjax.mx.ndarray import Namespace
 
 _OPERATORS: Namespace = Namespace('_npx__image_', '_image_')

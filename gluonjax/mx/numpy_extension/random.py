@@ -5,6 +5,8 @@
 (3, 2)
 """
 
+from __future__ import annotations
+
 from typing import Any
 
 from gluonjax.errors import ArgumentError

@@ -3,6 +3,8 @@
 `mx.gluon.rnn` has the cells and layers of Gluon.
 """
 
+from __future__ import annotations
+
 import functools
 import sys
 from collections.abc import Callable, Mapping, Sequence

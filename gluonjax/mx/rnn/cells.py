@@ -3,6 +3,8 @@
 Cells of cells: in a row, both ways, fused, and with dropout, zoneout or residual connections.
 """
 
+from __future__ import annotations
+
 import functools
 import math
 import warnings
@@ -68,7 +70,7 @@ class RNNParams:
             self._params[name] = symbol.var(name, **kwargs)
         return self._params[name]
 
-    def share(self, other: 'RNNParams') -> None:
+    def share(self, other: RNNParams) -> None:
         """Takes in the variables of another."""
         self._params.update(other._params)
 

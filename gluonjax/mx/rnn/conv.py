@@ -1,5 +1,7 @@
 """Cells of symbols whose maps are convolutions: `ConvRNNCell`, `ConvLSTMCell` and `ConvGRUCell`."""
 
+from __future__ import annotations
+
 import functools
 from collections.abc import Sequence
 from typing import Any

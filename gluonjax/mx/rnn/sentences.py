@@ -1,5 +1,7 @@
 """Sentences as numbers, and batches of those of like lengths."""
 
+from __future__ import annotations
+
 import bisect
 import random
 from collections.abc import Mapping, Sequence

@@ -1,5 +1,7 @@
 """`mx.contrib.text.utils`: how often words occur."""
 
+from __future__ import annotations
+
 import collections
 import re
 
@@ -9,8 +11,8 @@ def count_tokens_from_str(
     token_delim: str = ' ',
     seq_delim: str = '\n',
     to_lower: bool = False,
-    counter_to_update: 'collections.Counter[str] | None' = None,
-) -> 'collections.Counter[str]':
+    counter_to_update: collections.Counter[str] | None = None,
+) -> collections.Counter[str]:
     r"""Counts the tokens of a text.
 
     Args:

@@ -3,6 +3,8 @@
 Nothing is downloaded: files that are on the machine are read.
 """
 
+from __future__ import annotations
+
 import os
 import pathlib
 from collections.abc import Callable, Sequence
@@ -16,7 +18,7 @@ from gluonjax.mx.array import NDArray
 from gluonjax.mx.contrib.text.vocab import Vocabulary
 from gluonjax.mx.dialect import is_np_array
 
-_CLASSES: dict[str, type['TokenEmbedding']] = {}
+_CLASSES: dict[str, type[TokenEmbedding]] = {}
 ROOT: str = os.path.join('~', '.mxnet', 'embeddings')
 
 
@@ -105,7 +107,7 @@ class TokenEmbedding(Vocabulary):
         reserved = [vectors.get(token, [0.0] * size) for token in self._idx_to_token[1:]]
         self._idx_to_vec = self._array([unknown, *reserved])
 
-    def _restrict(self, vocabulary: Vocabulary | None, embeddings: 'Sequence[TokenEmbedding]') -> None:
+    def _restrict(self, vocabulary: Vocabulary | None, embeddings: Sequence[TokenEmbedding]) -> None:
         """Keeps the tokens of a vocabulary alone, with the vectors of embeddings beside each other."""
         if vocabulary is None:
             return

@@ -1,5 +1,7 @@
 """`mx.contrib.text.vocab`: tokens and their numbers."""
 
+from __future__ import annotations
+
 import collections
 from collections.abc import Hashable, Sequence
 from typing import Any
@@ -29,7 +31,7 @@ class Vocabulary:
 
     def __init__(
         self,
-        counter: 'collections.Counter[Any] | None' = None,
+        counter: collections.Counter[Any] | None = None,
         most_freq_count: int | None = None,
         min_freq: int = 1,
         unknown_token: Hashable = '<unk>',

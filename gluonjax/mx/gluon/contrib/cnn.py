@@ -1,5 +1,7 @@
 """`gluon.contrib.cnn`: deformable convolutions."""
 
+from __future__ import annotations
+
 import sys
 from collections.abc import Sequence
 from types import ModuleType

@@ -7,6 +7,8 @@
 (1, 4)
 """
 
+from __future__ import annotations
+
 import contextlib
 import sys
 from collections.abc import Sequence

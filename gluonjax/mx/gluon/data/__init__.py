@@ -1,5 +1,7 @@
 """`gluon.data`: datasets, samplers and loaders of MXNet's programs."""
 
+from __future__ import annotations
+
 from gluonjax.data import batchify
 from gluonjax.mx.gluon.data import dataloader, dataset, sampler, vision
 from gluonjax.mx.gluon.data.dataloader import DataLoader

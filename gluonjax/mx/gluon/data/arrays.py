@@ -1,5 +1,7 @@
 """Arrays of MXNet's programs, of the dialect that is spoken, and the host's arrays in them."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import numpy as np

@@ -1,5 +1,7 @@
 """DataLoader of MXNet's programs: its batches are lists of their arrays."""
 
+from __future__ import annotations
+
 import functools
 import sys
 from collections.abc import Callable, Iterator, Sequence

@@ -1,5 +1,7 @@
 """Datasets of MXNet's programs: those of `gluonjax.data`."""
 
+from __future__ import annotations
+
 from gluonjax.data.dataset import ArrayDataset, Dataset, RecordFileDataset, SimpleDataset
 from gluonjax.data.vision.datasets import FilesDataset
 

@@ -1,5 +1,7 @@
 """Samplers of MXNet's programs, whose random order is NumPy's: `numpy.random.seed` decides it, as in MXNet."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 
 import numpy as np

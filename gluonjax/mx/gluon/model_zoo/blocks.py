@@ -9,6 +9,8 @@
 ['net_conv0_weight', 'net_conv1_weight']
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator
 from typing import Any
 

@@ -5,6 +5,8 @@
 (28, 83)
 """
 
+from __future__ import annotations
+
 import functools
 from typing import TYPE_CHECKING, Any
 

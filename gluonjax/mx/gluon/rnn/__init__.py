@@ -9,6 +9,8 @@
 ((4, 2, 3), (1, 2, 3))
 """
 
+from __future__ import annotations
+
 import sys
 from collections.abc import Callable
 from types import ModuleType

@@ -1,5 +1,7 @@
 """The base of recurrent cells: their states, and how they are unrolled step by step."""
 
+from __future__ import annotations
+
 import inspect
 from collections.abc import Callable, Sequence
 from typing import Any

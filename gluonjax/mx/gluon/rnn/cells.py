@@ -1,5 +1,7 @@
 """Recurrent cells of dense products: RNN, LSTM and GRU."""
 
+from __future__ import annotations
+
 from typing import Any, ClassVar
 
 from gluonjax.mx.gluon.parameter import Parameter, ParameterDict

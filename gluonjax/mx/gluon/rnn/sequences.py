@@ -1,5 +1,7 @@
 """Sequences that cells are unrolled over: arrays or symbols, in one piece or as a list of steps."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from typing import Any, Literal
 

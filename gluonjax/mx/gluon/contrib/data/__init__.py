@@ -4,6 +4,8 @@
 [0, 3, 6, 9]
 """
 
+from __future__ import annotations
+
 import sys
 from collections.abc import Iterator
 from types import ModuleType

@@ -1,5 +1,7 @@
 """`gluon.contrib.data.text`: texts for language models, read from files that are there."""
 
+from __future__ import annotations
+
 import collections
 import os
 import pathlib

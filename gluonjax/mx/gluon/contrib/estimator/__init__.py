@@ -1,5 +1,7 @@
 """`gluon.contrib.estimator`: training loops made of handlers of events."""
 
+from __future__ import annotations
+
 import sys
 from types import ModuleType
 

@@ -1,5 +1,7 @@
 """What an Estimator does with one batch."""
 
+from __future__ import annotations
+
 from typing import Any
 
 from gluonjax.mx import autograd

@@ -1,5 +1,7 @@
 """Checkpoints of an Estimator: files of values and of the trainer's states."""
 
+from __future__ import annotations
+
 import pathlib
 import re
 from typing import Any

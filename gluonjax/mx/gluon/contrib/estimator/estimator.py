@@ -1,5 +1,7 @@
 """`Estimator`: fits a network, and calls handlers of events."""
 
+from __future__ import annotations
+
 import copy
 import logging
 import sys

@@ -1,5 +1,7 @@
 """`gluon.contrib.estimator.event_handler`: all handlers, as MXNet has them in one module."""
 
+from __future__ import annotations
+
 from gluonjax.mx.gluon.contrib.estimator.checkpoint import CheckpointHandler
 from gluonjax.mx.gluon.contrib.estimator.handlers import (
     BatchBegin,

@@ -1,5 +1,7 @@
 """Handlers of events: what an Estimator calls when training, an epoch or a batch begins or ends."""
 
+from __future__ import annotations
+
 import math
 import time
 import warnings

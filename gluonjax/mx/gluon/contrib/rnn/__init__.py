@@ -1,5 +1,7 @@
 """`gluon.contrib.rnn`: more cells."""
 
+from __future__ import annotations
+
 import sys
 from types import ModuleType
 

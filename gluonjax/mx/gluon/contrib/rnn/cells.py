@@ -1,5 +1,7 @@
 """Cells of `gluon.contrib.rnn`: one mask of dropout for a whole sequence, and LSTM with a projection."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from typing import Any
 

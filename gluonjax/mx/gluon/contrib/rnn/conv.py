@@ -1,5 +1,7 @@
 """Convolutional cells of `gluon.contrib.rnn`: the dense cells with convolutions for products."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from typing import Any, ClassVar
 

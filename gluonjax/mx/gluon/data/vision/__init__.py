@@ -1,5 +1,7 @@
 """`gluon.data.vision`: datasets of images, and transforms of them."""
 
+from __future__ import annotations
+
 from gluonjax.mx.gluon.data.vision import datasets, transforms
 from gluonjax.mx.gluon.data.vision.datasets import (
     CIFAR10,

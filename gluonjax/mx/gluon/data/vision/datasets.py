@@ -1,5 +1,7 @@
 """Datasets of images for MXNet's programs: those of `gluonjax.data.vision`, with images in MXNet's arrays."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import numpy as np

@@ -8,6 +8,8 @@ They compute on the host, and are no part of the tape. Random ones follow `mx.ra
 [[[0.0, 1.0], [0.0, 1.0]]]
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 from typing import Any
 
