@@ -49,7 +49,7 @@ def number(name: str, value: Any, least: float = -math.inf, most: float = math.i
     try:
         number = float(value) if real else math.nan
     except OverflowError:
-        number = math.inf if value > 0 else -math.inf
+        number = -math.inf if value <= 0 else math.inf
     if not least <= number <= most or (finite and math.isinf(number)):
         kind = 'a finite number' if finite else 'a number'
         raise ArgumentError(f'{name} must be {" ".join([kind, *_bounds(least, most)])}, got {value!r}')
