@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import functools
 import importlib
-from collections.abc import Callable
-from types import FunctionType, MethodType
+from collections.abc import Callable, Mapping
+from types import FunctionType, MappingProxyType, MethodType
 from typing import Any, ParamSpec, TypeVar, cast
 
 from gluonjax.errors import GluonError
@@ -68,13 +68,28 @@ def suggests_keywords(function: Callable[_Arguments, _Result]) -> Callable[_Argu
     def call(*args: _Arguments.args, **kwargs: _Arguments.kwargs) -> _Result:
         try:
             return function(*args, **kwargs)
-        except GluonError:
-            raise
         except Exception as error:
-            importlib.import_module('gluonjax.keywords').check_call(function, args, kwargs, error)
+            explain(error, function, args, kwargs)
             raise
 
     return call
+
+
+def explain(
+    error: Exception,
+    function: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any] = MappingProxyType({}),
+) -> None:
+    """Raises an error of the library, if a call failed by its arguments and not by such an error already."""
+    if not isinstance(error, GluonError):
+        importlib.import_module('gluonjax.keywords').check_call(function, args, kwargs, error)
+
+
+def explains_itself(method: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result]:
+    """Decorator of a method that calls `explain`, as it is called so often that a frame counts."""
+    method.explains_itself = True  # type: ignore[attr-defined]
+    return method
 
 
 def entry_points(cls: _Class) -> _Class:
@@ -85,6 +100,7 @@ def entry_points(cls: _Class) -> _Class:
     explained = hasattr(type(cls), '_explain_arguments')
     for name, method in list(vars(cls).items()):
         public = name[0] != '_' or (name in ('__init__', '__call__') and not explained)
-        if public and isinstance(method, FunctionType) and not hasattr(method, '__wrapped__'):
+        done = hasattr(method, '__wrapped__') or hasattr(method, 'explains_itself')
+        if public and isinstance(method, FunctionType) and not done:
             type.__setattr__(cls, name, suggests_keywords(method))
     return cls

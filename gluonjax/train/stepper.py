@@ -22,7 +22,7 @@ from gluonjax.errors import ArgumentError, FrozenError, KeywordError
 from gluonjax.failures import explaining
 from gluonjax.hints import missing
 from gluonjax.layer import Layer, layers_of, leaves_of
-from gluonjax.lazy import entry_points, suggests_keywords
+from gluonjax.lazy import entry_points, explain, explains_itself, suggests_keywords
 from gluonjax.metric import DeviceMetric
 from gluonjax.metric.composite import parts_of
 from gluonjax.optimizer.base import of_whole_names
@@ -174,6 +174,7 @@ class Stepper:
         """How many steps were done."""
         return self.step_count.current
 
+    @explains_itself
     def step(self, *batch: Any, **named: Never) -> jax.Array:
         """One step on a batch: `step(x, y)`, `step(x1, x2, y)`, or a dict of inputs by name with 'label' among them.
 
@@ -188,18 +189,22 @@ class Stepper:
             ShapeError: if the loss is not one number for each sample, or shapes do not fit. Nothing is changed.
         """
         outcome = self._outcome  # each attribute of a class with __getattr__ takes long
-        with LOCK:
-            compiled = outcome.compiled.current
-            if (
-                named
-                or compiled is None
-                or compiled.latest is not LATEST.current
-                or compiled.types != (*map(type, batch),)
-                or not compiled.donate((batch,))
-            ):
-                _refuse_named(named)
-                self._step(batch)
-            return outcome.loss.current
+        try:
+            with LOCK:
+                compiled = outcome.compiled.current
+                if (
+                    named
+                    or compiled is None
+                    or compiled.latest is not LATEST.current
+                    or compiled.types != (*map(type, batch),)
+                    or not compiled.donate((batch,))
+                ):
+                    _refuse_named(named)
+                    self._step(batch)
+                return outcome.loss.current
+        except Exception as error:
+            explain(error, Stepper.step, (self, *batch))
+            raise
 
     def step_with_output(self, *batch: Any, **named: Never) -> tuple[jax.Array, Any]:
         """One step, as `step` makes it.
