@@ -41,7 +41,7 @@ class LazyMethod:
 def method_of(
     module: str, function: str | None = None
 ) -> Callable[[Callable[_Arguments, _Result]], Callable[_Arguments, _Result]]:
-    """Decorator: the method is a function in a module, of this name or another; it declares the types of both."""
+    """Decorator of a method without a body: it is a function of a module, of this name or another, with these types."""
     return lambda declared: cast('Any', LazyMethod(module, function or declared.__name__, declared))
 
 

@@ -67,6 +67,15 @@ def test_the_first_batch_completes_the_network_and_every_step_is_the_pure_one():
     assert programs(trainer) == 1
 
 
+def test_a_step_after_one_that_hands_back_its_output_keeps_none():
+    trainer = trained(1)
+    batch = tuple(map(jnp.asarray, BATCH))
+    for _ in range(2):
+        trainer.step_with_output(*batch)
+    trainer.step(*batch)
+    assert (trainer.steps, trainer._outcome.output.current) == (4, None)
+
+
 def test_looking_between_steps_changes_nothing():
     looked, plain = mlp(nn.BatchNorm()), trained(5, mlp(nn.BatchNorm())).net
     trainer, seen = Trainer(looked, CE, optax.adam(0.05), key=1), []
