@@ -46,22 +46,11 @@ def _on_right(operation: Callable[[Any, Any], Any]) -> Operation:
     return operate
 
 
-add: Operation = _on_left(operator.add)
-radd: Operation = _on_right(operator.add)
-sub: Operation = _on_left(operator.sub)
-rsub: Operation = _on_right(operator.sub)
-mul: Operation = _on_left(operator.mul)
-rmul: Operation = _on_right(operator.mul)
-truediv: Operation = _on_left(operator.truediv)
-rtruediv: Operation = _on_right(operator.truediv)
-matmul: Operation = _on_left(operator.matmul)
-rmatmul: Operation = _on_right(operator.matmul)
-pow: Operation = _on_left(operator.pow)
-rpow: Operation = _on_right(operator.pow)
-lt: Operation = _on_left(operator.lt)
-le: Operation = _on_left(operator.le)
-gt: Operation = _on_left(operator.gt)
-ge: Operation = _on_left(operator.ge)
+def __getattr__(name: str) -> Operation:
+    """The operation of a special method on two operands, such as 'add' or 'radd'; methods.py lists them."""
+    if hasattr(operator, name):
+        return _on_left(getattr(operator, name))
+    return _on_right(getattr(operator, name.removeprefix('r')))
 
 
 def neg(parameter: Parameter) -> jax.Array:
@@ -69,9 +58,9 @@ def neg(parameter: Parameter) -> jax.Array:
     return -parameter.data()
 
 
-def magnitude(parameter: Parameter) -> jax.Array:
+def abs(parameter: Parameter) -> jax.Array:
     """The absolute value."""
-    return abs(parameter.data())
+    return operator.abs(parameter.data())
 
 
 def getitem(parameter: Parameter, index: Any) -> jax.Array:

@@ -11,11 +11,8 @@ import collections
 import contextlib
 import dataclasses
 import functools
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
-
-from jax.typing import DTypeLike
 
 from gluonjax import parameter as parameters
 from gluonjax.arrays import admit
@@ -24,11 +21,12 @@ from gluonjax.config import refuse_if_frozen
 from gluonjax.errors import ArgumentError, TieError
 from gluonjax.hints import missing
 from gluonjax.layer import Layer, check_class, frozen_value, layers_of, leaves_of, token_of, with_fields
-from gluonjax.lazy import LazyMethod, entry_points, method_of
+from gluonjax.lazy import above, entry_points
+from gluonjax.methods import BlockMethods
 from gluonjax.param import Param, SharedParameters, Token
 from gluonjax.parameter import LOCK, Node, Parameter, ParameterDict, Scope, full_path, nodes_of, owners_of
 from gluonjax.ref import LATEST, Values, read
-from gluonjax.run import Bindable, Outputs, Select, taken_names
+from gluonjax.run import Bindable, taken_names
 from gluonjax.static import split, unpacked
 from gluonjax.structure import Structure, winner_of
 from gluonjax.tree import FrozenDict, Path, check_keys, map_items, matches, nest, no_match
@@ -70,7 +68,7 @@ class Held(NamedTuple):
 
 
 @entry_points
-class Block(Bindable, Node, own=True):
+class Block(Bindable, Node, BlockMethods, own=True):
     """A network: a definition plus its Parameters. Subclasses assign children in `__init__` and compute in `forward`.
 
     >>> import jax.numpy as jnp
@@ -239,23 +237,6 @@ class Block(Bindable, Node, own=True):
             )
         return self.definition
 
-    @method_of('gluonjax.hooks')
-    def named_blocks(self) -> Iterator[tuple[str, Block]]: ...
-
-    @method_of('gluonjax.hooks')
-    def visit(self, function: Callable[[Any], Any]) -> Self: ...
-
-    @method_of('gluonjax.hooks')
-    def register_forward_pre_hook(self, hook: Callable[..., Any]) -> Any: ...
-
-    @method_of('gluonjax.hooks')
-    def register_forward_hook(self, hook: Callable[..., Any]) -> Any: ...
-
-    @method_of('gluonjax.hooks')
-    def intermediates(
-        self, *inputs: Any, select: Select = None, training: bool = False, key: Any = None, **named: Any
-    ) -> Outputs: ...
-
     # The network as pure functions.
 
     @property
@@ -283,7 +264,7 @@ class Block(Bindable, Node, own=True):
 
     @params.setter
     def params(self, tree: Mapping[str, Any]) -> None:
-        self._set_params(tree)
+        above.placement.set_params(self, tree)
 
     # Parameters.
 
@@ -326,7 +307,7 @@ class Block(Bindable, Node, own=True):
             TieError: if `params=` ties a layer to one of another network.
         """
         self._check_ties()
-        chosen = self.collect_params() if device is None else self._params_on(device)
+        chosen = self.collect_params() if device is None else above.placement.params_on(self, device)
         chosen.initialize(init, force_reinit=force_reinit, key=key, verbose=verbose, level=5)
 
     def _check_ties(self) -> None:
@@ -337,47 +318,6 @@ class Block(Bindable, Node, own=True):
             if isinstance(node, Block) and node._tied and counts[node._token] < min(2, node._token.taken):
                 what = f'params= ties layer {".".join(full_path(node))!r} to one that is not in this network'
                 raise TieError(what, remedy='to share a layer of another network, put other[0] itself into this one')
-
-    @method_of('gluonjax.casting')
-    def cast(self, dtype: DTypeLike) -> None: ...
-
-    @method_of('gluonjax.ties')
-    def tie(self, target: str, source: str, transform: Callable[..., Any] | None = None) -> None: ...
-
-    @method_of('gluonjax.placement')
-    def to(self, device: Any) -> Self: ...
-
-    _set_params: LazyMethod = LazyMethod('gluonjax.placement', 'set_params')
-    _params_on: LazyMethod = LazyMethod('gluonjax.placement', 'params_on')
-
-    @method_of('gluonjax.io.parameters')
-    def save_parameters(self, filename: str | os.PathLike[str], deduplicate: bool = False) -> None: ...
-
-    @method_of('gluonjax.io.parameters')
-    def load_parameters(
-        self,
-        filename: str | os.PathLike[str],
-        ctx: Any = None,
-        allow_missing: bool = False,
-        ignore_extra: bool = False,
-        cast_dtype: bool = False,
-        dtype_source: str = 'current',
-    ) -> None: ...
-
-    @method_of('gluonjax.io.programs')
-    def save_program(
-        self,
-        filename: str | os.PathLike[str],
-        *inputs: Any,
-        batch_axis: int | None = 0,
-        platforms: Sequence[str] = ('cpu', 'cuda', 'tpu'),
-        training: bool = False,
-    ) -> None: ...
-
-    @method_of('gluonjax.mx.export')
-    def export(
-        self, path: str | os.PathLike[str], epoch: int = 0, remove_amp_cast: bool = True, *, inputs: Any = None
-    ) -> tuple[str, str]: ...
 
     # Running.
 
@@ -401,7 +341,7 @@ class Block(Bindable, Node, own=True):
         try:
             output = program(*inputs)
         except Exception as error:
-            if not (split(inputs)[1].has_values() or self._may_retry(error, values, inputs)):
+            if not (split(inputs)[1].has_values() or above.failures.may_retry(self, error, values, inputs)):
                 raise
             return self._call(inputs)
         if output.__class__ is array:
@@ -413,7 +353,7 @@ class Block(Bindable, Node, own=True):
     def _call(self, inputs: tuple[Any, ...], /, *, training: bool = False, key: Any = None, **named: Any) -> Any:
         structure = structure_of(self)
         inputs, named = admit((inputs, named))
-        run = self._run_compiled if self._compiled else self._run_eagerly
+        run = self._run_compiled if self._compiled else functools.partial(above.modes.call_eagerly, self)
         if flag('training', training):
             refuse_traced_training((inputs, named))
             with parameters.key_or_next(key) as key:
@@ -458,19 +398,15 @@ class Block(Bindable, Node, own=True):
                 parameters.commit(drawn, handed_out=False)
                 return result
         except Exception as error:
-            if not self._may_retry(error, values, (inputs, named)):
+            if not above.failures.may_retry(self, error, values, (inputs, named)):
                 raise
         with LOCK:  # no step runs now
             return run(read(structure.parameters))
 
-    _run_eagerly: LazyMethod = LazyMethod('gluonjax.modes', 'call_eagerly')
-    _serving: LazyMethod = LazyMethod('gluonjax.modes', 'serving')
-    _may_retry: LazyMethod = LazyMethod('gluonjax.failures', 'may_retry')
-
     def _inference(self, structure: Structure) -> Callable[..., Any]:
         if not self._static:
             return structure.inference()
-        return structure.made.setdefault('serving', self._serving(structure))
+        return structure.made.setdefault('serving', above.modes.serving(self, structure))
 
     def hybridize(
         self,
@@ -491,9 +427,6 @@ class Block(Bindable, Node, own=True):
         with LOCK:
             for block in (node for node in _below(self) if isinstance(node, Block)):
                 _keep(block, _compiled=flag('active', active), _static=static_params, _ready=None)
-
-    @method_of('gluonjax.summary', 'of_network')
-    def summary(self, *inputs: Any, **named: Any) -> None: ...
 
     def setattr(self, name: str, value: Any) -> None:
         """Sets an attribute of every parameter, as in `net.setattr('grad_req', 'null')`."""

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.typing import DTypeLike
 
 from gluonjax.arrays import admit
 from gluonjax.config import refuse_if_frozen
 from gluonjax.errors import ArgumentError, BareLayerError, NotANetworkError, ParamsError, ShapeError, TieError
 from gluonjax.init import initializer as initializers
 from gluonjax.keys import as_key
-from gluonjax.lazy import LazyMethod, entry_points, method_of
+from gluonjax.lazy import LazyMethod, entry_points
+from gluonjax.methods import LayerMethods
 from gluonjax.param import Declaration, Leaf, Param, SharedParameters, Token
 from gluonjax.run import Bindable, Outputs, Run, Select, forward_class, taken_names
 from gluonjax.sampler import Request, draw
@@ -79,7 +79,7 @@ class Specs(dict[str, Spec]):
 
 
 @entry_points
-class Layer(Bindable, own=True):
+class Layer(Bindable, LayerMethods, own=True):
     """A stateless definition. Subclasses declare in `__init__`, infer shapes in `infer_shape`, compute in `forward`.
 
     Children are attributes, or lists or dicts in attributes. After construction a Layer is frozen. Every layer takes
@@ -170,9 +170,6 @@ class Layer(Bindable, own=True):
         object.__setattr__(tied, '_tied', True)
         return tied
 
-    @method_of('gluonjax.casting', 'cast_definition')
-    def cast(self, dtype: DTypeLike) -> Self: ...
-
     # The pure functions.
 
     def init(self, key: Any, *inputs: Any, init: Any = None, fused: bool = False, **named: Any) -> dict[str, Any]:
@@ -228,9 +225,6 @@ class Layer(Bindable, own=True):
         """As `Block.intermediates`, of these params: a pure function."""
         return self.apply(params, *inputs, method='intermediates', select=select, **named)
 
-    @method_of('gluonjax.cache')
-    def init_cache(self, batch_size: int, length: int, dtype: DTypeLike | None = None) -> Any: ...
-
     def specs(self, *inputs: Any, init: Any = None, **named: Any) -> Specs:
         """The plan of every parameter, as `init` would draw it; allocates nothing. Prints as a table."""
         shapes = infer_shapes(self, inputs, named)
@@ -240,20 +234,6 @@ class Layer(Bindable, own=True):
             for leaf in leaves_of(self)
             for param in [leaf.param]
         )
-
-    @method_of('gluonjax.selection')
-    def trainable(self, params: Mapping[str, Any] | None = None) -> dict[str, Any]: ...
-
-    @method_of('gluonjax.selection')
-    def partition(self, params: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]: ...
-
-    @method_of('gluonjax.selection')
-    def reinit(
-        self, params: Mapping[str, Any], key: Any, select: str | None = None, init: Any = None
-    ) -> dict[str, Any]: ...
-
-    @method_of('gluonjax.summary', 'of_layer')
-    def summary(self, *inputs: Any, **named: Any) -> str: ...
 
 
 # What the facade builds on.

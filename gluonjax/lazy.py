@@ -1,4 +1,4 @@
-"""What is loaded when it is first used: methods from a module further up, and what errors of calls are explained by."""
+"""What is loaded when it is first used: methods and functions of modules further up, what errors are explained by."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import functools
 import importlib
 from collections.abc import Callable, Mapping
 from types import FunctionType, MappingProxyType, MethodType
-from typing import Any, ParamSpec, TypeVar, cast
+from typing import Any, ParamSpec, TypeVar
 
 from gluonjax.errors import GluonError
 
@@ -24,10 +24,12 @@ class LazyMethod:
     3.0
     """
 
-    def __init__(self, module: str, function: str, declared: Callable[..., Any] | None = None):
+    def __init__(self, module: str, function: str = ''):
         self.module: str = module
-        self.function: str = function
-        self.declared: Callable[..., Any] | None = declared  # the method as its class declares it, for type checkers
+        self.function: str = function  # by default the one with the name of the method
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.function = self.function or name
 
     @functools.cached_property
     def _loaded(self) -> Callable[..., Any]:
@@ -38,11 +40,16 @@ class LazyMethod:
         return self._loaded if instance is None else MethodType(self._loaded, instance)
 
 
-def method_of(
-    module: str, function: str | None = None
-) -> Callable[[Callable[_Arguments, _Result]], Callable[_Arguments, _Result]]:
-    """Decorator of a method without a body: it is a function of a module, of this name or another, with these types."""
-    return lambda declared: cast('Any', LazyMethod(module, function or declared.__name__, declared))
+class _Above:
+    """The modules above, as attributes, each loaded when it is first asked for: `above.failures.may_retry(...)`."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith('_'):
+            raise AttributeError(name)
+        return vars(self).setdefault(name, importlib.import_module(f'gluonjax.{name}'))
+
+
+above: Any = _Above()
 
 
 def suggests_keywords(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result]:
@@ -83,7 +90,7 @@ def explain(
 ) -> None:
     """Raises an error of the library, if a call failed by its arguments and not by such an error already."""
     if not isinstance(error, GluonError):
-        importlib.import_module('gluonjax.keywords').check_call(function, args, kwargs, error)
+        above.keywords.check_call(function, args, kwargs, error)
 
 
 def explains_itself(method: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result]:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import operator
-import os
 import threading
 import warnings
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.core
@@ -26,7 +25,8 @@ from gluonjax.hints import missing
 from gluonjax.init.initializer import Initializer
 from gluonjax.keys import as_key, next_key
 from gluonjax.layer import choose, request
-from gluonjax.lazy import LazyMethod, entry_points, method_of
+from gluonjax.lazy import above, entry_points
+from gluonjax.methods import ParameterDictMethods, ParameterMethods
 from gluonjax.param import Leaf, Param, Token
 from gluonjax.ref import Ref, note_change, write
 from gluonjax.sampler import Distribution, draw
@@ -102,13 +102,6 @@ def full_path(node: Node) -> Path:
     return path if owner is None else (*full_path(owner), *path)
 
 
-_Operator = Callable[['Parameter', Any], jax.Array]
-
-
-def _operator(name: str) -> Any:
-    return LazyMethod('gluonjax.arithmetic', name)
-
-
 def _multiplier(name: str, doc: str) -> Any:
     """A property of a Parameter: a number from 0 on."""
 
@@ -120,7 +113,7 @@ def _multiplier(name: str, doc: str) -> Any:
 
 
 @entry_points
-class Parameter(Ref, Node):
+class Parameter(Ref, Node, ParameterMethods):
     """One mutable value of a network. Arrays are immutable; the Parameter is what changes.
 
     The value is in the Parameter, always. A training step replaces it, and donates the old array if nobody outside can
@@ -211,7 +204,7 @@ class Parameter(Ref, Node):
         """
         with LOCK:
             if self.current is None:
-                raise self.missing()
+                raise above.failures.missing_value(self)
             self.check_not_donated()
             hand_out([self])
             return self.current
@@ -223,9 +216,6 @@ class Parameter(Ref, Node):
             ways = 'net.params = params, with what that function returned', 'jax.tree.map(jnp.copy, net.params)'
             raise errors.DonatedError(what, remedy=f'{ways[0]}; or donate copies: {ways[1]}')
 
-    @method_of('gluonjax.failures', 'missing_value')
-    def missing(self) -> errors.GluonError: ...
-
     def deferred_or_error(self) -> Deferred:
         """The initialization that waits.
 
@@ -233,7 +223,7 @@ class Parameter(Ref, Node):
             UninitializedError: if none does.
         """
         if self.deferred is None:
-            raise self.missing()
+            raise above.failures.missing_value(self)
         return self.deferred
 
     def set_data(self, value: ArrayLike) -> None:
@@ -263,9 +253,6 @@ class Parameter(Ref, Node):
     def _last_name(self) -> str:
         return self._owners[0][1][-1] if self._owners else 'weight'
 
-    @method_of('gluonjax.casting', 'cast_parameter')
-    def cast(self, dtype: DTypeLike) -> None: ...
-
     def __getattr__(self, name: str) -> Any:
         """Reached for attributes that are not there."""
         if name.startswith('_'):
@@ -277,27 +264,6 @@ class Parameter(Ref, Node):
 
     def __jax_array__(self) -> jax.Array:
         return self.data()
-
-    __add__: ClassVar[_Operator] = _operator('add')
-    __radd__: ClassVar[_Operator] = _operator('radd')
-    __sub__: ClassVar[_Operator] = _operator('sub')
-    __rsub__: ClassVar[_Operator] = _operator('rsub')
-    __mul__: ClassVar[_Operator] = _operator('mul')
-    __rmul__: ClassVar[_Operator] = _operator('rmul')
-    __truediv__: ClassVar[_Operator] = _operator('truediv')
-    __rtruediv__: ClassVar[_Operator] = _operator('rtruediv')
-    __matmul__: ClassVar[_Operator] = _operator('matmul')
-    __rmatmul__: ClassVar[_Operator] = _operator('rmatmul')
-    __pow__: ClassVar[_Operator] = _operator('pow')
-    __rpow__: ClassVar[_Operator] = _operator('rpow')
-    __lt__: ClassVar[_Operator] = _operator('lt')
-    __le__: ClassVar[_Operator] = _operator('le')
-    __gt__: ClassVar[_Operator] = _operator('gt')
-    __ge__: ClassVar[_Operator] = _operator('ge')
-    __neg__: ClassVar[Callable[[Parameter], jax.Array]] = _operator('neg')
-    __abs__: ClassVar[Callable[[Parameter], jax.Array]] = _operator('magnitude')
-    __getitem__: ClassVar[_Operator] = _operator('getitem')
-    __setitem__: ClassVar[Callable[[Parameter, Any, ArrayLike], None]] = _operator('setitem')
 
     def __repr__(self) -> str:
         return self.describe(self.name)
@@ -378,7 +344,7 @@ copied: Callable[[Any], jax.Array] = jax.jit(jnp.copy)
 
 
 @entry_points
-class ParameterDict(Mapping[str, Parameter]):
+class ParameterDict(ParameterDictMethods, Mapping[str, Parameter]):
     """The parameters of a network by name, tied ones once; any of their names finds them."""
 
     def __init__(self, entries: Sequence[tuple[Leaf, Parameter]], scope: Scope | None = None):
@@ -425,21 +391,6 @@ class ParameterDict(Mapping[str, Parameter]):
         for parameter, deferred in how.items():
             parameter.deferred = deferred
         commit(drawn, handed_out=False)
-
-    @method_of('gluonjax.io.parameters')
-    def save(self, filename: str | os.PathLike[str], strip_prefix: str = '') -> None: ...
-
-    @method_of('gluonjax.io.parameters')
-    def load(
-        self,
-        filename: str | os.PathLike[str],
-        ctx: Any = None,
-        allow_missing: bool = False,
-        ignore_extra: bool = False,
-        restore_prefix: str = '',
-        cast_dtype: bool = False,
-        dtype_source: str = 'current',
-    ) -> None: ...
 
     def setattr(self, name: str, value: Any) -> None:
         """Sets an attribute of every parameter, as in `setattr('grad_req', 'null')`."""

@@ -13,10 +13,12 @@ from gluonjax.arrays import admit
 from gluonjax.block import Block, structure_of
 from gluonjax.errors import ArgumentError, ParamsError, ShapeError
 from gluonjax.layer import compare
+from gluonjax.lazy import suggests_keywords
 from gluonjax.parameter import LOCK, ParameterDict, commit, concrete
 from gluonjax.tree import flatten
 
 
+@suggests_keywords
 def set_params(net: Block, tree: Mapping[str, Any]) -> None:
     """Sets all values of a network, if they fit its Parameters in names, shapes and dtypes; `net.params = tree`.
 

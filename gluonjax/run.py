@@ -23,7 +23,8 @@ from gluonjax import errors
 from gluonjax.arrays import admit
 from gluonjax.config import Frozen
 from gluonjax.keys import as_key, named_keys
-from gluonjax.lazy import LazyMethod, entry_points, method_of
+from gluonjax.lazy import LazyMethod, above, entry_points
+from gluonjax.methods import BindableMethods
 from gluonjax.param import Declaration, Leaf, Param, Token, trace_state
 from gluonjax.shapes import Shape, is_known, merge_shapes, shape_text, shapes_text
 from gluonjax.tree import Path, map_items
@@ -47,7 +48,7 @@ Outputs = OrderedDict[str, Any]  # path of a layer -> its output; pytrees keep t
 
 
 @entry_points
-class Bindable(Frozen):
+class Bindable(Frozen, BindableMethods):
     """The base of Layer and Block: what is declared in a constructor and computes in `forward`.
 
     Private names of these classes are refused in subclasses, which could not know that they are taken. The base classes
@@ -120,24 +121,6 @@ class Bindable(Frozen):
         """
         return run_of(self, 'next_key()').next_key(self._path)
 
-    @method_of('gluonjax.transformations')
-    def scan(
-        self,
-        body: Callable[[Any, Any], tuple[Any, Any]],
-        init: Any,
-        xs: Any = None,
-        length: int | None = None,
-        *,
-        reverse: bool = False,
-        over: str | None = None,
-        unroll: int = 1,
-    ) -> tuple[Any, Any]: ...
-
-    @method_of('gluonjax.transformations')
-    def checkpoint(
-        self, function: Callable[..., Any], *arguments: Any, policy: Callable[..., Any] | None = None
-    ) -> Any: ...
-
 
 def forward_class(definition: Bindable) -> type[Bindable]:
     """The class whose `forward` runs: that of the definition, or of the Block that it defines."""
@@ -204,15 +187,8 @@ class Cache(NamedTuple):
     entries: dict[str, Any]
 
 
-class _Transforming:
-    """What runs do in transformations; outside of the dataclass, which would load it at once."""
-
-    scan: Any = LazyMethod('gluonjax.transformations', 'scan_of_run')
-    checkpoint: Any = LazyMethod('gluonjax.transformations', 'checkpoint_of_run')
-
-
 @dataclasses.dataclass(eq=False)
-class Run(_Transforming):
+class Run:
     """One pass through a definition: values are read, shapes are inferred or checked, running statistics recorded.
 
     `Run(declarations_of(layer), values)(layer, inputs, named)` makes the pass, on values by name.
@@ -245,7 +221,7 @@ class Run(_Transforming):
         given = admit((inputs, named))
         inputs, named = jax.tree.map(lambda x: jnp.asarray(x) if isinstance(x, np.ndarray) else x, given)
         if isinstance(named.get('cache'), Cache):
-            return self._decode(definition, inputs, named)
+            return above.cache.run_with_cache(self, definition, inputs, named)
         bound, cls, method = bind(definition, self, ()), forward_class(definition), named.pop('method', 'forward')
         if method == 'forward':
             return bound(*inputs, **named)
@@ -253,8 +229,6 @@ class Run(_Transforming):
             near = difflib.get_close_matches(str(method), [n for n in dir(cls) if n[0] != '_'], 1)
             raise errors.ArgumentError(f'{cls.__name__} has no method {method!r}', remedy=next(iter(near), None))
         return getattr(bound, method)(*inputs, **named)
-
-    _decode = LazyMethod('gluonjax.cache', 'run_with_cache')
 
     def read(self, path: Path, param: Param) -> Any:
         """The array that `forward` reads."""
@@ -333,13 +307,11 @@ class Run(_Transforming):
             if self.observe is not None:
                 output = self.observe(path, layer, output)
         except Exception as error:
-            self._explain(error, layer, forward, inputs, named)
+            above.refusals.explain(self, error, layer, forward, inputs, named)
             raise
         leaf = len(self.history) == called
         self.history.append(Call(path, type(layer).__name__, _shapes(inputs), _shapes(output), leaf))
         return output
-
-    _explain = LazyMethod('gluonjax.refusals', 'explain')
 
     def _call_forward(self, path: Path, forward: Callable[..., Any], inputs: Any, named: Any) -> Any:
         """What `forward` returns; a layer that remembers is given its cache, and the next one is recorded."""
@@ -362,11 +334,9 @@ class Run(_Transforming):
             fits = shape is not None and is_known(shape) and transformed_shape(param.transform, shape) == needed
             merged = shape if fits else None
         if merged is None or (is_open and 0 in merged):
-            raise self._shape_error(path, shape, needed, merged, inputs)
+            raise above.refusals.shape_error(self, path, shape, needed, merged, inputs)
         if is_open:
             self.shapes[leaf.name] = (*param.copies, *merged)
-
-    _shape_error = LazyMethod('gluonjax.refusals', 'shape_error')
 
 
 class _Bound(Bindable, own=True):

@@ -49,7 +49,7 @@ def scan(
     Returns:
         The last carry, and the stacked ys.
     """
-    return run_of(layer, 'scan()').scan(path_of(layer), body, init, xs, length, over, reverse, unroll)
+    return _scan_in(run_of(layer, 'scan()'), path_of(layer), body, init, xs, length, over, reverse, unroll)
 
 
 @suggests_keywords
@@ -65,11 +65,10 @@ def checkpoint(
         *arguments: pytrees of arrays.
         policy: one of `jax.checkpoint_policies`, which says what to keep after all.
     """
-    return run_of(layer, 'checkpoint()').checkpoint(path_of(layer), function, arguments, policy)
+    return _checkpoint_in(run_of(layer, 'checkpoint()'), path_of(layer), function, arguments, policy)
 
 
-def scan_of_run(run: Run, path: Path, body: Any, carry: Any, xs: Any, length: Any, over: Any, *loop: Any) -> Any:
-    """Scans in the layer at a path; what `Layer.scan` documents."""
+def _scan_in(run: Run, path: Path, body: Any, carry: Any, xs: Any, length: Any, over: Any, *loop: Any) -> Any:
     sizes = [leaf.shape[0] for leaf in jax.tree.leaves(xs)] if length is None else [length]
     if not sizes:
         raise ArgumentError('a scan must know how many steps it has', remedy='give xs or length')
@@ -101,8 +100,7 @@ def scan_of_run(run: Run, path: Path, body: Any, carry: Any, xs: Any, length: An
     return carry, ys
 
 
-def checkpoint_of_run(run: Run, path: Path, function: Any, arguments: Any, policy: Any) -> Any:
-    """Calls a function in the layer at a path; what `Layer.checkpoint` documents."""
+def _checkpoint_in(run: Run, path: Path, function: Any, arguments: Any, policy: Any) -> Any:
     if run.values is None:
         return function(*arguments)
 
