@@ -1,9 +1,11 @@
-"""How long do networks of the zoo take on CPU, inference and a training step, beside PyTorch and MXNet?
+"""How long do networks of the zoo take on CPU, inference and a training step, beside flax, PyTorch and MXNet?
 
-ResNet-18, ResNet-50 and MobileNet on images of 224x224: one image for inference, four for a step of SGD. PyTorch's
-networks are ours, translated layer by layer with the same parameters; it is eager, with a thread for each core that the
-process may use. MXNet is hybridized (static_alloc) and runs in the interpreter that MXNET_PYTHON names. Name models as
-arguments to run only these, after `--rounds 5` for another number of rounds.
+ResNet-18, ResNet-50 and MobileNet on images of 224x224: one image for inference, four for a step of SGD. The networks
+of flax linen (jitted, NHWC, optax) and PyTorch have the parameters of ours, and the same outputs and first loss, which
+is checked. PyTorch is eager, with a thread for each core that the process may use. MXNet is hybridized (static_alloc)
+and runs in the interpreter that MXNET_PYTHON names. Name models as arguments to run only these, after `--rounds 5` for
+another number of rounds. On a machine that others use too, `taskset -c 1 python model_zoo.py --clock process_time`
+counts the time of one processor.
 """
 
 import argparse
@@ -24,14 +26,23 @@ MODELS = 'resnet18_v1', 'resnet50_v1', 'mobilenet1.0'
 SIZE, BATCH, RATE = 224, {'inference': 1, 'training': 4}, 0.01
 
 
-def timed(run):
+def agreeing(runs):
+    """These runs; the first of each, outputs or a loss, gives what the first of all gives, to rounding."""
+    expected, *others = ((name, np.asarray(run())) for name, run in runs.items())
+    for name, found in others:
+        scale = np.abs(expected[1]).max()
+        np.testing.assert_allclose(found, expected[1], rtol=0, atol=1e-3 * scale, err_msg=name)
+    return runs
+
+
+def timed(run, clock):
     """A function that gives the seconds of a run, once warm."""
-    run(), run()
+    run()
 
     def measure():
-        start = time.perf_counter()
+        start = clock()
         run()
-        return time.perf_counter() - start
+        return clock() - start
 
     return measure
 
@@ -44,23 +55,32 @@ def ours(model, x):
 
 
 def inference(model, x):
+    def flax_run():
+        import _flax_zoo
+
+        return _flax_zoo.inference(model, net, x)
+
     def torch_run():
         import _torch_zoo
 
-        run = _torch_zoo.inference(net, x)
-        np.testing.assert_allclose(run(), net(x), atol=1e-3 * np.abs(net(x)).max())
-        return run
+        return _torch_zoo.inference(net, x)
 
     net, serving = ours(model, x), ours(model, x)
     serving.hybridize(static_params=True)
     return {
         'gluonjax': lambda: lambda: jax.block_until_ready(net(x)),
         'gluonjax, static_params': lambda: lambda: jax.block_until_ready(serving(x)),
+        'flax linen': flax_run,
         'torch': torch_run,
     }
 
 
 def training(model, x):
+    def flax_step():
+        import _flax_zoo
+
+        return _flax_zoo.training(model, ours(model, x), x, labels, RATE)
+
     def torch_step():
         import _torch_zoo
 
@@ -69,15 +89,19 @@ def training(model, x):
     labels = jnp.arange(len(x)) % 10
     optimizer = gluonjax.optimizer.create('sgd', learning_rate=RATE)
     trainer = gluonjax.Trainer(ours(model, x), loss.SoftmaxCrossEntropyLoss(), optimizer)
-    return {'gluonjax': lambda: lambda: float(trainer.step(x, labels)), 'torch': torch_step}
+    return {
+        'gluonjax': lambda: lambda: float(trainer.step(x, labels)),
+        'flax linen': flax_step,
+        'torch': torch_step,
+    }
 
 
-def compare(model, kind, rounds):
+def compare(model, kind, rounds, clock):
     shape = BATCH[kind], 3, SIZE, SIZE
     x = jax.random.normal(jax.random.key(1), shape)
     runs = {'inference': inference, 'training': training}[kind](model, x)
-    measurements = {name: timed(run) for name, run in available(runs).items()}
-    if peer := in_mxnet('_mxnet_zoo.py', model, kind, str(BATCH[kind]), str(SIZE)):
+    measurements = {name: timed(run, getattr(time, clock)) for name, run in agreeing(available(runs)).items()}
+    if peer := in_mxnet('_mxnet_zoo.py', model, kind, str(BATCH[kind]), str(SIZE), clock):
         measurements['MXNet'] = peer
     report(f'{model}, {kind}, {shape}', time_each(measurements, rounds), base='gluonjax', unit='ms')
 
@@ -86,7 +110,8 @@ if __name__ == '__main__':
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('models', nargs='*')
     parser.add_argument('--rounds', type=int, default=15)
+    parser.add_argument('--clock', choices=('perf_counter', 'process_time'), default='perf_counter')
     options = parser.parse_args()
     for name in options.models or MODELS:
         for kind in BATCH:
-            compare(name, kind, options.rounds)
+            compare(name, kind, options.rounds, options.clock)
