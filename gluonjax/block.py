@@ -20,7 +20,7 @@ from gluonjax.checks import flag
 from gluonjax.config import refuse_if_frozen
 from gluonjax.errors import ArgumentError, TieError
 from gluonjax.hints import missing
-from gluonjax.layer import Layer, check_class, frozen_value, layers_of, leaves_of, token_of, with_fields
+from gluonjax.layer import Layer, check_class, check_field, frozen_value, layers_of, leaves_of, token_of, with_fields
 from gluonjax.lazy import above, entry_points
 from gluonjax.methods import BlockMethods
 from gluonjax.param import Param, SharedParameters, Token
@@ -582,6 +582,7 @@ def _adopt(owner: Block, value: Any, name: str) -> Any:
             return item if isinstance(item, Parameter) else Parameter(item)
         return _materialize(item) if isinstance(item, Layer) else frozen_value(owner, '.'.join(path), item)
 
+    check_field(owner, name, value)
     adopted = map_items(adopt, value, (name,))
     if isinstance(adopted, FrozenDict) and any(nodes_of({name: adopted})):
         check_keys(name, adopted)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import collections
 import copy
-import functools
 import math
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -19,7 +17,7 @@ from gluonjax.config import refuse_if_frozen
 from gluonjax.errors import ArgumentError, BareLayerError, NotANetworkError, ParamsError, ShapeError, TieError
 from gluonjax.init import initializer as initializers
 from gluonjax.keys import as_key
-from gluonjax.lazy import LazyMethod, entry_points
+from gluonjax.lazy import LazyMethod, above, entry_points
 from gluonjax.methods import LayerMethods
 from gluonjax.param import Declaration, Leaf, Param, SharedParameters, Token
 from gluonjax.run import Bindable, Outputs, Run, Select, forward_class, taken_names
@@ -329,10 +327,18 @@ def request(
 
 # Names, shapes and trees.
 
+_PLAIN = frozenset({int, str, bool, type(None), float, Param, np.dtype})  # what hides no layers
+
 
 def map_nodes(change: Callable[[Any], Any], value: Any) -> Any:
     """`change` on every Layer and Param in a field, through tuples and dicts; whatever else stays."""
     return map_items(lambda item, _: change(item) if isinstance(item, Layer | Param) else item, value)
+
+
+def check_field(owner: object, name: str, value: Any) -> None:
+    """Refuses what a field cannot keep: layers where they have no names, and arrays."""
+    if type(value) not in _PLAIN:
+        above.contents.check(owner, name, value)
 
 
 def frozen_value(owner: object, name: str, value: Any) -> Any:
@@ -342,28 +348,13 @@ def frozen_value(owner: object, name: str, value: Any) -> Any:
         where = f'{type(owner).__name__}.{".".join(path)}'
         if item is owner:
             raise ArgumentError(f'{where} is the layer itself', remedy='make a second one')
-        if any(isinstance(hidden, Bindable | Param) for hidden in _inside(item)):
-            raise ArgumentError(
-                f'{where} keeps layers in a {type(item).__name__}',
-                expected='a list, a tuple or a dict, whose items have names',
-                remedy='self.layers = [...], and what else is needed beside them',
-            )
-        if isinstance(item, jax.Array):
-            remedy = 'declare Param(shape, init=init.Constant(value), trainable=False)'
-            raise ArgumentError(f'{where} is an array; a definition holds none', remedy=remedy)
         return item._as_child_definition(where) if hasattr(item, '_as_child_definition') else item
 
+    check_field(owner, name, value)
     frozen = map_items(freeze, value, (name,))
     if isinstance(frozen, FrozenDict) and any(walk(frozen)):
         check_keys(f'{type(owner).__name__}.{name}', frozen)
     return frozen
-
-
-def _inside(item: Any) -> Iterable[Any]:
-    """What is in a container whose items have no names."""
-    if isinstance(item, functools.partial):
-        return (item.func, *item.args, *item.keywords.values())
-    return item if isinstance(item, set | frozenset | collections.deque) else ()
 
 
 def check_class(cls: type) -> None:
@@ -376,7 +367,8 @@ def check_class(cls: type) -> None:
         return
     for base in cls.__mro__:
         for name, value in vars(base).items():
-            if isinstance(value, Bindable | Param):
+            items = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else [value]
+            if any(isinstance(item, Bindable | Param) for item in items):
                 raise ArgumentError(
                     f'{base.__name__}.{name} is an attribute of the class, which all its instances would share',
                     got=repr(value),

@@ -12,6 +12,7 @@ import functools
 import inspect
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from types import FunctionType, MethodType
 from typing import Any, ClassVar, NamedTuple
 
 import jax
@@ -41,6 +42,7 @@ def _without_naming(construct: Callable[..., None]) -> Callable[..., None]:
     return constructor
 
 
+_FUNCTIONS = (FunctionType, MethodType, functools.partial)
 Hook = Callable[..., Any]
 Hooks = tuple[tuple[Hook, ...], tuple[Hook, ...]]  # those called with the inputs, and those called with the output too
 Select = str | int | Sequence[str | int] | None  # layers: by a pattern for paths, by paths or indices, or all
@@ -348,7 +350,7 @@ class _Bound(Bindable, own=True):
         value = object.__getattribute__(self, name)
         if name not in object.__getattribute__(self, '__dict__'):
             return value
-        return _resolve(value, object.__getattribute__(self, '_run'), (*object.__getattribute__(self, '_path'), name))
+        return _resolve(value, self, (*object.__getattribute__(self, '_path'), name))
 
     def __setattr__(self, name: str, value: Any) -> None:
         declared = object.__getattribute__(self, '__dict__').get(name)
@@ -388,13 +390,15 @@ def bind(definition: Bindable, run: Run, path: Path) -> Any:
     return bound
 
 
-def _resolve(value: Any, run: Run, path: Path) -> Any:
-    """A field as `forward` reads it: arrays for Params, bound copies for layers; dicts are copies."""
+def _resolve(value: Any, bound: _Bound, path: Path) -> Any:
+    """A field as `forward` reads it: arrays for Params, bound copies for layers, in functions too; dicts are copies."""
     if isinstance(value, Param):
-        return run.read(path, value)
+        return bound._run.read(path, value)
     if isinstance(value, tuple | dict):
-        return map_items(lambda item, at: _resolve(item, run, at), value, path, dict)
-    return bind(value, run, path) if isinstance(value, Bindable) and not isinstance(value, _Bound) else value
+        return map_items(lambda item, at: _resolve(item, bound, at), value, path, dict)
+    if isinstance(value, Bindable):
+        return value if isinstance(value, _Bound) else bind(value, bound._run, path)
+    return above.contents.rebound(bound, value) if isinstance(value, _FUNCTIONS) else value
 
 
 def layer_text(path: Path) -> str:

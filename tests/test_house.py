@@ -33,7 +33,7 @@ ORDER = [
     ['parameter'],
     ['structure'],
     ['block'],
-    ['cache', 'refusals', 'selection', 'transformations'],
+    ['cache', 'contents', 'refusals', 'selection', 'transformations'],
     ['arithmetic', 'casting', 'failures', 'hooks', 'placement', 'summary', 'ties'],
     ['modes'],
     ['nn'],

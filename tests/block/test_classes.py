@@ -6,6 +6,7 @@ import copy
 import dataclasses
 import functools
 import pickle
+import types
 from typing import Generic, Protocol, TypeVar
 
 import jax
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 from networks import MLP, X, mlp, ready, same_bits
 
+import gluonjax
 from gluonjax import Block, Layer, Param, init, nn
 from gluonjax.errors import ArgumentError, FrozenError, GluonError, TransformationError, UninitializedError
 
@@ -283,8 +285,27 @@ def test_attributes_of_users_layers_are_read_through_windows():
         lambda layer: collections.deque([layer]),
         lambda layer: functools.partial(layer, 1),
         lambda layer: [{layer}],
+        lambda layer: (one for one in [layer]),
+        lambda layer: map(nn.Dense, [2]),
+        lambda layer: iter([layer]),
+        lambda layer: zip([layer], 'a', strict=True),
+        lambda layer: collections.UserDict(a=layer),
+        lambda layer: collections.ChainMap({'a': layer}),
+        lambda layer: types.MappingProxyType({'a': layer}),
+        lambda layer: {'a': layer}.values(),
+        lambda layer: types.SimpleNamespace(a=[layer]),
+        lambda layer: Kept(Kept(layer)),
+        lambda layer: Held(layer),
+        lambda layer: lambda x: layer(x),
+        lambda layer: lambda x, layer=layer: layer(x),
+        lambda layer: functools.lru_cache(lambda x: layer(x)),
+        lambda layer: jax.jit(lambda x: layer(x)),
+        lambda layer: layer.forward,
+        lambda layer: np.array({'a': layer}),
+        lambda layer: {layer: 1},
+        lambda layer: [{('a', layer): 1}],
+        lambda layer: type('Layers', (list,), {})([layer]),
     ],
-    ids=['set', 'frozenset', 'deque', 'partial', 'set in a list'],
 )
 @pytest.mark.parametrize('base', [Layer, Block])
 def test_layers_that_would_have_no_names_are_refused(base, hide):
@@ -292,9 +313,97 @@ def test_layers_that_would_have_no_names_are_refused(base, hide):
         def __init__(self, value):
             self.value = value
 
-    with pytest.raises(ArgumentError, match=r'(?s)Hiding\.value.*keeps layers in a.*list'):
-        Hiding(hide(nn.Dense(2)))
+    for layer in (nn.Dense(2), nn.Sequential(nn.Dense(2))):
+        with pytest.raises(
+            ArgumentError, match=r'(?s)Hiding\.value.*(layers in|items have no names).*expected: a list'
+        ):
+            Hiding(hide(layer))
     assert Hiding({1, 2}).value == {1, 2}
+
+
+class Held:
+    def __init__(self, layer):
+        self.layers = {'a': layer}
+
+
+Kept = dataclasses.make_dataclass('Kept', ['layer'])
+
+
+def test_objects_that_may_hold_networks():
+    class Agent(Block):
+        def __init__(self):
+            self.dense = nn.Dense(1, in_units=1)
+            self.log = types.SimpleNamespace(owner=None)
+            self.back = Back(self)
+            loss = gluonjax.loss.L2Loss()
+            self.loss = lambda y, t: loss(y, t)
+
+        def forward(self, x):
+            return self.dense(x)
+
+    class Back:
+        def __init__(self, owner):
+            self.owner = owner
+
+    agent = Agent()
+    agent.trainer = gluonjax.Trainer(agent, gluonjax.loss.L2Loss(), 'sgd')
+    assert list(agent.collect_params()) == ['dense.weight', 'dense.bias']
+
+
+class Calling(Block):
+    def __init__(self):
+        self.dense = nn.Dense(1, in_units=1)
+        self.calls = {
+            'lambda': lambda x: self.dense(x),
+            'default': lambda x, net=self: net.dense(x),
+            'method': self.encode,
+            'partial': functools.partial(self.encode, twice=True),
+            'vmap': jax.vmap(lambda x: self.dense(x[None])[0]),
+            'recursive': self.recursive(),
+        }
+
+    def recursive(self):
+        def call(x, depth=2):
+            return call(x, depth - 1) if depth else self.dense(x)
+
+        return call
+
+    def encode(self, x, twice=False):
+        return self.dense(x) * (1 + twice)
+
+    def forward(self, x, way='lambda'):
+        return self.calls[way](x)
+
+
+@pytest.mark.parametrize('way', ['lambda', 'default', 'method', 'partial', 'vmap', 'recursive'])
+def test_functions_of_fields_that_call_layers_have_gradients(way):
+    net = Calling()
+    net.initialize('ones')
+    copied = copy.deepcopy(net)
+    gradients = jax.grad(lambda params: net.apply(params, jnp.full((2, 1), 3.0), way=way).sum())(net.params)
+    assert gradients['dense']['weight'] == 6 * (1 + (way == 'partial'))
+    net.dense.weight.set_data([[5.0]])
+    assert net(jnp.ones((1, 1)), way=way) == 5 * (1 + (way == 'partial'))
+    assert copied(jnp.ones((1, 1)), way=way) == 1 + (way == 'partial')
+
+
+def test_functions_of_a_layer_that_call_its_layers():
+    class Doubling(Layer):
+        def __init__(self):
+            self.dense = nn.Dense(1, in_units=1)
+            self.call = lambda x: 2 * self.dense(x)
+
+        def forward(self, x):
+            return self.call(x)
+
+    layer = Doubling()
+    params = layer.init(0, init='ones')
+    assert layer.apply(params, jnp.ones((1, 1))) == 2
+    net = nn.Sequential(layer, layer)
+    net.initialize('ones')
+    assert net(jnp.ones((1, 1))) == 4
+    with pytest.raises(ArgumentError, match=r'(?s)Lambda\.function keeps layers in a function.*call it in forward'):
+        nn.Lambda(lambda x: layer(x))
 
 
 @pytest.mark.parametrize('base', [Layer, Block])
@@ -304,6 +413,9 @@ def test_a_layer_in_a_class_is_refused(base):
 
     with pytest.raises(ArgumentError, match=r'(?s)Shared\.dense is an attribute of the class.*__init__'):
         Shared()
+    for several in ([nn.Dense(2)], {'a': nn.Dense(2)}):
+        with pytest.raises(ArgumentError, match=r'Many\.layers is an attribute of the class'):
+            type('Many', (base,), {'layers': several})()
 
 
 def test_a_param_as_the_default_of_a_dataclass_is_refused():
