@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterable, Sequence
-from itertools import chain, starmap
+from itertools import chain
 from typing import Any
 
 Values = tuple[Any, ...]
@@ -50,25 +50,3 @@ def write(refs: Sequence[Ref], values: Iterable[Any]) -> None:
 def note_change() -> None:
     """Lets nobody rely on what was found out before."""
     LATEST.current = object()
-
-
-def write_result(
-    refs: Sequence[Ref], function: Callable[..., Values], arguments: tuple[Any, ...], then: Iterable[Any] = ()
-) -> None:
-    """Calls a function that runs in C, such as a compiled one, and sets refs to what it returns; nothing comes between.
-
-    So a function may use up (donate) the very values that it replaces.
-
-    Args:
-        refs: one for each value that the function returns, and for each of `then`. `LATEST` is to be the last.
-        function: what computes the values. If it raises, nothing is set.
-        arguments: what it is called with. They are alive until all is written.
-        then: further values, which are known before.
-
-    >>> refs = Ref(1), Ref(2), LATEST
-    >>> write_result(refs, divmod, (7, 4), then=(object(),))
-    >>> read(refs)[:2]
-    (1, 3)
-    """
-    results = chain.from_iterable(starmap(function, (arguments,)))
-    any(map(_set, refs, chain(results, then)))  # None, all of them

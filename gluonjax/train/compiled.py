@@ -1,7 +1,7 @@
 """CompiledStep: the pure step, compiled for one network, on the values that lie in its Parameters.
 
 A step gathers the Parameters' arrays, donates them, and puts the results back: the compiled call and the storing of all
-that it returns pass through C alone (`ref.write_result`), so that Ctrl-C or an exception from another thread finds the
+that it returns pass through C alone (`_donation`), so that Ctrl-C or an exception from another thread finds the
 network and the Trainer after a whole step. The first call for a kind of batch traces, and so runs Python after its
 computation: it is handed copies, and the old values stay whole until all is done.
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from itertools import islice
+from itertools import chain, islice, repeat, starmap
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -24,7 +24,7 @@ from gluonjax.errors import BatchMaskError, DataError, TransformationError
 from gluonjax.layer import leaves_of
 from gluonjax.metric.pure import PureMetric
 from gluonjax.parameter import Parameter, commit, copied, is_traced, make_private
-from gluonjax.ref import LATEST, Ref, Values, get, read, write, write_result
+from gluonjax.ref import LATEST, Ref, Values, get, read, write
 from gluonjax.structure import Structure
 from gluonjax.train.batch import Batch
 from gluonjax.train.layout import Layout
@@ -221,7 +221,7 @@ class CompiledStep:
 
     def _step(self, batch: Any, drawn: Drawn, *mask: np.ndarray) -> None:
         ready = not drawn and self.steady and self.outcome.compiled.current is self
-        if not (ready and self.donate((batch, *mask))):
+        if not ready or self.donate((batch, *mask)) is None:
             self._trace((batch, *mask), drawn)
 
     def gather(self) -> None:
@@ -233,32 +233,37 @@ class CompiledStep:
         self.steady: bool = located == self.located and not _CONFIG.jax_debug_nans
         self.located = located
         self.latest = LATEST.current if self.steady else object()
-        self.donate: Callable[[tuple[Any, ...]], bool] = self._donation()
+        self.donate: Callable[[tuple[Any, ...]], jax.Array | None] = self._donation()
 
-    def _donation(self) -> Callable[[tuple[Any, ...]], bool]:
+    def _donation(self) -> Callable[[tuple[Any, ...]], jax.Array | None]:
         """What makes one step on JAX arrays: a batch and maybe its mask.
 
-        It donates what a step replaces, and returns False if there is no program for such a batch. Call it while
-        `LATEST` holds `latest`, or after `gather`. A step of a small network is so short that attributes count.
+        It donates what a step replaces, and returns the loss; None if there is no program for such a batch. Call it
+        while `LATEST` holds `latest`, or after `gather`. The compiled call and the storing of its results run in C,
+        with nothing in between; the arguments live until all is stored, as an array that dies lets other threads run.
+        A step of a small network is so short that attributes and frames count.
         """
         donated, rest, refs, run = self.donated, self.rest, self.refs, self.run
         loss, steps = self.outcome.loss, self.outcome.steps
+        array, currents, from_iterable = type(loss.current), repeat('current'), chain.from_iterable
 
-        def donate(batch: tuple[Any, ...]) -> bool:
+        def donate(batch: tuple[Any, ...]) -> jax.Array | None:
             arguments = *map(get, donated), *rest, *batch
             before, count = loss.current, steps.current
             self.latest = latest = object()
+            results = from_iterable(starmap(run, (arguments,)))
             try:
-                write_result(refs, run, arguments, (count + 1, latest))
+                any(map(setattr, refs, currents, chain(results, (count + 1, latest))))  # None, all of them
             except _Untraced:
-                return False
+                return None
             finally:
-                traced = isinstance(loss.current, Tracer)
+                value = loss.current
+                traced = type(value) is not array and isinstance(value, Tracer)
                 if traced:
                     write(self.kinds[False][0], (*arguments[: len(donated)], before, count, object()))
             if traced:
                 raise _inside_transformation()
-            return True
+            return value
 
         return donate
 
@@ -391,7 +396,7 @@ class ShardedStep(CompiledStep):
         self._place_values()
         super().gather()
 
-    def _donation(self) -> Callable[[tuple[Any, ...]], bool]:
+    def _donation(self) -> Callable[[tuple[Any, ...]], jax.Array | None]:
         donate = super()._donation()
         return lambda batch: donate(self.placement.batch(batch))
 

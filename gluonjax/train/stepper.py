@@ -193,14 +193,16 @@ class Stepper:
             with LOCK:
                 compiled = outcome.compiled.current
                 if (
-                    named
-                    or compiled is None
-                    or compiled.latest is not LATEST.current
-                    or compiled.types != (*map(type, batch),)
-                    or not compiled.donate((batch,))
+                    not named
+                    and compiled is not None
+                    and compiled.latest is LATEST.current
+                    and compiled.types == (*map(type, batch),)
                 ):
-                    _refuse_named(named)
-                    self._step(batch)
+                    loss = compiled.donate((batch,))
+                    if loss is not None:
+                        return loss
+                _refuse_named(named)
+                self._step(batch)
                 return outcome.loss.current
         except Exception as error:
             explain(error, Stepper.step, (self, *batch))
@@ -247,7 +249,7 @@ class Stepper:
         compiled.keep_output(output)
         compiled.gather()
         same = compiled.steady and compiled.types == tuple(map(type, arguments))
-        if not (same and compiled.donate((arguments,))):
+        if not same or compiled.donate((arguments,)) is None:
             batch = admit(as_batch(arguments), 'batch')
             self.batch_of(batch)  # refuses what is no batch
             with explaining(self.net, batch):
