@@ -7,6 +7,7 @@ array that has several names is there once, by the first.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import pathlib
 import shutil
@@ -26,6 +27,7 @@ from gluonjax.tree import flatten, nest
 EXTENSION = '.orbax'
 ONE_AT_A_TIME = threading.Lock()  # orbax does not write for two threads at once
 _MARK = '_METADATA'  # a file of orbax
+_NAMED = 10  # files of a folder that an error names, at most
 
 
 def orbax() -> Any:
@@ -79,6 +81,14 @@ def load(path: Path, shardings: Mapping[str, Any] | None = None) -> dict[str, An
         MissingExtraError: without orbax.
     """
     module, path, shardings = orbax(), pathlib.Path(path).expanduser().absolute(), shardings or {}
+    if not (path / _MARK).exists():
+        names = sorted(inside.name for inside in itertools.islice(path.iterdir(), _NAMED))
+        raise FileError(
+            f'{str(path)!r} is no folder of arrays that orbax wrote',
+            expected=f'a folder with {_MARK}',
+            got=f'one with {names}' if names else 'an empty folder',
+            remedy='the path of a file in it, or of a folder that save_parameters wrote',
+        )
     with module.Checkpointer(module.PyTreeCheckpointHandler()) as reader:
         try:
             names = flatten(reader.metadata(path).item_metadata.tree)

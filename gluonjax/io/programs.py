@@ -41,6 +41,7 @@ _NOTES = 'gluonjax.program'
 _PROGRAM = 'program/'
 _PARAMS = 'params/'
 _WAYS = ('inference', 'training')
+_START = 9  # bytes: the length of a header, and its first
 
 
 @suggests_keywords
@@ -100,7 +101,13 @@ def load_program(filename: Path) -> Program:
         MissingExtraError: without flatbuffers.
     """
     _check_flatbuffers()
-    arrays, metadata = safetensors.load_with_metadata(checked_path(filename))
+    with open(checked_path(filename), 'rb') as file:
+        start = file.read(_START)
+    if start[8:] not in (b'', b'{'):
+        raise _no_program(filename, f'a file that begins with {start!r}')
+    arrays, metadata = safetensors.load_with_metadata(filename)
+    if _NOTES not in metadata:
+        raise _no_program(filename, 'parameters alone')
     try:
         notes = json.loads(metadata[_NOTES])
         exported = {way: _deserialized(arrays[_PROGRAM + way], crc) for way, crc in notes['checksums'].items()}
@@ -113,6 +120,15 @@ def load_program(filename: Path) -> Program:
             expected='a file that net.save_program wrote',
             got=f'{type(error).__name__}: {error}',
         ) from error
+
+
+def _no_program(filename: Path, got: str) -> FileError:
+    return FileError(
+        f'{str(filename)!r} holds no program',
+        expected='a file that net.save_program wrote',
+        got=got,
+        remedy='net.save_program(path, x) writes one; net.load_parameters(path) reads parameters',
+    )
 
 
 class Program:

@@ -475,7 +475,7 @@ def test_a_folder_with_something_else_in_it_is_left_alone(tmp_path):
     net.initialize(key=0)
     with pytest.raises(errors.ArgumentError, match=r"mine' is there, and it is no folder of arrays"):
         net.save_parameters(tmp_path / 'mine')
-    with pytest.raises(errors.FileError, match=r"mine' is no folder of arrays that orbax wrote"):
+    with pytest.raises(errors.FileError, match=r"mine' is no folder of arrays[\s\S]*\['thesis.txt'\]"):
         net.load_parameters(tmp_path / 'mine')
     assert (tmp_path / 'mine' / 'thesis.txt').read_text() == 'all of it'
     with pytest.raises(errors.ShapeError, match=r"orbax writes no arrays without numbers: \['a'\]"):

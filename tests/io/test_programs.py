@@ -139,8 +139,10 @@ def test_a_damaged_program_is_refused(saved, tmp_path):
     with pytest.raises(errors.FileError, match=r'holds no program, or is damaged[\s\S]*not as it was written'):
         gluonjax.load_program(path)
     gluonjax.io.save(tmp_path / 'b.safetensors', {'a': np.ones(1)})
-    with pytest.raises(errors.FileError, match='holds no program'):
-        gluonjax.load_program(tmp_path / 'b.safetensors')
+    gluonjax.io.save(tmp_path / 'b.params', {'a': np.ones(1)})
+    for name, got in (('b.safetensors', 'parameters alone'), ('b.params', 'a file that begins with')):
+        with pytest.raises(errors.FileError, match=rf'holds no program\n[\s\S]*{got}[\s\S]*net.save_program'):
+            gluonjax.load_program(tmp_path / name)
 
 
 def test_the_extra_is_named(tmp_path, monkeypatch):
