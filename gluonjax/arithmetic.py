@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import builtins
+import functools
+import numbers
 import operator
 from collections.abc import Callable
 from typing import Any
@@ -23,11 +26,20 @@ def _operate(parameter: Parameter, operation: Callable[..., Any], *operands: Any
     except (TypeError, ValueError, IndexError, OverflowError) as error:
         kind = errors.PositionError if isinstance(error, IndexError) else errors.DTypeError
         what = f'{operation.__name__} of parameter {parameter.name!r}, of shape {shape_text(parameter.shape)}, failed'
-        raise kind(what, got=f'{type(error).__name__}: {error}') from error
+        remedy = 'parameter.data() is the array; `parameter is None` asks whether there is one'
+        raise kind(what, got=f'{type(error).__name__}: {error}', remedy=remedy) from error
 
 
 def _set(array: jax.Array, index: Any, value: Any) -> jax.Array:
     return array.at[index].set(value)
+
+
+def _alone(operation: Callable[[Any], Any]) -> Callable[[Parameter], Any]:
+    def operate(parameter: Parameter) -> Any:
+        """The operation on the value."""
+        return _operate(parameter, operation, parameter.data())
+
+    return operate
 
 
 def _on_left(operation: Callable[[Any, Any], Any]) -> Operation:
@@ -46,21 +58,66 @@ def _on_right(operation: Callable[[Any, Any], Any]) -> Operation:
     return operate
 
 
-def __getattr__(name: str) -> Operation:
-    """The operation of a special method on two operands, such as 'add' or 'radd'; methods.py lists them."""
-    if hasattr(operator, name):
-        return _on_left(getattr(operator, name))
-    return _on_right(getattr(operator, name.removeprefix('r')))
+def __getattr__(name: str) -> Callable[..., Any]:
+    """The operation of a special method, such as 'add', 'radd' or 'neg'; methods.py lists them."""
+    if name in _OF_ONE:
+        return _alone(_OF_ONE[name])
+    on_right = name not in _OF_TWO
+    operation = _OF_TWO.get(name.removeprefix('r') if on_right else name)
+    if operation is None:
+        raise AttributeError(name)
+    return _on_right(operation) if on_right else _on_left(operation)
 
 
-def neg(parameter: Parameter) -> jax.Array:
-    """Minus the value."""
-    return -parameter.data()
+def _scalar(convert: Callable[..., Any]) -> Callable[..., Any]:
+    """A conversion to a number of Python; of an array with one element, as in MXNet, whatever its shape."""
+
+    @functools.wraps(convert, updated=())
+    def converted(array: jax.Array, *how: Any) -> Any:
+        return convert(array.reshape(()) if array.size == 1 else array, *how)
+
+    return converted
 
 
-def abs(parameter: Parameter) -> jax.Array:
-    """The absolute value."""
-    return operator.abs(parameter.data())
+def _contains(array: jax.Array, item: Any) -> bool:
+    return item in np.asarray(array)
+
+
+_OF_TWO: dict[str, Callable[[Any, Any], Any]] = {
+    name: getattr(operator, name)
+    for name in (
+        *('add', 'sub', 'mul', 'truediv', 'floordiv', 'mod', 'pow', 'matmul'),
+        *('lt', 'le', 'gt', 'ge', 'xor', 'lshift', 'rshift'),
+    )
+}
+_OF_TWO |= {'and': operator.and_, 'or': operator.or_, 'divmod': divmod, 'contains': _contains}
+_OF_ONE: dict[str, Callable[[Any], Any]] = {name: getattr(operator, name) for name in ('neg', 'pos', 'abs', 'invert')}
+_OF_ONE |= {'len': len, 'iter': iter, **{kind.__name__: _scalar(kind) for kind in (bool, int, float, complex)}}
+
+
+def eq(parameter: Parameter, other: Any) -> Any:
+    """Element by element with a number or an array, as arrays compare; with whatever else, whether it is the same."""
+    if isinstance(other, jax.Array | np.ndarray | numbers.Number) and not isinstance(other, bool):
+        return _operate(parameter, operator.eq, parameter.data(), other)
+    return NotImplemented
+
+
+def ne(parameter: Parameter, other: Any) -> Any:
+    """As `eq`, the other way round."""
+    equal = eq(parameter, other)
+    return equal if equal is NotImplemented else operator.invert(equal)
+
+
+def round(parameter: Parameter, ndigits: int | None = None) -> jax.Array:
+    """The value, rounded."""
+    return _operate(parameter, builtins.round, parameter.data(), ndigits)
+
+
+def format(parameter: Parameter, format_spec: str) -> str:
+    """The Parameter as text, or, with a format, the number that is its value."""
+    if not format_spec:
+        return str(parameter)
+    return _operate(parameter, _scalar(builtins.format), parameter.data(), format_spec)
 
 
 def getitem(parameter: Parameter, index: Any) -> jax.Array:

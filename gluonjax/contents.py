@@ -66,7 +66,7 @@ def _check_hidden(owner: Bindable, name: str, kind: str, value: Any) -> None:
         return
     remedy = 'self.layers = [...], and what else is needed beside them'
     if callable(value):
-        remedy = 'self.layer = ..., and call it in forward, or in a function that calls self.layer'
+        remedy = 'self.dense = ..., and call it in forward, or in a function that calls self.dense'
     raise ArgumentError(
         f'{type(owner).__name__}.{name} keeps layers in {kind}',
         expected='a list, a tuple or a dict, whose items have names',

@@ -59,10 +59,12 @@ class ParameterMethods:
     cast = LazyMethod('gluonjax.casting', 'cast_parameter')
 
 
+_OF_TWO = ('add', 'sub', 'mul', 'truediv', 'floordiv', 'mod', 'divmod', 'pow', 'matmul', 'and', 'or', 'xor')
 _OPERATORS = (
-    'add', 'radd', 'sub', 'rsub', 'mul', 'rmul', 'truediv', 'rtruediv', 'matmul', 'rmatmul', 'pow', 'rpow',
-    'lt', 'le', 'gt', 'ge', 'neg', 'abs', 'getitem', 'setitem',
-)  # fmt: skip
+    *(*_OF_TWO, 'lshift', 'rshift', *(f'r{name}' for name in _OF_TWO), 'rlshift', 'rrshift'),
+    *('lt', 'le', 'gt', 'ge', 'eq', 'ne', 'neg', 'pos', 'abs', 'invert', 'round', 'bool', 'int', 'float', 'complex'),
+    *('len', 'iter', 'contains', 'getitem', 'setitem', 'format'),
+)
 for _operator in _OPERATORS:
     setattr(ParameterMethods, f'__{_operator}__', LazyMethod('gluonjax.arithmetic', _operator))
 

@@ -72,13 +72,14 @@ class _Stepped:
 def owner(kind):
     names = setting()
     parameter = names['net'][0].weight
-    return {
+    owners = {
         'a network': names['net'],
         'a Parameter': parameter,
         'a Trainer': names['trainer'],
         'gluonjax.nn': nn,
         'gluonjax': gluonjax,
-    }.get(kind) or importlib.import_module(kind)
+    }
+    return owners[kind] if kind in owners else importlib.import_module(kind)
 
 
 @pytest.mark.parametrize('kind', [kind for kind in HINTS if kind != 'an argument'])

@@ -257,6 +257,7 @@ def test_lazy_methods_are_those_that_are_known_and_are_documented():
 @pytest.mark.parametrize('cls', CLASSES)
 def test_type_checkers_see_the_signatures_of_lazy_methods(cls):
     declared = {name: value for name, value in vars(DECLARED[cls.__name__]).items() if callable(value)}
+    declared.pop('__hash__', None)  # for type checkers, which think that `__eq__` takes it away
     assert declared.keys() == lazy_methods(cls).keys()
     for name, method in declared.items():
         assert [a[1:] for a in arguments_of(method)] == [a[1:] for a in arguments_of(getattr(cls, name))], name

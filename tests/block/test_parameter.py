@@ -1,6 +1,7 @@
 """A Parameter: what it says, its value set, read, cast and donated, grad_req and the multipliers."""
 
 import gc
+import math
 import warnings
 
 import jax
@@ -11,8 +12,9 @@ import pytest
 from networks import X, mlp, ready
 
 import gluonjax
-from gluonjax import init, nn
-from gluonjax.errors import ArgumentError, DonatedError, GluonError, ShapeError, UninitializedError
+from gluonjax import Param, init, nn
+from gluonjax.errors import ArgumentError, DonatedError, DTypeError, GluonError, ShapeError, UninitializedError
+from gluonjax.parameter import Parameter
 
 
 def test_a_parameter_says_its_name_shape_and_dtype():
@@ -185,9 +187,50 @@ def test_operators_compute_on_the_value():
     for operate in (
         lambda w: w + 1, lambda w: 1 + w, lambda w: w - 1, lambda w: 1 - w, lambda w: w * 2, lambda w: 2 * w,
         lambda w: w / 2, lambda w: 2 / w, lambda w: w**2, lambda w: 2**w, lambda w: w @ value.T, lambda w: value.T @ w,
-        lambda w: w < 0, lambda w: w <= 0, lambda w: w > 0, lambda w: w >= 0, lambda w: -w, abs,
+        lambda w: w < 0, lambda w: w <= 0, lambda w: w > 0, lambda w: w >= 0, lambda w: -w, lambda w: +w, abs,
+        lambda w: w // 0.03, lambda w: 3 // w, lambda w: w % 0.03, lambda w: 3 % w, lambda w: np.asarray(w) % 0.03,
+        lambda w: divmod(w, 0.03)[1], lambda w: divmod(3, w)[0], lambda w: w == value, lambda w: w != value[0, 0],
+        len, list, lambda w: list(reversed(w)), lambda w: value[0, 0] in w, lambda w: 7 in w,
+        lambda w: [*zip(w, w, strict=True)], np.asarray, lambda w: np.asarray(w, 'float64'), lambda w: w[0],
     ):  # fmt: skip
-        np.testing.assert_allclose(operate(weight), operate(value), rtol=1e-5)
+        np.testing.assert_allclose(operate(weight), operate(value), rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(round(weight, 2), np.round(value, 2))
+
+
+def test_operators_of_integers_and_of_one_element():
+    scalar, integer = Parameter(Param((1,))), Parameter(Param((2,), 'int32'))
+    scalar.set_data([2.5])
+    integer.set_data([5, 6])
+    assert [float(scalar), int(scalar), complex(scalar), bool(scalar), math.sqrt(scalar)] == [2.5, 2, 2.5, 1, 2.5**0.5]
+    assert [f'{scalar:.2f}', f'{scalar}'] == ['2.50', repr(scalar)]
+    for operate in (
+        lambda w: w & 4,
+        lambda w: w | 8,
+        lambda w: w ^ 1,
+        lambda w: 1 << w,
+        lambda w: w >> 1,
+        lambda w: ~w,
+    ):
+        np.testing.assert_array_equal(operate(integer), operate(np.array([5, 6])))
+
+
+def test_parameters_are_compared_with_each_other_by_identity():
+    parameter, other = Parameter(Param((2,))), Parameter(Param((2,)))
+    assert parameter in [None, parameter]
+    assert parameter not in [None, 'x', other]
+    assert {parameter: 1}[parameter] == 1
+    assert parameter != other
+
+
+@pytest.mark.parametrize(
+    'operate',
+    [bool, float, int, complex, lambda w: f'{w:.2f}', lambda w: w // 'x', lambda w: None % w, lambda w: w @ 2, iter],
+)
+def test_operators_that_fail_name_the_data(operate):
+    parameter = Parameter(Param(() if operate is iter else (2,)))
+    parameter.initialize()
+    with pytest.raises(DTypeError, match=r'(?s)of parameter .*try: parameter\.data\(\) is the array'):
+        operate(parameter)
 
 
 def test_setattr_reaches_every_parameter():
