@@ -34,44 +34,36 @@ def admit(tree: Any, what: str = 'input', copy: bool = True) -> Any:
     >>> admit((np.arange(3, dtype='>i4'), 'text'))
     (array([0, 1, 2], dtype=int32), 'text')
     """
+    convert = np.array if copy else np.asarray
     try:
-        return jax.tree.map(lambda leaf: _admitted(leaf, np.array if copy else np.asarray), tree)
-    except _RefusedError:
-        for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
-            _check(leaf, f'{what}{jax.tree_util.keystr(path)}')
-        raise
+        return jax.tree.map(lambda leaf: _admitted(leaf, convert), tree)
+    except DTypeError:
+        pass  # which of them it is, is said below
+    return jax.tree_util.tree_map_with_path(
+        lambda path, leaf: _admitted(leaf, convert, f'{what}{jax.tree_util.keystr(path)}'), tree
+    )
 
 
-class _RefusedError(DTypeError):
-    pass
-
-
-def _check(leaf: Any, name: str) -> None:
-    try:
-        _admitted(leaf)
-    except _RefusedError as error:
-        raise DTypeError(f'{name} {error}') from None
-
-
-def _admitted(leaf: Any, copied: Callable[..., np.ndarray] = np.array) -> Any:
+def _admitted(leaf: Any, convert: Callable[..., np.ndarray], name: str = '') -> Any:
     if isinstance(leaf, np.ndarray):
-        return _in_order(leaf, copied)
+        return _in_order(leaf, convert, name)
     if isinstance(leaf, jax.Array):
         return leaf
-    for attribute, convert in _OTHERS.items():
+    for attribute, to_numpy in _OTHERS.items():
         if hasattr(leaf, attribute):
-            return _in_order(convert(leaf), copied)
+            return _in_order(to_numpy(leaf), convert, name)
     return leaf
 
 
-def _in_order(array: np.ndarray, copied: Callable[..., np.ndarray]) -> np.ndarray:
+def _in_order(array: np.ndarray, convert: Callable[..., np.ndarray], name: str) -> np.ndarray:
     dtype = array.dtype
     if not (dtype == np.bool_ or jnp.issubdtype(dtype, np.number)) or dtype.kind == 'm':
         got = f'{dtype} of shape {array.shape}'
-        raise _RefusedError('is no array of numbers', got=got, remedy="x.astype('float32')")
+        raise DTypeError(f'{name} is no array of numbers', got=got, remedy="x.astype('float32')")
     if array.__class__ is not np.ndarray and np.ma.is_masked(array):
-        raise _RefusedError('has masked elements', got=f'a mask of shape {array.shape}', remedy='masked.filled(0)')
-    return copied(array, _WIDEST.get(dtype.char) or dtype.newbyteorder('='))
+        got = f'a mask of shape {array.shape}'
+        raise DTypeError(f'{name} has masked elements', got=got, remedy='masked.filled(0)')
+    return convert(array, _WIDEST.get(dtype.char) or dtype.newbyteorder('='))
 
 
 def _from_torch(tensor: Any) -> np.ndarray:

@@ -18,8 +18,7 @@ from gluonjax import parameter as parameters
 from gluonjax.arrays import admit
 from gluonjax.checks import flag
 from gluonjax.config import refuse_if_frozen
-from gluonjax.errors import ArgumentError, TieError
-from gluonjax.hints import missing
+from gluonjax.errors import ArgumentError
 from gluonjax.layer import Layer, check_class, check_field, frozen_value, layers_of, leaves_of, token_of, with_fields
 from gluonjax.lazy import above, entry_points
 from gluonjax.methods import BlockMethods
@@ -29,7 +28,7 @@ from gluonjax.ref import LATEST, Values, read
 from gluonjax.run import Bindable, taken_names
 from gluonjax.static import split, unpacked
 from gluonjax.structure import Structure, winner_of
-from gluonjax.tree import FrozenDict, Path, check_keys, map_items, matches, nest, no_match
+from gluonjax.tree import FrozenDict, Path, check_keys, map_items, matches, nest
 
 
 class _Pure:
@@ -129,7 +128,7 @@ class Block(Bindable, Node, BlockMethods, own=True):
             """Reached for attributes that are not there."""
             if name.startswith('_'):
                 raise AttributeError(name)
-            raise missing(f'{type(self).__name__}', name, 'a network', dir(type(self)))
+            raise above.messages.not_in_network(self, name)
 
     def __delattr__(self, name: str) -> None:
         refuse_if_frozen(self, name, 'deleted')
@@ -231,10 +230,7 @@ class Block(Bindable, Node, BlockMethods, own=True):
     def _as_child_definition(self, where: str) -> Layer:
         held = (held.parameter for _, held in held_in(self))
         if any(parameter.current is not None or parameter.deferred is not None for parameter in held):
-            raise ArgumentError(
-                f'{where} is a network that was initialized, and a Layer holds definitions only',
-                remedy='make the outer class an nn.Block, or pass net.definition',
-            )
+            raise above.messages.network_in_definition(where)
         return self.definition
 
     # The network as pure functions.
@@ -257,8 +253,7 @@ class Block(Bindable, Node, BlockMethods, own=True):
     def params(self) -> dict[str, Any]:
         """The values as a nested dict of arrays, tied parameters once. Assigning checks names, shapes and dtypes."""
         if self._token is None:
-            remedy = 'self.weight = Param(shape, init=...) declares one'
-            raise ArgumentError('a network under construction has no params', remedy=remedy)
+            raise above.messages.under_construction()
         with LOCK:
             return nest({name: parameter.data() for name, parameter in structure_of(self).parameters_by_name().items()})
 
@@ -277,7 +272,7 @@ class Block(Bindable, Node, BlockMethods, own=True):
         structure = structure_of(self)
         chosen = [entry for entry in structure.entries if select is None or matches(select, entry[0].names)]
         if not chosen and select is not None:
-            raise no_match(select, leaves_of(structure.definition))
+            raise above.messages.no_match(select, leaves_of(structure.definition))
         return ParameterDict(chosen, self._scope() if select is None else None)
 
     def initialize(
@@ -316,8 +311,7 @@ class Block(Bindable, Node, BlockMethods, own=True):
         counts = collections.Counter(map(_identity, nodes))
         for node in nodes:
             if isinstance(node, Block) and node._tied and counts[node._token] < min(2, node._token.taken):
-                what = f'params= ties layer {".".join(full_path(node))!r} to one that is not in this network'
-                raise TieError(what, remedy='to share a layer of another network, put other[0] itself into this one')
+                raise above.messages.tied_to_another_network(full_path(node))
 
     # Running.
 
@@ -534,8 +528,7 @@ def set_fields(block: Block, fields: Mapping[str, Any]) -> None:
         ArgumentError: for a name that Block itself has, or a value that cannot be kept.
     """
     if hidden := sorted(name for name in fields if name in _RESERVED or name in taken_names(block)):
-        what = f'fields of {block.__class__.__name__} would hide what Block itself has under {hidden}'
-        raise ArgumentError(what, remedy='choose other names')
+        raise above.messages.hidden_names(block, hidden)
     if block._token is None:  # still under construction: children are taken in at its end
         vars(block).update(fields)
     else:

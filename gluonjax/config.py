@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
-import typing
 import warnings
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Generic, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar, overload
 
 from gluonjax.errors import ArgumentError, FrozenError
-from gluonjax.lazy import LazyMethod
+from gluonjax.lazy import LazyMethod, above
 
 _Class = TypeVar('_Class', bound=type)
 _Base = TypeVar('_Base')
 _Instance = TypeVar('_Instance')
 
 
-class Constructed(typing._ProtocolMeta):  # pyright: ignore[reportPrivateUsage]
+_MetaClass = type if TYPE_CHECKING else type(Protocol)  # so that subclasses may be protocols, too
+
+
+class Constructed(_MetaClass):
     """The metaclass of configurations: it ends a construction, and errors of the constructor say which class it was.
 
     Two kinds of arguments every subclass has without declaring them: those of `_shared_arguments` go to `_constructed`,
@@ -165,10 +166,5 @@ class Registry(Generic[_Base]):
         """
         name = name.lower()
         if name not in self.classes:
-            near = map(repr, difflib.get_close_matches(name, self.classes, 1))
-            raise ArgumentError(
-                f'no {self.kind} is named {name!r}',
-                expected=f'one of {sorted(self.classes)}',
-                remedy=self.left_out.get(name) or next(near, None),
-            )
+            raise above.messages.unregistered(self.kind, name, self.classes, self.left_out.get(name))
         return self.classes[name](*args, **kwargs)

@@ -9,10 +9,9 @@ from typing import Any
 import jax
 
 from gluonjax.block import Block, structure_of
-from gluonjax.errors import ArgumentError, DeferredInitializationError, GluonError, UninitializedError
-from gluonjax.parameter import LOCK, Parameter
+from gluonjax.errors import ArgumentError
+from gluonjax.parameter import LOCK
 from gluonjax.ref import Values
-from gluonjax.shapes import shape_text
 from gluonjax.static import is_array
 
 
@@ -49,18 +48,6 @@ def _check_hashable(tree: Any) -> None:
                 got=f'{type(leaf).__name__}: {leaf!r}',
                 remedy='pass a tuple, a frozenset or a frozen dataclass; net.hybridize(active=False) takes anything',
             ) from None
-
-
-def missing_value(parameter: Parameter) -> GluonError:
-    """The error for a value that is not there."""
-    if parameter.deferred is None:
-        what = f'parameter {parameter.name!r} has not been initialized'
-        return UninitializedError(what, remedy='call net.initialize(), then net(x); params=net[0] shares it')
-    return DeferredInitializationError(
-        f'parameter {parameter.name!r} is not initialized yet: '
-        f'its shape {shape_text(parameter.shape)} waits for the first input',
-        remedy='call net(x) once, or declare the size (in_units=, in_channels=); params=net[0] shares it',
-    )
 
 
 def explain(net: Block, error: Exception, inputs: Any) -> None:

@@ -10,10 +10,11 @@ from typing import Any, Self, TypeVar
 from gluonjax.block import Block
 from gluonjax.errors import ArgumentError, PatternError, TransformationError
 from gluonjax.lazy import suggests_keywords
+from gluonjax.messages import layer_text
 from gluonjax.param import trace_state
 from gluonjax.parameter import LOCK, nodes_of, structure_changed
 from gluonjax.refusals import takes
-from gluonjax.run import Bindable, Outputs, Select, layer_text, path_of, run_of
+from gluonjax.run import Bindable, Outputs, Select, path_of, run_of
 from gluonjax.tree import Path, matches
 
 _Network = TypeVar('_Network', bound=Block)

@@ -16,6 +16,7 @@ import numpy as np
 from jax import lax
 
 from gluonjax.errors import ArgumentError
+from gluonjax.lazy import above
 
 _CONFIG: Any = jax.config  # a type checker does not know its settings
 _BLOCK = 32
@@ -81,9 +82,7 @@ def as_key(key: Any) -> jax.Array:
         return key
     if dtype == jnp.uint32 and len(shape) == 1:
         return jax.random.wrap_key_data(key)
-    expected = 'an int, or a key such as jax.random.key(0)'
-    remedy = 'jax.vmap maps a function over a batch of keys' if len(shape) > 0 else None
-    raise ArgumentError('this is no random key', expected=expected, got=repr(key), remedy=remedy)
+    raise above.messages.no_key(key)
 
 
 def named_keys(keys: Sequence[jax.Array], names: Sequence[str]) -> list[jax.Array]:

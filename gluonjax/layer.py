@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
 
 import jax
@@ -14,7 +14,7 @@ import numpy as np
 
 from gluonjax.arrays import admit
 from gluonjax.config import refuse_if_frozen
-from gluonjax.errors import ArgumentError, BareLayerError, NotANetworkError, ParamsError, ShapeError, TieError
+from gluonjax.errors import ArgumentError
 from gluonjax.init import initializer as initializers
 from gluonjax.keys import as_key
 from gluonjax.lazy import LazyMethod, above, entry_points
@@ -22,9 +22,9 @@ from gluonjax.methods import LayerMethods
 from gluonjax.param import Declaration, Leaf, Param, SharedParameters, Token
 from gluonjax.run import Bindable, Outputs, Run, Select, forward_class, taken_names
 from gluonjax.sampler import Request, draw
-from gluonjax.shapes import is_known, merge_shapes, shape_text
+from gluonjax.shapes import is_known, merge_shapes
 from gluonjax.static import split
-from gluonjax.tree import FrozenDict, Path, check_keys, flatten, items_of, map_items, matches, nest, no_match
+from gluonjax.tree import FrozenDict, Path, check_keys, flatten, items_of, map_items, matches, nest
 
 _Layer = TypeVar('_Layer', bound='Layer')
 # Of each definition, the shapes of its leaves by those of inputs that were seen.
@@ -130,29 +130,17 @@ class Layer(Bindable, LayerMethods, own=True):
     def __setattr__(self, name: str, value: Any) -> None:
         if name in _RESERVED or name in taken_names(self):
             refuse_if_frozen(self, name, 'set')
-            raise ArgumentError(
-                f'{type(self).__name__}.{name} would hide what Layer itself has under this name',
-                remedy=f'choose another name than {name!r}',
-            )
+            raise above.messages.hidden_name(self, name)
         super().__setattr__(name, value)
 
     def __call__(self, *inputs: Any, **named: Any) -> Any:
-        raise BareLayerError(
-            f'{self!r} is a definition and holds no values, so it cannot be called',
-            remedy='params = layer.init(key, x); y = layer.apply(params, x) -- or net = nn.Sequential(layer); '
-            'net.initialize(); net(x)',
-        )
+        raise above.messages.bare_layer(self)
 
     if not TYPE_CHECKING:  # a type checker would accept any name
 
         def __getattr__(self, name: str) -> Any:
-            """Reached for attributes that are not there: Gluon's layers were networks each."""
-            if name in _OF_NETWORKS:
-                raise NotANetworkError(
-                    f'{type(self).__name__} is a definition and holds no values, so it has no {name!r}',
-                    remedy=f'net = nn.Sequential(layer); net.{name}(...) -- or assign the layer in an nn.Block',
-                )
-            raise AttributeError(f'{type(self).__name__!r} object has no attribute {name!r}', name=name, obj=self)
+            """Reached for attributes that are not there."""
+            raise above.messages.not_in_layer(self, name)
 
     __repr__: Any = LazyMethod('gluonjax.summary', 'constructor_calls')
 
@@ -244,11 +232,11 @@ def checked_params(layer: Layer, params: Mapping[str, Any], shapes: bool = True)
         ParamsError: naming every difference.
     """
     values = flatten(admit(params, 'params', copy=shapes))
-    leaves = leaves_of(layer) if shapes else [leaf._replace(shape=None) for leaf in leaves_of(layer)]
-    differences = compare(leaves, {name: np.shape(value) if shapes else () for name, value in values.items()})
-    if differences:
-        what = f'these params are not those of {forward_class(layer).__name__}:\n  ' + '\n  '.join(differences)
-        raise ParamsError(what, remedy='params come from init, apply_train or net.params of this very definition')
+    given = {name: np.shape(value) if shapes else () for name, value in values.items()}
+    leaves = [leaf if shapes else leaf._replace(shape=None) for leaf in leaves_of(layer)]
+    same_names = given.keys() == {leaf.name for leaf in leaves}
+    if not same_names or any(merge_shapes(leaf.shape, given[leaf.name]) is None for leaf in leaves):
+        raise above.messages.other_params(forward_class(layer), leaves, given)
     return values
 
 
@@ -297,12 +285,7 @@ def infer_shapes(
     unknown = {name: shape for name, shape in shapes.items() if not is_known(shape)}
     if not unknown:
         return shapes
-    raise ShapeError(
-        f'the shapes of {sorted(unknown)} are still unknown',
-        got=', '.join(f'{name}: {shape}' for name, shape in unknown.items()),
-        remedy='give the inputs that reach these layers, declare the sizes (in_units=, in_channels=), '
-        'or return them from infer_shape',
-    )
+    raise above.messages.unknown_shapes(unknown)
 
 
 def run_layer(
@@ -313,7 +296,6 @@ def run_layer(
     return run(definition, inputs, named), run.recorded
 
 
-_OF_NETWORKS = frozenset({'initialize', 'collect_params', 'hybridize', 'save_parameters', 'load_parameters'})
 _RESERVED = frozenset(name for name in dir(Layer) if not name.startswith('_'))
 
 
@@ -369,11 +351,7 @@ def check_class(cls: type) -> None:
         for name, value in vars(base).items():
             items = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else [value]
             if any(isinstance(item, Bindable | Param) for item in items):
-                raise ArgumentError(
-                    f'{base.__name__}.{name} is an attribute of the class, which all its instances would share',
-                    got=repr(value),
-                    remedy=f'self.{name} = ... in __init__; in a dataclass field(default_factory=lambda: ...)',
-                )
+                raise above.messages.shared_by_instances(base, name, value)
     type.__setattr__(cls, '_class_is_checked', True)
 
 
@@ -384,12 +362,7 @@ def token_of(shared: SharedParameters | Bindable | None) -> Token:
     if isinstance(shared, Bindable):
         return shared._token
     if not isinstance(shared, SharedParameters):
-        raise ArgumentError(
-            'params= takes the identity of a layer',
-            expected='layer.params of a definition, or the layer',
-            got=type(shared).__name__,
-            remedy='params=layer.params, or for a part of a network params=net[0]',
-        )
+        raise above.messages.no_identity(shared)
     return shared.token
 
 
@@ -425,29 +398,9 @@ def _leaf(group: list[tuple[str, Param]]) -> Leaf:
     for other, declared in tied:
         merged = merge_shapes(shape, declared.shape)
         if (merged is None and shape is not None) or declared.copies != param.copies:
-            raise TieError(
-                f'{name!r} and {other!r} are tied, but their shapes differ',
-                expected=shape_text(shape),
-                got=shape_text(declared.shape),
-                remedy='net.tie(target, source, transform=...) ties different shapes',
-            )
+            raise above.messages.tied_shapes(name, other, shape, declared.shape)
         shape = merged
     return Leaf(name, tuple(name for name, _ in group), shape, param)
-
-
-def compare(leaves: Iterable[Leaf], shapes: Mapping[str, tuple[int, ...]]) -> list[str]:
-    """Every difference between a definition's leaves and arrays of these shapes, one line each."""
-    expected = {leaf.name: leaf for leaf in leaves}
-    aliases = {name: leaf.name for leaf in expected.values() for name in leaf.names[1:]}
-    differences = [f'missing: {name} {shape_text(leaf.shape)}' for name, leaf in expected.items() if name not in shapes]
-    for name, shape in shapes.items():
-        leaf = expected.get(name)
-        if leaf is None:
-            tied = f' (tied: its leaf is {aliases[name]})' if name in aliases else ''
-            differences.append(f'extra: {name} {shape_text(shape)}{tied}')
-        elif leaf.shape is not None and merge_shapes(leaf.shape, shape) is None:
-            differences.append(f'shape of {name}: expected {shape_text(leaf.shape)}, got {shape_text(shape)}')
-    return differences
 
 
 def choose(leaves: Sequence[Leaf], init: Any = None) -> dict[str, initializers.Initializer]:
@@ -456,7 +409,7 @@ def choose(leaves: Sequence[Leaf], init: Any = None) -> dict[str, initializers.I
     general = initializers.create(initializers.Uniform() if isinstance(init, Mapping) or init is None else init)
     for pattern in by_pattern:
         if not any(matches(pattern, leaf.names) for leaf in leaves):
-            raise no_match(pattern, leaves)
+            raise above.messages.no_match(pattern, leaves)
 
     def winner(leaf: Leaf) -> initializers.Initializer:
         given = (initializer for pattern, initializer in by_pattern.items() if matches(pattern, leaf.names))

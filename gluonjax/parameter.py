@@ -21,7 +21,6 @@ from jax.typing import ArrayLike, DTypeLike
 from gluonjax import errors
 from gluonjax.arrays import admit
 from gluonjax.checks import number, one_of
-from gluonjax.hints import missing
 from gluonjax.init.initializer import Initializer
 from gluonjax.keys import as_key, next_key
 from gluonjax.layer import choose, request
@@ -31,7 +30,7 @@ from gluonjax.param import Leaf, Param, Token
 from gluonjax.ref import Ref, note_change, write
 from gluonjax.sampler import Distribution, draw
 from gluonjax.shapes import Shape, is_known, merge_shapes, shape_text
-from gluonjax.tree import Path, items_of, no_match
+from gluonjax.tree import Path, items_of
 
 LOCK = threading.RLock()  # guards values and structure, library-wide, because networks share Parameters
 
@@ -204,7 +203,7 @@ class Parameter(Ref, Node, ParameterMethods):
         """
         with LOCK:
             if self.current is None:
-                raise above.failures.missing_value(self)
+                raise self._missing()
             self.check_not_donated()
             hand_out([self])
             return self.current
@@ -212,9 +211,12 @@ class Parameter(Ref, Node, ParameterMethods):
     def check_not_donated(self) -> None:
         """Refuses a value that somebody's compiled function has used up."""
         if self.current is not None and self.current.is_deleted():
-            what = f'the array of parameter {self.name!r} was donated to a compiled function, and is gone'
-            ways = 'net.params = params, with what that function returned', 'jax.tree.map(jnp.copy, net.params)'
-            raise errors.DonatedError(what, remedy=f'{ways[0]}; or donate copies: {ways[1]}')
+            raise above.messages.donated(self.name)
+
+    def _missing(self) -> errors.GluonError:
+        if self.deferred is None:
+            return above.messages.not_initialized(self.name)
+        return above.messages.not_initialized_yet(self.name, self.shape)
 
     def deferred_or_error(self) -> Deferred:
         """The initialization that waits.
@@ -223,7 +225,7 @@ class Parameter(Ref, Node, ParameterMethods):
             UninitializedError: if none does.
         """
         if self.deferred is None:
-            raise above.failures.missing_value(self)
+            raise self._missing()
         return self.deferred
 
     def set_data(self, value: ArrayLike) -> None:
@@ -235,9 +237,7 @@ class Parameter(Ref, Node, ParameterMethods):
         with LOCK:
             array = concrete(self.name, value, self.dtype)
             if self._shape is not None and merge_shapes(self._shape, array.shape) is None:
-                raise errors.ShapeError(
-                    f'{self.name!r} cannot take this value', expected=shape_text(self._shape), got=array.shape
-                )
+                raise above.messages.other_value_shape(self.name, self._shape, array.shape)
             commit({self: array})
 
     def initialize(
@@ -257,7 +257,7 @@ class Parameter(Ref, Node, ParameterMethods):
         """Reached for attributes that are not there."""
         if name.startswith('_'):
             raise AttributeError(name)
-        raise missing('Parameter', name, 'a Parameter', dir(type(self)))
+        raise above.messages.not_in_parameter(name, dir(type(self)))
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return np.array(self.data(), dtype, copy=copy)
@@ -355,7 +355,7 @@ class ParameterDict(ParameterDictMethods, Mapping[str, Parameter]):
 
     def __getitem__(self, name: str) -> Parameter:
         if not (isinstance(name, str) and name in self._by_name):
-            raise no_match(name, [leaf for leaf, _ in self._entries])
+            raise above.messages.no_match(name, [leaf for leaf, _ in self._entries])
         return self._by_name[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -395,7 +395,7 @@ class ParameterDict(ParameterDictMethods, Mapping[str, Parameter]):
     def setattr(self, name: str, value: Any) -> None:
         """Sets an attribute of every parameter, as in `setattr('grad_req', 'null')`."""
         if getattr(getattr(Parameter, str(name), None), 'fset', None) is None:
-            raise missing('Parameter', str(name), 'a Parameter', ('grad_req', 'lr_mult', 'wd_mult'))
+            raise above.messages.not_in_parameter(name, ('grad_req', 'lr_mult', 'wd_mult'))
         for parameter in self.values():
             setattr(parameter, name, value)
 
@@ -420,8 +420,7 @@ def is_traced(values: Any) -> bool:
 def refuse_traced(values: Any, what: str, remedy: str = 'use the pure functions there: net.init, net.apply') -> None:
     """A network keeps concrete arrays, so nothing that is traced may reach its Parameters."""
     if is_traced(values):
-        got = 'a tracer, inside a transformation (jit, grad, vmap, ...)'
-        raise errors.TransformationError(what, got=got, remedy=remedy)
+        raise above.messages.traced(what, remedy)
 
 
 def draw_deferred(

@@ -12,8 +12,8 @@ from jax.sharding import Sharding, SingleDeviceSharding
 from gluonjax.arrays import admit
 from gluonjax.block import Block, structure_of
 from gluonjax.errors import ArgumentError, ParamsError, ShapeError
-from gluonjax.layer import compare
 from gluonjax.lazy import suggests_keywords
+from gluonjax.messages import compare
 from gluonjax.parameter import LOCK, ParameterDict, commit, concrete
 from gluonjax.tree import flatten
 

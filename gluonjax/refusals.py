@@ -9,7 +9,8 @@ from typing import Any
 import jax
 
 from gluonjax.errors import ArgumentError, GluonError, ShapeError
-from gluonjax.run import Bindable, Run, inputs_text, layer_text, path_of
+from gluonjax.messages import inputs_text, layer_text
+from gluonjax.run import Bindable, Run, path_of
 from gluonjax.shapes import Shape, is_known, shape_text, shapes_text
 from gluonjax.tree import Path
 

@@ -7,7 +7,6 @@ through the run, so that a Param becomes its array and a child layer becomes cal
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import functools
 import inspect
 from collections import OrderedDict
@@ -27,7 +26,7 @@ from gluonjax.keys import as_key, named_keys
 from gluonjax.lazy import LazyMethod, above, entry_points
 from gluonjax.methods import BindableMethods
 from gluonjax.param import Declaration, Leaf, Param, Token, trace_state
-from gluonjax.shapes import Shape, is_known, merge_shapes, shape_text, shapes_text
+from gluonjax.shapes import Shape, is_known, merge_shapes, shapes_of
 from gluonjax.tree import Path, map_items
 
 
@@ -76,15 +75,12 @@ class Bindable(Frozen, BindableMethods):
         if '__init__' in vars(cls):
             cls.__init__ = _without_naming(cls.__init__)
         if not own and '_taken' not in vars(next((base for base in cls.__mro__ if '__call__' in vars(base)), Bindable)):
-            raise errors.ArgumentError(
-                f'{cls.__name__} overrides __call__, which networks around it would pass by', remedy='override forward'
-            )
+            raise above.messages.overridden_call(cls)
         private = {name for name in vars(cls) if name.startswith('_') and not name.endswith('__')}
         if own:
             cls._taken = cls._taken | private | {'_frozen', '_class', *Bindable.__slots__}
         elif taken := sorted(private & cls._taken):
-            what = f'{cls.__name__} defines {taken}, which gluonjax uses itself'
-            raise errors.ArgumentError(what, remedy='rename them')
+            raise above.messages.taken_names(cls, taken)
         if '_class' not in vars(cls):
             cls._class = cls
 
@@ -98,9 +94,7 @@ class Bindable(Frozen, BindableMethods):
 
     def forward(self, *inputs: Any, **named: Any) -> Any:
         """What this layer computes. Parameters read as arrays here, and child layers can be called."""
-        gluon1 = '; rename hybrid_forward(self, F, x, ...), and use jax.numpy and jax.nn for F'
-        hint = gluon1 if hasattr(self, 'hybrid_forward') else ''
-        raise NotImplementedError(f'{type(self).__name__} has no forward(self, ...){hint}')
+        raise above.messages.no_forward(self)
 
     @property
     def training(self) -> bool:
@@ -142,8 +136,7 @@ def run_of(layer: Bindable, what: str) -> Run:
     """
     run = getattr(layer, '_run', None)
     if run is None:
-        what = f'{type(layer).__name__}.{what} exists only in forward'
-        raise errors.BareLayerError(what, remedy='ask for it in forward')
+        raise above.messages.only_in_forward(layer, what)
     return run
 
 
@@ -228,16 +221,14 @@ class Run:
         if method == 'forward':
             return bound(*inputs, **named)
         if not (isinstance(method, str) and callable(getattr(cls, method, None))):
-            near = difflib.get_close_matches(str(method), [n for n in dir(cls) if n[0] != '_'], 1)
-            raise errors.ArgumentError(f'{cls.__name__} has no method {method!r}', remedy=next(iter(near), None))
+            raise above.messages.no_method(cls, method)
         return getattr(bound, method)(*inputs, **named)
 
     def read(self, path: Path, param: Param) -> Any:
         """The array that `forward` reads."""
         leaf = self.declarations['.'.join(path)].leaf
         if self.values is not None and self.sliced.get(leaf.name, 0) != len(param.copies):
-            what = f'{".".join(path)!r} stacks {shape_text(param.copies)} copies, and forward takes one at a time'
-            raise errors.BareLayerError(what, remedy='call the layer that repeats it, or use self.scan(..., over=...)')
+            raise above.messages.stacked_copies('.'.join(path), param.copies)
         value = self.current(leaf.name)
         if self.precision is not None and (param.trainable or param.frozen):
             value = in_precision(value, self.precision)
@@ -254,9 +245,7 @@ class Run:
                 return values[name]
         shape, param = self.shapes[name], self.declarations[name].param
         if shape is None or not is_known(shape):
-            what = f'the shape of {name!r} is still unknown where forward reads it'
-            remedy = 'declare it whole, or return it from infer_shape of its layer and call that layer'
-            raise errors.ShapeError(what, got=shape, remedy=remedy)
+            raise above.messages.unknown_where_read(name, shape)
         if self.values is None:
             return jnp.zeros(shape[len(param.copies) :], jax.dtypes.canonicalize_dtype(param.dtype))
         if self.draw is not None:
@@ -267,28 +256,24 @@ class Run:
         """Takes a new value of a parameter that is not trainable."""
         name = '.'.join(path)
         if param.trainable:
-            what = f'{name!r} is trainable, so forward cannot set it'
-            raise errors.FrozenError(what, remedy='declare it with Param(trainable=False); or let the optimizer do it')
+            raise above.messages.trainable_set_in_forward(name)
         self._refuse_other_trace(repr(name))
         leaf = self.declarations[name].leaf
         shape, new = self._shape(leaf), np.shape(value)
         if merge_shapes(shape, new) is None:
-            what = f'{name!r} was recorded with another shape'
-            raise errors.ShapeError(what, expected=shape_text(shape), got=new)
+            raise above.messages.recorded_shape(name, shape, new)
         value_now = (self.values or {}).get(leaf.name)
         dtype = param.dtype if value_now is None else value_now.dtype
         self.recorded[leaf.name] = jnp.asarray(value, jax.dtypes.canonicalize_dtype(dtype))
 
     def _refuse_other_trace(self, what: str) -> None:
         if trace_state() != self.trace:
-            what = f'{what} was recorded inside a transformation of your own (scan, vmap, grad, jit or checkpoint)'
-            raise errors.TransformationError(what, remedy='return the value from it, and assign it outside')
+            raise above.messages.recorded_inside(what)
 
     def next_key(self, path: Path) -> jax.Array:
         """What `Layer.next_key` documents."""
         if self.key is None:
-            remedy = 'apply_train(params, x, key=key)' if self.training else 'apply is inference; use apply_train'
-            raise errors.MissingKeyError(f'{layer_text(path)} asks for a random key, and there is none', remedy=remedy)
+            raise above.messages.no_random_key(path, self.training)
         count = self.keys_drawn[path] = self.keys_drawn.get(path, -1) + 1
         return named_keys([self.key], [f'{".".join(path)} {count}'])[0]
 
@@ -312,7 +297,7 @@ class Run:
             above.refusals.explain(self, error, layer, forward, inputs, named)
             raise
         leaf = len(self.history) == called
-        self.history.append(Call(path, type(layer).__name__, _shapes(inputs), _shapes(output), leaf))
+        self.history.append(Call(path, type(layer).__name__, shapes_of(inputs), shapes_of(output), leaf))
         return output
 
     def _call_forward(self, path: Path, forward: Callable[..., Any], inputs: Any, named: Any) -> Any:
@@ -320,7 +305,7 @@ class Run:
         entry = f'{".".join(path)} cache'
         if entry not in self.recordable:
             return forward(*inputs, **named)
-        self._refuse_other_trace(f'the cache of {layer_text(path)}')
+        self._refuse_other_trace(f'the cache of {above.messages.layer_text(path)}')
         output, self.recorded[entry] = forward(*inputs, **named, cache=self.current(entry))
         return output
 
@@ -355,17 +340,11 @@ class _Bound(Bindable, own=True):
     def __setattr__(self, name: str, value: Any) -> None:
         declared = object.__getattribute__(self, '__dict__').get(name)
         if not isinstance(declared, Param):
-            raise errors.FrozenError(
-                f'forward of {layer_text(self._path)} cannot set {name!r}',
-                expected='a parameter declared with Param(trainable=False)',
-                remedy='use a local variable, or declare the value as such a parameter',
-            )
+            raise above.messages.field_set_in_forward(self._path, name)
         self._run.record((*self._path, name), declared, value)
 
     def __delattr__(self, name: str) -> None:
-        raise errors.FrozenError(
-            f'forward of {layer_text(self._path)} cannot delete {name!r}', remedy='use a local variable'
-        )
+        raise above.messages.field_deleted_in_forward(self._path, name)
 
     def __call__(self, *inputs: Any, **named: Any) -> Any:
         return self._run.call(self, self.forward, inputs, named)
@@ -399,21 +378,6 @@ def _resolve(value: Any, bound: _Bound, path: Path) -> Any:
     if isinstance(value, Bindable):
         return value if isinstance(value, _Bound) else bind(value, bound._run, path)
     return above.contents.rebound(bound, value) if isinstance(value, _FUNCTIONS) else value
-
-
-def layer_text(path: Path) -> str:
-    """A layer as errors call it."""
-    return f'layer {".".join(path)}' if path else 'the layer itself'
-
-
-def inputs_text(inputs: Any) -> str:
-    """The shapes of inputs as errors say them."""
-    return shapes_text(_shapes(inputs))
-
-
-def _shapes(values: Any) -> list[tuple[int, ...]]:
-    """The shapes of inputs or outputs."""
-    return [np.shape(leaf) for leaf in jax.tree.leaves(values)]
 
 
 def transformed_shape(transform: Callable[..., Any], shape: Shape) -> tuple[int, ...]:

@@ -8,7 +8,8 @@ from typing import Any
 from gluonjax.errors import ParamsError
 from gluonjax.layer import Layer, Spec, Specs, checked_params, choose, leaves_of
 from gluonjax.lazy import suggests_keywords
-from gluonjax.tree import flatten, matches, nest, no_match
+from gluonjax.messages import no_match
+from gluonjax.tree import flatten, matches, nest
 
 
 @suggests_keywords

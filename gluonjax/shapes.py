@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import jax
+import numpy as np
+
 Shape = tuple[int | None, ...]
 
 
@@ -20,6 +23,11 @@ def shapes_text(shapes: Sequence[Shape]) -> str:
     ('(2, 3)', '[(2, 3), (4,)]')
     """
     return shape_text(shapes[0]) if len(shapes) == 1 else f'[{", ".join(map(shape_text, shapes))}]'
+
+
+def shapes_of(values: Any) -> list[tuple[int, ...]]:
+    """The shapes of the leaves of a tree."""
+    return [np.shape(leaf) for leaf in jax.tree.leaves(values)]
 
 
 def is_known(shape: Shape | None) -> bool:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.core
 
-from gluonjax.errors import TransformationError
+from gluonjax.lazy import above
 
 
 class _Array:
@@ -67,8 +67,7 @@ def packed(output: Any) -> Any:
     for leaf in static.leaves:
         held = {**getattr(leaf, '__dict__', {}), **(leaf if isinstance(leaf, dict) else {})}
         if any(isinstance(value, jax.core.Tracer) for value in jax.tree.leaves(list(held.values()))):
-            what = f'the network returns a {type(leaf).__name__}, which is no pytree, with arrays in it'
-            raise TransformationError(what, remedy='jax.tree_util.register_dataclass; or net.hybridize(active=False)')
+            raise above.messages.hidden_tracer(leaf)
     return Packed(arrays, static) if static.has_values() else output
 
 

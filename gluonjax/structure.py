@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 import jax
 
-from gluonjax.errors import TieError
 from gluonjax.layer import Layer, infer_shapes, leaves_of, run_layer
+from gluonjax.lazy import above
 from gluonjax.param import Leaf
 from gluonjax.parameter import Parameter, draw_deferred
 from gluonjax.ref import Values, read
@@ -117,8 +117,5 @@ def winner_of(parameters: Mapping[str, Parameter]) -> Parameter:
     valued = {id(parameter): name for name, parameter in parameters.items() if parameter.current is not None}
     if len(valued) > 1:
         first, second, *_ = valued.values()
-        raise TieError(
-            f'{first!r} and {second!r} are one parameter here, and both have values',
-            remedy='use a copy (copy.deepcopy) of one of the layers, or initialize after putting them together',
-        )
+        raise above.messages.two_values(first, second)
     return max(parameters.values(), key=lambda p: (p.current is not None, p.deferred is not None))

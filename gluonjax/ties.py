@@ -11,10 +11,10 @@ from gluonjax.block import Block, held_in, replace
 from gluonjax.errors import TieError
 from gluonjax.layer import leaves_of
 from gluonjax.lazy import suggests_keywords
+from gluonjax.messages import no_match
 from gluonjax.parameter import LOCK
 from gluonjax.run import transformed_shape
 from gluonjax.shapes import Shape, is_known, merge_shapes, shape_text
-from gluonjax.tree import no_match
 
 
 @suggests_keywords

@@ -9,7 +9,8 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from gluonjax.errors import ArgumentError, FrozenError, ParamsError, PatternError
+from gluonjax.errors import FrozenError, PatternError
+from gluonjax.lazy import above
 
 Path = tuple[str, ...]
 
@@ -75,16 +76,13 @@ def check_keys(owner: str, items: Mapping[Any, Any]) -> None:
     """
     written = [str(key) for key in items]
     if any('.' in key for key in written) or len(set(written)) < len(written):
-        raise ArgumentError(
-            f'the keys of {owner} cannot be parts of names', expected='unique, no dots', got=list(items)
-        )
+        raise above.messages.unnameable_keys(owner, items)
 
 
 def flatten(params: Mapping[str, Any], path: str = '') -> dict[str, Any]:
     """Name -> leaf of a nested dict."""
     if not isinstance(params, Mapping):
-        remedy = 'net.visit(function) calls it for every block' if callable(params) else 'params = layer.init(key, x)'
-        raise ParamsError('params are a nested dict of arrays', got=type(params).__name__, remedy=remedy)
+        raise above.messages.no_params(params)
     flat: dict[str, Any] = {}
     for name, value in params.items():
         flat.update(flatten(value, f'{path}{name}.') if isinstance(value, Mapping) else {f'{path}{name}': value})
@@ -110,12 +108,3 @@ def matches(pattern: str, names: Iterable[str]) -> bool:
         return any(re.match(pattern, name) for name in names)
     except (TypeError, re.error) as error:
         raise PatternError(f'{pattern!r} is no pattern', expected='a regular expression', got=str(error)) from None
-
-
-def no_match(pattern: str, leaves: Iterable[Any]) -> PatternError:
-    """The error for a pattern that matches none of these leaves."""
-    return PatternError(
-        f'no parameter matches {pattern!r}',
-        expected=f'a pattern for one of {[name for leaf in leaves for name in leaf.names]}',
-        remedy="patterns are regular expressions matched from a name's beginning, as in '.*bias' or '0.weight'",
-    )

@@ -14,9 +14,9 @@ from jax.typing import DTypeLike
 from gluonjax import checks
 from gluonjax.arrays import admit
 from gluonjax.config import Frozen, Registry
-from gluonjax.errors import ArgumentError, DTypeError, KeywordError, ShapeError
+from gluonjax.errors import DTypeError, KeywordError, ShapeError
 from gluonjax.keys import as_key
-from gluonjax.lazy import suggests_keywords
+from gluonjax.lazy import above, suggests_keywords
 from gluonjax.sampler import Distribution
 
 _Class = TypeVar('_Class', bound=type)
@@ -42,10 +42,7 @@ class Initializer(Frozen):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if hasattr(cls, '_init_weight'):
-            raise ArgumentError(
-                f'{cls.__name__} defines _init_weight, which nothing calls',
-                remedy='rename it to init_weight(self, key, shape, dtype, name), and return the values',
-            )
+            raise above.messages.gluon_init_weight(cls)
 
     def __init__(self, **arguments: Any) -> None:
         """Takes the arguments that MXNet's initializers hand on to their base; it has no use for them."""
@@ -60,10 +57,7 @@ class Initializer(Frozen):
         """The values of the parameter `name` (its name as seen from the object that was initialized)."""
         distribution = self.distribution(shape)
         if distribution is None:
-            raise ArgumentError(
-                f'{type(self).__name__} returns no values',
-                remedy='override init_weight(self, key, shape, dtype, name), or distribution(self, shape)',
-            )
+            raise above.messages.no_values(self)
         return distribution.sample(key, shape, dtype)
 
     @suggests_keywords
@@ -158,12 +152,7 @@ def create(initializer: InitializerLike, **arguments: Any) -> Initializer:
     if isinstance(initializer, Initializer):
         return initializer
     if isinstance(initializer, type) or not callable(initializer):
-        raise ArgumentError(
-            'this is no initializer',
-            expected='a name, an Initializer, or f(key, shape, dtype)',
-            got=repr(initializer),
-            remedy='make an instance, as in init.Xavier(); init.Constant(value) sets a number or an array',
-        )
+        raise above.messages.no_initializer(initializer)
     return _Function(initializer)
 
 

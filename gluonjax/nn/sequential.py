@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 
 from gluonjax.block import Block, part_of, set_fields
 from gluonjax.checks import position
-from gluonjax.errors import ArgumentError
 from gluonjax.layer import Layer
+from gluonjax.lazy import above
 from gluonjax.run import Bindable, forward_class
 
 
@@ -51,10 +51,7 @@ class Sequential(Block):
         """
         for layer in layers:
             if not isinstance(layer, Layer | Block):
-                raise ArgumentError(
-                    f'a Sequential takes layers and networks, got {layer!r}',
-                    remedy='nn.Lambda(function) makes a layer of a function',
-                )
+                raise above.messages.no_layer(layer)
         free = (str(i) for i in itertools.count(len(self)) if str(i) not in vars(self))
         set_fields(self, dict(zip(free, layers, strict=False)))
 
@@ -93,9 +90,7 @@ def names_of_layers(network: Bindable) -> list[str]:
 def _unnamed(inputs: tuple[Any, ...], named: Mapping[str, Any]) -> tuple[Any, ...]:
     """A single input may have any name, as in a batch that is a dict; more of them have no order."""
     if len(inputs) + len(named) > 1 and named:
-        raise ArgumentError(
-            'a Sequential takes its inputs by position', got=f'inputs named {sorted(named)}', remedy='net(x, y)'
-        )
+        raise above.messages.named_inputs(named)
     return tuple(named.values())
 
 

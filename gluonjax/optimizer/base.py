@@ -17,11 +17,12 @@ from gluonjax.config import Frozen, Registry
 from gluonjax.errors import ArgumentError, ParamsError
 from gluonjax.lazy import suggests_keywords
 from gluonjax.lr_scheduler import LRScheduler, OptaxSchedule
+from gluonjax.messages import no_match
 from gluonjax.optimizer import transforms as tx
 from gluonjax.optimizer.state import OptimizerState, ScheduledState
 from gluonjax.optimizer.transforms import ParamInfo, Transformation, UpdateInfo
 from gluonjax.tables import constructor_call
-from gluonjax.tree import FrozenDict, flatten, matches, nest, no_match
+from gluonjax.tree import FrozenDict, flatten, matches, nest
 
 _Class = TypeVar('_Class', bound=type)
 Schedule = Callable[[Any], Any]  # a scheduler of ours, or any function of the number of the update

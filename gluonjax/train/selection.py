@@ -6,8 +6,9 @@ import dataclasses
 from typing import Any
 
 from gluonjax.layer import Layer, declarations_of, leaves_of, with_fields
+from gluonjax.messages import no_match
 from gluonjax.param import Param
-from gluonjax.tree import Path, map_items, matches, no_match
+from gluonjax.tree import Path, map_items, matches
 
 
 def training_only(definition: Layer, select: str | None) -> Layer:

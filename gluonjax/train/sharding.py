@@ -36,6 +36,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from gluonjax.checks import one_of
 from gluonjax.errors import ArgumentError, DataError, ShapeError
 from gluonjax.lazy import suggests_keywords
+from gluonjax.messages import no_match
 from gluonjax.nn.containers import Residual
 from gluonjax.optimizer.state import parameter_of
 from gluonjax.param import Leaf, Param
@@ -44,7 +45,7 @@ from gluonjax.train.batch import check_arrays
 from gluonjax.train.sharding_rules import transformer as transformer
 from gluonjax.train.sharding_rules import zero as zero
 from gluonjax.train.step import TrainStep
-from gluonjax.tree import flatten, matches, nest, no_match
+from gluonjax.tree import flatten, matches, nest
 
 Rules = Mapping[str, PartitionSpec]
 

@@ -23,6 +23,7 @@ from gluonjax.failures import explaining
 from gluonjax.hints import missing
 from gluonjax.layer import Layer, layers_of, leaves_of
 from gluonjax.lazy import entry_points, explain, explains_itself, suggests_keywords
+from gluonjax.messages import no_match
 from gluonjax.metric import DeviceMetric
 from gluonjax.metric.composite import parts_of
 from gluonjax.optimizer.base import of_whole_names
@@ -40,7 +41,7 @@ from gluonjax.train.selection import training_only
 from gluonjax.train.sharding import Placement, Rules, moved
 from gluonjax.train.state import Totals, TrainState
 from gluonjax.train.step import Precision, Remat, TrainStep, make_optimizer, make_step
-from gluonjax.tree import flatten, matches, nest, no_match
+from gluonjax.tree import flatten, matches, nest
 
 LastBatch = Literal['pad', 'keep', 'discard']
 
