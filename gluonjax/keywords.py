@@ -29,18 +29,40 @@ from gluonjax.hints import hints
 from gluonjax.shapes import shape_text
 
 
-def check_call(function: Callable[..., Any], args: Sequence[Any], given: Mapping[str, Any], error: Exception) -> None:
+def check_call(
+    function: Callable[..., Any], args: Sequence[Any], given: Mapping[str, Any], error: Exception, name: str = ''
+) -> None:
     """Refuses what was wrong with the arguments of a function or a method; of a constructor, errors name the class.
 
+    Args:
+        function: what was called.
+        args: its arguments in order.
+        given: its arguments by name.
+        error: what the call raised.
+        name: how errors call the function, if not by its own name.
+
     Raises:
-        KeywordError: naming an argument that there is not, and what to write.
+        KeywordError: naming an argument that there is not, and what to write, or one that is missing.
         ArgumentError: naming a value of another type than the function declares, or saying why values of the right
             types cannot be used.
     """
     constructs = function.__name__ == '__init__'
-    owner = type(args[0]).__name__ if function.__name__.startswith('__') else function.__name__
+    owner = name or (type(args[0]).__name__ if function.__name__.startswith('__') else function.__name__)
+    where = f'in the constructor of {owner}' if constructs else f'in a call of {owner}'
+    _check(owner, where, function, args, given, error)
+
+
+def _check(
+    owner: str,
+    where: str,
+    function: Callable[..., Any],
+    args: Sequence[Any],
+    given: Mapping[str, Any],
+    error: Exception,
+) -> None:
     check_keywords(owner, function, given)
-    check_types(f'in the constructor of {owner}' if constructs else f'in a call of {owner}', function, args, given)
+    check_count(owner, function, args, given)
+    check_types(where, function, args, given, refusal_of(error))
     check_values(owner, function, args, given, error)
 
 
@@ -50,9 +72,7 @@ def explain(cls: type, error: Exception, args: Sequence[Any], given: Mapping[str
     if isinstance(error, GluonError):
         error.locate(here)
     else:
-        check_keywords(cls.__name__, cls.__init__, given)
-        check_types(here, cls.__init__, (None, *args), given)
-        check_values(cls.__name__, cls.__init__, (None, *args), given, error)
+        _check(cls.__name__, here, cls.__init__, (None, *args), given, error)
 
 
 def check_keywords(owner: str, function: Callable[..., Any], given: Iterable[str]) -> None:
@@ -73,21 +93,50 @@ def check_keywords(owner: str, function: Callable[..., Any], given: Iterable[str
             raise KeywordError(f'{owner} has no argument {name!r}', expected=f'one of {names}', remedy=remedy) from None
 
 
-def check_types(where: str, function: Callable[..., Any], args: Sequence[Any], given: Mapping[str, Any]) -> None:
-    """Refuses arguments that are not of the types that a function declares.
+def check_count(owner: str, function: Callable[..., Any], args: Sequence[Any], given: Mapping[str, Any]) -> None:
+    """Refuses a call that lacks an argument, or has more of them than the function takes.
+
+    Raises:
+        KeywordError: with how the function is called.
+    """
+    try:
+        inspect.signature(function).bind(*args, **given)
+    except (TypeError, ValueError) as error:
+        if isinstance(error, TypeError):  # of some functions in C nobody knows what they take
+            raise KeywordError(f'{owner}: {error}', expected=call_text(owner, function)) from None
+
+
+def call_text(name: str, function: Callable[..., Any]) -> str:
+    """How a function is called, without types."""
+    parameters = inspect.signature(function).parameters.values()
+    shown = [p.replace(annotation=p.empty) for p in parameters if p.name != 'self']
+    return f'{name}{inspect.Signature(shown)}'
+
+
+def check_types(
+    where: str,
+    function: Callable[..., Any],
+    args: Sequence[Any],
+    given: Mapping[str, Any],
+    kind: type[ArgumentError] = ArgumentError,
+) -> None:
+    """Refuses arguments that are not of the types that a function declares, by an error of a kind.
 
     Raises:
         ArgumentError: naming the first.
     """
     for name, value, declared in _arguments(function, args, given):
         if not fits(value, declared):
-            error = ArgumentError(f'{name} must be {type_text(declared)}, got {_shown(value)}')
+            error = kind(f'{name} must be {type_text(declared)}, got {_shown(value)}')
             error.locate(where)
             raise error
 
 
-_OF_VALUES = (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, AssertionError, RecursionError)
-_CAUGHT = (KeyError, IndexError, TypeError, OverflowError, ZeroDivisionError)
+_OF_VALUES = (  # NameError: of an axis by a name, in JAX
+    *(TypeError, ValueError, LookupError, AttributeError, ArithmeticError, AssertionError),
+    *(RecursionError, NameError),
+)
+_CAUGHT = (KeyError, IndexError, TypeError, AttributeError, OverflowError, ZeroDivisionError)
 _COMPUTING = frozenset({'gluonjax', 'jax', 'jaxlib', 'numpy', 'optax', 'ml_dtypes'}) | sys.stdlib_module_names
 
 
@@ -96,34 +145,37 @@ def check_values(
 ) -> None:
     """Refuses arguments of the right types whose values cannot be used, for the reason of an error.
 
-    Errors of the caller's own code stay what they are, and so does Python's own error for a missing argument.
+    Errors of the caller's own code stay what they are.
 
     Raises:
         ArgumentError: with the reason, and what was given.
     """
-    if not isinstance(error, _OF_VALUES) or _is_of_the_caller(error):
+    if not isinstance(error, _OF_VALUES) or is_of_the_caller(error):
         return
     try:
         bound = inspect.signature(function).bind(*args, **given).arguments
     except (TypeError, ValueError):
         return
     got = ', '.join(f'{name}={_shown(value)}' for name, value in bound.items() if name != 'self')
-    reason = str(error).partition('\n')[0] or type(error).__name__
-    kind = next((kind for kind in _CAUGHT if isinstance(error, kind)), ValueError)
     remedy = 'sys.setrecursionlimit(10_000) allows deeper nesting' if isinstance(error, RecursionError) else None
-    raise _refusal(kind)(f'{owner} cannot take these arguments: {reason}', got=got, remedy=remedy) from error
+    reason = next(iter(str(error).strip().splitlines()), '') or type(error).__name__
+    raise refusal_of(error)(f'{owner} cannot take these arguments: {reason}', got=got, remedy=remedy) from error
+
+
+def refusal_of(error: Exception) -> type[ArgumentError]:
+    """ArgumentError, which programs that catch an error of this kind catch too."""
+    return _refusal(next((kind for kind in _CAUGHT if isinstance(error, kind)), ValueError))
 
 
 @functools.cache
 def _refusal(kind: type[Exception]) -> type[ArgumentError]:
-    """ArgumentError, which programs that catch an error of this kind catch too."""
     if kind is ValueError:
         return ArgumentError
     fields = {'__module__': ArgumentError.__module__, '__reduce__': lambda error: (ArgumentError, error.args)}
     return type('ArgumentError', (ArgumentError, kind), fields)
 
 
-def _is_of_the_caller(error: Exception) -> bool:
+def is_of_the_caller(error: Exception) -> bool:
     """Whether code that the caller wrote was running when this error arose."""
     trace = error.__traceback__
     while trace is not None:
@@ -239,14 +291,14 @@ def type_text(declared: Any) -> str:
 
 def _written(declared: Any) -> str:
     text = inspect.formatannotation(declared)
-    for module in ('collections.abc.', 'typing.', 'os.', 'jax._src.', 'jax.jaxlib._jax.', 'jaxlib._jax.', 'gluonjax.'):
+    for module in ('collections.abc.', 'typing.', 'mx.array.', 'os.', 'jax._src.', 'jax.jaxlib._jax.', 'jaxlib._jax.', 'gluonjax.'):
         text = text.replace(module, '')
     return text
 
 
 def _shown(value: Any) -> str:
     if hasattr(value, 'dtype') and hasattr(value, 'shape'):
-        return f'an array of {value.dtype} and shape {shape_text(value.shape)}'
+        return f'an array of {getattr(value.dtype, "__name__", value.dtype)} and shape {shape_text(value.shape)}'
     return _SHORT.repr(value)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import jax
 
 from gluonjax.errors import ArgumentError, GluonError, ShapeError
+from gluonjax.keywords import call_text
 from gluonjax.messages import inputs_text, layer_text
 from gluonjax.run import Bindable, Run, path_of
 from gluonjax.shapes import Shape, is_known, shape_text, shapes_text
@@ -95,12 +96,6 @@ def _refusal(
     return ArgumentError(
         f'{type(layer).__name__} takes arrays', got=got, remedy='jnp.asarray(x), or a jax.ShapeDtypeStruct'
     )
-
-
-def call_text(name: str, function: Callable[..., Any]) -> str:
-    """How a function is called, without types."""
-    parameters = inspect.signature(function).parameters.values()
-    return f'{name}{inspect.Signature([p.replace(annotation=p.empty) for p in parameters])}'
 
 
 def takes(forward: Callable[..., Any], inputs: Any, named: Any) -> bool:

@@ -179,9 +179,11 @@ def test_a_step_takes_no_names():
             step([[1.0]], label=[[1.0, 1.0]])
 
 
-def test_other_mistakes_stay_what_they_are():
-    with pytest.raises(TypeError, match="missing 1 required positional argument: 'units'"):
+def test_missing_arguments_and_too_many():
+    with pytest.raises(errors.KeywordError, match=r"Dense: missing a required argument: 'units'\n.*Dense\(units, act"):
         nn.Dense()
+    with pytest.raises(TypeError, match='Dense: too many positional arguments'):
+        nn.Dense(*range(9))
 
 
 def test_arguments_of_other_libraries_are_known_by_what_they_are_called_here():

@@ -9,7 +9,7 @@ import importlib
 import operator as functions
 import warnings
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import jax
@@ -725,31 +725,70 @@ def call(name: str, /, *args: Any, out: Any = None, **kwargs: Any) -> Any:
     Raises:
         ArgumentError: for an unknown operator, or others inputs and attributes than it has.
     """
-    operator = find(name)
-    kwargs.pop('name', None)
-    if name.startswith('broadcast_') and not operator.annotations:
-        kwargs.pop('axis', None)  # which MXNet passes by
-    arrays, attributes = _sorted_out(operator, args, kwargs)
-    if (dtype := casting.dtype_for(operator.name)) is not None:
-        arrays = [x if x is None or not casting.is_cast(x, dtype) else call('Cast', x, dtype=dtype) for x in arrays]
-    operator, arrays, attributes = prepared(operator, arrays, attributes)
-    first = next((x for x in arrays if x is not None), None)
     try:
+        operator = find(name)
+        kwargs.pop('name', None)
+        if name.startswith('broadcast_') and not operator.annotations:
+            kwargs.pop('axis', None)  # which MXNet passes by
+        arrays, attributes = _sorted_out(operator, args, kwargs)
+        if (dtype := casting.dtype_for(operator.name)) is not None:
+            arrays = [x if x is None or not casting.is_cast(x, dtype) else call('Cast', x, dtype=dtype) for x in arrays]
+        operator, arrays, attributes = prepared(operator, arrays, attributes)
+        first = next((x for x in arrays if x is not None), None)
         outputs, updates = invoke.run(operator, [None if x is None else x.tracked for x in arrays], attributes)
-    except (TypeError, ValueError) as error:
-        if type(error) not in (TypeError, ValueError):  # of ours, or of JAX's transformations
-            raise
-        got = ', '.join(f'{x.value.dtype}{list(x.shape)}' for x in arrays if x is not None)
-        raise ShapeError(f'{name} does not take these arrays: {str(error).splitlines()[0]}', got=got) from error
-    if operator.auxiliary and tape.scope().training:
-        _write_states(operator, operator.parse(attributes), arrays, outputs, updates)
-    if out is not None:
-        targets = out if isinstance(out, list | tuple) else [out]
-        for target, output in zip(targets, outputs, strict=True):
-            target[:] = NDArray(*output)
-        return out
+        if operator.auxiliary and tape.scope().training:
+            _write_states(operator, operator.parse(attributes), arrays, outputs, updates)
+        if out is not None:
+            targets = out if isinstance(out, list | tuple) else [out]
+            for target, output in zip(targets, outputs, strict=True):
+                target[:] = NDArray(*output)
+            return out
+    except _OF_ARGUMENTS as error:
+        if not isinstance(error, GluonError | jax.errors.JAXTypeError):
+            _refuse(name, args, kwargs, error)
+        if isinstance(error, ArgumentError):
+            _check_arrays(name, args)
+        raise
     results = [NDArray(*output) if first is None else first.like(output) for output in outputs]
     return results[0] if len(results) == 1 else results
+
+
+_OF_ARGUMENTS = (TypeError, ValueError, AttributeError, LookupError, ArithmeticError, AssertionError, GluonError)
+
+
+def _refuse(name: str, args: Sequence[Any], kwargs: Mapping[str, Any], error: Exception) -> None:
+    """Refuses what an operator was given, for the reason of an error.
+
+    Raises:
+        ShapeError: for arrays of other shapes and dtypes.
+        ArgumentError: for other values, and of the kind that the error is.
+    """
+    keywords = importlib.import_module('gluonjax.keywords')
+    if keywords.is_of_the_caller(error):
+        return
+    given = [*args, *kwargs.values()]
+    got = ', '.join(f'{x.value.dtype}{list(x.shape)}' if isinstance(x, NDArray) else repr(x) for x in given)
+    reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+    what = f'{name} does not take these arrays: {reason}'
+    if type(error) in (TypeError, ValueError) and all(isinstance(x, NDArray) for x in args):
+        raise ShapeError(what, got=got) from error
+    raise keywords.refusal_of(error)(what, got=got) from error
+
+
+def _check_arrays(name: str, args: Sequence[Any]) -> None:
+    """Refuses what is no NDArray in the place of an input.
+
+    Raises:
+        ArgumentError: naming the input.
+    """
+    operator = OPERATORS.get(name)
+    if operator is None or operator.variadic:
+        return
+    optional = {*operator.may_be_missing, *operator.only_if}
+    for own, x in zip(operator.inputs, args, strict=False):
+        if own not in optional and not isinstance(x, NDArray):
+            got = type(x).__name__
+            raise ArgumentError(f'{own} of {name} must be an NDArray, got {got}', remedy='nd.array(x)') from None
 
 
 def _write_states(

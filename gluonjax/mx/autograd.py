@@ -21,6 +21,7 @@ import jax.numpy as jnp
 from gluonjax.errors import ArgumentError, GluonError
 from gluonjax.mx import tape
 from gluonjax.mx.array import NDArray, head_gradient
+from gluonjax.mx.entry import explain_calls
 from gluonjax.mx.recorded import get_symbol
 from gluonjax.mx.tape import Scoped, Tracked
 
@@ -229,3 +230,6 @@ def _head_gradients(heads: list[NDArray], given: Any) -> list[Tracked]:
     if len(gradients) != len(heads):
         raise ArgumentError('there is one head gradient for each head', expected=len(heads), got=len(gradients))
     return [head_gradient(head, gradient) for head, gradient in zip(heads, gradients, strict=True)]
+
+
+explain_calls(globals())

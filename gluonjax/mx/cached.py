@@ -10,6 +10,7 @@ import jax
 from gluonjax.errors import ArgumentError
 from gluonjax.mx import invoke, tape
 from gluonjax.mx.array import NDArray
+from gluonjax.mx.entry import explain_calls
 from gluonjax.mx.symbol import Symbol
 from gluonjax.mx.tape import Arrays, Program, Tracked
 
@@ -64,3 +65,6 @@ class CachedOp:
         for target, result in zip(out if isinstance(out, list) else [out], results, strict=True):
             target[:] = result
         return out
+
+
+explain_calls(globals(), functions=False)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from gluonjax import checks
+from gluonjax.mx.entry import explain_calls
 from gluonjax.mx.model import save_checkpoint
 
 
@@ -132,3 +133,6 @@ class LogValidationMetricsCallback:
         if param.eval_metric:
             for name, value in param.eval_metric.get_name_value():
                 logging.info('Epoch[%d] Validation-%s=%f', param.epoch, name, value)
+
+
+explain_calls(globals())

@@ -14,6 +14,7 @@ from typing import Any, Literal
 import jax
 
 from gluonjax.errors import ArgumentError
+from gluonjax.mx.entry import explain_calls
 
 _TYPES = ('cpu', 'gpu', 'tpu', 'cpu_pinned', 'cpu_shared')
 
@@ -166,3 +167,6 @@ def context_of(device: Any) -> Context:
     """The context of JAX's device."""
     platform = {'cuda': 'gpu', 'rocm': 'gpu'}.get(device.platform, device.platform)
     return Context(platform if platform in _TYPES else 'cpu', jax.devices(device.platform).index(device))
+
+
+explain_calls(globals(), functions=False)

@@ -16,6 +16,7 @@ import jax.core
 
 from gluonjax.errors import ArgumentError
 from gluonjax.mx.array import NDArray, call
+from gluonjax.mx.entry import explain_calls
 from gluonjax.mx.tape import Tracked
 
 
@@ -163,3 +164,6 @@ def _stacked(outputs: list[Any]) -> Any:
     if not outputs:
         return []
     return _like(outputs[0], [call('stack', *column, axis=0) for column in zip(*map(_flat, outputs), strict=True)])
+
+
+explain_calls(globals())

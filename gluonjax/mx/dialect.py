@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import Any, Literal, NamedTuple
 
 from gluonjax.errors import ArgumentError
+from gluonjax.mx.entry import explain_calls
 
 
 class Semantics(NamedTuple):
@@ -161,3 +162,6 @@ def setenv(name: str, value: str | None) -> None:
     os.environ.pop(name, None)
     if value is not None:
         os.environ[name] = value
+
+
+explain_calls(globals(), functions=False)

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from gluonjax.errors import ArgumentError, ShapeError
 from gluonjax.keys import next_key
 from gluonjax.mx.array import NDArray, as_jax
+from gluonjax.mx.entry import explain_calls
 from gluonjax.mx.invoke import unused_key
 from gluonjax.mx.tape import Tracked
 
@@ -316,3 +317,6 @@ def _resized(array: NDArray, shape: tuple[int, ...]) -> NDArray:
     count = math.prod(shape)
     fits = count <= array.size
     return NDArray(array.value.ravel()[:count].reshape(shape) if fits else jnp.zeros(shape, array.value.dtype))
+
+
+explain_calls(globals(), functions=False)

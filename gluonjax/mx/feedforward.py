@@ -15,6 +15,7 @@ from gluonjax.errors import ArgumentError, DTypeError, GluonError, ShapeError
 from gluonjax.mx import initializer as init
 from gluonjax.mx.array import NDArray
 from gluonjax.mx.context import Context
+from gluonjax.mx.entry import explain_calls
 from gluonjax.mx.io import DataIter, NDArrayIter, ResizeIter
 from gluonjax.mx.model import load_checkpoint, save_checkpoint
 from gluonjax.mx.module import BucketingModule, Module
@@ -290,3 +291,6 @@ class FeedForward:
             return X
         X, y = (np.array(part) if isinstance(part, list) else part for part in (X, y))
         return self._iterator(X, y, training=True)
+
+
+explain_calls(globals())

@@ -30,6 +30,7 @@ from gluonjax.config import Registry
 from gluonjax.errors import ArgumentError, ParamsError
 from gluonjax.mx import invoke, ndarray
 from gluonjax.mx.array import NDArray, as_jax
+from gluonjax.mx.entry import explain_calls
 
 _Class = TypeVar('_Class', bound=type)
 
@@ -373,3 +374,6 @@ class Load(native.Load):
             raise ParamsError(f'Load has no value for {str(name)!r}', remedy='pass a default_init')
         else:
             self.default_init(name, arr)
+
+
+explain_calls(globals())

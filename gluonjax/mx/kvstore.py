@@ -15,6 +15,7 @@ import jax.numpy as jnp
 
 from gluonjax.errors import ArgumentError, GluonError, ShapeError
 from gluonjax.mx.array import NDArray, as_jax
+from gluonjax.mx.entry import explain_calls
 from gluonjax.mx.optimizer import Updater, get_updater
 from gluonjax.mx.tape import Tracked
 
@@ -178,3 +179,6 @@ def _pairs(key: Any, value: Any) -> list[tuple[Key, list[NDArray]]]:
     if len(keys) != len(values):
         raise ArgumentError('there must be an array, or a list of them, for each key', expected=len(keys))
     return [(k, list(v) if isinstance(v, list | tuple) else [v]) for k, v in zip(keys, values, strict=True)]
+
+
+explain_calls(globals())

@@ -12,6 +12,7 @@ import inspect
 from typing import Any, ClassVar
 
 from gluonjax import lr_scheduler as native
+from gluonjax.mx.entry import explain_calls
 
 
 class LRScheduler:
@@ -106,3 +107,6 @@ class CosineScheduler(_Native):
     """Half a wave of the cosine; see `gluonjax.lr_scheduler.CosineScheduler`."""
 
     own: ClassVar[Any] = native.CosineScheduler
+
+
+explain_calls(globals())

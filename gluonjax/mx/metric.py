@@ -38,6 +38,7 @@ from gluonjax.metric import (
     np,
     register,
 )
+from gluonjax.mx.entry import explain_calls
 
 __all__ = [
     'F1',
@@ -113,3 +114,6 @@ def check_label_shapes(labels: Any, preds: Any, wrap: bool = False, shape: bool 
     if sizes[0] != sizes[1]:
         raise ShapeError('labels and predictions do not fit each other', expected=sizes[0], got=sizes[1])
     return tuple([x] if wrap and not isinstance(x, list | tuple) else x for x in (labels, preds))  # type: ignore[return-value]
+
+
+explain_calls(globals())

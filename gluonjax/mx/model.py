@@ -12,6 +12,7 @@ from gluonjax.hints import missing
 from gluonjax.mx import ndarray as nd
 from gluonjax.mx import symbol as symbols
 from gluonjax.mx.array import NDArray
+from gluonjax.mx.entry import explain_calls
 
 Arrays = dict[str, NDArray]
 
@@ -101,3 +102,6 @@ if not TYPE_CHECKING:  # a type checker would accept any name
         if name == 'FeedForward':
             return importlib.import_module('gluonjax.mx.feedforward').FeedForward
         raise missing(f'module {__name__!r}', name, __name__, globals())
+
+
+explain_calls(globals())

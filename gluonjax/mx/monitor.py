@@ -10,6 +10,7 @@ from typing import Any
 
 from gluonjax import checks
 from gluonjax.mx.array import NDArray, call
+from gluonjax.mx.entry import explain_calls
 
 
 def _size_of_elements(x: NDArray) -> Any:
@@ -89,3 +90,6 @@ class Monitor:
 def _text(value: Any) -> str:
     values = value if isinstance(value, list) else [value]
     return ''.join(f'{v.asscalar() if v.shape == (1,) else v.asnumpy()}\t' for v in values)
+
+
+explain_calls(globals())

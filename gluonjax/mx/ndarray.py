@@ -31,6 +31,7 @@ from gluonjax.io import mxnet_params
 from gluonjax.mx import random
 from gluonjax.mx.array import NDArray, as_jax, call, canonical, made_in
 from gluonjax.mx.context import Context
+from gluonjax.mx.entry import explain_calls
 from gluonjax.mx.graph import STORAGE_CODES
 from gluonjax.mx.op import OPERATORS, find
 from gluonjax.mx.op.attributes import dtype_of
@@ -343,3 +344,6 @@ if not TYPE_CHECKING:  # a type checker would accept any name
         if name.startswith('__') or name not in OPERATORS:
             raise missing(f'module {__name__!r}', name, __name__, OPERATORS)
         return _function(name)
+
+
+explain_calls(globals())

@@ -31,6 +31,7 @@ from gluonjax.errors import ArgumentError, ShapeError
 from gluonjax.mx import autograd, ndarray
 from gluonjax.mx.array import NDArray
 from gluonjax.mx.context import current_context
+from gluonjax.mx.entry import explain_calls
 from gluonjax.mx.op import INFERENCE, Operator, Pass
 from gluonjax.mx.op.table import enter
 from gluonjax.mx.tape import Tracked
@@ -307,3 +308,6 @@ enter(
     ),
     'Custom',
 )
+
+
+explain_calls(globals())

@@ -33,6 +33,7 @@ from gluonjax.lr_scheduler import LRScheduler
 from gluonjax.mx import descent, ndarray
 from gluonjax.mx.array import NDArray
 from gluonjax.mx.context import Context
+from gluonjax.mx.entry import explain_calls
 from gluonjax.mx.tape import Tracked
 from gluonjax.optimizer import transforms as tx
 from gluonjax.optimizer.transforms import ParamInfo, UpdateInfo
@@ -650,3 +651,6 @@ def get_updater(optimizer: Optimizer) -> Updater:
 
 NDabs: Any = ndarray.op.abs  # a name of MXNet's module
 contrib: ModuleType = sys.modules[__name__]  # a module of MXNet whose names are here
+
+
+explain_calls(globals())

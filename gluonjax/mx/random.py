@@ -17,10 +17,11 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from gluonjax import keys
-from gluonjax.errors import ArgumentError, GluonError
+from gluonjax.errors import ArgumentError, GluonError, ShapeError
 from gluonjax.mx import invoke
 from gluonjax.mx.array import NDArray, call, canonical, made_in
 from gluonjax.mx.context import Context
+from gluonjax.mx.entry import explain_calls
 from gluonjax.mx.op import OPERATORS
 
 Size = int | Sequence[int]
@@ -38,11 +39,22 @@ def seed(seed_state: int, ctx: Context | str = 'all') -> None:
 
 
 def _draw(
-    draw: Draw, parameters: Sequence[Any], shape: Any, dtype: DTypeLike | None, ctx: Context | None, out: Any
+    draw: Draw,
+    parameters: Sequence[Any],
+    shape: Any,
+    dtype: DTypeLike | None,
+    ctx: Context | None,
+    out: Any,
+    signed: int = 0,
 ) -> Any:
     """Numbers of a shape; for parameters that are arrays, of that shape for each of their elements."""
     wanted = canonical('float32' if dtype is None or dtype == 'None' else dtype)
     size = (shape,) if isinstance(shape, int) else tuple(shape or ())
+    for number in parameters[signed:]:  # the first ones may be below 0
+        if isinstance(number, int | float) and number < 0:
+            raise ArgumentError('this parameter of a distribution is 0 or more', got=number)
+    if min(size, default=0) < 0:
+        raise ShapeError('the sizes of an array are 0 or more', got=size)
     values = [x.value if isinstance(x, NDArray) else x for x in parameters]
     if any(isinstance(x, NDArray) for x in parameters):
         leading = jnp.broadcast_shapes(*(jnp.shape(value) for value in values))
@@ -69,7 +81,7 @@ def uniform(
     def draw(key: Any, size: Any, dtype: Any, low: Any, high: Any) -> jax.Array:
         return (low + (high - low) * jax.random.uniform(key, size, dtype)).astype(dtype)
 
-    return _draw(draw, [low, high], shape, dtype, ctx, out)
+    return _draw(draw, [low, high], shape, dtype, ctx, out, signed=2)
 
 
 def normal(
@@ -80,7 +92,7 @@ def normal(
     def draw(key: Any, size: Any, dtype: Any, loc: Any, scale: Any) -> jax.Array:
         return (loc + scale * jax.random.normal(key, size, dtype)).astype(dtype)
 
-    return _draw(draw, [loc, scale], shape, dtype, ctx, out)
+    return _draw(draw, [loc, scale], shape, dtype, ctx, out, signed=1)
 
 
 def randn(*shape: int, loc: Any = 0, scale: Any = 1, dtype: Any = None, ctx: Context | None = None) -> NDArray:
@@ -96,7 +108,7 @@ def randint(
     def draw(key: Any, size: Any, dtype: Any, low: Any, high: Any) -> jax.Array:
         return jax.random.randint(key, size, low, high, dtype)
 
-    return _draw(draw, [low, high], shape, dtype or 'int32', ctx, out)
+    return _draw(draw, [low, high], shape, dtype or 'int32', ctx, out, signed=2)
 
 
 def exponential(
@@ -175,3 +187,6 @@ def _by_name(name: str, *args: Any, **kwargs: Any) -> Any:
     """An operator that draws: by numbers, or by arrays of parameters."""
     arrays = any(isinstance(value, NDArray) for value in (*args, *kwargs.values()))
     return call(f'_sample_{name}' if arrays and f'_sample_{name}' in OPERATORS else f'_random_{name}', *args, **kwargs)
+
+
+explain_calls(globals())

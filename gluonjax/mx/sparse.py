@@ -25,6 +25,7 @@ from jax.typing import DTypeLike
 from gluonjax.errors import ArgumentError
 from gluonjax.mx import ndarray
 from gluonjax.mx.array import NDArray, View, call
+from gluonjax.mx.entry import explain_calls
 from gluonjax.mx.op.attributes import dtype_of
 from gluonjax.mx.tape import Tracked
 
@@ -202,3 +203,6 @@ def _scattered(data: np.ndarray, places: tuple[np.ndarray, ...], shape: Any) -> 
     dense = np.zeros(shape, data.dtype)
     np.add.at(dense, tuple(place.astype(int) for place in places), data)
     return dense
+
+
+explain_calls(globals())

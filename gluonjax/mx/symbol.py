@@ -30,6 +30,7 @@ from gluonjax.hints import missing
 from gluonjax.mx import invoke, subgraph
 from gluonjax.mx.array import NDArray, as_jax
 from gluonjax.mx.base import NotImplementedForSymbol
+from gluonjax.mx.entry import explain_calls
 from gluonjax.mx.evaluate import evaluate
 from gluonjax.mx.executor import Executor, Programs
 from gluonjax.mx.graph import (
@@ -846,3 +847,6 @@ if not TYPE_CHECKING:  # a type checker would accept any name
         if name.startswith('__') or name not in OPERATORS:
             raise missing(f'module {__name__!r}', name, __name__, OPERATORS)
         return _builder(name)
+
+
+explain_calls(globals(), functions=False)

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from gluonjax.errors import ArgumentError, MissingExtraError, ShapeError
+from gluonjax.mx.entry import explain_calls
 from gluonjax.mx.graph import Node
 from gluonjax.mx.symbol import Symbol
 
@@ -180,3 +181,6 @@ def _label(node: Node) -> str:
         'Pooling': lambda: f'{given.get("pool_type", "max")}, {sizes("kernel")}/{sizes("stride")}',
     }
     return f'{node.op}\n{details[str(node.op)]()}' if node.op in details else node.name
+
+
+explain_calls(globals())

@@ -8,6 +8,7 @@ from typing import Any
 from gluonjax import checks
 from gluonjax.mx import ndarray, symbol
 from gluonjax.mx.array import NDArray
+from gluonjax.mx.entry import explain_calls
 
 
 def rand_zipfian(true_classes: Any, num_sampled: int, range_max: int, ctx: Any = None) -> tuple[Any, Any, Any]:
@@ -33,3 +34,6 @@ def rand_zipfian(true_classes: Any, num_sampled: int, range_max: int, ctx: Any =
         return F.log((numbers + 2) / (numbers + 1)) * (num_sampled / whole)
 
     return classes, expected(true_classes), expected(classes)
+
+
+explain_calls(globals())

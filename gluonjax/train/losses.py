@@ -9,8 +9,9 @@ from typing import Any
 import jax
 
 from gluonjax.errors import ArgumentError
+from gluonjax.keywords import call_text
 from gluonjax.loss import Loss
-from gluonjax.refusals import call_text, takes
+from gluonjax.refusals import takes
 from gluonjax.static import is_array
 
 LossLike = Callable[..., Any] | Mapping[str, Callable[..., Any]]

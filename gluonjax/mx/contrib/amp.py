@@ -31,6 +31,7 @@ from gluonjax import checks
 from gluonjax.errors import ArgumentError
 from gluonjax.mx import casting
 from gluonjax.mx.array import NDArray
+from gluonjax.mx.entry import explain_calls
 from gluonjax.mx.gluon.block import HybridBlock
 from gluonjax.mx.gluon.trainer import Trainer
 from gluonjax.mx.tape import Tracked
@@ -168,3 +169,6 @@ def convert_hybrid_block(block: HybridBlock, target_dtype: Any = 'float16', **kw
     network = copy.deepcopy(block)
     network.cast(name)
     return _Converted(network, name)
+
+
+explain_calls(globals())

@@ -15,6 +15,7 @@ from typing import Any
 from gluonjax.errors import DTypeError
 from gluonjax.mx import autograd
 from gluonjax.mx.array import NDArray
+from gluonjax.mx.entry import explain_calls
 from gluonjax.mx.tape import Scoped, enter
 
 mark_variables: Callable[..., None] = autograd.mark_variables
@@ -78,3 +79,6 @@ def grad(func: Callable[..., Any], argnum: int | list[int] | None = None) -> Cal
         return both(*args)[0]
 
     return wrapped
+
+
+explain_calls(globals())

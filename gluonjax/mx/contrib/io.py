@@ -8,6 +8,7 @@ from jax.typing import DTypeLike
 
 from gluonjax.mx import ndarray as nd
 from gluonjax.mx.array import NDArray
+from gluonjax.mx.entry import explain_calls
 from gluonjax.mx.io import DataDesc, DataIter
 
 
@@ -64,3 +65,6 @@ class DataLoaderIter(DataIter):
         part = array.astype(self.dtype)
         missing = self.batch_size - part.shape[0]
         return nd.concatenate([part, nd.zeros((missing, *part.shape[1:]), dtype=self.dtype)]) if missing else part
+
+
+explain_calls(globals())

@@ -11,6 +11,7 @@ from typing import Any
 from gluonjax.errors import ArgumentError, DTypeError
 from gluonjax.mx.array import NDArray
 from gluonjax.mx.context import Context
+from gluonjax.mx.entry import explain_calls
 from gluonjax.mx.module import Module
 
 svrg_module: ModuleType = sys.modules[__name__]  # a module of MXNet whose names are here
@@ -135,3 +136,6 @@ class SVRGModule(Module):
         if epoch % self.update_freq == 0:
             self.update_full_grads(train_data)
         super().train_epoch(epoch, train_data, *args)
+
+
+explain_calls(globals())

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 from gluonjax.errors import ArgumentError, FileError
 from gluonjax.mx.array import NDArray, array_class, as_jax, call
 from gluonjax.mx.context import Context
+from gluonjax.mx.entry import explain_calls
 from gluonjax.mx.gluon.block import HookHandle
 from gluonjax.mx.tape import Tracked
 
@@ -111,3 +112,6 @@ def download(
     if overwrite or not target.exists() or (sha1_hash and not check_sha1(target, sha1_hash)):
         raise FileError(f'{target} is not there, and nothing is downloaded', remedy=f'fetch {url} yourself')
     return str(target)
+
+
+explain_calls(globals())

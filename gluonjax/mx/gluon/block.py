@@ -18,6 +18,7 @@ from gluonjax.errors import ArgumentError, FrozenError, ParamsError
 from gluonjax.io import mxnet_params
 from gluonjax.mx import ndarray, symbol, tape
 from gluonjax.mx.array import NDArray, array_class
+from gluonjax.mx.entry import explain_calls
 from gluonjax.mx.gluon.naming import NameScope, named
 from gluonjax.mx.gluon.parameter import Parameter, ParameterDict, load_values
 from gluonjax.mx.gluon.traced import Traced, is_inside
@@ -549,3 +550,6 @@ class HybridBlock(Block):
             self.apply(blocks.append)
             self._programs[key] = Traced(self, blocks, list(handles), tree, kind, context)
         return self._programs[key](leaves, handles)
+
+
+explain_calls(globals(), functions=False)

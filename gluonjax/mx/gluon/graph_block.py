@@ -9,6 +9,7 @@ from typing import Any
 
 from gluonjax.errors import ArgumentError
 from gluonjax.io import mxnet_params
+from gluonjax.mx.entry import explain_calls
 from gluonjax.mx.gluon import symbol_block
 from gluonjax.mx.gluon.block import of_symbols
 from gluonjax.mx.gluon.library import LayerBlock
@@ -105,3 +106,6 @@ def _shared_start(names: Sequence[str]) -> int:
     """With how many characters all names begin."""
     alike = (len(set(characters)) == 1 for characters in zip(*names, strict=False))
     return sum(itertools.takewhile(bool, alike))
+
+
+explain_calls(globals(), functions=False)

@@ -27,6 +27,7 @@ from gluonjax.errors import ArgumentError
 from gluonjax.hints import missing
 from gluonjax.layer import Layer
 from gluonjax.mx import ndarray
+from gluonjax.mx.entry import explain_calls
 from gluonjax.mx.gluon.block import Block, HybridBlock, children_of, of_symbols
 from gluonjax.mx.gluon.graph_block import SymbolBlock
 from gluonjax.mx.gluon.library import layer_class
@@ -151,3 +152,6 @@ if not TYPE_CHECKING:  # a type checker would accept any name
         if not (isinstance(cls, type) and issubclass(cls, Layer)):
             raise missing(f'module {__name__!r}', name, __name__, dir(nn))
         return _MADE.setdefault(name, layer_class(cls))
+
+
+explain_calls(globals())

@@ -29,6 +29,7 @@ from gluonjax.layer import choose, request
 from gluonjax.mx.array import NDArray, array_class, as_jax, canonical, made_in, placed
 from gluonjax.mx.context import Context, current_context
 from gluonjax.mx.dialect import is_np_array, is_np_shape
+from gluonjax.mx.entry import explain_calls
 from gluonjax.mx.sparse import class_of
 from gluonjax.mx.symbol import Symbol, var
 from gluonjax.mx.tape import Tracked
@@ -658,3 +659,6 @@ def _declared(shape: Any) -> tuple[int | None, ...] | None:
         return None
     sizes: Sequence[Any] = (shape,) if isinstance(shape, int | np.integer) else tuple(shape)
     return tuple(int(size) if size is not None and size > 0 else None for size in sizes)
+
+
+explain_calls(globals(), functions=False)

@@ -15,6 +15,7 @@ from gluonjax import init as initializers
 from gluonjax.block import Block
 from gluonjax.errors import ArgumentError, ParamsError
 from gluonjax.io import mxnet_params
+from gluonjax.mx.entry import explain_calls
 from gluonjax.mx.graph import Node, auxiliary_of, check_known
 from gluonjax.mx.infer import declared_dtype, declared_shape
 from gluonjax.mx.symbol import Group, Symbol, load, var
@@ -195,3 +196,6 @@ def _initializer(node: Node) -> Any:
         return initializers.create(name, **arguments)
     except (ValueError, TypeError, ArgumentError):
         return None
+
+
+explain_calls(globals(), functions=False)

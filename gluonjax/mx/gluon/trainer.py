@@ -13,6 +13,7 @@ from gluonjax.errors import ArgumentError, FileError, GluonError
 from gluonjax.mx import kvstore as kvstores
 from gluonjax.mx import optimizer as optimizers
 from gluonjax.mx.array import NDArray
+from gluonjax.mx.entry import explain_calls
 from gluonjax.mx.gluon.parameter import Parameter
 from gluonjax.mx.kvstore import KVStore
 
@@ -239,3 +240,6 @@ def _summed(parameter: Parameter) -> list[NDArray]:
     home = gradients[0].context
     total = functools.reduce(lambda a, b: a + b.as_in_context(home), gradients)
     return [total.as_in_context(gradient.context) for gradient in gradients]
+
+
+explain_calls(globals())

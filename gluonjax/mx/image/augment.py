@@ -14,6 +14,7 @@ from jax.typing import DTypeLike
 from gluonjax.errors import ArgumentError
 from gluonjax.mx import ndarray as nd
 from gluonjax.mx.array import NDArray, as_jax
+from gluonjax.mx.entry import explain_calls
 from gluonjax.mx.image import functions
 from gluonjax.mx.image.functions import Size, as_image, on_host
 
@@ -336,3 +337,6 @@ def _channels(name: str, given: Any, known: Sequence[float]) -> np.ndarray | Non
     if array.shape[:1] not in ((1,), (3,)):
         raise ArgumentError(f'{name} must be True, or one or three numbers, got {given!r}')
     return array
+
+
+explain_calls(globals())

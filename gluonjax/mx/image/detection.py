@@ -16,6 +16,7 @@ import numpy as np
 
 from gluonjax.errors import ArgumentError, DataError
 from gluonjax.mx.array import NDArray, as_jax
+from gluonjax.mx.entry import explain_calls
 from gluonjax.mx.image import functions
 from gluonjax.mx.image.augment import (
     Augmenter,
@@ -498,3 +499,6 @@ class ImageDetIter(ImageIter):
         it.reshape(label_shape=(count, self.label_shape[1]))
         self.reshape(label_shape=(count, self.label_shape[1]))
         return it
+
+
+explain_calls(globals())

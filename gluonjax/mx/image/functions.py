@@ -15,6 +15,7 @@ from gluonjax.data import images
 from gluonjax.data.vision import pixels
 from gluonjax.errors import ArgumentError, DTypeError, FileError, ShapeError
 from gluonjax.mx.array import NDArray, as_jax
+from gluonjax.mx.entry import explain_calls
 
 Box = tuple[int, int, int, int]
 Size = tuple[int, int]
@@ -233,3 +234,6 @@ def random_rotate(src: Any, angle_limits: Sequence[float], zoom_in: bool = False
     count = None if src.ndim == 3 else src.shape[0]
     angles = np.random.uniform(*angle_limits, size=count)  # noqa: NPY002 (MXNet's stream)
     return imrotate(src, angles, zoom_in, zoom_out)
+
+
+explain_calls(globals())

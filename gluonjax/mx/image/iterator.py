@@ -14,6 +14,7 @@ from gluonjax import checks
 from gluonjax.data.recordio import MXIndexedRecordIO, MXRecordIO, unpack
 from gluonjax.errors import ArgumentError, FileError
 from gluonjax.mx.array import NDArray, as_jax
+from gluonjax.mx.entry import explain_calls
 from gluonjax.mx.image.augment import CreateAugmenter
 from gluonjax.mx.image.functions import imdecode
 from gluonjax.mx.io.batch import DataBatch, DataDesc, DataIter
@@ -229,3 +230,6 @@ def _listed(path: Any, given: Any, dtype: DTypeLike) -> dict[Any, Any] | None:
         return None
     entries = ((entry[:-1] if len(entry) > 2 else entry[0], entry[-1]) for entry in given)
     return {str(i): (np.ravel(np.asarray(label, dtype)), name) for i, (label, name) in enumerate(entries, 1)}
+
+
+explain_calls(globals())

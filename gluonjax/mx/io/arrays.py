@@ -11,6 +11,7 @@ from gluonjax import checks
 from gluonjax.errors import ArgumentError, DataError
 from gluonjax.mx import ndarray as nd
 from gluonjax.mx.array import NDArray, as_jax
+from gluonjax.mx.entry import explain_calls
 from gluonjax.mx.io.batch import DataBatch, DataDesc, DataIter
 
 _HANDLES = ('pad', 'discard', 'roll_over')
@@ -189,3 +190,6 @@ def _on_host(array: Any) -> np.ndarray:
     if isinstance(array, NDArray):
         return array.asnumpy()
     return np.asarray(array, 'float32') if not hasattr(array, 'value') else nd.array(array).asnumpy()
+
+
+explain_calls(globals())

@@ -11,6 +11,7 @@ from jax.typing import DTypeLike
 
 from gluonjax import checks
 from gluonjax.errors import ArgumentError, DataError
+from gluonjax.mx.entry import explain_calls
 
 
 class _NameAndShape(NamedTuple):
@@ -309,3 +310,6 @@ class PrefetchingIter(BatchIter):
 
 def _next_or_none(iterator: Any) -> Any:
     return next(iterator, None)
+
+
+explain_calls(globals())

@@ -15,6 +15,7 @@ from jax.typing import DTypeLike
 from gluonjax import checks
 from gluonjax.errors import DataError, FileError
 from gluonjax.mx.array import NDArray, as_jax
+from gluonjax.mx.entry import explain_calls
 from gluonjax.mx.io.batch import BatchIter, DataBatch, DataDesc
 
 Path = str | pathlib.Path
@@ -258,3 +259,6 @@ def _idx(path: Path, ndim: int) -> np.ndarray:
     if len(data) != 4 + 4 * ndim + math.prod(shape):
         raise FileError(f"'{path}' is damaged", expected=f'{math.prod(shape)} numbers', got=len(data) - 4 - 4 * ndim)
     return np.frombuffer(data, 'uint8', offset=4 + 4 * ndim).reshape(shape)
+
+
+explain_calls(globals())

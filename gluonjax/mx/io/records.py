@@ -14,6 +14,7 @@ from gluonjax import checks
 from gluonjax.data.recordio import MXRecordIO, unpack
 from gluonjax.errors import ArgumentError
 from gluonjax.mx.array import NDArray, as_jax
+from gluonjax.mx.entry import explain_calls
 from gluonjax.mx.image import functions
 from gluonjax.mx.io.batch import DataDesc
 from gluonjax.mx.io.files import SampleIter
@@ -166,3 +167,6 @@ def _refuse(others: Any) -> None:
 def _all_records(path: str | pathlib.Path) -> list[bytes]:
     with MXRecordIO(str(path), 'r') as file:
         return list(iter(file.read, None))
+
+
+explain_calls(globals())

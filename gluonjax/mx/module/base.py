@@ -14,6 +14,7 @@ from gluonjax.errors import ArgumentError, GluonError
 from gluonjax.mx import initializer as init
 from gluonjax.mx import ndarray as nd
 from gluonjax.mx.array import NDArray
+from gluonjax.mx.entry import explain_calls
 from gluonjax.mx.io import DataBatch
 from gluonjax.mx.model import BatchEndParam, read_params, save_params
 
@@ -341,3 +342,6 @@ class BaseModule:
 
 def _metric(given: Any) -> Any:
     return given if isinstance(given, metric.EvalMetric) else metric.create(given)
+
+
+explain_calls(globals())

@@ -12,6 +12,7 @@ from gluonjax.errors import ArgumentError, GluonError
 from gluonjax.mx import initializer as init
 from gluonjax.mx import ndarray as nd
 from gluonjax.mx.array import NDArray
+from gluonjax.mx.entry import explain_calls
 from gluonjax.mx.model import load_params
 from gluonjax.mx.module.base import BaseModule, Pairs
 from gluonjax.mx.module.module import Module
@@ -231,3 +232,6 @@ class BucketingModule(BaseModule):
         self._monitor = mon
         for module in self._buckets.values():
             module.install_monitor(mon)
+
+
+explain_calls(globals())

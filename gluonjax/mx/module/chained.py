@@ -11,6 +11,7 @@ from gluonjax.errors import ArgumentError, ParamsError
 from gluonjax.mx import initializer as init
 from gluonjax.mx import ndarray as nd
 from gluonjax.mx.array import NDArray
+from gluonjax.mx.entry import explain_calls
 from gluonjax.mx.module.base import BaseModule, Pairs
 
 _RATE = (('learning_rate', 0.01),)
@@ -321,3 +322,6 @@ class PythonLossModule(PythonModule):
     def get_input_grads(self, merge_multi_context: bool = True) -> list[Any]:
         """The gradient of the scores."""
         return [self._scores_grad]
+
+
+explain_calls(globals())

@@ -20,6 +20,7 @@ from gluonjax.mx import kvstore as kv
 from gluonjax.mx import optimizer as optimizers
 from gluonjax.mx.array import NDArray, as_jax
 from gluonjax.mx.context import Context, current_context
+from gluonjax.mx.entry import explain_calls
 from gluonjax.mx.executor import Executor, Programs
 from gluonjax.mx.io import DataDesc
 from gluonjax.mx.io.batch import described
@@ -559,3 +560,6 @@ def _known(names: Names, kind: str, arguments: Sequence[str]) -> list[str]:
 def _like(descriptions: Sequence[DataDesc], arrays: Sequence[Any]) -> list[DataDesc]:
     pairs = zip(descriptions, arrays, strict=False)
     return [DataDesc(desc.name, array.shape, desc.dtype, desc.layout) for desc, array in pairs]
+
+
+explain_calls(globals())

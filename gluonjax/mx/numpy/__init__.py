@@ -23,6 +23,7 @@ import numpy as onp
 from gluonjax.hints import missing
 from gluonjax.mx.array import NDArray, made_in
 from gluonjax.mx.context import Context
+from gluonjax.mx.entry import explain_calls, explained
 from gluonjax.mx.numpy import linalg, random
 from gluonjax.mx.numpy.array import array, call, ndarray, on_host
 from gluonjax.mx.numpy.pure import CREATION, PURE
@@ -148,7 +149,7 @@ def _function(name: str) -> Callable[..., Any]:
     function = creating if name in CREATION else compiled if name in PURE else hosted
     function.__name__ = function.__qualname__ = name
     function.__doc__ = f'As `numpy.{name}`.'
-    return function
+    return function if function is compiled else explained(function, f'np.{name}', PURE.get(name) or getattr(onp, name))
 
 
 if not TYPE_CHECKING:  # a type checker would accept any name
@@ -165,3 +166,6 @@ if not TYPE_CHECKING:  # a type checker would accept any name
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *dir(onp), *(name for name in PURE if '.' not in name)})
+
+
+explain_calls(globals())

@@ -12,14 +12,17 @@ from jax.core import Tracer
 from jax.typing import DTypeLike
 
 from gluonjax.errors import ArgumentError, DTypeError, GluonError, MissingNameError, ShapeError
+from gluonjax.lazy import suggests_keywords
 from gluonjax.mx import tape
 from gluonjax.mx.array import NDArray, as_jax, enter_face, made_in, traced_text
 from gluonjax.mx.context import Context
+from gluonjax.mx.entry import explain_as
 from gluonjax.mx.numpy.pure import OF_NUMBERS, PURE, strong
 from gluonjax.mx.tape import Arrays, Program, Tracked
 
 Operand = Any
 _NUMBERS = (bool, int, float, np.generic)
+_OPERANDS = (*_NUMBERS, NDArray, np.ndarray, jax.Array, type(None))
 
 
 class _Input:
@@ -84,44 +87,32 @@ def call(name: str, *args: Any, out: Any = None, **kwargs: Any) -> Any:
     Raises:
         ArgumentError: for what the function does not take.
     """
-    if name in OF_NUMBERS and any(isinstance(x, list | tuple) for x in args):
-        raise ArgumentError(f'np.{name} takes arrays and numbers', got='a list', remedy='np.array(x)')
-    leaves, tree = jax.tree.flatten((args, kwargs))
-    arrays, static = [], []
-    for leaf in leaves:
-        if isinstance(leaf, NDArray):
-            arrays.append(leaf.tracked)
-        elif isinstance(leaf, np.ndarray | jax.Array):
-            arrays.append(Tracked(as_jax(leaf)))
-        elif name in OF_NUMBERS and isinstance(leaf, _NUMBERS):
-            arrays.append(Tracked(leaf.item() if isinstance(leaf, np.generic) else leaf))  # type: ignore[arg-type]
-        else:
-            static.append((type(leaf), leaf))
-            continue
-        static.append(_INPUT)
-    made = _call(name, tree, tuple(static))
-    with _explained(name):
+    try:
+        if name in OF_NUMBERS and (wrong := [x for x in args if not isinstance(x, _OPERANDS)]):
+            raise DTypeError(f'np.{name} takes arrays and numbers', got=type(wrong[0]).__name__, remedy='np.array(x)')
+        leaves, tree = jax.tree.flatten((args, kwargs))
+        arrays, static = [], []
+        for leaf in leaves:
+            if isinstance(leaf, NDArray):
+                arrays.append(leaf.tracked)
+            elif isinstance(leaf, np.ndarray | jax.Array):
+                arrays.append(Tracked(as_jax(leaf)))
+            elif name in OF_NUMBERS and isinstance(leaf, _NUMBERS):
+                arrays.append(Tracked(leaf.item() if isinstance(leaf, np.generic) else leaf))  # type: ignore[arg-type]
+            else:
+                static.append((type(leaf), leaf))
+                continue
+            static.append(_INPUT)
+        made = _call(name, tree, tuple(static))
         outputs = tape.call(made.program, arrays)[0]
-    results = jax.tree.unflatten(made.output, [ndarray(*y) for y in outputs])
-    if out is None:
-        return results
-    out[...] = results
-    return out
-
-
-class _explained:
-    """A `with` block whose errors of JAX say which function of `mx.np` it was."""
-
-    def __init__(self, name: str):
-        self.name = name
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        if isinstance(error, GluonError | jax.errors.JAXTypeError) or not isinstance(error, TypeError | ValueError):
-            return
-        raise ArgumentError(f'np.{self.name}: {str(error).strip().splitlines()[0]}') from error
+        results = jax.tree.unflatten(made.output, [ndarray(*y) for y in outputs])
+        if out is None:
+            return results
+        out[...] = results
+        return out
+    except Exception as error:
+        explain_as(f'np.{name}', error, PURE[name], args, kwargs)
+        raise
 
 
 def of_two(name: str, left: Any, right: Any) -> Any:
@@ -138,8 +129,11 @@ def of_two(name: str, left: Any, right: Any) -> Any:
             inputs.append(Tracked(as_jax(x)))
         else:
             return NotImplemented
-    with _explained(name):
+    try:
         return ndarray(*tape.call(_of_two(name), inputs)[0][0])
+    except Exception as error:
+        explain_as(f'np.{name}', error, PURE[name], (left, right))
+        raise
 
 
 def _operator(name: str) -> Callable[..., Any]:
@@ -447,6 +441,7 @@ def on_host(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     return of_host(function(*args, **kwargs))
 
 
+@suggests_keywords
 def array(object: Any, dtype: DTypeLike | None = None, ctx: Context | None = None) -> ndarray:
     """A copy of an array, or of lists of numbers: in the dtype that arrays have, else float32.
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as onp
 
 from gluonjax.errors import MissingNameError
+from gluonjax.mx.entry import explain_calls
 from gluonjax.mx.numpy.array import call, on_host
 from gluonjax.mx.numpy.pure import LINALG
 
@@ -44,3 +45,6 @@ if not TYPE_CHECKING:  # a type checker would accept any name
         if name not in LINALG:
             raise MissingNameError(f'gluonjax.mx.np.linalg has no {name!r}', name=name)
         return _function(name)
+
+
+explain_calls(globals())

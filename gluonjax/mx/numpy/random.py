@@ -22,6 +22,7 @@ from gluonjax.errors import ArgumentError
 from gluonjax.mx import invoke, tape
 from gluonjax.mx.array import NDArray, as_jax, canonical, made_in, placed
 from gluonjax.mx.context import Context, virtual
+from gluonjax.mx.entry import explain_calls
 from gluonjax.mx.numpy.array import array, ndarray
 from gluonjax.mx.op.attributes import dtype_of
 from gluonjax.mx.op.random import NUMPY_DISTRIBUTIONS, Draw
@@ -54,6 +55,10 @@ DRAWS: dict[str, Draw] = {
 }
 
 
+# How many of the first parameters may be below 0; of the others none.
+_OF_ANY_SIGN = {'uniform': 2, **dict.fromkeys(('normal', 'lognormal', 'gumbel', 'logistic', 'laplace'), 1)}
+
+
 @functools.lru_cache(1024)
 def _program(name: str, size: tuple[int, ...] | None, dtype: str, batch: bool) -> Program:
     def function(parameters: Any, key: Any) -> tuple[list[jax.Array], list[jax.Array]]:
@@ -80,6 +85,9 @@ def drawn(
         ArgumentError: for parameters that do not fit the shape.
     """
     wanted = canonical(dtype or 'float32').name
+    for number in parameters[_OF_ANY_SIGN.get(name, 0) :]:
+        if isinstance(number, bool | int | float) and number < 0:
+            raise ArgumentError(f'the parameters of np.random.{name} are 0 or more', got=number)
     sizes = _sizes(size) if out is None or size is not None else out.shape
     inputs = [x.tracked if isinstance(x, NDArray) else Tracked(as_jax(x, 'float32')) for x in parameters]
     try:
@@ -267,3 +275,6 @@ def multivariate_normal(mean: Any, cov: Any, size: Size = None, check_valid: Any
     noise = normal(0.0, 1.0, (*(_sizes(size) or ()), *batch, center.shape[-1]))
     lower = ndarray(jnp.linalg.cholesky(spread.value))
     return center + (lower @ noise.reshape((*noise.shape, 1))).reshape(noise.shape)
+
+
+explain_calls(globals())

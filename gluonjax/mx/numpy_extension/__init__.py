@@ -30,6 +30,7 @@ from gluonjax.mx.dialect import (
     use_np_array,
     use_np_shape,
 )
+from gluonjax.mx.entry import explain_calls
 from gluonjax.mx.numpy.array import ndarray, on_host
 from gluonjax.mx.numpy.random import seed
 from gluonjax.mx.numpy_extension import image, random
@@ -150,3 +151,6 @@ if not TYPE_CHECKING:  # a type checker would accept any name
         if operator is None:
             raise MissingNameError(f'gluonjax.mx.npx has no {name!r}', name=name)
         return _function(name, operator)
+
+
+explain_calls(globals())

@@ -11,6 +11,7 @@ from typing import Any
 
 from gluonjax.errors import ArgumentError
 from gluonjax.mx.array import NDArray, call
+from gluonjax.mx.entry import explain_calls
 from gluonjax.mx.numpy.array import ndarray
 from gluonjax.mx.numpy.random import Size, drawn, seed
 
@@ -41,3 +42,6 @@ def uniform_n(low: Any = 0.0, high: Any = 1.0, batch_shape: Size = None, dtype: 
 def normal_n(loc: Any = 0.0, scale: Any = 1.0, batch_shape: Size = None, dtype: Any = None, ctx: Any = None) -> ndarray:
     """Normally distributed numbers, of the shape `batch_shape` for each element of the parameters."""
     return drawn('normal', [loc, scale], batch_shape, dtype, ctx, batch=True)
+
+
+explain_calls(globals())

@@ -14,6 +14,7 @@ from typing import Any
 from gluonjax.errors import ArgumentError, GluonError
 from gluonjax.mx import initializer as init
 from gluonjax.mx import ndarray, symbol
+from gluonjax.mx.entry import explain_calls
 from gluonjax.mx.symbol import Symbol
 
 States = list[Any]
@@ -728,3 +729,6 @@ class ResidualCell(ModifierCell):
 
 def _plus(output: Any, inputs: Any) -> Any:
     return sym.elemwise_add(output, inputs, name=f'{output.name}_plus_residual')
+
+
+explain_calls(globals())

@@ -8,6 +8,7 @@ from typing import Any
 
 from gluonjax.errors import ArgumentError
 from gluonjax.mx import symbol
+from gluonjax.mx.entry import explain_calls
 from gluonjax.mx.rnn.cells import BaseRNNCell, Gated, GRUCell, LSTMCell, RNNCell, RNNParams
 from gluonjax.mx.symbol import Symbol
 
@@ -117,3 +118,6 @@ class ConvGRUCell(BaseConvRNNCell, GRUCell):
     """A gated recurrent unit of convolutions; the arguments are those of `BaseConvRNNCell`."""
 
     _prefix_here = 'ConvGRU_'
+
+
+explain_calls(globals())

@@ -12,6 +12,7 @@ from jax.typing import DTypeLike
 
 from gluonjax.errors import ArgumentError
 from gluonjax.mx import ndarray
+from gluonjax.mx.entry import explain_calls
 from gluonjax.mx.io import DataBatch, DataDesc, DataIter
 
 
@@ -153,3 +154,6 @@ class BucketSentenceIter(DataIter):
             provide_data=provide_data,
             provide_label=provide_label,
         )
+
+
+explain_calls(globals())

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from types import ModuleType
 from typing import Any, ClassVar
 
+from gluonjax.mx.entry import explain_calls
 from gluonjax.mx.gluon import nn
 from gluonjax.mx.gluon.block import HybridBlock
 from gluonjax.mx.gluon.parameter import Parameter, ParameterDict
@@ -138,3 +139,6 @@ class ModulatedDeformableConvolution(DeformableConvolution):
         third = self._filters['offset'] // 3
         mask = F.sigmoid(F.slice_axis(where, axis=1, begin=2 * third, end=3 * third)) * 2
         return [F.slice_axis(where, axis=1, begin=0, end=2 * third), mask]
+
+
+explain_calls(globals())

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from gluonjax.hints import missing
 from gluonjax.mx import ndarray, symbol
+from gluonjax.mx.entry import explain_calls
 from gluonjax.mx.gluon import nn
 from gluonjax.mx.gluon.block import HybridBlock, children_of, of_symbols
 from gluonjax.mx.gluon.parameter import ParameterDict
@@ -76,3 +77,6 @@ if not TYPE_CHECKING:  # a type checker would accept any name
         if name not in _SAME:
             raise missing(f'module {__name__!r}', name, __name__, __all__)
         return getattr(nn, name)
+
+
+explain_calls(globals())

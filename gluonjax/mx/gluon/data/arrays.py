@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from gluonjax.mx.array import NDArray, array_class, as_jax
+from gluonjax.mx.entry import explain_calls
 
 
 def handle(array: Any) -> Any:
@@ -27,3 +28,6 @@ def handles(batch: Any) -> Any:
     if isinstance(batch, tuple | list):
         return [handles(part) for part in batch]
     return {name: handles(part) for name, part in batch.items()} if isinstance(batch, dict) else batch
+
+
+explain_calls(globals(), functions=False)

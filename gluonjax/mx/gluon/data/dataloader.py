@@ -13,6 +13,7 @@ from gluonjax.mx import dialect
 from gluonjax.mx.alias import as_mxnet
 from gluonjax.mx.array import NDArray
 from gluonjax.mx.context import Context, cpu_pinned
+from gluonjax.mx.entry import explain_calls
 from gluonjax.mx.gluon.data.arrays import handles
 from gluonjax.mx.gluon.data.sampler import RandomSampler
 
@@ -83,3 +84,6 @@ class DataLoader(loader.DataLoader):
         batches = super().__call__(epoch)
         batches = map(handles, batches) if self._wraps else batches
         return batches if self._pinned is None else (_moved(batch, self._pinned) for batch in batches)
+
+
+explain_calls(globals())

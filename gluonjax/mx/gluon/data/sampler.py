@@ -8,6 +8,7 @@ import numpy as np
 
 from gluonjax import checks
 from gluonjax.data.sampler import BatchSampler, FilterSampler, IntervalSampler, Sampler, SequentialSampler
+from gluonjax.mx.entry import explain_calls
 
 __all__ = ['BatchSampler', 'FilterSampler', 'IntervalSampler', 'RandomSampler', 'Sampler', 'SequentialSampler']
 
@@ -29,3 +30,6 @@ class RandomSampler(Sampler):
 
     def __len__(self) -> int:
         return self._length
+
+
+explain_calls(globals())

@@ -9,6 +9,7 @@ from typing import Any
 from gluonjax.errors import ArgumentError
 from gluonjax.mx import ndarray, symbol
 from gluonjax.mx.dialect import is_np_array
+from gluonjax.mx.entry import explain_calls
 from gluonjax.mx.gluon.block import Block, HybridBlock, children_of
 from gluonjax.mx.gluon.parameter import ParameterDict
 from gluonjax.mx.gluon.rnn.sequences import (
@@ -187,3 +188,6 @@ def first_states(cell: RecurrentCell, given: Sequence[Any] | None, inputs: Any, 
         return first.like(ndarray.zeros(shape, ctx=first.context, dtype=first.dtype).tracked)
 
     return cell.begin_state(batch, zeros)
+
+
+explain_calls(globals())

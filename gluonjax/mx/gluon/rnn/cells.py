@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from gluonjax.mx.entry import explain_calls
 from gluonjax.mx.gluon.parameter import Parameter, ParameterDict
 from gluonjax.mx.gluon.rnn.cell import HybridRecurrentCell, activated
 
@@ -190,3 +191,6 @@ class GRUCell(GatedCell):
         kept = F.elemwise_mul(F.ones_like(z, name=f'{at}ones_like0') - z, n, name=f'{at}mul1')
         output = F.elemwise_add(kept, F.elemwise_mul(z, before, name=f'{at}mul20'), name=f'{at}out')
         return output, [output]
+
+
+explain_calls(globals())

@@ -7,6 +7,7 @@ from typing import Any
 
 from gluonjax.errors import ArgumentError
 from gluonjax.mx import ndarray
+from gluonjax.mx.entry import explain_calls
 from gluonjax.mx.gluon.block import children_of
 from gluonjax.mx.gluon.parameter import ParameterDict
 from gluonjax.mx.gluon.rnn.cell import HybridRecurrentCell, RecurrentCell, first_states
@@ -354,3 +355,6 @@ class BidirectionalCell(_Several, HybridRecurrentCell):
     def __repr__(self) -> str:
         left, right = self._cells
         return f'{type(self).__name__}(forward={left!r}, backward={right!r})'
+
+
+explain_calls(globals())

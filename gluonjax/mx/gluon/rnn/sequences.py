@@ -8,6 +8,7 @@ from typing import Any, Literal
 from gluonjax.errors import ArgumentError, ShapeError
 from gluonjax.mx import ndarray, symbol
 from gluonjax.mx.array import NDArray
+from gluonjax.mx.entry import explain_calls
 from gluonjax.mx.gluon.block import of_symbols
 
 Layout = Literal['NTC', 'TNC'] | str
@@ -84,3 +85,6 @@ def reversed_steps(steps: Sequence[Any], valid_length: Any = None) -> list[Any]:
     F = operators_of(steps)
     whole = F.SequenceReverse(F.stack(*steps, axis=0), sequence_length=valid_length, use_sequence_length=True)
     return steps_of(len(steps), whole, 'TNC')
+
+
+explain_calls(globals())

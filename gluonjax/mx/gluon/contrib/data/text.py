@@ -14,6 +14,7 @@ from gluonjax.errors import ArgumentError, FileError
 from gluonjax.mx import base
 from gluonjax.mx.contrib.text.counts import count_tokens_from_str
 from gluonjax.mx.contrib.text.vocab import Vocabulary
+from gluonjax.mx.entry import explain_calls
 from gluonjax.mx.gluon.data.arrays import handle
 
 EOS_TOKEN = '<eos>'
@@ -82,3 +83,6 @@ class WikiText103(_WikiText):
     """WikiText-103, of a hundred million words; in `$MXNET_HOME/datasets/wikitext-103` by default."""
 
     _folder = 'wikitext-103'
+
+
+explain_calls(globals())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gluonjax.mx import autograd
+from gluonjax.mx.entry import explain_calls
 from gluonjax.mx.gluon.batches import split_and_load
 
 
@@ -32,3 +33,6 @@ class BatchProcessor:
         for loss in losses:
             loss.backward()
         return (*parts, predictions, losses)
+
+
+explain_calls(globals())

@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 from gluonjax.errors import ArgumentError, FileError
+from gluonjax.mx.entry import explain_calls
 from gluonjax.mx.gluon.contrib.estimator.handlers import BatchEnd, EpochEnd, Monitored, TrainBegin
 
 
@@ -148,3 +149,6 @@ class CheckpointHandler(TrainBegin, BatchEnd, EpochEnd):
         estimator.trainer.load_states(str(self._file(prefix, 'states')))
         text = 'CheckpointHandler: Checkpoint resumed from epoch %d batch %d'
         estimator.logger.warning(text, self.trained_epoch, self.trained_batch)
+
+
+explain_calls(globals())

@@ -11,6 +11,7 @@ from typing import Any
 from gluonjax.errors import ArgumentError, UninitializedError
 from gluonjax.mx import metric as metrics_of
 from gluonjax.mx.context import Context, cpu, gpu, num_gpus
+from gluonjax.mx.entry import explain_calls
 from gluonjax.mx.gluon import loss as losses
 from gluonjax.mx.gluon.contrib.estimator.batch_processor import BatchProcessor
 from gluonjax.mx.gluon.contrib.estimator.handlers import (
@@ -261,3 +262,6 @@ def _metrics_for(loss: Any) -> list[Any]:
     kind = type(loss).__name__
     suggested = [metrics_of.Accuracy()] if kind in ('SoftmaxCrossEntropyLoss', 'SoftmaxCELoss') else []
     return [*suggested, metrics_of.Loss(loss.name.rstrip('1234567890'))]
+
+
+explain_calls(globals())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gluonjax.mx.entry import explain_calls
 from gluonjax.mx.gluon.contrib.estimator.checkpoint import CheckpointHandler
 from gluonjax.mx.gluon.contrib.estimator.handlers import (
     BatchBegin,
@@ -35,3 +36,6 @@ __all__ = [
     'TrainEnd',
     'ValidationHandler',
 ]
+
+
+explain_calls(globals())

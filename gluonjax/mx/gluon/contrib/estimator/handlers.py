@@ -10,6 +10,7 @@ from typing import Any
 
 from gluonjax.errors import ArgumentError
 from gluonjax.mx import metric as metrics_of
+from gluonjax.mx.entry import explain_calls
 
 
 class EventHandler:
@@ -361,3 +362,6 @@ def checked_handlers(handlers: Any) -> list[EventHandler]:
     if wrong := [handler for handler in listed if not isinstance(handler, EventHandler)]:
         raise ArgumentError('event_handlers must be an EventHandler or a list of them', got=repr(wrong[0]))
     return list(listed)
+
+
+explain_calls(globals())

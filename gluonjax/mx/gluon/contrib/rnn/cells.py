@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from gluonjax.mx.entry import explain_calls
 from gluonjax.mx.gluon.parameter import Parameter
 from gluonjax.mx.gluon.rnn import LSTMCell, ModifierCell, RecurrentCell
 from gluonjax.mx.gluon.rnn.modifiers import refuse_bidirectional
@@ -176,3 +177,6 @@ def dynamic_unroll(
         outputs = F.SequenceMask(outputs, valid_length, use_sequence_length=True)
     outputs = dropped(drop_outputs, outputs)
     return outputs if axis == 0 else F.swapaxes(outputs, dim1=0, dim2=axis), states
+
+
+explain_calls(globals())

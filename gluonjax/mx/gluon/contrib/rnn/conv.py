@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from gluonjax.errors import ArgumentError
+from gluonjax.mx.entry import explain_calls
 from gluonjax.mx.gluon.parameter import Parameter, ParameterDict
 from gluonjax.mx.gluon.rnn.cell import HybridRecurrentCell
 from gluonjax.mx.gluon.rnn.cells import GRUCell, LSTMCell, RNNCell
@@ -156,3 +157,6 @@ Conv3DLSTMCell: Any = _cell(3, LSTMCell)
 Conv1DGRUCell: Any = _cell(1, GRUCell)
 Conv2DGRUCell: Any = _cell(2, GRUCell)
 Conv3DGRUCell: Any = _cell(3, GRUCell)
+
+
+explain_calls(globals())

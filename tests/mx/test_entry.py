@@ -1,0 +1,73 @@
+"""What failed calls of MXNet's functions, operators and constructors raise: errors of the library, of the same kind."""
+
+import numpy as np
+import pytest
+
+from gluonjax import mx
+from gluonjax.errors import ArgumentError, DTypeError, GluonError, KeywordError, ShapeError
+from gluonjax.mx import autograd, base, gluon, image, nd, npx
+
+X = nd.ones((2, 3))
+P = mx.np.ones((2, 3))
+
+REFUSED = [
+    (lambda: nd.FullyConnected(X, X, num_hiden=2), ArgumentError, r"no attribute 'num_hiden'[\s\S]*try: num_hidden="),
+    (lambda: nd.FullyConnected(X, num_hidden=2), ArgumentError, 'FullyConnected lacks weight'),
+    (
+        lambda: nd.dot(np.ones((3, 2)), X),
+        ArgumentError,
+        r'lhs of dot must be an NDArray, got ndarray\n.*nd\.array\(x\)',
+    ),
+    (lambda: nd.dot(X, X), ShapeError, r'dot does not take these arrays[\s\S]*float32\[2, 3\], float32\[2, 3\]'),
+    (lambda: nd.concatenate('abc'), IndexError, 'concat does not take these arrays: list index out of range'),
+    (lambda: nd.concatenate('abc'), ArgumentError, 'concat does not take'),
+    (lambda: nd.add(X, object()), TypeError, 'broadcast_add|add|float'),
+    (lambda: nd.zeros(), KeywordError, r"zeros: missing a required argument: 'shape'\n  expected: zeros\(shape, ctx="),
+    (lambda: nd.zeros((2, 2), dtype='flot32'), TypeError, "dtype must be .*, got 'flot32'"),
+    (lambda: nd.random.uniform(0, 1, -7), ShapeError, 'sizes of an array are 0 or more'),
+    (lambda: nd.random.normal(0, -1.0), ArgumentError, 'this parameter of a distribution is 0 or more\n  got: -1'),
+    (lambda: mx.np.random.gamma(1.0, -1.0), ValueError, r'the parameters of np\.random\.gamma are 0 or more'),
+    (lambda: mx.np.sum(P, axs=1), KeywordError, r"np\.sum has no argument 'axs'[\s\S]*try: axis="),
+    (lambda: mx.np.sum(P, axis='abc'), ArgumentError, r'np\.sum cannot take these arguments'),
+    (lambda: mx.np.zeros(), KeywordError, r"np\.zeros: missing a required argument: 'shape'"),
+    (lambda: mx.np.sin('abc'), DTypeError, r'np\.sin takes arrays and numbers\n  got: str'),
+    (lambda: P + mx.np.ones((2, 4)), ValueError, r'np\.add cannot take these arguments.*\(2,3\) \(2,4\)'),
+    (lambda: mx.np.bincount('abc'), ValueError, r'np\.bincount cannot take these arguments'),
+    (lambda: npx.constraint_check(3), AttributeError, 'x must be .*NDArray, got 3'),
+    (lambda: gluon.nn.Dense(), KeywordError, "Dense: missing a required argument: 'units'"),
+    (lambda: gluon.Trainer({}), KeywordError, "Trainer: missing a required argument: 'optimizer'"),
+    (lambda: gluon.rnn.GRUCell('abc'), TypeError, 'hidden_size|abc'),
+    (lambda: gluon.utils.split_data(X, num_slic=2), KeywordError, 'try: num_slice='),
+    (lambda: image.CenterCropAug(), KeywordError, "CenterCropAug: missing a required argument: 'size'"),
+    (lambda: autograd.backward(object()), TypeError, 'backward'),
+]
+
+
+@pytest.mark.parametrize(('call', 'kind', 'message'), REFUSED)
+def test_what_is_wrong_with_a_call(call, kind, message):
+    with pytest.raises(kind, match=message) as found:
+        call()
+    assert isinstance(found.value, base.MXNetError)
+
+
+def test_errors_of_the_callers_own_code_stay():
+    def fails(*args):
+        raise TypeError('mine')
+
+    class Double(gluon.HybridBlock):
+        def hybrid_forward(self, F, x):
+            fails()
+
+    for call in (lambda: nd.contrib.foreach(fails, X, [X]), lambda: Double()(X), lambda: nd.array(fails())):
+        with pytest.raises(TypeError, match='mine') as found:
+            call()
+        assert not isinstance(found.value, base.MXNetError)
+
+
+def test_a_refused_call_changes_nothing():
+    x = nd.zeros((2, 2))
+    with pytest.raises(ShapeError):
+        nd.dot(X, X, out=x)
+    with pytest.raises(GluonError):
+        nd.relu(X, out=3)
+    assert x.asnumpy().tolist() == [[0, 0], [0, 0]]
