@@ -291,7 +291,16 @@ def type_text(declared: Any) -> str:
 
 def _written(declared: Any) -> str:
     text = inspect.formatannotation(declared)
-    for module in ('collections.abc.', 'typing.', 'mx.array.', 'os.', 'jax._src.', 'jax.jaxlib._jax.', 'jaxlib._jax.', 'gluonjax.'):
+    for module in (
+        'collections.abc.',
+        'typing.',
+        'mx.array.',
+        'os.',
+        'jax._src.',
+        'jax.jaxlib._jax.',
+        'jaxlib._jax.',
+        'gluonjax.',
+    ):
         text = text.replace(module, '')
     return text
 

@@ -20,6 +20,7 @@ from jax.typing import DTypeLike
 
 from gluonjax.arrays import admit
 from gluonjax.errors import ArgumentError, DTypeError, GluonError, MissingNameError, ShapeError, TransformationError
+from gluonjax.lazy import above
 from gluonjax.mx import casting, invoke, statistics, tape
 from gluonjax.mx.context import Context, context_of, current_context, default_device, virtual
 from gluonjax.mx.dialect import is_np_array
@@ -763,7 +764,7 @@ def _refuse(name: str, args: Sequence[Any], kwargs: Mapping[str, Any], error: Ex
         ShapeError: for arrays of other shapes and dtypes.
         ArgumentError: for other values, and of the kind that the error is.
     """
-    keywords = importlib.import_module('gluonjax.keywords')
+    keywords = above.keywords
     if keywords.is_of_the_caller(error):
         return
     given = [*args, *kwargs.values()]

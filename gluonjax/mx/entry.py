@@ -11,13 +11,12 @@ stop of _arange must be a number or None, got 'x'
 from __future__ import annotations
 
 import functools
-import importlib
 from collections.abc import Callable, Mapping
 from types import FunctionType, MappingProxyType
 from typing import Any
 
 from gluonjax.errors import GluonError
-from gluonjax.lazy import suggests_keywords
+from gluonjax.lazy import above, suggests_keywords
 
 
 def explain_calls(module: dict[str, Any], functions: bool = True) -> None:
@@ -69,4 +68,4 @@ def explain_as(
 ) -> None:
     """Raises an error of the library, if a call failed by its arguments and not by such an error already."""
     if not isinstance(error, GluonError):
-        importlib.import_module('gluonjax.keywords').check_call(declared, args, kwargs, error, name)
+        above.keywords.check_call(declared, args, kwargs, error, name)
