@@ -18,9 +18,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import DTypeLike
 
+from gluonjax import keywords
 from gluonjax.arrays import admit
 from gluonjax.errors import ArgumentError, DTypeError, GluonError, MissingNameError, ShapeError, TransformationError
-from gluonjax.lazy import above
 from gluonjax.mx import casting, invoke, statistics, tape
 from gluonjax.mx.context import Context, context_of, current_context, default_device, virtual
 from gluonjax.mx.dialect import is_np_array
@@ -764,7 +764,6 @@ def _refuse(name: str, args: Sequence[Any], kwargs: Mapping[str, Any], error: Ex
         ShapeError: for arrays of other shapes and dtypes.
         ArgumentError: for other values, and of the kind that the error is.
     """
-    keywords = above.keywords
     if keywords.is_of_the_caller(error):
         return
     given = [*args, *kwargs.values()]

@@ -15,8 +15,9 @@ from collections.abc import Callable, Mapping
 from types import FunctionType, MappingProxyType
 from typing import Any
 
+from gluonjax import keywords
 from gluonjax.errors import GluonError
-from gluonjax.lazy import above, suggests_keywords
+from gluonjax.lazy import suggests_keywords
 
 
 def explain_calls(module: dict[str, Any], functions: bool = True) -> None:
@@ -68,4 +69,4 @@ def explain_as(
 ) -> None:
     """Raises an error of the library, if a call failed by its arguments and not by such an error already."""
     if not isinstance(error, GluonError):
-        above.keywords.check_call(declared, args, kwargs, error, name)
+        keywords.check_call(declared, args, kwargs, error, name)
