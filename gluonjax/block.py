@@ -28,7 +28,7 @@ from gluonjax.ref import LATEST, Values, read
 from gluonjax.run import Bindable, taken_names
 from gluonjax.static import split, unpacked
 from gluonjax.structure import Structure, winner_of
-from gluonjax.tree import FrozenDict, Path, check_keys, map_items, matches, nest
+from gluonjax.tree import Path, map_items, matches, nest
 
 
 class _Pure:
@@ -576,10 +576,7 @@ def _adopt(owner: Block, value: Any, name: str) -> Any:
         return _materialize(item) if isinstance(item, Layer) else frozen_value(owner, '.'.join(path), item)
 
     check_field(owner, name, value)
-    adopted = map_items(adopt, value, (name,))
-    if isinstance(adopted, FrozenDict) and any(nodes_of({name: adopted})):
-        check_keys(name, adopted)
-    return adopted
+    return map_items(adopt, value, (name,))
 
 
 def _is_within(block: Block, outer: Block) -> bool:

@@ -21,8 +21,10 @@ import jax.core
 import numpy as np
 
 from gluonjax.errors import ArgumentError
+from gluonjax.layer import Layer
 from gluonjax.param import Param
 from gluonjax.run import Bindable, forward_class
+from gluonjax.tree import check_keys, items_of
 
 _REBINDABLE = FunctionType | MethodType | functools.partial
 _RUN_ONCE = (GeneratorType, map, filter)  # what is in them is made when they run
@@ -43,11 +45,15 @@ def check(owner: Bindable, name: str, value: Any) -> None:
     Raises:
         ArgumentError: naming the field, and where layers or arrays can be kept.
     """
+    if value is owner and isinstance(owner, Layer):
+        raise ArgumentError(f'{type(owner).__name__}.{name} is the layer itself', remedy='make a second one')
     if isinstance(value, jax.Array):
         remedy = 'declare Param(shape, init=init.Constant(value), trainable=False)'
         raise ArgumentError(f'{type(owner).__name__}.{name} is an array; a definition holds none', remedy=remedy)
     if isinstance(value, dict):
         _check_hidden(owner, name, 'the keys of a dict', list(value))
+        if any(_is_held(item) for _, item in items_of(value)):
+            check_keys(f'{type(owner).__name__}.{name}', value)
     if isinstance(value, tuple | dict) or type(value) is list:
         for key, item in value.items() if isinstance(value, dict) else enumerate(value):
             check(owner, f'{name}.{key}', item)

@@ -74,6 +74,10 @@ class DeferredInitializationError(GluonError, RuntimeError):
     """A parameter was read after `initialize` but before the first input completed its shape."""
 
 
+class AllocationError(GluonError, MemoryError, ValueError):
+    """Parameters that do not fit into memory."""
+
+
 class MissingKeyError(GluonError, ValueError):
     """Something random was asked for, and no random key was given."""
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jax
+import numpy as np
 
 from gluonjax.block import Block, structure_of
-from gluonjax.errors import ArgumentError
+from gluonjax.errors import AllocationError, ArgumentError
 from gluonjax.parameter import LOCK
 from gluonjax.ref import Values
+from gluonjax.sampler import Request
+from gluonjax.shapes import shape_text
 from gluonjax.static import is_array
 
 
@@ -68,6 +72,41 @@ def explain(net: Block, error: Exception, inputs: Any) -> None:
             got=', '.join(f'{x.dtype}{x.shape} on {_text(x.devices())}' for x in others),
             remedy='jax.device_put(x, device) brings the input to the network, net.to(device) the network to the input',
         ) from None
+
+
+def check_memory(requests: Sequence[Request]) -> None:
+    """Refuses to draw what does not fit into the memory of this machine; XLA would end the process.
+
+    Raises:
+        AllocationError: naming the largest parameter.
+    """
+    memory = os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') if hasattr(os, 'sysconf') else 2**42
+    if sum(map(_bytes_here, requests)) > memory:
+        largest = max(requests, key=_bytes_here)
+        raise AllocationError(
+            f'parameter {largest.name!r} does not fit into memory',
+            expected=f'at most {_gigabytes(memory)} for all parameters together',
+            got=f'{shape_text(largest.shape)} of {np.dtype(largest.dtype)}, {_gigabytes(_bytes_of(largest))}',
+            remedy='make its layer smaller; or net.initialize(device=sharding) divides it between devices',
+        )
+
+
+def _bytes_of(request: Request) -> int:
+    return request.size * np.dtype(request.dtype).itemsize
+
+
+def _bytes_here(request: Request) -> int:
+    """What a draw takes of one device, or of this machine's memory."""
+    sharding = request.sharding
+    if sharding is None:
+        return _bytes_of(request)
+    part = request._replace(shape=sharding.shard_shape(request.shape))
+    on_cpu = [device for device in sharding.addressable_devices if device.platform == 'cpu']
+    return _bytes_of(part) * max(1, len(on_cpu))
+
+
+def _gigabytes(size: int) -> str:
+    return f'{size / 2**30:,.1f} GiB'
 
 
 @contextlib.contextmanager

@@ -24,7 +24,7 @@ from gluonjax.run import Bindable, Outputs, Run, Select, forward_class, taken_na
 from gluonjax.sampler import Request, draw
 from gluonjax.shapes import is_known, merge_shapes
 from gluonjax.static import split
-from gluonjax.tree import FrozenDict, Path, check_keys, flatten, items_of, map_items, matches, nest
+from gluonjax.tree import Path, flatten, items_of, map_items, matches, nest
 
 _Layer = TypeVar('_Layer', bound='Layer')
 # Of each definition, the shapes of its leaves by those of inputs that were seen.
@@ -328,15 +328,10 @@ def frozen_value(owner: object, name: str, value: Any) -> Any:
 
     def freeze(item: Any, path: Path) -> Any:
         where = f'{type(owner).__name__}.{".".join(path)}'
-        if item is owner:
-            raise ArgumentError(f'{where} is the layer itself', remedy='make a second one')
         return item._as_child_definition(where) if hasattr(item, '_as_child_definition') else item
 
     check_field(owner, name, value)
-    frozen = map_items(freeze, value, (name,))
-    if isinstance(frozen, FrozenDict) and any(walk(frozen)):
-        check_keys(f'{type(owner).__name__}.{name}', frozen)
-    return frozen
+    return map_items(freeze, value, (name,))
 
 
 def check_class(cls: type) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 from collections.abc import Callable
 from typing import Any, ClassVar, NamedTuple
 
@@ -14,7 +15,7 @@ import numpy as np
 from gluonjax.errors import ArgumentError
 from gluonjax.init import initializer as initializers
 from gluonjax.lazy import LazyMethod, entry_points
-from gluonjax.shapes import Shape
+from gluonjax.shapes import Shape, shape_text
 
 
 class Token:
@@ -102,7 +103,10 @@ def _declared_shape(shape: Any) -> Shape | None:
     sizes = tuple(shape) if np.iterable(shape) else (shape,)
     if not all(size is None or (isinstance(size, int | np.integer) and size >= -1) for size in sizes):
         raise ArgumentError('a Param cannot have this shape', expected='sizes, or None where unknown', got=shape)
-    return tuple(int(size) if size and size > 0 else None for size in sizes)
+    shape = tuple(int(size) if size and size > 0 else None for size in sizes)
+    if math.prod(size or 1 for size in shape) >= 2**63:
+        raise ArgumentError('a Param cannot be so large', expected='fewer than 2**63 elements', got=shape_text(shape))
+    return shape
 
 
 class Leaf(NamedTuple):

@@ -11,7 +11,6 @@ import functools
 import inspect
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from types import FunctionType, MethodType
 from typing import Any, ClassVar, NamedTuple
 
 import jax
@@ -41,7 +40,6 @@ def _without_naming(construct: Callable[..., None]) -> Callable[..., None]:
     return constructor
 
 
-_FUNCTIONS = (FunctionType, MethodType, functools.partial)
 Hook = Callable[..., Any]
 Hooks = tuple[tuple[Hook, ...], tuple[Hook, ...]]  # those called with the inputs, and those called with the output too
 Select = str | int | Sequence[str | int] | None  # layers: by a pattern for paths, by paths or indices, or all
@@ -377,7 +375,7 @@ def _resolve(value: Any, bound: _Bound, path: Path) -> Any:
         return map_items(lambda item, at: _resolve(item, bound, at), value, path, dict)
     if isinstance(value, Bindable):
         return value if isinstance(value, _Bound) else bind(value, bound._run, path)
-    return above.contents.rebound(bound, value) if isinstance(value, _FUNCTIONS) else value
+    return above.contents.rebound(bound, value) if callable(value) else value
 
 
 def transformed_shape(transform: Callable[..., Any], shape: Shape) -> tuple[int, ...]:

@@ -22,6 +22,7 @@ from jax.typing import DTypeLike
 
 from gluonjax import checks
 from gluonjax.keys import is_threefry, named_keys, named_words, threefry
+from gluonjax.lazy import above
 
 _CONFIG: Any = jax.config  # a type checker does not know its settings
 ROW = 16384  # numbers a row
@@ -98,9 +99,14 @@ def draw(requests: Sequence[Request], fused: bool = False) -> list[jax.Array]:
     is drawn by itself, so that under sharded `out_shardings` a device makes only its part; `fused=True` makes one
     draw instead, which compiles faster. A tensor with a sharding is drawn so outside a transformation too. All ways
     return the same bits.
+
+    Raises:
+        AllocationError: if they do not fit into memory.
     """
     keys = {id(request.key): request.key for request in requests}
     traced = any(isinstance(jax.random.key_data(key), jax.core.Tracer) for key in keys.values())
+    if not traced and sum(request.size for request in requests) > 2**29:  # fewer fit into any memory
+        above.failures.check_memory(requests)
     threefry_keys = {identity for identity, key in keys.items() if is_threefry(key)}
 
     def in_rows(request: Request) -> bool:

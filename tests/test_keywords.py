@@ -125,7 +125,7 @@ X = np.ones((2, 3), 'float32')
             r'sample cannot[\s\S]*got: key=.*shape \(2,\)',
         ),
         (lambda: decoding.keep_top_k(X, 0), 'top_k must be an int >= 1, got 0'),
-        (lambda: nn.Conv2D(2, 2, padding=2**31), 'padding must be an int >= 0 and <= 16777216'),
+        (lambda: nn.Conv2D(2, 2, padding=2**31), 'padding is too large'),
     ],
 )
 def test_values_that_cannot_be_used_are_refused_with_the_reason(call, says):
@@ -236,7 +236,7 @@ def test_the_name_of_an_optimizer_option_is_its_own_error():
         (lambda: Trainer(nn.Sequential(nn.Dense(2)), lambda output: output), 'the loss takes other arguments'),
         (lambda: callback.CSVLogger(3), 'a file name must be a str or a path, got 3'),
         (lambda: callback.Checkpoint(None), 'a file name must be a str or a path, got None'),
-        (lambda: nn.Repeat(nn.Dense(2), 10**30), 'n must be an int >= 1 and <= 2147483647'),
+        (lambda: nn.Repeat(nn.Dense(2), 10**30), 'n is too large'),
         (lambda: nn.Sequential().visit(3), 'visit takes a function of a network'),
         (lambda: nn.Sequential(nn.Flatten()).intermediates(np.ones((1, 2)), select='('), 'is no pattern'),
         (lambda: metric.CompositeEvalMetric(3), 'a composite metric takes a list of metrics'),

@@ -21,7 +21,15 @@ def per_axis(name: str, value: Any, rank: int, least: int = 1) -> tuple[int, ...
     values = tuple(value) if np.iterable(value) else (value,) * rank
     if len(values) != rank:
         raise ArgumentError(f'{name} has the wrong length', expected=f'a number or {rank} numbers', got=repr(value))
-    return tuple(size(name, item, least, MOST) for item in values)
+    return tuple(limited(name, item, MOST, least) for item in values)
+
+
+def limited(name: str, value: Any, limit: int, least: int = 1) -> int:
+    """A size that is not so large that nothing could be computed."""
+    number = size(name, value, least)
+    if number > limit:
+        raise ArgumentError(f'{name} is too large', expected=f'{limit} at most', got=number)
+    return number
 
 
 def layout(value: str, spatial: str) -> str:

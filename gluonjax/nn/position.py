@@ -14,7 +14,7 @@ from gluonjax.checks import at_least_float32, flag, floating, known, number, opt
 from gluonjax.errors import DTypeError, ShapeError
 from gluonjax.init.initializer import InitializerLike
 from gluonjax.layer import Layer
-from gluonjax.nn.arguments import rank
+from gluonjax.nn.arguments import limited, rank
 from gluonjax.nn.lookup import rows
 from gluonjax.nn.precision import broadcast
 from gluonjax.param import Param
@@ -116,7 +116,7 @@ class LearnedPositions(AddedPositions):
         weight_initializer: InitializerLike | None = None,
         in_units: int | None = None,
     ):
-        self.length, self.in_units = size('length', length), optional_size('in_units', in_units)
+        self.length, self.in_units = limited('length', length, 2**31 - 1), optional_size('in_units', in_units)
         self.weight = Param((self.length, self.in_units), dtype, weight_initializer)
 
     def init_cache(self, batch_size: int, length: int, dtype: DTypeLike | None = None) -> Any:

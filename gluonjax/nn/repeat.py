@@ -10,9 +10,9 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from gluonjax.checks import size
 from gluonjax.errors import ArgumentError, ShapeError
 from gluonjax.layer import Layer, frozen_value, map_nodes, with_fields
+from gluonjax.nn.arguments import limited
 from gluonjax.nn.dropout import MASK
 from gluonjax.nn.norm import MOMENT
 from gluonjax.run import Bindable
@@ -95,7 +95,7 @@ class Repeat(Layer):
     copies: Layer
 
     def __init__(self, layer: Bindable, n: int, remat: bool | PolicyLike = False, unroll: int = 1):
-        self.n, self.unroll = size('n', n, most=_MOST), size('unroll', unroll, most=_MOST)
+        self.n, self.unroll = limited('n', n, _MOST), limited('unroll', unroll, _MOST)
         if not isinstance(remat, bool):
             checkpoint_policy('remat', remat)
         self.remat, self.copies = remat, _stacked(_definition(self, 'layer', layer), self.n)

@@ -61,7 +61,7 @@ class RecurrentLayer(Stateful, Layer):
     ):
         self.layout = checks.one_of('layout', layout, ('TNC', 'NTC'))
         self.hidden_size = checks.size('hidden_size', hidden_size)
-        self.num_layers = checks.size('num_layers', num_layers, most=MOST_LAYERS)
+        self.num_layers = arguments.limited('num_layers', num_layers, MOST_LAYERS)
         self.input_size = checks.optional_size('input_size', input_size)
         self.projection_size = checks.optional_size('projection_size', projection_size)
         self.bidirectional = checks.flag('bidirectional', bidirectional)

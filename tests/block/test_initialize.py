@@ -10,8 +10,15 @@ import pytest
 from networks import Counting, X, mlp, ready, same_bits, values
 
 import gluonjax
-from gluonjax import Block, init, nn
-from gluonjax.errors import DeferredInitializationError, PatternError, ShapeError, UninitializedError
+from gluonjax import Block, init, nn, rnn
+from gluonjax.errors import (
+    AllocationError,
+    ArgumentError,
+    DeferredInitializationError,
+    PatternError,
+    ShapeError,
+    UninitializedError,
+)
 
 
 def test_parameters_tell_what_is_missing():
@@ -288,3 +295,20 @@ def test_patterns_that_match_nothing_are_refused_and_nothing_happens():
         with pytest.raises(PatternError, match=r"(?s)no parameter matches 'nothing'.*0\.weight"):
             call()
     assert set(values(net).values()) == {None}
+
+
+@pytest.mark.parametrize(
+    'layer', [nn.Dense(2**40), nn.Embedding(2**40, 8, dtype='bfloat16'), nn.Conv2D(2**41, 1, weight_initializer='ones')]
+)
+@pytest.mark.parametrize('device', [None, jax.devices()[0]])
+def test_parameters_that_do_not_fit_into_memory(layer, device):
+    net = nn.Sequential(layer)
+    says = r"(?s)'0\..*' does not fit into memory.*got: \(\d{13}.*,\d{3}.0 GiB"
+    with pytest.raises(AllocationError, match=says):
+        net.initialize(device=device)
+    assert net.collect_params()['0.weight'].deferred is None
+
+
+def test_parameters_with_more_elements_than_can_be_counted():
+    with pytest.raises(ArgumentError, match=r'(?s)a Param cannot be so large.*fewer than 2\*\*63.*constructor of LSTM'):
+        rnn.LSTM(2**40)

@@ -58,11 +58,11 @@ def test_reflectionpad2d_repeats_no_edge():
 @pytest.mark.parametrize(
     ('make', 'match'),
     [
-        (lambda: nn.PixelShuffle1D(0), 'factor must be an int >= 1 and <= 16777216, got 0'),
+        (lambda: nn.PixelShuffle1D(0), 'factor must be an int >= 1, got 0'),
         (lambda: nn.PixelShuffle2D(1.5), 'factor'),
         (lambda: nn.PixelShuffle2D((2, 2, 2)), 'expected: a number or 2 numbers'),
         (lambda: nn.PixelShuffle3D((2, 2)), 'expected: a number or 3 numbers'),
-        (lambda: nn.ReflectionPad2D(-1), 'padding must be an int >= 0 and <= 16777216, got -1'),
+        (lambda: nn.ReflectionPad2D(-1), 'padding must be an int >= 0, got -1'),
         (lambda: nn.ReflectionPad2D((1, 1)), 'padding has the wrong length\n  expected: a number or 8 numbers'),
         (
             lambda: nn.ReflectionPad2D((0, 0, 1, 0, 0, 0, 0, 0)),
