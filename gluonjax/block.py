@@ -12,12 +12,12 @@ import contextlib
 import dataclasses
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 from gluonjax import parameter as parameters
 from gluonjax.arrays import admit
 from gluonjax.checks import flag
-from gluonjax.config import refuse_if_frozen
+from gluonjax.config import refuse_if_frozen, set_slots
 from gluonjax.errors import ArgumentError
 from gluonjax.layer import Layer, check_class, check_field, frozen_value, layers_of, leaves_of, token_of, with_fields
 from gluonjax.lazy import above, entry_points
@@ -103,14 +103,14 @@ class Block(Bindable, Node, BlockMethods, own=True):
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         block = super().__new__(cls)
         # here, so that a subclass need not call super().__init__()
-        _keep(block, _token=None, _tied=False, _declared={}, _owners=[], _compiled=True, _static=False)
-        _keep(block, _structure=None, _ready=None, _programs={}, _parts={}, _hooks=((), ()))
+        set_slots(block, _token=None, _tied=False, _declared={}, _owners=[], _compiled=True, _static=False)
+        set_slots(block, _structure=None, _ready=None, _programs={}, _parts={}, _hooks=((), ()))
         return block
 
     def _constructed(self, params: SharedParameters | None = None) -> None:
         check_class(type(self))
         with LOCK:
-            _keep(self, _token=token_of(params).take(), _tied=params is not None)
+            set_slots(self, _token=token_of(params).take(), _tied=params is not None)
             self._change(dict(vars(self)))
 
     # Structure.
@@ -162,7 +162,7 @@ class Block(Bindable, Node, BlockMethods, own=True):
         except BaseException:
             vars(self).clear()
             vars(self).update(fields)
-            _keep(self, _declared=declared)
+            set_slots(self, _declared=declared)
             self._changed()
             raise
 
@@ -172,7 +172,7 @@ class Block(Bindable, Node, BlockMethods, own=True):
         Args:
             redeclared: whether the change is only in what a Trainer asks for; the programs for calls stay then.
         """
-        _keep(self, _structure=None, _ready=None, _programs=self._programs if redeclared else {})
+        set_slots(self, _structure=None, _ready=None, _programs=self._programs if redeclared else {})
         super()._changed(redeclared)
 
     def _check(self) -> None:
@@ -198,7 +198,7 @@ class Block(Bindable, Node, BlockMethods, own=True):
                 definition = self._build_definition()
             programs = {} if any(any(layer._hooks) for _, layer in layers_of(definition)) else self._programs
             structure = Structure(definition, tuple(winners), tuple(leaf.name for leaf in leaves), {}, programs)
-            _keep(self, _structure=structure)
+            set_slots(self, _structure=structure)
             return structure
 
     def _put(self, path: Path, parameter: Parameter) -> None:
@@ -221,7 +221,7 @@ class Block(Bindable, Node, BlockMethods, own=True):
             return item
 
         definition = self._define({name: map_items(define, value, (name,)) for name, value in vars(self).items()})
-        _keep(definition, _hooks=self._hooks)
+        set_slots(definition, _hooks=self._hooks)
         return definition
 
     def _define(self, fields: dict[str, Any]) -> Layer:
@@ -366,7 +366,7 @@ class Block(Bindable, Node, BlockMethods, own=True):
         """Makes a function of the inputs alone, for as long as no value is written."""
         latest, values = LATEST.current, read(structure.parameters)
         program = functools.partial(self._inference(structure), *values)
-        _keep(self, _ready=_Ready(latest, program, values, type(next(iter(values), None))))
+        set_slots(self, _ready=_Ready(latest, program, values, type(next(iter(values), None))))
 
     def _run_compiled(
         self, structure: Structure, inputs: tuple[Any, ...], named: dict[str, Any], training: bool, key: Any
@@ -402,26 +402,6 @@ class Block(Bindable, Node, BlockMethods, own=True):
             return structure.inference()
         return structure.made.setdefault('serving', above.modes.serving(self, structure))
 
-    def hybridize(
-        self,
-        active: bool = True,
-        *,
-        static_params: bool = False,
-        static_alloc: bool = False,
-        static_shape: bool = False,
-    ) -> None:
-        """Chooses how calls run; networks start out compiled.
-
-        Args:
-            active: False runs `forward` op by op, on concrete arrays.
-            static_params: compile the values into the program, for serving; it is rebuilt after they change.
-            static_alloc: MXNet's; accepted, XLA always does so.
-            static_shape: MXNet's; accepted, XLA always does so.
-        """
-        with LOCK:
-            for block in (node for node in _below(self) if isinstance(node, Block)):
-                _keep(block, _compiled=flag('active', active), _static=static_params, _ready=None)
-
     def setattr(self, name: str, value: Any) -> None:
         """Sets an attribute of every parameter, as in `net.setattr('grad_req', 'null')`."""
         self.collect_params().setattr(name, value)
@@ -437,11 +417,11 @@ class Block(Bindable, Node, BlockMethods, own=True):
         slots = {name: getattr(self, name) for name in self._kept}
         return _rebuild, (type(self),), (dict(vars(self)), slots)
 
-    _kept = ('_token', '_declared', '_compiled', '_static')
+    _kept: ClassVar[tuple[str, ...]] = ('_token', '_declared', '_compiled', '_static')
 
     def __setstate__(self, state: Any) -> None:
         fields, slots = state
-        _keep(self, **slots)
+        set_slots(self, **slots)
         vars(self).update(fields)
         self._own(fields)
 
@@ -479,7 +459,7 @@ class Definition(Layer, own=True):
     @classmethod
     def of(cls, block_class: type[Block], fields: dict[str, Any], token: Token) -> Definition:
         definition = cls.__new__(cls)
-        _keep(definition, _class=block_class)
+        set_slots(definition, _class=block_class)
         definition.__setstate__((fields, token))
         return definition
 
@@ -487,10 +467,9 @@ class Definition(Layer, own=True):
         return Definition.of, (self._class, vars(self), self._token)
 
 
-def _keep(owner: Bindable, **slots: Any) -> None:
-    """Sets private slots, past the `__setattr__` that is for fields."""
-    for name, value in slots.items():
-        object.__setattr__(owner, name, value)
+def set_mode(block: Block, compiled: bool, static: bool) -> None:
+    """Chooses how calls of a network run: compiled or op by op, and whether the values are compiled in."""
+    set_slots(block, _compiled=compiled, _static=static, _ready=None)
 
 
 def refuse_traced_training(values: Any) -> None:
@@ -542,7 +521,7 @@ def part_of(block: Block, children: Sequence[str], positions: range) -> Block:
     source, part = block._parts.get(positions, ({}, None))
     if part is None or list(map(id, source.values())) != list(map(id, fields.values())):
         part = type(block).__new__(type(block))
-        _keep(part, _token=Token(), _compiled=block._compiled, _static=block._static)
+        set_slots(part, _token=Token(), _compiled=block._compiled, _static=block._static)
         part._change(fields)
         block._parts[positions] = fields, part
     return part
@@ -557,7 +536,7 @@ def _materialize(layer: Layer) -> Block:
     cls: Any = layer._class if isinstance(layer, Definition) else View
     block = cls.__new__(cls)
     of_view = {'_base': layer, '_frozen': True} if cls is View else {}
-    _keep(block, _token=token_of(layer).take(), _tied=getattr(layer, '_tied', False), **of_view)
+    set_slots(block, _token=token_of(layer).take(), _tied=getattr(layer, '_tied', False), **of_view)
     set_fields(block, vars(layer))
     return block
 

@@ -93,7 +93,7 @@ class Frozen(Configured):
     _remedy: ClassVar[str] = 'make a new one'  # what to do instead
 
     def _constructed(self, **shared: Any) -> None:
-        object.__setattr__(self, '_frozen', True)
+        set_slots(self, _frozen=True)
 
     def __setattr__(self, name: str, value: Any) -> None:
         refuse_if_frozen(self, name, 'set')
@@ -102,6 +102,12 @@ class Frozen(Configured):
     def __delattr__(self, name: str) -> None:
         refuse_if_frozen(self, name, 'deleted')
         object.__delattr__(self, name)
+
+
+def set_slots(owner: object, **slots: Any) -> None:
+    """Sets private slots, past a `__setattr__` that is for fields."""
+    for name, value in slots.items():
+        object.__setattr__(owner, name, value)
 
 
 def refuse_if_frozen(instance: Frozen, name: str, done: str) -> None:

@@ -53,8 +53,12 @@ def next_key() -> Iterator[jax.Array]:
         seed, count = _Stream.seed, _Stream.count
     try:
         with jax.ensure_compile_time_eval():
-            block = _keys_of_stream(seed, count // _BLOCK, tuple(getattr(_CONFIG, name) for name in _DECISIVE))
-        yield block[count % _BLOCK]
+            of = seed, count // _BLOCK, tuple(getattr(_CONFIG, name) for name in _DECISIVE)
+            key = _keys_of_stream(*of)[count % _BLOCK]
+            if key.is_deleted():  # donated to somebody's program, before the stream was started again
+                _keys_of_stream.cache_clear()
+                key = _keys_of_stream(*of)[count % _BLOCK]
+        yield key
     except BaseException:
         with _Stream.lock:
             if (_Stream.seed, _Stream.count) == (seed, count):

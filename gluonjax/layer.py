@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import copy
-import math
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from gluonjax.arrays import admit
-from gluonjax.config import refuse_if_frozen
+from gluonjax.config import refuse_if_frozen, set_slots
 from gluonjax.errors import ArgumentError
 from gluonjax.init import initializer as initializers
-from gluonjax.keys import as_key
 from gluonjax.lazy import LazyMethod, above, entry_points
 from gluonjax.methods import LayerMethods
 from gluonjax.param import Declaration, Leaf, Param, SharedParameters, Token
 from gluonjax.run import Bindable, Outputs, Run, Select, forward_class, taken_names
-from gluonjax.sampler import Request, draw
+from gluonjax.sampler import Request
 from gluonjax.shapes import is_known, merge_shapes
 from gluonjax.static import split
 from gluonjax.tree import Path, flatten, items_of, map_items, matches, nest
@@ -29,51 +26,6 @@ from gluonjax.tree import Path, flatten, items_of, map_items, matches, nest
 _Layer = TypeVar('_Layer', bound='Layer')
 # Of each definition, the shapes of its leaves by those of inputs that were seen.
 _INFERRED: Any = weakref.WeakKeyDictionary()
-
-
-class Spec(NamedTuple):
-    """The plan of one parameter: known shape, dtype, the initializer that wins, whether it is trained.
-
-    `copies` are the first axes of the shape: each copy is initialized as if it were alone.
-    """
-
-    shape: tuple[int, ...]
-    dtype: str
-    initializer: initializers.Initializer
-    trainable: bool = True
-    copies: tuple[int, ...] = ()
-
-    @property
-    def size(self) -> int:
-        """How many numbers it has."""
-        return math.prod(self.shape)
-
-    @property
-    def bytes(self) -> int:
-        """The memory that they take."""
-        return self.size * jnp.dtype(self.dtype).itemsize
-
-
-class Specs(dict[str, Spec]):
-    """Name -> Spec, in definition order; prints as a table."""
-
-    @property
-    def size(self) -> int:
-        """The count of all numbers."""
-        return sum(spec.size for spec in self.values())
-
-    @property
-    def bytes(self) -> int:
-        """The memory that all numbers take."""
-        return sum(spec.bytes for spec in self.values())
-
-    def draw(self, key: Any, fused: bool = False) -> dict[str, Any]:
-        """The params of this plan: a value is a function of the key, its name, shape, dtype and initializer."""
-        key = as_key(key)
-        requests = [request(key, name, s.shape, s.dtype, s.initializer, s.copies) for name, s in self.items()]
-        return nest(dict(zip(self, draw(requests, fused), strict=True)))
-
-    __repr__: LazyMethod = LazyMethod('gluonjax.summary', 'of_specs')
 
 
 @entry_points
@@ -108,24 +60,21 @@ class Layer(Bindable, LayerMethods, own=True):
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         layer = super().__new__(cls)
-        object.__setattr__(layer, '_declarations', None)
-        object.__setattr__(layer, '_hooks', ((), ()))
+        set_slots(layer, _declarations=None, _hooks=((), ()))
         return layer
 
     def _constructed(self, params: SharedParameters | None = None) -> None:
         check_class(type(self))
         fields = {name: frozen_value(self, name, value) for name, value in vars(self).items()}
         self.__setstate__((fields, token_of(params)))
-        object.__setattr__(self, '_tied', params is not None)
+        set_slots(self, _tied=params is not None)
 
     def __getstate__(self) -> tuple[Any, ...]:
         return vars(self), self._token
 
     def __setstate__(self, state: Any) -> None:
         fields, token = state
-        object.__setattr__(self, '__dict__', fields)
-        object.__setattr__(self, '_token', token)
-        object.__setattr__(self, '_frozen', True)
+        set_slots(self, __dict__=fields, _token=token, _frozen=True)
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name in _RESERVED or name in taken_names(self):
@@ -152,8 +101,7 @@ class Layer(Bindable, LayerMethods, own=True):
     def share_parameters(self, shared: SharedParameters | Bindable | None = None) -> Self:
         """A copy of this layer that is tied to the layer that `shared` is or comes from; by default to this one."""
         tied = copy.deepcopy(self)
-        object.__setattr__(tied, '_token', token_of(self if shared is None else shared))
-        object.__setattr__(tied, '_tied', True)
+        set_slots(tied, _token=token_of(self if shared is None else shared), _tied=True)
         return tied
 
     # The pure functions.
@@ -211,16 +159,6 @@ class Layer(Bindable, LayerMethods, own=True):
         """As `Block.intermediates`, of these params: a pure function."""
         return self.apply(params, *inputs, method='intermediates', select=select, **named)
 
-    def specs(self, *inputs: Any, init: Any = None, **named: Any) -> Specs:
-        """The plan of every parameter, as `init` would draw it; allocates nothing. Prints as a table."""
-        shapes = infer_shapes(self, inputs, named)
-        chosen = choose(leaves_of(self), init)
-        return Specs(
-            (leaf.name, Spec(shapes[leaf.name], param.dtype, chosen[leaf.name], param.trainable, param.copies))
-            for leaf in leaves_of(self)
-            for param in [leaf.param]
-        )
-
 
 # What the facade builds on.
 
@@ -243,7 +181,7 @@ def checked_params(layer: Layer, params: Mapping[str, Any], shapes: bool = True)
 def with_fields(layer: _Layer, fields: dict[str, Any]) -> _Layer:
     """A copy with other fields; it is the same layer as far as ties go."""
     changed = copy.copy(layer)
-    object.__setattr__(changed, '__dict__', fields)
+    set_slots(changed, __dict__=fields)
     return changed
 
 
@@ -259,7 +197,7 @@ def declarations_of(definition: Layer) -> dict[str, Declaration]:
     declarations = definition._declarations
     if declarations is None:
         declarations = _group_declarations(definition)
-        object.__setattr__(definition, '_declarations', declarations)
+        set_slots(definition, _declarations=declarations)
     return declarations
 
 

@@ -27,6 +27,7 @@ class LayerMethods:
     init_cache = LazyMethod('gluonjax.cache')
     partition = LazyMethod('gluonjax.selection')
     reinit = LazyMethod('gluonjax.selection')
+    specs = LazyMethod('gluonjax.specs')
     summary = LazyMethod('gluonjax.summary', 'of_layer')
     trainable = LazyMethod('gluonjax.selection')
 
@@ -38,6 +39,7 @@ class BlockMethods:
 
     cast = LazyMethod('gluonjax.casting')
     export = LazyMethod('gluonjax.mx.export')
+    hybridize = LazyMethod('gluonjax.modes')
     intermediates = LazyMethod('gluonjax.hooks')
     load_parameters = LazyMethod('gluonjax.io.parameters')
     named_blocks = LazyMethod('gluonjax.hooks')

@@ -11,6 +11,7 @@ from jax.typing import ArrayLike, DTypeLike
 
 from gluonjax.block import Block
 from gluonjax.run import Outputs, Select
+from gluonjax.specs import Specs
 
 class BindableMethods:
     def checkpoint(
@@ -35,6 +36,7 @@ class LayerMethods:
     def reinit(
         self, params: Mapping[str, Any], key: Any, select: str | None = None, init: Any = None
     ) -> dict[str, Any]: ...
+    def specs(self, *inputs: Any, init: Any = None, **named: Any) -> Specs: ...
     def summary(self, *inputs: Any, **named: Any) -> str: ...
     def trainable(self, params: Mapping[str, Any] | None = None) -> dict[str, Any]: ...
 
@@ -43,6 +45,14 @@ class BlockMethods:
     def export(
         self, path: str | os.PathLike[str], epoch: int = 0, remove_amp_cast: bool = True, *, inputs: Any = None
     ) -> tuple[str, str]: ...
+    def hybridize(
+        self,
+        active: bool = True,
+        *,
+        static_params: bool = False,
+        static_alloc: bool = False,
+        static_shape: bool = False,
+    ) -> None: ...
     def intermediates(
         self, *inputs: Any, select: Select = None, training: bool = False, key: Any = None, **named: Any
     ) -> Outputs: ...

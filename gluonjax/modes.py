@@ -9,12 +9,36 @@ from typing import Any
 
 import jax
 
-from gluonjax.block import Block, refuse_traced_training
+from gluonjax.block import Block, refuse_traced_training, set_mode
+from gluonjax.checks import flag
 from gluonjax.failures import explaining
 from gluonjax.layer import declarations_of
+from gluonjax.lazy import suggests_keywords
 from gluonjax.parameter import LOCK, Parameter, commit, draw_deferred, hand_out
 from gluonjax.run import Run
 from gluonjax.structure import Structure
+
+
+@suggests_keywords
+def hybridize(
+    net: Block,
+    active: bool = True,
+    *,
+    static_params: bool = False,
+    static_alloc: bool = False,
+    static_shape: bool = False,
+) -> None:
+    """Chooses how calls run; networks start out compiled.
+
+    Args:
+        active: False runs `forward` op by op, on concrete arrays.
+        static_params: compile the values into the program, for serving; it is rebuilt after they change.
+        static_alloc: MXNet's; accepted, XLA always does so.
+        static_shape: MXNet's; accepted, XLA always does so.
+    """
+    with LOCK:
+        for _, block in net.named_blocks():
+            set_mode(block, flag('active', active), static_params)
 
 
 def call_eagerly(

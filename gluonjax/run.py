@@ -20,7 +20,7 @@ from jax.typing import DTypeLike
 
 from gluonjax import errors
 from gluonjax.arrays import admit
-from gluonjax.config import Frozen
+from gluonjax.config import Frozen, set_slots
 from gluonjax.keys import as_key, named_keys
 from gluonjax.lazy import LazyMethod, above, entry_points
 from gluonjax.methods import BindableMethods
@@ -361,9 +361,7 @@ def bind(definition: Bindable, run: Run, path: Path) -> Any:
         make: Any = type(cls)
         type.__setattr__(cls, '_bound_class', make(cls.__name__, (_Bound, cls), contents))
     bound: Any = object.__new__(vars(cls)['_bound_class'])
-    slots = {'__dict__': dict(vars(definition)), '_run': run, '_path': path, '_hooks': definition._hooks}
-    for name, value in slots.items():
-        object.__setattr__(bound, name, value)
+    set_slots(bound, __dict__=dict(vars(definition)), _run=run, _path=path, _hooks=definition._hooks)
     return bound
 
 

@@ -8,9 +8,8 @@ are the same.
 
 from __future__ import annotations
 
-import functools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -91,6 +90,11 @@ class Request(NamedTuple):
         """How many numbers it has."""
         return math.prod(self.shape)
 
+    def sample(self, key: Any) -> jax.Array:
+        """The draw of this tensor by itself, with the key of its name."""
+        source = self.source.sample if isinstance(self.source, Distribution) else self.source
+        return source(key, self.shape, self.dtype)
+
 
 def draw(requests: Sequence[Request], fused: bool = False) -> list[jax.Array]:
     """Draws every request; all random numbers of initialization come from here.
@@ -118,7 +122,7 @@ def draw(requests: Sequence[Request], fused: bool = False) -> list[jax.Array]:
 
     chosen = list(map(in_rows, requests))
     rows = iter(_draw_rows([request for request, it in zip(requests, chosen, strict=True) if it], traced))
-    each = _draw_each([request for request, it in zip(requests, chosen, strict=True) if not it], traced)
+    each = iter(_draw_each([request for request, it in zip(requests, chosen, strict=True) if not it], traced))
     return [next(rows if it else each) for it in chosen]
 
 
@@ -126,39 +130,18 @@ def _check(distribution: Distribution) -> None:
     checks.one_of('the base of a distribution', distribution.base, ('uniform', 'normal', 'constant'))
 
 
-def _draw_one(key: Any, request: Request) -> jax.Array:
-    draw_source = request.source.sample if isinstance(request.source, Distribution) else request.source
-    return draw_source(key, request.shape, request.dtype)
-
-
-def _draw_each(requests: Sequence[Request], traced: bool) -> Iterator[jax.Array]:
-    """Each tensor by itself, under its sharding. A device makes only its part of one with a distribution.
-
-    An initializer's own code, and random bits of another kind than threefry, make all of it before it is cut.
-    """
-    programs: dict[Request, Callable] = {}  # tensors that differ in key and name only share one
+def _draw_each(requests: Sequence[Request], traced: bool) -> list[jax.Array]:
     keys = named_keys([request.key for request in requests], [request.name for request in requests])
-    for key, request in zip(keys, requests, strict=True):
-        if traced or request.sharding is None:
-            yield _draw_one(key, request)
-        elif not (isinstance(request.source, Distribution) and is_threefry(key)):
-            yield jax.device_put(_draw_one(key, request), request.sharding)
-        else:
-            alike = request._replace(key=None, name='')
-            if alike not in programs:
-                programs[alike] = jax.jit(functools.partial(_sample_alike, alike), out_shardings=request.sharding)
-            yield programs[alike](np.asarray(jax.random.key_data(key)))
-
-
-def _sample_alike(request: Request, words: Any) -> jax.Array:
-    return _draw_one(jax.random.wrap_key_data(words, impl='threefry2x32'), request)
+    if traced or all(request.sharding is None for request in requests):
+        return [request.sample(key) for request, key in zip(requests, keys, strict=True)]
+    return above.drawing.over_shardings(requests, keys)
 
 
 def _draw_rows(requests: Sequence[Request], traced: bool) -> list[jax.Array]:
     if not requests:
         return []
     words = named_words([request.key for request in requests], [request.name for request in requests])
-    return _in_one_program(requests, words) if traced else _through_host_buffers(requests, words)
+    return above.drawing.in_one_program(requests, words) if traced else _through_host_buffers(requests, words)
 
 
 def _through_host_buffers(requests: Sequence[Request], words: Any) -> list[jax.Array]:
@@ -188,12 +171,12 @@ def _aligned_buffer(size: int) -> np.ndarray:
 
 
 def _fill(base: str, buffers: list[np.ndarray], words: np.ndarray, scales: list[float]) -> None:
-    owner, offsets = _cut([buffer.size for buffer in buffers])
+    owner, offsets = cut([buffer.size for buffer in buffers])
     waiting: list[tuple[int, jax.Array]] = []
     size = FEW if len(owner) <= FEW else BLOCK
     for start in range(0, len(owner), size):
         block = np.arange(start, start + size) % len(owner)  # the last block repeats rows that nobody reads
-        waiting.append((start, _sample_block(base, words[owner[block]], _halves(offsets[block]))))
+        waiting.append((start, _sample_block(base, words[owner[block]], halves(offsets[block]))))
         if len(waiting) > 2:  # copy two blocks behind the computation
             _scale_into(buffers, scales, owner, offsets, *waiting.pop(0))
     for start, numbers in waiting:
@@ -206,39 +189,19 @@ def _scale_into(buffers, scales, owner, offsets, start: int, numbers: jax.Array)
         np.multiply(values[: target.size], np.float32(scales[owner[row]]), out=target)
 
 
-def _cut(sizes: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+def cut(sizes: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
     """Cuts tensors into rows: for each row, whose it is and where in its tensor it begins."""
     counts = [-(-size // ROW) for size in sizes]
     owner = np.repeat(np.arange(len(sizes)), counts)
     return owner, np.concatenate([np.arange(0), *(np.arange(count) * ROW for count in counts)])
 
 
-def _halves(offsets: np.ndarray) -> np.ndarray:
+def halves(offsets: np.ndarray) -> np.ndarray:
     """64-bit offsets as pairs of 32-bit words, high then low."""
     return np.stack([offsets >> 32, offsets & 0xFFFFFFFF], axis=1).astype(np.uint32)
 
 
-def _in_one_program(requests: Sequence[Request], words: Any) -> list[jax.Array]:
-    """One draw over all rows, for traced code."""
-    drawn: dict[int, jax.Array] = {}
-    for base in ('uniform', 'normal'):
-        chosen = [i for i, request in enumerate(requests) if request.source.base == base and request.size]
-        owner, offsets = _cut([requests[i].size for i in chosen])
-        if not chosen:
-            continue
-        # The barrier makes the rows one array: without it XLA draws them again for each tensor that is cut from them.
-        numbers = lax.optimization_barrier(_rows(base, words[np.asarray(chosen)[owner]], _halves(offsets)))
-        for position, i in enumerate(chosen):
-            mine = numbers[np.searchsorted(owner, position) : np.searchsorted(owner, position, 'right')]
-            tensor = mine.reshape(-1)[: requests[i].size].reshape(requests[i].shape)
-            drawn[i] = tensor * np.float32(requests[i].source.scale)
-    return [
-        drawn[i] if i in drawn else jnp.full(request.shape, request.source.scale, request.dtype)
-        for i, request in enumerate(requests)
-    ]
-
-
-def _rows(base: str, words: Any, offsets: Any) -> jax.Array:
+def rows_of(base: str, words: Any, offsets: Any) -> jax.Array:
     """Rows of base numbers: row r holds numbers `offsets[r] .. offsets[r] + ROW` of the tensor with key `words[r]`."""
     low = lax.broadcasted_iota(jnp.uint32, (len(offsets), ROW), 1) + offsets[:, 1:]
     high = jnp.broadcast_to(offsets[:, :1], low.shape)
@@ -250,4 +213,4 @@ def _rows(base: str, words: Any, offsets: Any) -> jax.Array:
     return np.float32(np.sqrt(2)) * lax.erf_inv(jnp.maximum(_LOWEST, doubled + _LOWEST))
 
 
-_sample_block = jax.jit(_rows, static_argnums=0)
+_sample_block = jax.jit(rows_of, static_argnums=0)

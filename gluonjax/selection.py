@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from gluonjax.errors import ParamsError
-from gluonjax.layer import Layer, Spec, Specs, checked_params, choose, leaves_of
+from gluonjax.layer import Layer, checked_params, choose, leaves_of
 from gluonjax.lazy import suggests_keywords
 from gluonjax.messages import no_match
+from gluonjax.specs import Spec, Specs
 from gluonjax.tree import flatten, matches, nest
 
 

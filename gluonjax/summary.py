@@ -10,10 +10,10 @@ import jax
 
 from gluonjax.arrays import admit
 from gluonjax.block import Block, structure_of
-from gluonjax.layer import Layer, Spec, Specs, declarations_of, infer_shapes, layers_of, leaves_of
+from gluonjax.layer import Layer, declarations_of, infer_shapes, layers_of, leaves_of
 from gluonjax.param import Leaf
 from gluonjax.run import Run, forward_class
-from gluonjax.shapes import shape_text, shapes_text
+from gluonjax.shapes import shapes_text
 from gluonjax.static import split
 from gluonjax.tables import constructor_call, table
 from gluonjax.tree import Path, items_of
@@ -49,18 +49,6 @@ def constructor_calls(layer: Layer) -> str:
     call = constructor_call(layer, forward_class(layer), {name.partition('.')[0] for name, _ in children})
     lines = [f'({name}): {child!r}'.replace('\n', '\n  ') for name, child in children]
     return '\n  '.join([call[:-1], *lines]) + '\n)' if lines else call
-
-
-def of_specs(specs: Specs) -> str:
-    """A table of the parameters, as they would be drawn."""
-    rows = [[name, _copies_of(s), s.dtype, repr(s.initializer), s.size, s.bytes] for name, s in specs.items()]
-    foot = f'{len(specs)} parameters, {specs.size:,} numbers, {specs.bytes:,} bytes'
-    return table(['name', 'shape', 'dtype', 'initializer', 'numbers', 'bytes'], rows, foot)
-
-
-def _copies_of(spec: Spec) -> str:
-    """The shape as a table shows it: (3, 2), or 48 x (3, 2)."""
-    return ''.join(f'{number} x ' for number in spec.copies) + shape_text(spec.shape[len(spec.copies) :])
 
 
 def _summary(

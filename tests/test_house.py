@@ -26,6 +26,7 @@ ORDER = [
     ['arrays', 'autograd', 'checks', 'compilation', 'config', 'keys', 'packages', 'shapes', 'static', 'tables', 'tree'],
     ['keywords', 'messages', 'methods'],
     ['sampler'],
+    ['drawing'],
     ['init'],
     ['param'],
     ['run'],
@@ -33,6 +34,7 @@ ORDER = [
     ['parameter'],
     ['structure'],
     ['block'],
+    ['specs'],
     ['cache', 'contents', 'refusals', 'selection', 'transformations'],
     ['arithmetic', 'casting', 'failures', 'hooks', 'placement', 'summary', 'ties'],
     ['modes'],
@@ -62,7 +64,7 @@ LAZY = {
 CORE = ('nn.dense', 'nn.sequential')  # with all that they reach
 READ_FIRST = ('errors', 'init.initializer', 'param', 'run', 'layer', 'parameter', 'structure', 'block', *CORE)
 LONGEST_FUNCTION = 40
-LARGEST_CORE = 2_272  # it should be 2,000, and may not grow
+LARGEST_CORE = 2_202  # it should be 2,000, and may not grow
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
@@ -211,6 +213,7 @@ LAZY_METHODS = {
     ('BindableMethods', 'scan'): 'transformations.scan',
     ('BlockMethods', 'cast'): 'casting.cast',
     ('BlockMethods', 'export'): 'mx.export.export',
+    ('BlockMethods', 'hybridize'): 'modes.hybridize',
     ('BlockMethods', 'intermediates'): 'hooks.intermediates',
     ('BlockMethods', 'load_parameters'): 'io.parameters.load_parameters',
     ('BlockMethods', 'named_blocks'): 'hooks.named_blocks',
@@ -226,6 +229,7 @@ LAZY_METHODS = {
     ('LayerMethods', 'init_cache'): 'cache.init_cache',
     ('LayerMethods', 'partition'): 'selection.partition',
     ('LayerMethods', 'reinit'): 'selection.reinit',
+    ('LayerMethods', 'specs'): 'specs.specs',
     ('LayerMethods', 'summary'): 'summary.of_layer',
     ('LayerMethods', 'trainable'): 'selection.trainable',
     ('ParameterDictMethods', 'load'): 'io.parameters.load',

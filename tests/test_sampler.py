@@ -246,7 +246,7 @@ def test_double_precision():
 def test_offsets_of_more_than_32_bits(base):
     offsets = np.array([5 * 2**32 + 2**31, 2**32 - 7])  # the second row carries into the high word, were it one tensor
     words = np.array([[1, 2], [3, 4]], np.uint32)
-    rows = np.asarray(drawing._rows(base, words, drawing._halves(offsets[:1].repeat(2))))
+    rows = np.asarray(drawing.rows_of(base, words, drawing.halves(offsets[:1].repeat(2))))
     for row, key in zip(rows, words, strict=True):
         low = (2**31 + np.arange(ROW)).astype(np.uint32)
         counts = np.concatenate([np.full(ROW, 5, np.uint32), low])

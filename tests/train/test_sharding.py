@@ -17,7 +17,7 @@ from conftest import QUICK
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from gluonjax import Trainer, errors, init, loss, make_step, metric, nn, sampler, sharding
+from gluonjax import Trainer, drawing, errors, init, loss, make_step, metric, nn, sampler, sharding
 from gluonjax.layer import Layer
 from gluonjax.tree import flatten
 
@@ -137,7 +137,7 @@ def test_no_device_holds_the_whole_of_what_is_drawn():
     whole = sampler.Request(
         jax.random.key(0), 'weight', (512, 256), np.dtype('float32'), sampler.Distribution('normal', 0.1)
     )
-    alike = functools.partial(sampler._sample_alike, whole)
+    alike = functools.partial(drawing.sample_words, whole)
     for sharding_, parts in [(where, 8), (NamedSharding(mesh_of(8, 1), P()), 1)]:
         program = jax.jit(alike, out_shardings=sharding_).lower(np.zeros(2, 'uint32')).compile()
         assert program.memory_analysis().output_size_in_bytes == 4 * 512 * 256 // parts
