@@ -12,7 +12,6 @@ import numpy as np
 
 from gluonjax.arrays import admit
 from gluonjax.config import refuse_if_frozen, set_slots
-from gluonjax.errors import ArgumentError
 from gluonjax.init import initializer as initializers
 from gluonjax.lazy import LazyMethod, above, entry_points
 from gluonjax.methods import LayerMethods
@@ -35,6 +34,8 @@ class Layer(Bindable, LayerMethods, own=True):
     Children are attributes, or lists or dicts in attributes. After construction a Layer is frozen. Every layer takes
     `params=other.params`, which ties its parameters to those of `other`.
 
+    >>> import jax
+    >>> import jax.numpy as jnp
     >>> class Scale(Layer):
     ...     def __init__(self):
     ...         self.gamma = Param((None,), init='ones')

@@ -430,3 +430,13 @@ def test_a_sharded_draw_makes_only_its_own_part(shape):
     program = sample.lower(jax.random.key(0)).compile().as_text()
     sizes = [math.prod(map(int, dims.split(','))) for dims in re.findall(r'[fu]32\[([\d,]+)\]', program)]
     assert 0 < max(sizes) < math.prod(shape)
+
+
+def test_a_key_of_the_stream_that_was_donated_comes_again():
+    gluonjax.seed(11)
+    key = next_key()
+    words = data([key])
+    jax.random.key_data(key).delete()  # as a program does to which the key was donated
+    assert key.is_deleted()
+    gluonjax.seed(11)
+    assert data([next_key()]) == words
