@@ -245,17 +245,21 @@ def correct_bias(beta1: float, beta2: float) -> Transformation:
 def vectorized(function: Callable[[jax.Array], jax.Array], scalars: Sequence[jax.Array]) -> list[jax.Array]:
     """An elementwise function of many scalars, computed as vectors: XLA runs each scalar operation by itself.
 
+    Scalars that are one array have results that are one.
+
     The barrier keeps it from computing them again for each element that they are multiplied with. Vectors are short, as
     XLA's compile time grows with the square of the number of slices of one.
     """
-    if len({id(scalar) for scalar in scalars}) <= 1:
-        return [function(scalar) for scalar in scalars[:1]] * len(scalars)
-    results = []
-    for start in range(0, len(scalars), _VECTOR):
-        part = jnp.stack(scalars[start : start + _VECTOR])
-        values = jax.lax.optimization_barrier(function(part))
-        results += [jax.lax.squeeze(one, (0,)) for one in jax.lax.split(values, (1,) * len(part))]
-    return results
+    different = list({id(scalar): scalar for scalar in scalars}.values())
+    if len(different) <= 1:
+        return [function(scalar) for scalar in different] * len(scalars)
+    results: dict[int, jax.Array] = {}
+    for start in range(0, len(different), _VECTOR):
+        part = different[start : start + _VECTOR]
+        values = jax.lax.optimization_barrier(function(jnp.stack(part)))
+        for scalar, one in zip(part, jax.lax.split(values, (1,) * len(part)), strict=True):
+            results[id(scalar)] = jax.lax.squeeze(one, (0,))
+    return [results[id(scalar)] for scalar in scalars]
 
 
 def one_minus_power(beta: float, number: Any) -> Any:

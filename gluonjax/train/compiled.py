@@ -27,7 +27,7 @@ from gluonjax.parameter import Parameter, commit, copied, is_traced, make_privat
 from gluonjax.ref import LATEST, Ref, Values, get, read, write
 from gluonjax.structure import Structure
 from gluonjax.train.batch import Batch
-from gluonjax.train.layout import Layout
+from gluonjax.train.layout import Layout, first_of_equals, refined
 from gluonjax.train.sharding import Placement, moved
 from gluonjax.train.state import Totals, TrainState
 from gluonjax.train.step import TrainStep
@@ -111,7 +111,12 @@ class CompiledStep:
         self.tree: Any  # how they lie in the state
         leaves, self.tree = jax.tree.flatten(_in_numbers(state))
         values, names = [params[name] for name in self.structure.names], self.structure.names
-        moves = self._find_moving(values, leaves, batch)
+        first = first_of_equals(_in_numbers(state))
+        while True:
+            moves, same = self._probe(values, leaves, first, batch)
+            if same == first:
+                break
+            first = same
         self.moves: list[bool] = moves[: len(names)]
         self.moving: tuple[Parameter, ...] = tuple(
             p for p, moves in zip(self.structure.parameters, self.moves, strict=True) if moves
@@ -119,7 +124,7 @@ class CompiledStep:
         self.frozen: tuple[Parameter, ...] = tuple(
             p for p, moves in zip(self.structure.parameters, self.moves, strict=True) if not moves
         )
-        self.layout: Layout = Layout(leaves, moves[len(names) :])
+        self.layout: Layout = Layout(leaves, moves[len(names) :], first)
         self.own = tuple(Ref() for _ in self.layout.split(leaves)[0])
         self._hold(leaves)
         self.groups: tuple[tuple[Parameter, ...], tuple[Ref, ...], tuple[Parameter, ...], Values] = (
@@ -177,12 +182,14 @@ class CompiledStep:
     def replace_state(self, state: TrainState) -> bool:
         """Holds a copy of another state, if it is of the same kind; says whether it is."""
         state, now = _in_numbers(state), self.state()
+        leaves = jax.tree.leaves(state)
         same = jax.tree.structure(state) == jax.tree.structure(now) and all(
             (old.shape, old.dtype) == (np.shape(new), jnp.result_type(new))
-            for new, old in zip(jax.tree.leaves(state), jax.tree.leaves(now), strict=True)
+            for new, old in zip(leaves, jax.tree.leaves(now), strict=True)
         )
+        same = same and self.layout.holds(leaves)
         if same:
-            self._hold([copied(leaf) for leaf in jax.tree.leaves(state)])
+            self._hold([copied(leaf) for leaf in leaves])
         return same
 
     def release(self) -> None:
@@ -324,18 +331,23 @@ class CompiledStep:
         new = new._replace(params={}, key=old.key if new.key is key else jax.random.key_data(new.key))
         return [params[name] for name in self.structure.names], jax.tree.leaves(new), metrics['loss'], output
 
-    def _find_moving(self, values: Sequence[Any], leaves: Sequence[Any], batch: Any) -> list[bool]:
-        """Which values, and which other leaves of the state, a step replaces."""
+    def _probe(
+        self, values: Sequence[Any], leaves: Sequence[Any], first: Sequence[int], batch: Any
+    ) -> tuple[list[bool], list[int]]:
+        """Which values, and which other leaves of the state, a step replaces; and which leaves it keeps equal."""
         moves: list[bool] = []
+        same: list[int] = []
 
         def probe(values, leaves, batch):
+            leaves = [leaves[i] for i in first]
             new_values, new_leaves, loss, _ = self._next(values, leaves, batch)
             pairs = zip([*new_values, *new_leaves], [*values, *leaves], strict=True)
             moves.extend(new is not old for new, old in pairs)
+            same.extend(refined(first, new_leaves))
             return loss
 
         jax.eval_shape(probe, list(values), list(leaves), batch)
-        return moves
+        return moves, same
 
 
 class ShardedStep(CompiledStep):

@@ -27,6 +27,7 @@ class Layout:
     Args:
         leaves: arrays, in the order in which they are split and joined.
         moving: which of them a step replaces.
+        first: for each leaf, the index of the first one that is always equal to it; only that one is split off.
 
     >>> leaves = [np.float32(0.5), np.zeros(100), np.ones(100), np.int32(7)]
     >>> layout = Layout(leaves, [True, False, True, True])
@@ -37,21 +38,31 @@ class Layout:
     [(), (100,), (100,), ()]
     """
 
-    def __init__(self, leaves: Sequence[Any], moving: Sequence[bool]):
+    def __init__(self, leaves: Sequence[Any], moving: Sequence[bool], first: Sequence[int] | None = None):
+        self.first: list[int] = list(range(len(leaves)) if first is None else first)
+        alone = self._alone(list(leaves))
         self.kinds: list[Kind | None] = [
-            (leaf.shape, np.dtype(leaf.dtype)) if _is_packed(leaf) else None for leaf in leaves
+            (leaf.shape, np.dtype(leaf.dtype)) if _is_packed(leaf) else None for leaf in alone
         ]
-        self.moving: list[bool] = list(moving)
+        self.moving: list[bool] = self._alone(list(moving))
+
+    def _alone(self, items: Sequence[Any]) -> list[Any]:
+        """Of something for each leaf, that for leaves which are the first of their value."""
+        return [item for i, item in enumerate(items) if self.first[i] == i]
+
+    def holds(self, leaves: Sequence[Any]) -> bool:
+        """Whether those of these leaves are equal that always are."""
+        return all(i == j or np.array_equal(leaves[i], leaves[j]) for i, j in enumerate(self.first))
 
     def split(self, leaves: Sequence[Any]) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
         """The packed vector and the leaves that move, and the leaves that stay."""
         moving, fixed = self.select(leaves)
-        packed = [leaf for leaf, kind in zip(leaves, self.kinds, strict=True) if kind is not None]
+        packed = [leaf for leaf, kind in zip(self._alone(leaves), self.kinds, strict=True) if kind is not None]
         return (_packed(packed), *moving), fixed
 
     def select(self, items: Sequence[Any]) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
         """Of something for each leaf, that for leaves that move, and for leaves that stay; not for packed ones."""
-        rows = [row for row in zip(items, self.kinds, self.moving, strict=True) if row[1] is None]
+        rows = [row for row in zip(self._alone(items), self.kinds, self.moving, strict=True) if row[1] is None]
         return tuple(item for item, _, moves in rows if moves), tuple(item for item, _, moves in rows if not moves)
 
     def join(self, moving: Sequence[Any], fixed: Sequence[Any]) -> list[Any]:
@@ -59,8 +70,35 @@ class Layout:
         words, *others = moving
         kinds = tuple(kind for kind in self.kinds if kind is not None)
         small, large, rest = iter(_unpacked(words, kinds)), iter(others), iter(fixed)
-        rows = zip(self.kinds, self.moving, strict=True)
-        return [next(small) if kind is not None else next(large if moves else rest) for kind, moves in rows]
+        rows = iter(zip(self.kinds, self.moving, strict=True))
+        leaves: list[Any] = []
+        for i, j in enumerate(self.first):
+            if i != j:
+                leaves.append(leaves[j])
+                continue
+            kind, moves = next(rows)
+            leaves.append(next(small) if kind is not None else next(large if moves else rest))
+        return leaves
+
+
+def first_of_equals(state: Any) -> list[int]:
+    """For each leaf of a training state, the index of the first that counts the same for another parameter so far.
+
+    Optimizers count the updates of each parameter. Most have had the same number, and one count serves them all.
+    """
+    seen: dict[Any, int] = {}
+    found = []
+    for i, (path, leaf) in enumerate(jax.tree_util.tree_flatten_with_path(state)[0]):
+        where = tuple(str(entry) for entry in path if not isinstance(entry, jax.tree_util.DictKey))
+        counts = where[:1] == ('.optimizer',) and leaf.dtype == 'int32' and leaf.shape == ()
+        found.append(seen.setdefault((where, int(leaf)), i) if counts and _is_packed(leaf) else i)
+    return found
+
+
+def refined(first: Sequence[int], results: Sequence[Any]) -> list[int]:
+    """The same after a step that was handed one array for all that are equal: of those whose results are one too."""
+    seen: dict[tuple[int, int], int] = {}
+    return [seen.setdefault((j, id(result)), i) for i, (j, result) in enumerate(zip(first, results, strict=True))]
 
 
 def _is_packed(leaf: Any) -> bool:

@@ -37,6 +37,7 @@ from gluonjax.tree import flatten, nest
 Precision = Literal['bfloat16', 'float16']
 Remat = bool | PolicyLike  # whether the backward pass computes again what it needs; or what is kept
 PRECISIONS: tuple[Precision, ...] = ('bfloat16', 'float16')
+_SHAPES = 6  # with more shapes of parameters one program compiles faster than one for each of them
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -70,8 +71,7 @@ class TrainStep:
         trained, _ = self.layer.partition(values)
         return TrainState(
             params=dict(values),
-            # no two leaves of one buffer: all are donated
-            optimizer=jax.tree.map(jnp.copy, self.optimizer.init(trained)),
+            optimizer=_first_state(self.optimizer, trained),
             key=as_key(key),
             metrics={name: metric.init() for name, metric in self.metrics_for(values, batch, key).items()},
             average=None if self.average is None else jax.tree.map(jnp.copy, trained),
@@ -444,6 +444,23 @@ def make_step(
     )
 
 
+def _first_state(optimizer: Any, params: Any) -> Any:
+    """The optimizer's state before the first step, no two leaves of one buffer: all are donated."""
+
+    def first(params: Any) -> Any:
+        return jax.tree.map(jnp.copy, optimizer.init(params))
+
+    leaves = jax.tree.leaves(params)
+    concrete = all(isinstance(leaf, jax.Array) and not isinstance(leaf, jax.core.Tracer) for leaf in leaves)
+    devices = set().union(*(leaf.devices() for leaf in leaves)) if concrete else ()
+    if len(devices) == 1 and len({leaf.shape for leaf in leaves}) > _SHAPES:  # over several, each stays where it is
+        try:
+            return jax.jit(first)(params)
+        except (jax.errors.ConcretizationTypeError, jax.errors.TracerArrayConversionError):
+            pass  # an optimizer that looks at values
+    return first(params)
+
+
 def make_optimizer(optimizer: Any, options: Any) -> Any:
     """An optimizer as `make_step` and `Trainer` are given it.
 
@@ -525,7 +542,15 @@ def _if_updated(optimizer: Any, new: Any, old: Any) -> Any:
 def _if_finite(watched: Any, new: TrainState, state: TrainState) -> TrainState:
     """The new state if all that is watched is finite; else the old one, with a smaller loss scale."""
     finite = jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(watched)]).all()
-    kept = jax.tree.map(lambda new, old: new if new is old else jnp.where(finite, new, old), new, state)
+    chosen: dict[tuple[int, int], Any] = {}
+
+    def choose(new: Any, old: Any) -> Any:
+        """One of the two, and the same array for the same two, so that counts which are one stay one."""
+        if new is not old and (id(new), id(old)) not in chosen:
+            chosen[id(new), id(old)] = jnp.where(finite, new, old)
+        return chosen.get((id(new), id(old)), new)
+
+    kept = jax.tree.map(choose, new, state)
     if state.skipped is not None:
         kept = kept._replace(skipped=state.skipped + (~finite).astype(jnp.int32))
     return kept if state.scale is None else kept._replace(scale=state.scale.after(finite))

@@ -535,3 +535,21 @@ def test_a_key_that_nothing_was_drawn_with_stays():
         step = make_step(mlp(*layers), CE, optax.sgd(0.1))
         state = step.init(0, batch)
         assert (step(state, batch)[0].key is state.key) == same
+
+
+def test_the_first_state_of_many_parameters_is_made_in_one_program():
+    def first(optimizer):
+        step = make_step(net, loss.L2Loss(), optimizer)
+        return step.init(0, (jnp.ones((2, 3)), jnp.ones((2, 4))))
+
+    def looking(params):
+        return jax.tree.map(lambda leaf: jnp.full_like(leaf, float(leaf.max())), params)
+
+    net = nn.Sequential(*(nn.Dense(units) for units in (2, 3, 5, 4))).definition
+    state = first('adam')
+    moments = jax.tree.leaves(state.optimizer)
+    assert len({leaf.unsafe_buffer_pointer() for leaf in moments}) == len(moments) == 8 + 2 * 8 + 2
+    assert all(not leaf.any() for leaf in jax.tree.leaves(state.optimizer.inner))
+    eager = optax.GradientTransformation(looking, lambda updates, state, params=None: (updates, state))
+    state = first(eager)
+    jax.tree.map(lambda kept, param: np.testing.assert_array_equal(kept, param.max()), state.optimizer, state.params)

@@ -485,3 +485,34 @@ def test_a_state_with_many_small_leaves_is_packed_and_unpacked_in_a_program():
     for joined, leaf in zip(layout.join((words,), ()), leaves, strict=True):
         np.testing.assert_array_equal(joined, leaf)
         assert (joined.shape, joined.dtype) == (leaf.shape, leaf.dtype)
+
+
+def test_equal_counts_of_parameters_are_one_number_in_the_program():
+    def words():
+        return trainer.compiled_step.current.own[0].current.size
+
+    trainer = trained(2, optimizer='adam')
+    assert jax.tree.leaves(trainer.state.optimizer.counts) == [2] * 4
+    small = [leaf.size for leaf in jax.tree.leaves(trainer.compiled_step.current.state()) if leaf.size <= 16]
+    assert words() == sum(small) - 3
+    optimizer = trainer.state.optimizer
+    apart = jax.tree.unflatten(jax.tree.structure(optimizer.counts), map(jnp.int32, [7, 1, 7, 7]))
+    state = trainer.state._replace(optimizer=optimizer._replace(counts=apart))
+    expected, _ = jax.jit(make_step(trainer.net, CE, 'adam'))(state, BATCH)
+    trainer.state = state
+    trainer.step(*BATCH)
+    assert jax.tree.leaves(trainer.state.optimizer.counts) == [8, 2, 8, 8]
+    assert words() == sum(small) - 2
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), trainer.state.params, expected.params)
+
+
+def test_counts_that_an_optimizer_moves_apart_stay_apart():
+    def init(params):
+        return {name: jnp.int32(0) for name in ('all', 'twice', 'too', 'still')}
+
+    def update(updates, counts, params=None):
+        more = counts['all'] + 1
+        return updates, counts | {'all': more, 'twice': counts['twice'] + 2, 'too': more}
+
+    trainer = trained(3, optimizer=optax.chain(optax.sgd(0.1), optax.GradientTransformation(init, update)))
+    assert trainer.state.optimizer[1] == {'all': 3, 'twice': 6, 'too': 3, 'still': 0}
