@@ -96,7 +96,10 @@ recur: jax.custom_jvp[tuple[jax.Array, list[jax.Array]]] = jax.custom_jvp(plain_
 
 @recur.defjvp
 def _recur_jvp(equations: Callable[..., list[jax.Array]], primals: Any, tangents: Any) -> Any:
-    """The weight's part is one product over all steps, not a sum with a product a step: gradients take less time."""
+    """The weight's part is one product over all steps, not a sum with a product a step: gradients take less time.
+
+    What the equations compute within a step is computed again rather than kept: memory costs more time than that.
+    """
     inputs, bias, states, weight, rest, valid_length = primals
     inputs_tangent, bias_tangent, states_tangent, weight_tangent, rest_tangent, _ = tangents
     if bias is not None:
@@ -105,8 +108,9 @@ def _recur_jvp(equations: Callable[..., list[jax.Array]], primals: Any, tangents
         inputs_tangent = (*inputs_tangent, broadcast(bias_tangent[None, None], shape))
 
     def with_this_weight(inputs: Any, states: Any, rest: Any) -> Any:
-        return plain_recur(equations, inputs, None, states, weight, rest, valid_length)
+        return plain_recur(recomputed, inputs, None, states, weight, rest, valid_length)
 
+    recomputed = jax.checkpoint(equations, prevent_cse=False)  # a scan needs no such prevention
     (outputs, last), push = jax.linearize(with_this_weight, tuple(inputs), states, rest)
     before = jnp.concatenate([placed_like(states[0], outputs)[None], outputs[:-1]])
     *others, tangent = inputs_tangent

@@ -363,3 +363,12 @@ def test_derivatives_of_the_scan(cls):
             np.testing.assert_allclose(got, (values[0] - values[1]) / (2 * h), rtol=1e-7)
         for got in seconds:
             np.testing.assert_allclose(got, (slopes[0] - slopes[1]) / (2 * h), rtol=1e-6)
+
+
+@pytest.mark.parametrize(('cls', 'most'), [(rnn.LSTM, 7), (rnn.GRU, 9), (rnn.RNN, 3)])
+def test_what_is_kept_for_gradients(cls, most):
+    """So many arrays of the size of the outputs: inputs, gates and states, not what is computed from them."""
+    layer, x = cls(8), jax.ShapeDtypeStruct((50, 4, 8), 'float32')
+    params = jax.eval_shape(layer.init, jax.random.key(0), x)
+    kept = jax.eval_shape(lambda params, x: jax.vjp(layer.apply, params, x)[1], params, x)
+    assert sum(array.size for array in jax.tree.leaves(kept) if array.size >= 50 * 4 * 8) <= most * 50 * 4 * 8
