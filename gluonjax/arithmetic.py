@@ -120,6 +120,16 @@ def format(parameter: Parameter, format_spec: str) -> str:
     return _operate(parameter, _scalar(builtins.format), parameter.data(), format_spec)
 
 
+def array(parameter: Parameter, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+    """The value, as an array of NumPy."""
+    return np.array(parameter.data(), dtype, copy=copy)
+
+
+def jax_array(parameter: Parameter) -> jax.Array:
+    """The value, for functions of JAX."""
+    return parameter.data()
+
+
 def getitem(parameter: Parameter, index: Any) -> jax.Array:
     """The value at an index."""
     _check_index(parameter, index)

@@ -12,7 +12,7 @@ import contextlib
 import dataclasses
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 from gluonjax import parameter as parameters
 from gluonjax.arrays import admit
@@ -31,17 +31,14 @@ from gluonjax.structure import Structure, winner_of
 from gluonjax.tree import Path, map_items, matches, nest
 
 
-class _Pure:
-    """A pure function of the definition, as an attribute of the network."""
+def _pure(name: str) -> Any:
+    """A pure function of the definition, as an attribute of the network: the same until its structure changes."""
 
-    def __set_name__(self, owner: type, name: str) -> None:
-        self.name = name
-
-    def __get__(self, block: Block | None, owner: type | None = None) -> Any:
-        if block is None:
-            return self
+    def function(block: Block) -> Any:
         structure = structure_of(block)
-        return structure.made.setdefault(self.name, getattr(structure.definition, self.name))
+        return structure.made.setdefault(name, getattr(structure.definition, name))
+
+    return property(function, doc=f'`{name}` of the definition.')
 
 
 class _Ready(NamedTuple):
@@ -121,14 +118,6 @@ class Block(Bindable, Node, BlockMethods, own=True):
         elif name != '__orig_class__':  # that `typing` sets on instances of generic classes
             refuse_if_frozen(self, name, 'set')
             set_fields(self, {name: value})
-
-    if not TYPE_CHECKING:  # a type checker would accept any name
-
-        def __getattr__(self, name: str) -> Any:
-            """Reached for attributes that are not there."""
-            if name.startswith('_'):
-                raise AttributeError(name)
-            raise above.messages.not_in_network(self, name)
 
     def __delattr__(self, name: str) -> None:
         refuse_if_frozen(self, name, 'deleted')
@@ -227,12 +216,6 @@ class Block(Bindable, Node, BlockMethods, own=True):
     def _define(self, fields: dict[str, Any]) -> Layer:
         return Definition.of(type(self), fields, self._token)
 
-    def _as_child_definition(self, where: str) -> Layer:
-        held = (held.parameter for _, held in held_in(self))
-        if any(parameter.current is not None or parameter.deferred is not None for parameter in held):
-            raise above.messages.network_in_definition(where)
-        return self.definition
-
     # The network as pure functions.
 
     @property
@@ -240,14 +223,14 @@ class Block(Bindable, Node, BlockMethods, own=True):
         """The immutable definition of this network; a new one after its structure changes."""
         return structure_of(self).definition
 
-    init: Any = _Pure()
-    init_cache: Any = _Pure()
-    apply: Any = _Pure()
-    apply_train: Any = _Pure()
-    specs: Any = _Pure()
-    trainable: Any = _Pure()
-    partition: Any = _Pure()
-    reinit: Any = _Pure()
+    init: Any = _pure('init')
+    init_cache: Any = _pure('init_cache')
+    apply: Any = _pure('apply')
+    apply_train: Any = _pure('apply_train')
+    specs: Any = _pure('specs')
+    trainable: Any = _pure('trainable')
+    partition: Any = _pure('partition')
+    reinit: Any = _pure('reinit')
 
     @property
     def params(self) -> dict[str, Any]:

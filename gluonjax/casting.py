@@ -55,6 +55,17 @@ def cast_parameter(parameter: Parameter, dtype: DTypeLike) -> None:
             commit({parameter: array})
 
 
+def in_precision(tree: Any, dtype: DTypeLike) -> Any:
+    """The tree with its floating-point arrays in another precision; float64, and what is no array, stay as they are."""
+
+    def cast(leaf: Any) -> Any:
+        given = getattr(leaf, 'dtype', None)
+        narrow = given not in (None, dtype) and jnp.issubdtype(given, jnp.floating) and given != jnp.float64
+        return jax.lax.convert_element_type(leaf, dtype) if narrow else leaf
+
+    return jax.tree.map(cast, tree)
+
+
 cast_definition.__name__ = cast_parameter.__name__ = 'cast'  # so errors call them
 
 

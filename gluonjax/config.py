@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import warnings
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar, overload
@@ -34,12 +33,8 @@ class Constructed(_MetaClass):
     _explain_arguments: LazyMethod = LazyMethod('gluonjax.keywords', 'explain')
 
     @property
-    def __signature__(cls) -> inspect.Signature:
-        declared = list(inspect.signature(cls.__init__).parameters.values())[1:]
-        hidden = (*cls._shared_arguments, *cls._ignored_arguments)
-        shown = [parameter for parameter in declared if parameter.name not in hidden]
-        shown += [inspect.Parameter(n, inspect.Parameter.KEYWORD_ONLY, default=None) for n in cls._shared_arguments]
-        return inspect.Signature(sorted(shown, key=lambda parameter: parameter.kind))  # **kwargs last
+    def __signature__(cls) -> Any:
+        return above.keywords.signature_of(cls, cls._shared_arguments, cls._ignored_arguments)
 
     # A type checker accepts `params=` and `prefix=` by these two, and checks every other call against `__init__`.
     @overload

@@ -20,8 +20,10 @@ import jax
 import jax.core
 import numpy as np
 
+from gluonjax.block import held_in
 from gluonjax.errors import ArgumentError
 from gluonjax.layer import Layer
+from gluonjax.messages import network_in_definition, shared_by_instances
 from gluonjax.param import Param
 from gluonjax.run import Bindable, forward_class
 from gluonjax.tree import check_keys, items_of
@@ -134,6 +136,31 @@ def _values_of(cells: Iterable[CellType]) -> Iterator[Any]:
     for cell in cells:
         with contextlib.suppress(ValueError):  # of a name that is not set yet
             yield cell.cell_contents
+
+
+def check_class(cls: type) -> None:
+    """Refuses layers and Params that are attributes of a class: all its instances would share them.
+
+    Raises:
+        ArgumentError: naming one.
+    """
+    for base in cls.__mro__:
+        for name, value in vars(base).items():
+            items = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else [value]
+            if any(isinstance(item, Bindable | Param) for item in items):
+                raise shared_by_instances(base, name, value)
+
+
+def child_definition(network: Any, where: str) -> Any:
+    """What a definition keeps of a network in a field: its definition, if it has no values that would be lost.
+
+    Raises:
+        ArgumentError: if it has.
+    """
+    held = [node.parameter for _, node in held_in(network)]
+    if any(parameter.current is not None or parameter.deferred is not None for parameter in held):
+        raise network_in_definition(where)
+    return network.definition
 
 
 def rebound(bound: Bindable, value: Any, made: MutableMapping[int, Any] | None = None) -> Any:

@@ -75,6 +75,15 @@ def explain(cls: type, error: Exception, args: Sequence[Any], given: Mapping[str
         _check(cls.__name__, here, cls.__init__, (None, *args), given, error)
 
 
+def signature_of(cls: type, shared: Iterable[str], ignored: Iterable[str]) -> inspect.Signature:
+    """How a configuration is made: the arguments that its class declares, and those that all of its kind share."""
+    declared = list(inspect.signature(cls.__init__).parameters.values())[1:]
+    hidden = (*shared, *ignored)
+    shown = [parameter for parameter in declared if parameter.name not in hidden]
+    shown += [inspect.Parameter(n, inspect.Parameter.KEYWORD_ONLY, default=None) for n in shared]
+    return inspect.Signature(sorted(shown, key=lambda parameter: parameter.kind))  # **kwargs last
+
+
 def check_keywords(owner: str, function: Callable[..., Any], given: Iterable[str]) -> None:
     """Refuses arguments by names that a function does not have.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import jax
 import numpy as np
@@ -85,12 +85,6 @@ class Layer(Bindable, LayerMethods, own=True):
 
     def __call__(self, *inputs: Any, **named: Any) -> Any:
         raise above.messages.bare_layer(self)
-
-    if not TYPE_CHECKING:  # a type checker would accept any name
-
-        def __getattr__(self, name: str) -> Any:
-            """Reached for attributes that are not there."""
-            raise above.messages.not_in_layer(self, name)
 
     __repr__: Any = LazyMethod('gluonjax.summary', 'constructor_calls')
 
@@ -267,26 +261,18 @@ def frozen_value(owner: object, name: str, value: Any) -> Any:
 
     def freeze(item: Any, path: Path) -> Any:
         where = f'{type(owner).__name__}.{".".join(path)}'
-        return item._as_child_definition(where) if hasattr(item, '_as_child_definition') else item
+        networks = isinstance(item, Bindable) and not isinstance(item, Layer)
+        return above.contents.child_definition(item, where) if networks else item
 
     check_field(owner, name, value)
     return map_items(freeze, value, (name,))
 
 
 def check_class(cls: type) -> None:
-    """Refuses layers and Params that are attributes of a class: all its instances would share them.
-
-    Raises:
-        ArgumentError: naming one.
-    """
-    if vars(cls).get('_class_is_checked'):
-        return
-    for base in cls.__mro__:
-        for name, value in vars(base).items():
-            items = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else [value]
-            if any(isinstance(item, Bindable | Param) for item in items):
-                raise above.messages.shared_by_instances(base, name, value)
-    type.__setattr__(cls, '_class_is_checked', True)
+    """Refuses layers and Params that are attributes of a class, once."""
+    if not vars(cls).get('_class_is_checked'):
+        above.contents.check_class(cls)
+        type.__setattr__(cls, '_class_is_checked', True)
 
 
 def token_of(shared: SharedParameters | Bindable | None) -> Token:

@@ -161,22 +161,20 @@ def no_layer(given: object) -> errors.ArgumentError:
 
 # Attributes and methods that are not there, or not here.
 
-_OF_NETWORKS = frozenset({'initialize', 'collect_params', 'hybridize', 'save_parameters', 'load_parameters'})
+_OF_NETWORKS = ('initialize', 'collect_params', 'hybridize', 'save_parameters', 'load_parameters')
 
 
-def not_in_layer(layer: object, name: str) -> AttributeError:
-    """An attribute that a layer does not have; Gluon's layers were networks each."""
+def no_attribute(layer: object, name: str) -> AttributeError:
+    """An attribute that a layer or a network does not have; Gluon's layers were networks each."""
+    kind = type(layer).__name__
+    if hasattr(type(layer), 'initialize'):
+        return missing(kind, name, 'a network', dir(type(layer)))
     if name in _OF_NETWORKS:
         return errors.NotANetworkError(
-            f'{type(layer).__name__} is a definition and holds no values, so it has no {name!r}',
+            f'{kind} is a definition and holds no values, so it has no {name!r}',
             remedy=f'net = nn.Sequential(layer); net.{name}(...) -- or assign the layer in an nn.Block',
         )
-    return AttributeError(f'{type(layer).__name__!r} object has no attribute {name!r}', name=name, obj=layer)
-
-
-def not_in_network(network: object, name: str) -> errors.MissingNameError:
-    """An attribute that a network does not have."""
-    return missing(f'{type(network).__name__}', name, 'a network', dir(type(network)))
+    return AttributeError(f'{kind!r} object has no attribute {name!r}', name=name, obj=layer)
 
 
 def not_in_parameter(name: object, known: Iterable[str]) -> errors.MissingNameError:

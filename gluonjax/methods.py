@@ -65,7 +65,7 @@ _OF_TWO = ('add', 'sub', 'mul', 'truediv', 'floordiv', 'mod', 'divmod', 'pow', '
 _OPERATORS = (
     *(*_OF_TWO, 'lshift', 'rshift', *(f'r{name}' for name in _OF_TWO), 'rlshift', 'rrshift'),
     *('lt', 'le', 'gt', 'ge', 'eq', 'ne', 'neg', 'pos', 'abs', 'invert', 'round', 'bool', 'int', 'float', 'complex'),
-    *('len', 'iter', 'contains', 'getitem', 'setitem', 'format'),
+    *('len', 'iter', 'contains', 'getitem', 'setitem', 'format', 'array', 'jax_array'),
 )
 for _operator in _OPERATORS:
     setattr(ParameterMethods, f'__{_operator}__', LazyMethod('gluonjax.arithmetic', _operator))

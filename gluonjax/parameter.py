@@ -259,12 +259,6 @@ class Parameter(Ref, Node, ParameterMethods):
             raise AttributeError(name)
         raise above.messages.not_in_parameter(name, dir(type(self)))
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        return np.array(self.data(), dtype, copy=copy)
-
-    def __jax_array__(self) -> jax.Array:
-        return self.data()
-
     def __repr__(self) -> str:
         return self.describe(self.name)
 

@@ -11,7 +11,7 @@ import functools
 import inspect
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -86,6 +86,14 @@ class Bindable(Frozen, BindableMethods):
     def __init__(self) -> None:
         pass
 
+    if not TYPE_CHECKING:  # a type checker would accept any name
+
+        def __getattr__(self, name: str) -> Any:
+            """Reached for attributes that are not there."""
+            if name.startswith('_'):
+                raise AttributeError(f'{type(self).__name__!r} object has no attribute {name!r}', name=name, obj=self)
+            raise above.messages.no_attribute(self, name)
+
     def infer_shape(self, *inputs: Any, **named: Any) -> Mapping[str, Sequence[int | None]]:
         """The shapes that these inputs ask of the parameters declared in this layer: attribute name -> shape."""
         return {}
@@ -146,22 +154,6 @@ def path_of(layer: Bindable) -> Path:
 def in_forward(layer: object) -> bool:
     """Whether this is what `forward` sees of a layer: its parameters are arrays, and its children can be called."""
     return isinstance(layer, _Bound)
-
-
-def call_as_forward(layer: Bindable, method: Callable[..., Any], *inputs: Any) -> Any:
-    """Calls a method in `forward` as `forward` itself is called: shapes are inferred before, errors say where."""
-    return layer._run.call(layer, method, inputs, {})
-
-
-def in_precision(tree: Any, dtype: DTypeLike) -> Any:
-    """The tree with its floating-point arrays in another precision; float64, and what is no array, stay as they are."""
-
-    def cast(leaf: Any) -> Any:
-        given = getattr(leaf, 'dtype', None)
-        narrow = given not in (None, dtype) and jnp.issubdtype(given, jnp.floating) and given != jnp.float64
-        return jax.lax.convert_element_type(leaf, dtype) if narrow else leaf
-
-    return jax.tree.map(cast, tree)
 
 
 class Call(NamedTuple):
@@ -229,7 +221,7 @@ class Run:
             raise above.messages.stacked_copies('.'.join(path), param.copies)
         value = self.current(leaf.name)
         if self.precision is not None and (param.trainable or param.frozen):
-            value = in_precision(value, self.precision)
+            value = above.casting.in_precision(value, self.precision)
         return value if param.transform is None else param.transform(value)
 
     def _shape(self, leaf: Leaf) -> Shape | None:
@@ -279,7 +271,7 @@ class Run:
         """Calls a layer: infers or checks the shapes of its parameters, and says where errors arose."""
         path, called = layer._path, len(self.history)
         if self.precision is not None:
-            inputs, named = in_precision((inputs, named), self.precision)
+            inputs, named = above.casting.in_precision((inputs, named), self.precision)
         try:
             for attribute, needed in layer.infer_shape(*inputs, **named).items():
                 self.infer((*path, attribute), tuple(needed), inputs)

@@ -1,9 +1,7 @@
-"""Distributions, and the sampler that draws parameters from keys and names.
+"""Distributions, and the one entry point of what is drawn from them.
 
 A parameter's value is a function of (key, name, shape, dtype, distribution). `Distribution.sample` is the reference.
-Compiling JAX's threefry once per tensor takes seconds on CPU, so `draw` cuts all float32 tensors into rows of equal
-length and sends them through one small compiled sampler. Number i of a tensor depends on (key, i) alone, so the bits
-are the same.
+Compiling JAX's threefry once per tensor takes seconds on CPU: `draw` has faster ways to the same bits (`drawing.py`).
 """
 
 from __future__ import annotations
@@ -20,14 +18,10 @@ from jax import lax
 from jax.typing import DTypeLike
 
 from gluonjax import checks
-from gluonjax.keys import is_threefry, named_keys, named_words, threefry
+from gluonjax.keys import is_threefry, named_keys
 from gluonjax.lazy import above
 
-_CONFIG: Any = jax.config  # a type checker does not know its settings
-ROW = 16384  # numbers a row
-BLOCK, FEW = 64, 4  # rows a call of the compiled sampler; of small networks, which are then drawn in less time
 FLOAT32 = np.dtype('float32')
-_LOWEST = np.nextafter(np.float32(-1), np.float32(0))  # jax.random.normal's open lower end
 
 
 class Distribution(NamedTuple):
@@ -121,7 +115,8 @@ def draw(requests: Sequence[Request], fused: bool = False) -> list[jax.Array]:
         return fast and (fused or not traced) and (traced or request.sharding is None)
 
     chosen = list(map(in_rows, requests))
-    rows = iter(_draw_rows([request for request, it in zip(requests, chosen, strict=True) if it], traced))
+    by_rows = [request for request, it in zip(requests, chosen, strict=True) if it]
+    rows = iter(above.drawing.in_rows(by_rows, traced) if by_rows else ())
     each = iter(_draw_each([request for request, it in zip(requests, chosen, strict=True) if not it], traced))
     return [next(rows if it else each) for it in chosen]
 
@@ -135,82 +130,3 @@ def _draw_each(requests: Sequence[Request], traced: bool) -> list[jax.Array]:
     if traced or all(request.sharding is None for request in requests):
         return [request.sample(key) for request, key in zip(requests, keys, strict=True)]
     return above.drawing.over_shardings(requests, keys)
-
-
-def _draw_rows(requests: Sequence[Request], traced: bool) -> list[jax.Array]:
-    if not requests:
-        return []
-    words = named_words([request.key for request in requests], [request.name for request in requests])
-    return above.drawing.in_one_program(requests, words) if traced else _through_host_buffers(requests, words)
-
-
-def _through_host_buffers(requests: Sequence[Request], words: Any) -> list[jax.Array]:
-    """Blocks of rows through the compiled sampler, scaled into buffers that `device_put` can alias on CPU.
-
-    It runs on the CPU, unless JAX was told to leave that out, and is compiled once for a base, not for the shapes of a
-    network: so the bits are those of every platform, and accelerators compile nothing.
-    """
-    cpu = 'cpu' if 'cpu' in (_CONFIG.jax_platforms or 'cpu') else None
-    buffers = [_aligned_buffer(request.size) for request in requests]
-    for base in ('uniform', 'normal'):
-        chosen = [i for i, request in enumerate(requests) if request.source.base == base]
-        with jax.default_device(cpu):
-            _fill(base, [buffers[i] for i in chosen], words[chosen], [requests[i].source.scale for i in chosen])
-    for request, buffer in zip(requests, buffers, strict=True):
-        if request.source.base == 'constant':
-            buffer.fill(request.source.scale)
-    shaped = [buffer.reshape(request.shape) for request, buffer in zip(requests, buffers, strict=True)]
-    return jax.device_put(shaped)
-
-
-def _aligned_buffer(size: int) -> np.ndarray:
-    """Memory on a 64-byte border: the CPU backend takes it as it is, without a copy."""
-    memory = np.empty(size * FLOAT32.itemsize + 64, np.uint8)
-    start = -memory.ctypes.data % 64
-    return memory[start : start + size * FLOAT32.itemsize].view(FLOAT32)
-
-
-def _fill(base: str, buffers: list[np.ndarray], words: np.ndarray, scales: list[float]) -> None:
-    owner, offsets = cut([buffer.size for buffer in buffers])
-    waiting: list[tuple[int, jax.Array]] = []
-    size = FEW if len(owner) <= FEW else BLOCK
-    for start in range(0, len(owner), size):
-        block = np.arange(start, start + size) % len(owner)  # the last block repeats rows that nobody reads
-        waiting.append((start, _sample_block(base, words[owner[block]], halves(offsets[block]))))
-        if len(waiting) > 2:  # copy two blocks behind the computation
-            _scale_into(buffers, scales, owner, offsets, *waiting.pop(0))
-    for start, numbers in waiting:
-        _scale_into(buffers, scales, owner, offsets, start, numbers)
-
-
-def _scale_into(buffers, scales, owner, offsets, start: int, numbers: jax.Array) -> None:
-    for row, values in enumerate(np.asarray(numbers)[: len(owner) - start], start):
-        target = buffers[owner[row]][offsets[row] : offsets[row] + ROW]
-        np.multiply(values[: target.size], np.float32(scales[owner[row]]), out=target)
-
-
-def cut(sizes: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-    """Cuts tensors into rows: for each row, whose it is and where in its tensor it begins."""
-    counts = [-(-size // ROW) for size in sizes]
-    owner = np.repeat(np.arange(len(sizes)), counts)
-    return owner, np.concatenate([np.arange(0), *(np.arange(count) * ROW for count in counts)])
-
-
-def halves(offsets: np.ndarray) -> np.ndarray:
-    """64-bit offsets as pairs of 32-bit words, high then low."""
-    return np.stack([offsets >> 32, offsets & 0xFFFFFFFF], axis=1).astype(np.uint32)
-
-
-def rows_of(base: str, words: Any, offsets: Any) -> jax.Array:
-    """Rows of base numbers: row r holds numbers `offsets[r] .. offsets[r] + ROW` of the tensor with key `words[r]`."""
-    low = lax.broadcasted_iota(jnp.uint32, (len(offsets), ROW), 1) + offsets[:, 1:]
-    high = jnp.broadcast_to(offsets[:, :1], low.shape)
-    first, second = threefry(words[:, :1], words[:, 1:], high, low)
-    mantissa = lax.shift_right_logical(first ^ second, np.uint32(9)) | np.uint32(0x3F800000)
-    doubled = (lax.bitcast_convert_type(mantissa, jnp.float32) - np.float32(1)) * np.float32(2)
-    if base == 'uniform':
-        return doubled - np.float32(1)
-    return np.float32(np.sqrt(2)) * lax.erf_inv(jnp.maximum(_LOWEST, doubled + _LOWEST))
-
-
-_sample_block = jax.jit(rows_of, static_argnums=0)

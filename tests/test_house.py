@@ -64,7 +64,7 @@ LAZY = {
 CORE = ('nn.dense', 'nn.sequential')  # with all that they reach
 READ_FIRST = ('errors', 'init.initializer', 'param', 'run', 'layer', 'parameter', 'structure', 'block', *CORE)
 LONGEST_FUNCTION = 40
-LARGEST_CORE = 2_198  # it should be 2,000, and may not grow
+LARGEST_CORE = 2_083  # it should be 2,000, and may not grow
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
@@ -272,9 +272,9 @@ def test_type_checkers_see_the_signatures_of_lazy_methods(cls):
 def called_later(tree):
     """(module, function, the call) for every `above.module.function(...)`."""
     for node in ast.walk(tree):
-        match node:
-            case ast.Call(func=ast.Attribute(attr=function, value=ast.Attribute(attr=module, value=ast.Name('above')))):
-                yield module, function, node
+        if isinstance(node, ast.Call) and (dotted := ast.unparse(node.func)).startswith('above.'):
+            module, function = dotted.removeprefix('above.').rsplit('.', 1)
+            yield module, function, node
 
 
 CALLED_LATER = [(name, *called) for name, tree in TREES.items() for called in called_later(tree)]
@@ -282,9 +282,11 @@ CALLED_LATER = [(name, *called) for name, tree in TREES.items() for called in ca
 
 def test_functions_of_modules_above_are_there_and_take_what_they_are_given():
     for name, module, function, call in CALLED_LATER:
-        assert RANK[module] > RANK[package(name)] or module == 'messages', f'{name} needs no above.{module}'
+        above, here = package(module), package(name)
+        assert RANK[above] > RANK[here] or above in (here, 'messages'), f'{name} needs no above.{module}'
         signature = inspect.signature(getattr(importlib.import_module(f'gluonjax.{module}'), function))
-        signature.bind(*call.args, **{keyword.arg: keyword.value for keyword in call.keywords})
+        if not any(isinstance(argument, ast.Starred) for argument in call.args):
+            signature.bind(*call.args, **{keyword.arg: keyword.value for keyword in call.keywords})
 
 
 def test_every_message_is_used():

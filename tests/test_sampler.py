@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 from scipy import stats
 
 import gluonjax
+from gluonjax import drawing, nn
 from gluonjax import keys as random_keys
-from gluonjax import nn
-from gluonjax import sampler as drawing
+from gluonjax.drawing import BLOCK, ROW
 from gluonjax.keys import as_key
-from gluonjax.sampler import BLOCK, ROW, Distribution, Request, draw
+from gluonjax.sampler import Distribution, Request, draw
 
 FEW = settings(max_examples=4, deadline=None, derandomize=True)
 UNIFORM, NORMAL, CONSTANT = Distribution('uniform', 0.3), Distribution('normal', 0.7), Distribution('constant', 2.5)
@@ -246,7 +246,7 @@ def test_double_precision():
 def test_offsets_of_more_than_32_bits(base):
     offsets = np.array([5 * 2**32 + 2**31, 2**32 - 7])  # the second row carries into the high word, were it one tensor
     words = np.array([[1, 2], [3, 4]], np.uint32)
-    rows = np.asarray(drawing.rows_of(base, words, drawing.halves(offsets[:1].repeat(2))))
+    rows = np.asarray(drawing.rows_of(base, words, drawing._halves(offsets[:1].repeat(2))))
     for row, key in zip(rows, words, strict=True):
         low = (2**31 + np.arange(ROW)).astype(np.uint32)
         counts = np.concatenate([np.full(ROW, 5, np.uint32), low])

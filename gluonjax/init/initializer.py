@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.typing import DTypeLike
 
 from gluonjax import checks
-from gluonjax.arrays import admit
 from gluonjax.config import Frozen, Registry
-from gluonjax.errors import DTypeError, KeywordError, ShapeError
+from gluonjax.errors import KeywordError, ShapeError
 from gluonjax.keys import as_key
 from gluonjax.lazy import above, suggests_keywords
 from gluonjax.sampler import Distribution
@@ -93,33 +90,7 @@ class Initializer(Frozen):
         if distribution is not None:
             return distribution
 
-        def one(key, shape, dtype):
-            value = self(key, shape, dtype) if way == '__call__' else self.init_weight(key, shape, dtype, name)
-            return _checked(self, name, value, shape, dtype)
-
-        def stacked(key, shape, dtype):
-            keys = jax.random.split(key, math.prod(copies))
-            return jnp.stack([one(key, shape[len(copies) :], dtype) for key in keys]).reshape(shape)
-
-        return stacked if copies else one
-
-
-def _checked(initializer: Initializer, name: str, value: Any, shape: Shape, dtype: DTypeLike) -> jax.Array:
-    """What an initializer's code returned, as an array of this shape and dtype."""
-    try:
-        array = jnp.asarray(admit(value))
-    except (TypeError, ValueError):
-        raise DTypeError(f'{initializer!r} gave {name!r} no array of numbers', got=repr(value)) from None
-    if array.shape != tuple(shape):
-        raise ShapeError(f'{initializer!r} gave {name!r} another shape', expected=tuple(shape), got=array.shape)
-    return as_dtype(array, dtype, f'{initializer!r} gave {name!r}')
-
-
-def as_dtype(array: jax.Array, dtype: DTypeLike, whose: str) -> jax.Array:
-    """The array in this dtype, if that loses no imaginary part."""
-    if jnp.iscomplexobj(array) and not jnp.issubdtype(dtype, jnp.complexfloating):
-        raise DTypeError(f'{whose} complex values', expected=np.dtype(dtype).name, got=array.dtype)
-    return array.astype(dtype)
+        return above.init.own_code.source(self, way, name, copies)
 
 
 InitializerLike = Initializer | str | Callable[[Any, Any, Any], Any]  # what `create` takes
@@ -153,20 +124,7 @@ def create(initializer: InitializerLike, **arguments: Any) -> Initializer:
         return initializer
     if isinstance(initializer, type) or not callable(initializer):
         raise above.messages.no_initializer(initializer)
-    return _Function(initializer)
-
-
-class _Function(Initializer):
-    """A plain function `f(key, shape, dtype)` as an initializer."""
-
-    def __init__(self, function: Callable[..., Any]) -> None:
-        self.function: Callable[..., Any] = function
-
-    def init_weight(self, key: jax.Array, shape: Shape, dtype: DTypeLike, name: str) -> jax.Array:
-        return self.function(key, shape, dtype)
-
-    def __repr__(self) -> str:
-        return getattr(self.function, '__qualname__', repr(self.function))
+    return above.init.own_code.Function(initializer)
 
 
 @register

@@ -18,7 +18,7 @@ from gluonjax.rnn import equations
 from gluonjax.rnn.cell import RecurrentCell
 from gluonjax.rnn.scan import scan_steps, zero_invalid
 from gluonjax.rnn.states import checked_states
-from gluonjax.run import call_as_forward
+from gluonjax.run import run_of
 from gluonjax.shapes import Shape
 
 
@@ -70,7 +70,7 @@ class GatedCell(RecurrentCell):
     def sequence(
         self, inputs: jax.Array, states: Sequence[jax.Array], valid_length: jax.Array | None = None
     ) -> tuple[jax.Array, list[jax.Array]]:
-        return call_as_forward(self, self.whole, inputs, states, valid_length)
+        return run_of(self, 'sequence()').call(self, self.whole, (inputs, states, valid_length), {})
 
     def whole(
         self, inputs: jax.Array, states: Sequence[jax.Array], valid_length: jax.Array | None

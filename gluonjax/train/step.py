@@ -16,6 +16,7 @@ from gluonjax import checks
 from gluonjax import optimizer as optimizers
 from gluonjax.arrays import admit
 from gluonjax.block import Block
+from gluonjax.casting import in_precision
 from gluonjax.data.batching import rows_of
 from gluonjax.errors import ArgumentError, ShapeError
 from gluonjax.keys import as_key
@@ -26,7 +27,7 @@ from gluonjax.metric.pure import PureMetric
 from gluonjax.nn.repeat import PolicyLike, checkpoint_policy
 from gluonjax.optimizer import transforms as tx
 from gluonjax.optimizer.base import Optimizer, factors_of
-from gluonjax.run import Run, in_precision
+from gluonjax.run import Run
 from gluonjax.train.batch import Batch, checked_carry, most_inputs
 from gluonjax.train.losses import LossLike, check_loss, checkable, checks_labels, losses_of
 from gluonjax.train.micro_batches import check_micro_batches, in_micro_batches

@@ -120,9 +120,9 @@ def test_what_is_drawn_in_parts_is_what_is_drawn_whole(monkeypatch):
     whole, drawn = network(), []
     x, y = batch_of()
     whole(x)
-    plain = sampler._draw_rows
+    plain = drawing.in_rows
     net = network()  # draws the biases, whose shapes are known
-    monkeypatch.setattr(sampler, '_draw_rows', lambda asked, traced: drawn.extend(asked) or plain(asked, traced))
+    monkeypatch.setattr(drawing, 'in_rows', lambda asked, traced: drawn.extend(asked) or plain(asked, traced))
     trainer = Trainer(net, CE, optax.sgd(0.0), mesh=mesh_of(), sharding={'.*': P('model')})
     trainer.step(x, y)
     assert drawn == []

@@ -14,6 +14,7 @@ from typing import Any
 import jax
 
 from gluonjax import errors, nn
+from gluonjax.casting import in_precision
 from gluonjax.layer import Layer, declarations_of, infer_shapes, leaves_of
 from gluonjax.mx import casting, invoke, statistics, tape
 from gluonjax.mx.array import NDArray, array_class
@@ -26,7 +27,7 @@ from gluonjax.mx.gluon.parameter import Parameter, ParameterDict
 from gluonjax.mx.gluon.signatures import Signed
 from gluonjax.mx.symbol import Symbol, call
 from gluonjax.mx.tape import Arrays
-from gluonjax.run import Run, in_precision
+from gluonjax.run import Run
 
 
 class PureCall:
