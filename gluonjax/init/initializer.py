@@ -26,6 +26,7 @@ _ONES = ('gamma', 'running_var', 'moving_var')
 class Initializer(Frozen):
     """The base of initializers. Override `init_weight` for code of your own, or `distribution` to state a distribution.
 
+    >>> import numpy as np
     >>> class Ramp(Initializer):
     ...     def init_weight(self, key, shape, dtype, name):
     ...         return jnp.arange(np.prod(shape), dtype=dtype).reshape(shape)
