@@ -108,3 +108,13 @@ def _check_content(path: pathlib.Path, digits: str) -> None:
             got=found,
             remedy='get it again; under another name, pretrained=path takes it as it is',
         )
+
+
+def purge(root: PathLike | None = None) -> None:
+    """Deletes the files of parameters in a folder.
+
+    Args:
+        root: the folder; by default MXNet's, `$MXNET_HOME/models`.
+    """
+    for path in pathlib.Path(root or default_root()).expanduser().glob('*.params'):
+        path.unlink()

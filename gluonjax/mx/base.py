@@ -16,6 +16,7 @@ numeric_types: tuple[type, ...] = (float, int, np.generic)
 integer_types: tuple[type, ...] = (int, np.integer)
 mx_real_t = np.float32
 mx_uint = ctypes.c_uint
+NDArrayHandle = ctypes.c_void_p
 
 
 class NotImplementedForSymbol(ArgumentError):

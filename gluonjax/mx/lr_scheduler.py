@@ -61,16 +61,6 @@ class _Native(LRScheduler):
         for name in self._names:
             setattr(self, name, getattr(made, name))
 
-    def __call__(self, num_update: int) -> float:
-        values = tuple((name, getattr(self, name)) for name in self._names)
-        values = tuple((name, tuple(value) if isinstance(value, list) else value) for name, value in values)
-        return _made(self.own, values, self.warmup_final_lr, self.base_lr)(int(num_update))
-
-
-@functools.lru_cache(64)
-def _made(own: Any, values: tuple[tuple[str, Any], ...], first: float, base_lr: float) -> Any:
-    return own(**dict(values), base_lr=first).with_base_lr(base_lr)
-
 
 class FactorScheduler(_Native):
     """The rate times `factor` every `step` updates; see `gluonjax.lr_scheduler.FactorScheduler`."""
@@ -92,18 +82,53 @@ class FactorScheduler(_Native):
 
 
 class MultiFactorScheduler(_Native):
-    """The rate times `factor` after each of some updates; see `gluonjax.lr_scheduler.MultiFactorScheduler`."""
+    """The rate times `factor` after each of some updates; see `gluonjax.lr_scheduler.MultiFactorScheduler`.
+
+    As MXNet's, it goes on from where it was: programs that print the rates of all updates first train with the last.
+    """
 
     own: ClassVar[Any] = native.MultiFactorScheduler
+    step: list[int]
+    factor: float
+    count: int = 0  # the update after which the rate was last multiplied
+    cur_step_ind: int = 0
+
+    def __call__(self, num_update: int) -> float:
+        if num_update < self.warmup_steps:
+            return self.get_warmup_lr(num_update)
+        while self.cur_step_ind < len(self.step) and num_update > self.step[self.cur_step_ind]:
+            self.count = self.step[self.cur_step_ind]
+            self.cur_step_ind += 1
+            self.base_lr *= self.factor
+        return self.base_lr
 
 
-class PolyScheduler(_Native):
+class _Decay(_Native):
+    """One that reaches its last rate in update `max_update`, after which `base_lr` stays what it is."""
+
+    max_update: int
+
+    def __call__(self, num_update: int) -> float:
+        if num_update < self.warmup_steps:
+            return self.get_warmup_lr(num_update)
+        if num_update <= self.max_update:
+            values = tuple((name, getattr(self, name)) for name in self._names)
+            self.base_lr = _made(self.own, values, self.warmup_final_lr)(int(num_update))
+        return self.base_lr
+
+
+@functools.lru_cache(64)
+def _made(own: Any, values: tuple[tuple[str, Any], ...], base_lr: float) -> Any:
+    return own(**dict(values), base_lr=base_lr)
+
+
+class PolyScheduler(_Decay):
     """A power of what remains; see `gluonjax.lr_scheduler.PolyScheduler`."""
 
     own: ClassVar[Any] = native.PolyScheduler
 
 
-class CosineScheduler(_Native):
+class CosineScheduler(_Decay):
     """Half a wave of the cosine; see `gluonjax.lr_scheduler.CosineScheduler`."""
 
     own: ClassVar[Any] = native.CosineScheduler

@@ -38,6 +38,7 @@ from gluonjax.metric import (
     np,
     register,
 )
+from gluonjax.mx import ndarray
 from gluonjax.mx.entry import explain_calls
 
 __all__ = [
@@ -65,6 +66,7 @@ __all__ = [
     'alias',
     'check_label_shapes',
     'create',
+    'ndarray',
     'np',
     'register',
 ]

@@ -238,3 +238,18 @@ def test_an_optimizer_of_the_library_is_mxnets():
     made = optimizer.create(native.NAG(0.9, learning_rate=0.25, wd=0.5))
     assert type(made) is optimizer.NAG
     assert (made.momentum, made.lr, made.wd) == (0.9, 0.25, 0.5)
+
+
+def test_schedulers_go_on_from_where_they_were():
+    """Numbers of MXNet 1.9.1: a program that prints all rates of a schedule trains with what is left of it."""
+    steps = lr_scheduler.MultiFactorScheduler(step=[5, 20], factor=0.5, base_lr=0.5)
+    assert [steps(number) for number in (5, 6, 21, 1)] == [0.5, 0.25, 0.125, 0.125]
+    assert (steps.base_lr, steps.cur_step_ind, steps.count) == (0.125, 2, 20)
+    weight = gluon.Parameter('weight', shape=(1,))
+    weight.initialize('ones')
+    assert gluon.Trainer([weight], 'sgd', {'lr_scheduler': steps}).learning_rate == 0.125
+    poly = lr_scheduler.PolyScheduler(10, 1.0, 2, 0.1, warmup_steps=2, warmup_begin_lr=0.2)
+    assert [poly(number) for number in (0, 3, 12)] == pytest.approx([0.2, 0.7890625, 0.7890625])  # not 0.1
+    assert (poly(10), poly.base_lr) == (0.1, 0.1)
+    optimizer.SGD(learning_rate=0.3, lr_scheduler=poly)
+    assert (poly(11), poly(3)) == (0.3, pytest.approx(0.7890625))

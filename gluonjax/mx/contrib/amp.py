@@ -21,7 +21,9 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import sys
 from collections.abc import Iterator, Sequence
+from types import ModuleType
 from typing import Any
 
 import jax
@@ -36,6 +38,7 @@ from gluonjax.mx.gluon.block import HybridBlock
 from gluonjax.mx.gluon.trainer import Trainer
 from gluonjax.mx.tape import Tracked
 
+amp: ModuleType = sys.modules[__name__]  # a module of MXNet whose names are here
 _DTYPES = ('float16', 'bfloat16')
 
 

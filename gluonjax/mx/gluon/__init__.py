@@ -7,17 +7,21 @@ import importlib.util
 from typing import TYPE_CHECKING, Any
 
 from gluonjax.hints import missing
+from gluonjax.mx.array import NDArray
 from gluonjax.mx.gluon import batches as utils
 from gluonjax.mx.gluon import loss, nn, rnn
 from gluonjax.mx.gluon.block import Block, HybridBlock
 from gluonjax.mx.gluon.graph_block import SymbolBlock
 from gluonjax.mx.gluon.parameter import Constant, Parameter, ParameterDict
 from gluonjax.mx.gluon.symbol_block import labels_of, network_of
+from gluonjax.mx.symbol import Symbol
 
 if TYPE_CHECKING:
     from gluonjax.mx import metric
     from gluonjax.mx.gluon import contrib, data, model_zoo
     from gluonjax.mx.gluon.trainer import Trainer
+
+tensor_types = (Symbol, NDArray)
 
 # What is loaded when it is asked for: a name, and the module that it is or is in.
 _LAZY = {

@@ -25,6 +25,7 @@ __all__ = [
     'check_sha1',
     'clip_global_norm',
     'download',
+    'replace_file',
     'shape_is_known',
     'split_and_load',
     'split_data',
@@ -112,6 +113,22 @@ def download(
     if overwrite or not target.exists() or (sha1_hash and not check_sha1(target, sha1_hash)):
         raise FileError(f'{target} is not there, and nothing is downloaded', remedy=f'fetch {url} yourself')
     return str(target)
+
+
+def replace_file(src: str | os.PathLike[str], dst: str | os.PathLike[str]) -> None:
+    """Puts a file in the place of another, at one moment."""
+    os.replace(src, dst)
+
+
+def _get_repo_url() -> str:
+    """Where MXNet's project published its files: $MXNET_GLUON_REPO, or its default. Libraries on Gluon ask for it."""
+    default = 'https://apache-mxnet.s3-accelerate.dualstack.amazonaws.com/'
+    return os.environ.get('MXNET_GLUON_REPO', default).rstrip('/') + '/'
+
+
+def _get_repo_file_url(namespace: str, filename: str) -> str:
+    """The URL of a published file."""
+    return f'{_get_repo_url()}{namespace}/{filename}'
 
 
 explain_calls(globals())

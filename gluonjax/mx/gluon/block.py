@@ -20,6 +20,8 @@ from gluonjax.mx import ndarray, symbol, tape
 from gluonjax.mx.array import NDArray, array_class
 from gluonjax.mx.entry import explain_calls
 from gluonjax.mx.gluon.naming import NameScope, named
+from gluonjax.mx.gluon.nesting import flatten as _flatten  # noqa: F401 (libraries on Gluon take them from here)
+from gluonjax.mx.gluon.nesting import regroup as _regroup  # noqa: F401
 from gluonjax.mx.gluon.parameter import Parameter, ParameterDict, load_values
 from gluonjax.mx.gluon.traced import Traced, is_inside
 from gluonjax.mx.saving import write

@@ -57,6 +57,7 @@ from gluonjax.mx.image.functions import (
     resize_short,
     scale_down,
 )
+from gluonjax.mx.image.functions import interpolation_method as _get_interp_method  # noqa: F401 (by MXNet's name)
 from gluonjax.mx.image.iterator import ImageIter
 
 image: ModuleType = sys.modules[__name__]  # modules of MXNet whose names are here

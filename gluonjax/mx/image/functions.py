@@ -96,6 +96,26 @@ def imresize(src: Any, w: int, h: int, interp: int = 1) -> NDArray:
     return as_image(pixels.resize(on_host(src), pixels.size_of((w, h)), interp))
 
 
+def interpolation_method(interp: int, sizes: Sequence[int] = ()) -> int:
+    """OpenCV's number of a way to interpolate: 9 is chosen by the sizes, 10 is any.
+
+    Args:
+        interp: as for `imresize`.
+        sizes: the height and width before, and those after; () if they are not known.
+
+    >>> interpolation_method(9, (10, 20, 30, 40)), interpolation_method(9, (30, 40, 10, 20)), interpolation_method(4)
+    (2, 3, 4)
+    """
+    if interp == 10:
+        return random.randint(0, 4)
+    if interp != 9 or not sizes:
+        return 2 if interp == 9 else interp
+    height, width, new_height, new_width = sizes
+    if new_height > height and new_width > width:
+        return 2
+    return 3 if new_height < height and new_width < width else 1
+
+
 def scale_down(src_size: Size, size: Size) -> Size:
     """A size (width, height) made smaller until it fits into another.
 

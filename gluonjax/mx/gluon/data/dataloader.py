@@ -9,6 +9,7 @@ from typing import Any
 
 from gluonjax.data import batchify, loader
 from gluonjax.data.batching import seed_numbers
+from gluonjax.errors import ArgumentError
 from gluonjax.mx import dialect
 from gluonjax.mx.alias import as_mxnet
 from gluonjax.mx.array import NDArray
@@ -40,9 +41,9 @@ def _prepare(shape: bool, array: bool, alias: bool) -> None:
         dialect.set_np(shape=shape, array=array)
 
 
-def _moved(batch: Any, context: Context) -> Any:
+def _as_in_context(batch: Any, context: Context) -> Any:
     if isinstance(batch, list | tuple):
-        return [_moved(part, context) for part in batch]
+        return [_as_in_context(part, context) for part in batch]
     return batch.as_in_context(context) if isinstance(batch, NDArray) else batch
 
 
@@ -83,7 +84,14 @@ class DataLoader(loader.DataLoader):
             self._seed = seed_numbers(True)
         batches = super().__call__(epoch)
         batches = map(handles, batches) if self._wraps else batches
-        return batches if self._pinned is None else (_moved(batch, self._pinned) for batch in batches)
+        return batches if self._pinned is None else (_as_in_context(batch, self._pinned) for batch in batches)
+
+
+class _MultiWorkerIter:
+    """MXNet's iterator over batches of processes, which libraries on Gluon extend; it is refused when it is made."""
+
+    def __init__(self, *args: Any, **kwargs: Any):
+        raise ArgumentError('an iterator of MXNet over processes is not here', remedy='DataLoader(..., num_workers=n)')
 
 
 explain_calls(globals())

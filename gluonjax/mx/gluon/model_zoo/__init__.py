@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gluonjax.model_zoo import model_store
 from gluonjax.mx.gluon.model_zoo import vision
 
-__all__ = ['vision']
+__all__ = ['model_store', 'vision']

@@ -8,14 +8,24 @@
 from __future__ import annotations
 
 import functools
+import sys
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from gluonjax.hints import missing
 from gluonjax.model_zoo import vision
+from gluonjax.mx.gluon import nn
 from gluonjax.mx.gluon.block import Block, HybridBlock, places_of
 from gluonjax.mx.gluon.model_zoo.blocks import MADE, block_of, prefixes_of
 
 __all__ = ['Classifier', 'get_model']
+
+densenet: ModuleType = sys.modules[__name__]  # modules of MXNet whose names are here
+inception: ModuleType = sys.modules[__name__]
+mobilenet: ModuleType = sys.modules[__name__]
+resnet: ModuleType = sys.modules[__name__]
+squeezenet: ModuleType = sys.modules[__name__]
+vgg: ModuleType = sys.modules[__name__]
 
 
 class Classifier(HybridBlock):
@@ -67,6 +77,11 @@ def _made(function: Any, kwargs: dict[str, Any]) -> Classifier:
             if ctx is not None:
                 parameter.reset_ctx(ctx)
     return block
+
+
+def _conv3x3(channels: int, stride: int, in_channels: int) -> nn.Conv2D:
+    """The convolution of residual blocks, which networks in the style of MXNet's take from here."""
+    return nn.Conv2D(channels, 3, stride, 1, use_bias=False, in_channels=in_channels)
 
 
 class _Own:
