@@ -25,6 +25,7 @@ from gluonjax.mx import casting, invoke, statistics, tape
 from gluonjax.mx.context import Context, context_of, current_context, default_device, virtual
 from gluonjax.mx.dialect import is_np_array
 from gluonjax.mx.guards import prepared
+from gluonjax.mx.jitted import zeros_like
 from gluonjax.mx.op import OPERATORS, Operator, find
 from gluonjax.mx.op.attributes import dtype_of, may_be_none
 from gluonjax.mx.op.shape import reshaped
@@ -324,7 +325,7 @@ class NDArray:
             grad_req: whether `backward` writes the gradient ('write'), adds to it ('add'), or passes it by ('null').
             stype: the storage type of the gradient, its own by default: a label.
         """
-        grad = self.like(Tracked(jnp.zeros_like(self.value)))
+        grad = self.like(Tracked(zeros_like(self.value)))
         self.mark(grad if (stype or self.stype) == 'default' else grad.tostype(stype or self.stype), grad_req)
 
     def mark(self, grad: NDArray, grad_req: str = 'write') -> None:
@@ -436,7 +437,7 @@ class NDArray:
 
     def zeros_like(self) -> Self:
         """Zeros of its shape and dtype."""
-        return self.like(Tracked(jnp.zeros_like(self.value)))
+        return self.like(Tracked(zeros_like(self.value)))
 
     def ones_like(self) -> Self:
         """Ones of its shape and dtype."""

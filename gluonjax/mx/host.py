@@ -15,6 +15,8 @@ import jax
 import numpy as np
 from jax.core import Tracer
 
+from gluonjax.mx.context import default_device
+
 Primitive = Callable[..., Any]
 
 
@@ -295,7 +297,9 @@ class Rare:
         if results is None:
             seen[0] = self.TIMES
             return None
-        return [jax.device_put(y if y.flags.owndata else y.copy(), device) for y in results]
+        # On the default device they are committed to none, as what is compiled: each mixture would compile again.
+        place = None if device == default_device() else device
+        return [jax.device_put(y if y.flags.owndata else y.copy(), place) for y in results]
 
     def _evaluated(self, arrays: Sequence[Any], seen: list[Any]) -> list[Any] | None:
         hosted = [a if isinstance(a, bool | int | float) else np.asarray(a) for a in arrays]

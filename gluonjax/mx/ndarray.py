@@ -33,6 +33,7 @@ from gluonjax.mx.array import NDArray, as_jax, call, canonical, made_in
 from gluonjax.mx.context import Context
 from gluonjax.mx.entry import explain_calls
 from gluonjax.mx.graph import STORAGE_CODES
+from gluonjax.mx.jitted import filled
 from gluonjax.mx.op import OPERATORS, find
 from gluonjax.mx.op.attributes import dtype_of
 
@@ -91,7 +92,7 @@ def full(
     shape: Size, val: float, ctx: Context | None = None, dtype: DTypeLike | None = None, out: NDArray | None = None
 ) -> NDArray:
     """One number everywhere."""
-    result = made_in(ctx, NDArray, jnp.full(_size(shape), val, canonical(dtype or 'float32')))
+    result = made_in(ctx, NDArray, filled(_size(shape), val, canonical(dtype or 'float32')))
     if out is None:
         return result
     out[:] = result

@@ -34,6 +34,7 @@ from gluonjax.mx import descent, ndarray
 from gluonjax.mx.array import NDArray
 from gluonjax.mx.context import Context
 from gluonjax.mx.entry import explain_calls
+from gluonjax.mx.jitted import Jitted
 from gluonjax.mx.tape import Tracked
 from gluonjax.optimizer import transforms as tx
 from gluonjax.optimizer.transforms import ParamInfo, UpdateInfo
@@ -350,7 +351,7 @@ class _Step:
 
     def __init__(self, own: Any, options: dict[str, Any]):
         self.transformation: Any = tx.with_extra_args_support(own(**options).transformation())
-        self.run: Any = jax.jit(self._run, static_argnums=0)
+        self.run: Any = Jitted(self._run, large=True, static=1)
 
     def init(self, name: str, weight: Any) -> Any:
         """The state of one weight."""

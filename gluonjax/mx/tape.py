@@ -22,7 +22,7 @@ import jax.numpy as jnp
 
 from gluonjax.errors import ArgumentError, GluonError, TransformationError
 from gluonjax.mx.host import Rare
-from gluonjax.mx.jitted import Jitted
+from gluonjax.mx.jitted import Jitted, filled
 
 Arrays = Sequence[jax.Array]
 # Arrays and a random key (or None) -> outputs, and new values of auxiliary states.
@@ -358,7 +358,7 @@ def _pulled(node: Node, sums: dict[Entry, Tracked], kept: frozenset[Entry], crea
         if inexact:
             entry = Entry(node, index)
             found = sums.get(entry) if entry in kept else sums.pop(entry, None)
-            cotangents.append(Tracked(jnp.zeros(shape, dtype)) if found is None else found)
+            cotangents.append(Tracked(filled(shape, 0, dtype)) if found is None else found)
     if not create_graph:
         return [Tracked(g) for g in node.pull([cotangent.array for cotangent in cotangents])]
     if node.program is None:

@@ -3,12 +3,13 @@
 import contextlib
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import gluonjax.mx as mx
 from gluonjax import keys
-from gluonjax.mx import autograd, gluon, nd
+from gluonjax.mx import autograd, gluon, jitted, nd
 from gluonjax.mx.gluon import nn
 
 
@@ -107,3 +108,19 @@ def test_blocks_and_losses_that_compute_the_same_share_programs():
         assert np.allclose(step(second)[0], (36 + 25 + 16) / 6)
     assert not traced
     assert np.allclose(step(other)[1], 0, atol=0.01)
+
+
+def test_programs_of_few_elements_are_compiled_without_optimizing():
+    program = jitted.Jitted(lambda arrays, key: arrays[0] + arrays[1])
+    few, many = jnp.ones(jitted.FEW), jnp.ones(jitted.FEW + 1)
+    assert float(program([few, few], None)[0]) == float(program([many, many], None)[-1]) == 2
+    assert (program.quick._cache_size(), program.outermost._cache_size(), program.shapes()) == (1, 1, 2)
+
+
+def test_what_numpy_computes_and_makes_is_committed_to_no_device():
+    """A mixture of committed arrays and others would compile each program again."""
+    computed = nd.array([1, 2]) + nd.array([3, 4])
+    weight = nd.zeros((2, 2))
+    weight.attach_grad()
+    assert computed.asnumpy().tolist() == [4, 6]
+    assert not any(x.value.committed for x in (computed, weight, weight.grad, nd.ones(3), nd.full(3, 2)))

@@ -30,6 +30,7 @@ from gluonjax.mx.array import NDArray, array_class, as_jax, canonical, made_in, 
 from gluonjax.mx.context import Context, current_context
 from gluonjax.mx.dialect import is_np_array, is_np_shape
 from gluonjax.mx.entry import explain_calls
+from gluonjax.mx.jitted import zeros_like
 from gluonjax.mx.sparse import class_of
 from gluonjax.mx.symbol import Symbol, var
 from gluonjax.mx.tape import Tracked
@@ -325,7 +326,7 @@ class Parameter:
         """Sets the gradient to zeros."""
         if self._grad_req != 'null' and self._arrays:
             for grad in self.list_grad():
-                grad.assign(Tracked(jnp.zeros_like(grad.value)))
+                grad.assign(Tracked(zeros_like(grad.value)))
 
     def set_data(self, data: Any) -> None:
         """Sets the value, in its dtype.

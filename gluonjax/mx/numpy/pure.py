@@ -12,6 +12,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from gluonjax.mx.jitted import filled
 from gluonjax.mx.op.attributes import dtype_of
 from gluonjax.mx.op.elementwise import maximum, minimum, same_rank
 from gluonjax.mx.op.numpy import NUMPY_BINARY, NUMPY_UNARY, np_broadcast_to
@@ -398,13 +399,21 @@ def _window(function: Pure) -> Pure:
     return lambda M, dtype='float32': function(M).astype(_dtype(dtype))
 
 
+def _shape(shape: Any) -> tuple[int, ...]:
+    return (shape,) if hasattr(shape, '__index__') else tuple(shape)
+
+
 def _zeros(shape: Any, dtype: Any = None, order: str = 'C') -> Any:
-    return jnp.zeros(shape, _dtype(dtype) or 'float32')
+    return filled(_shape(shape), 0, _dtype(dtype) or 'float32')
+
+
+def _ones(shape: Any, dtype: Any = None, order: str = 'C') -> Any:
+    return filled(_shape(shape), 1, _dtype(dtype) or 'float32')
 
 
 def _full(shape: Any, fill_value: Any, dtype: Any = None, order: str = 'C') -> Any:
     default = 'bool' if isinstance(fill_value, bool) else getattr(fill_value, 'dtype', 'float32')
-    return jnp.full(shape, fill_value, _dtype(dtype) or default)
+    return filled(_shape(shape), fill_value, _dtype(dtype) or default)
 
 
 CREATION: Mapping[str, Pure] = {
@@ -413,7 +422,7 @@ CREATION: Mapping[str, Pure] = {
     'logspace': _logspace,
     'zeros': _zeros,
     'empty': _zeros,
-    'ones': lambda shape, dtype=None, order='C': jnp.ones(shape, _dtype(dtype) or 'float32'),
+    'ones': _ones,
     'full': _full,
     'eye': lambda N, M=None, k=0, dtype='float32': jnp.eye(N, M, k, _dtype(dtype) or 'float32'),
     'identity': lambda n, dtype=None: jnp.eye(n, dtype=_dtype(dtype) or 'float32'),

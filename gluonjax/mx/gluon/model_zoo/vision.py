@@ -12,9 +12,9 @@ import sys
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from gluonjax import nn as layers
 from gluonjax.hints import missing
 from gluonjax.model_zoo import vision
-from gluonjax.mx.gluon import nn
 from gluonjax.mx.gluon.block import Block, HybridBlock, places_of
 from gluonjax.mx.gluon.model_zoo.blocks import MADE, block_of, prefixes_of
 
@@ -79,9 +79,9 @@ def _made(function: Any, kwargs: dict[str, Any]) -> Classifier:
     return block
 
 
-def _conv3x3(channels: int, stride: int, in_channels: int) -> nn.Conv2D:
+def _conv3x3(channels: int, stride: int, in_channels: int) -> Block:
     """The convolution of residual blocks, which networks in the style of MXNet's take from here."""
-    return nn.Conv2D(channels, 3, stride, 1, use_bias=False, in_channels=in_channels)
+    return block_of(layers.Conv2D(channels, 3, stride, 1, use_bias=False, in_channels=in_channels), None)
 
 
 class _Own:
