@@ -5,7 +5,7 @@ of flax linen (jitted, NHWC, optax) and PyTorch have the parameters of ours, and
 is checked. PyTorch is eager, with a thread for each core that the process may use. MXNet is hybridized (static_alloc)
 and runs in the interpreter that MXNET_PYTHON names. Name models as arguments to run only these, after `--rounds 5` for
 another number of rounds. On a machine that others use too, `taskset -c 1 python model_zoo.py --clock process_time`
-counts the time of one processor.
+counts the time of one processor. With --keep-memory the process, with all in it but MXNet, keeps what it frees.
 """
 
 import argparse
@@ -111,7 +111,10 @@ if __name__ == '__main__':
     parser.add_argument('models', nargs='*')
     parser.add_argument('--rounds', type=int, default=15)
     parser.add_argument('--clock', choices=('perf_counter', 'process_time'), default='perf_counter')
+    parser.add_argument('--keep-memory', action='store_true', help='call gluonjax.keep_memory() first')
     options = parser.parse_args()
+    if options.keep_memory:
+        gluonjax.keep_memory()
     for name in options.models or MODELS:
         for kind in BATCH:
             compare(name, kind, options.rounds, options.clock)

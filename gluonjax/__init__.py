@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         optimizer,
         rnn,
     )
+    from gluonjax.allocation import keep_memory
     from gluonjax.block import Block, HybridBlock
     from gluonjax.compilation import enable_compilation_cache
     from gluonjax.decoding import generate
@@ -55,6 +56,7 @@ __all__ = [
     'generate',
     'init',
     'io',
+    'keep_memory',
     'load_program',
     'loss',
     'lr_scheduler',
@@ -81,6 +83,7 @@ _HOMES = {
     'callback': 'train.callback',
     'enable_compilation_cache': 'compilation',
     'generate': 'decoding',
+    'keep_memory': 'allocation',
     'load_program': 'io.programs',
     'make_step': 'train.step',
     'merge': 'selection',

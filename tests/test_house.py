@@ -23,7 +23,8 @@ ROOT = pathlib.Path(gluonjax.__file__).parent
 ORDER = [
     ['errors', 'ref'],
     ['hints', 'lazy'],
-    ['arrays', 'autograd', 'checks', 'compilation', 'config', 'keys', 'packages', 'shapes', 'static', 'tables', 'tree'],
+    ['allocation', 'compilation'],
+    ['arrays', 'autograd', 'checks', 'config', 'keys', 'packages', 'shapes', 'static', 'tables', 'tree'],
     ['keywords', 'messages', 'methods'],
     ['sampler'],
     ['drawing'],
