@@ -738,7 +738,7 @@ def call(name: str, /, *args: Any, out: Any = None, **kwargs: Any) -> Any:
         operator, arrays, attributes = prepared(operator, arrays, attributes)
         first = next((x for x in arrays if x is not None), None)
         outputs, updates = invoke.run(operator, [None if x is None else x.tracked for x in arrays], attributes)
-        if operator.auxiliary and tape.scope().training:
+        if updates:
             _write_states(operator, operator.parse(attributes), arrays, outputs, updates)
         if out is not None:
             targets = out if isinstance(out, list | tuple) else [out]
@@ -795,7 +795,15 @@ def _check_arrays(name: str, args: Sequence[Any]) -> None:
 def _write_states(
     operator: Operator, attributes: Any, arrays: Sequence[Any], outputs: Sequence[Tracked], updates: Any
 ) -> None:
-    """Running statistics in the backward pass, other auxiliary states at once."""
+    """Running statistics of training in the backward pass; the states of optimizers, and other ones, at once."""
+    if operator.variadic:  # a weight, a gradient and states for each output
+        size = len(updates) // len(outputs) + 2
+        states = [x for i, x in enumerate(arrays[: size * len(outputs)]) if i % size >= 2]
+        for state, value in zip(states, updates, strict=True):
+            state.assign(Tracked(value))
+        return
+    if operator.auxiliary[0].startswith('moving_') and not tape.scope().training:
+        return
     names = operator.inputs_for(attributes)
     for name, value in zip(operator.auxiliary, updates, strict=True):
         state = arrays[names.index(name)]

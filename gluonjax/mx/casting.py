@@ -12,11 +12,13 @@ from gluonjax.layer import Layer
 from gluonjax.rnn.layers import RecurrentLayer
 
 # What is products of matrices takes inputs of the target dtype; what sums many numbers or grows fast takes float32.
-_LOW = {'Convolution', 'Deconvolution', 'FullyConnected', 'RNN', 'batch_dot', 'dot', '_linalg_gemm2'}
-_HIGH = {
+LOW: frozenset[str] = frozenset(
+    {'Convolution', 'Deconvolution', 'FullyConnected', 'RNN', 'batch_dot', 'dot', '_linalg_gemm2'}
+)
+HIGH: frozenset[str] = frozenset({
     'CTCLoss', 'SoftmaxOutput', 'cumsum', 'exp', 'expm1', 'log', 'log10', 'log1p', 'log2', 'log_softmax', 'mean',
     'nansum', 'norm', 'prod', 'softmax', 'softmax_cross_entropy', 'softmin', 'sum',
-}  # fmt: skip
+})  # fmt: skip
 _CONVOLUTIONS = (
     nn.Conv1D,
     nn.Conv2D,
@@ -44,7 +46,7 @@ def target() -> str | None:
 
 def begin(dtype: str, low: Collection[str] = (), high: Collection[str] = ()) -> None:
     """Casts from here on: to this dtype, also for the operators in `low`; and those in `high` to float32."""
-    _POLICY[:] = [_Policy(dtype, (_LOW - {*high}) | {*low}, (_HIGH - {*low}) | {*high})]
+    _POLICY[:] = [_Policy(dtype, (LOW - {*high}) | {*low}, (HIGH - {*low}) | {*high})]
 
 
 def end() -> None:

@@ -17,7 +17,6 @@ import jax.core
 from gluonjax.errors import ArgumentError
 from gluonjax.mx.array import NDArray, call
 from gluonjax.mx.entry import explain_calls
-from gluonjax.mx.tape import Tracked
 
 
 def foreach(body: Callable[..., Any], data: Any, init_states: Any, name: str = 'foreach') -> tuple[Any, Any]:
@@ -119,26 +118,6 @@ def isfinite(data: NDArray) -> NDArray:
 def isinf(data: NDArray) -> NDArray:
     """1 where an element is infinite, 0 elsewhere."""
     return abs(data) == float('inf')
-
-
-def adamw_update(
-    weight: NDArray, grad: NDArray, mean: NDArray, var: NDArray, rescale_grad: Any, **kwargs: Any
-) -> NDArray:
-    """AdamW's step; `rescale_grad` is a number or an array. Without a finite one nothing is updated."""
-    rescale = (
-        rescale_grad if isinstance(rescale_grad, NDArray) else weight.like(Tracked(jax.numpy.array([rescale_grad])))
-    )
-    return call('_adamw_update', weight, grad, mean, var, rescale, **kwargs)
-
-
-def mp_adamw_update(
-    weight: NDArray, grad: NDArray, mean: NDArray, var: NDArray, weight32: NDArray, rescale_grad: Any, **kwargs: Any
-) -> NDArray:
-    """AdamW's step on a float32 copy of the weight."""
-    rescale = (
-        rescale_grad if isinstance(rescale_grad, NDArray) else weight.like(Tracked(jax.numpy.array([rescale_grad])))
-    )
-    return call('_mp_adamw_update', weight, grad, mean, var, weight32, rescale, **kwargs)
 
 
 def _chosen(holds: NDArray, one: NDArray, other: NDArray) -> NDArray:

@@ -21,7 +21,7 @@ from gluonjax.mx.tape import Arrays, Program, Tracked
 
 
 def run(operator: Operator, inputs: Sequence[Tracked | None], attributes: Mapping[str, Any]) -> tuple[Any, Any]:
-    """The outputs that are visible, and the new values of the auxiliary states.
+    """The outputs that are visible, and the new values of the auxiliary states, or of those of many weights.
 
     Args:
         operator: the operator.
@@ -37,6 +37,8 @@ def run(operator: Operator, inputs: Sequence[Tracked | None], attributes: Mappin
             outputs, updates = tape.call(program, arrays, key)
     else:
         outputs, updates = tape.call(program, arrays)
+    if operator.variadic and visible < len(outputs):  # the states of optimizers, behind the new weights
+        updates = [state for state, _ in outputs[visible:]]
     return outputs[:visible], updates
 
 

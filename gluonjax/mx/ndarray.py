@@ -315,9 +315,14 @@ class Namespace(types.ModuleType):
         raise missing(f'the operators {self.prefixes[0]}*', name, __name__, known)
 
 
-_OF_PYTHON = ('foreach', 'while_loop', 'cond', 'isnan', 'isinf', 'isfinite', 'adamw_update', 'mp_adamw_update')
+_OF_PYTHON = ('foreach', 'while_loop', 'cond', 'isnan', 'isinf', 'isfinite')
+_MULTI = ('multi_adamw_update', 'multi_mp_adamw_update', 'multi_lamb_update', 'multi_mp_lamb_update')
 _SPARSE = ('csr_matrix', 'row_sparse_array', 'array', 'zeros', 'empty', 'CSRNDArray', 'RowSparseNDArray', 'retain')
-_OTHERS = {**dict.fromkeys(_OF_PYTHON, 'gluonjax.mx.control'), 'rand_zipfian': 'gluonjax.mx.zipfian'}
+_OTHERS = {
+    **dict.fromkeys(_OF_PYTHON, 'gluonjax.mx.control'),
+    **dict.fromkeys(('adamw_update', 'mp_adamw_update', *_MULTI), 'gluonjax.mx.updates'),
+    'rand_zipfian': 'gluonjax.mx.zipfian',
+}
 contrib: Namespace = Namespace('_contrib_', others=_OTHERS)
 _DENSE = {  # of arrays whose storage type is accepted
     **dict.fromkeys((*_SPARSE, 'BaseSparseNDArray'), 'gluonjax.mx.sparse'),
@@ -338,6 +343,8 @@ if not TYPE_CHECKING:  # a type checker would accept any name
         """Every operator of the table; `np` and `npx`, which `F` has in `hybrid_forward`."""
         if name in _DIALECT:
             return importlib.import_module(_DIALECT[name])
+        if name == 'reset_arrays':
+            return importlib.import_module('gluonjax.mx.updates').reset_arrays
         if name == 'Custom':
             return importlib.import_module('gluonjax.mx.operator').custom
         if name == 'CachedOp':

@@ -122,3 +122,44 @@ def test_gradients_of_what_is_broadcast_are_summed_in_float32(name, dtype):
     y.backward()
     expected = -4096 if name == 'np.true_divide' else 4096
     np.testing.assert_array_equal(weight.grad.astype('float32').asnumpy(), np.full((1, 1, 2), expected, 'float32'))
+
+
+def graph():
+    data = mx.sym.var('data')
+    net = mx.sym.FullyConnected(data, num_hidden=2, name='fc')
+    net = mx.sym.Activation(net, act_type='softrelu', name='act')
+    return mx.sym.softmax(mx.sym.broadcast_add(net, mx.sym.exp(data, name='exp'), name='sum'))
+
+
+def test_graphs_have_casts_in_front_of_operators():
+    made = amp.convert_symbol(graph(), 'bfloat16')
+    assert [node.name for node in made.nodes if node.op == 'amp_cast'] == [
+        *('data_amp_cast_bfloat16', 'fc_weight_amp_cast_bfloat16', 'fc_bias_amp_cast_bfloat16'),
+        *('fc_output_amp_cast_float32', 'sum_output_amp_cast_float32'),
+    ]
+    values = {'data': nd.array([[1 + 2**-12, 2]]), 'fc_weight': nd.array([[1, -1], [2, 1]]), 'fc_bias': nd.zeros(2)}
+    whole, half = graph().eval(**values)[0].asnumpy(), made.eval(**values)[0].asnumpy()
+    np.testing.assert_allclose(half, whole, rtol=1e-3)
+    assert (half != whole).any()
+    kept = amp.convert_symbol(graph(), excluded_sym_names=['fc'], fp32_ops=[], conditional_fp32_ops=[])
+    assert [node.op for node in kept.nodes if 'amp' in str(node.op)] == ['amp_multicast']
+    with pytest.raises(ArgumentError, match=r"no node 'fd'[\s\S]*list_outputs"):
+        amp.convert_symbol(graph(), excluded_sym_names=['fd'])
+
+
+def test_checkpoints_in_half_precision():
+    params = {'fc_weight': nd.ones((2, 2)), 'fc_bias': nd.zeros(2)}
+    made, args, aux = amp.convert_model(graph(), params, {}, cast_optional_params=True)
+    assert next(node.name for node in made.nodes if node.op == 'amp_cast') == 'data_amp_cast_float16'
+    assert (args['fc_weight'].dtype, args['fc_bias'].dtype, aux) == (np.float16, np.float16, {})
+    assert made.eval(data=nd.ones((1, 2)), **args)[0].dtype == np.float32
+    assert amp.convert_model(graph(), params, {})[1]['fc_weight'].dtype == np.float32
+
+
+def test_lists_of_operators_share_none():
+    lists = [amp.list_lp16_ops(), amp.list_fp32_ops(), amp.list_widest_type_cast(), amp.list_lp16_fp32_ops()]
+    assert len({name for names in lists for name in names}) == sum(map(len, lists))
+    assert {'FullyConnected', 'Convolution'} <= {*lists[0]}
+    assert ('Activation', 'act_type', ['softrelu']) in amp.list_conditional_fp32_ops('bfloat16')
+    with pytest.raises(ArgumentError, match='target_dtype'):
+        amp.list_lp16_ops('int8')

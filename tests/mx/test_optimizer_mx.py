@@ -253,3 +253,46 @@ def test_schedulers_go_on_from_where_they_were():
     assert (poly(10), poly.base_lr) == (0.1, 0.1)
     optimizer.SGD(learning_rate=0.3, lr_scheduler=poly)
     assert (poly(11), poly(3)) == (0.3, pytest.approx(0.7890625))
+
+
+def four(dtype='float32'):
+    return [nd.array([value] * 2, dtype=dtype) for value in (1.0, 1.0, 0.5, 0.25)]
+
+
+def test_steps_of_operators_write_their_states():
+    weight, grad, mom, _ = four()
+    nd.sgd_mom_update(weight, grad, mom, lr=0.1, momentum=0.8, out=weight)
+    np.testing.assert_allclose([weight.asnumpy(), mom.asnumpy()], [[1.3, 1.3], [0.3, 0.3]], rtol=1e-6)
+    weight, grad, mean, var = four()
+    result = nd.adam_update(weight, grad, mean, var, lr=0.1, beta1=0.5, beta2=0.5)
+    np.testing.assert_allclose([mean.asnumpy(), var.asnumpy()], [[0.75] * 2, [0.625] * 2], rtol=1e-6)
+    np.testing.assert_allclose(result.asnumpy(), [1 - 0.1 * 0.75 / 0.625**0.5] * 2, rtol=1e-6)
+    assert weight.asnumpy().tolist() == [1, 1]
+
+
+def test_steps_of_many_weights_write_all_states():
+    one, two = four(), four()
+    weights, grads, means, variances = map(list, zip(one, two, strict=True))
+    given = {'beta1': 0.5, 'beta2': 0.5, 'epsilon': 0.0}
+    nd.contrib.multi_adamw_update(
+        weights, grads, means, variances, 2.0, [0.1, 0.2], [0.0, 0.5], [1.0, 0.5], out=weights, **given
+    )
+    np.testing.assert_allclose([x.asnumpy()[0] for x in means + variances], [1.25] * 2 + [2.125] * 2, rtol=1e-6)
+    step = 1.25 / 2.125**0.5
+    expected = [1 - 0.1 * step, 1 - 0.5 * (0.2 * step + 0.5)]
+    np.testing.assert_allclose([x.asnumpy()[0] for x in weights], expected, rtol=1e-6)
+    nd.multi_sgd_mom_update(*one[:3], *two[:3], lrs=[1, 1], wds=[0, 0], num_weights=2, out=weights)
+    np.testing.assert_allclose([x.asnumpy()[0] for x in means], [-1, -1], rtol=1e-6)
+    nd.reset_arrays(*means, num_arrays=2)
+    assert means[1].asnumpy().tolist() == [0, 0]
+
+
+def test_lamb_of_many_weights_in_half_precision_is_that_of_one_in_float32():
+    halves, whole = four('float16'), four()
+    masters = [halves[0].astype('float32')]
+    lists = [[x] for x in (*halves[:2], halves[2].astype('float32'), halves[3].astype('float32'))]
+    nd.contrib.multi_mp_lamb_update(*lists, masters, [1], [0.1], [0.01], out=lists[0])
+    nd.contrib.multi_lamb_update(*[[x] for x in whole], [1], [0.1], [0.01], out=[whole[0]])
+    np.testing.assert_allclose(masters[0].asnumpy(), whole[0].asnumpy(), rtol=1e-5)
+    np.testing.assert_allclose(lists[0][0].asnumpy(), whole[0].asnumpy(), rtol=1e-3)
+    np.testing.assert_allclose(lists[2][0].asnumpy(), whole[2].asnumpy(), rtol=1e-6)

@@ -17,7 +17,7 @@ if not TYPE_CHECKING:  # a type checker would accept any name
 
     def __getattr__(name: str) -> Any:
         """Modules that are loaded when they are used; what does not exist here is refused."""
-        if name in ('amp', 'autograd', 'io', 'svrg_optimization'):
+        if name in ('amp', 'autograd', 'io', 'quantization', 'svrg_optimization'):
             return importlib.import_module(f'{__name__}.{name}')
         raise missing(f'module {__name__!r}', name, __name__, __all__)
 

@@ -22,7 +22,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -33,9 +33,13 @@ from gluonjax import checks
 from gluonjax.errors import ArgumentError
 from gluonjax.mx import casting
 from gluonjax.mx.array import NDArray
+from gluonjax.mx.contrib.conversion import CONDITIONAL, in_half_precision, only_used_by
 from gluonjax.mx.entry import explain_calls
 from gluonjax.mx.gluon.block import HybridBlock
 from gluonjax.mx.gluon.trainer import Trainer
+from gluonjax.mx.graph import DTYPE_CODES
+from gluonjax.mx.op import OPERATORS
+from gluonjax.mx.symbol import Symbol
 from gluonjax.mx.tape import Tracked
 
 amp: ModuleType = sys.modules[__name__]  # a module of MXNet whose names are here
@@ -172,6 +176,133 @@ def convert_hybrid_block(block: HybridBlock, target_dtype: Any = 'float16', **kw
     network = copy.deepcopy(block)
     network.cast(name)
     return _Converted(network, name)
+
+
+# Graphs.
+
+# Operators whose inputs MXNet gives the widest of their dtypes, and losses, whose outputs are scaled.
+_WIDEST = (
+    *(f'broadcast_{name}' for name in ('add', 'sub', 'mul', 'div', 'mod', 'power', 'maximum', 'minimum', 'hypot')),
+    *(f'elemwise_{name}' for name in ('add', 'sub', 'mul', 'div')),
+    *('Concat', 'add_n', 'stack', 'where', '_maximum', '_minimum', '_power', '_mod', '_hypot'),
+)
+_LOSSES = ('SoftmaxOutput', 'LinearRegressionOutput', 'LogisticRegressionOutput', 'MAERegressionOutput')
+
+
+def _name(target_dtype: Any) -> str:
+    return checks.one_of('target_dtype', jnp.dtype(target_dtype).name, _DTYPES)
+
+
+def list_lp16_ops(target_dtype: Any = 'float16') -> list[str]:
+    """The operators that compute in half precision."""
+    return sorted(casting.LOW) if _name(target_dtype) else []
+
+
+def list_fp32_ops(target_dtype: Any = 'float16') -> list[str]:
+    """The operators that compute in float32."""
+    return sorted({*casting.HIGH, *_LOSSES}) if _name(target_dtype) else []
+
+
+def list_conditional_fp32_ops(target_dtype: Any = 'float16') -> list[tuple[str, str, list[str]]]:
+    """The operators that compute in float32 for some values of an attribute: name, attribute, values."""
+    return [(op, key, list(values)) for op, key, values in CONDITIONAL] if _name(target_dtype) else []
+
+
+def list_widest_type_cast(target_dtype: Any = 'float16') -> list[str]:
+    """The operators whose inputs get the widest of their dtypes."""
+    return sorted(_WIDEST) if _name(target_dtype) else []
+
+
+def list_loss_output_functions(target_dtype: Any = 'float16') -> list[str]:
+    """The operators that are losses."""
+    return sorted(_LOSSES) if _name(target_dtype) else []
+
+
+def list_lp16_fp32_ops(target_dtype: Any = 'float16') -> list[str]:
+    """The operators that compute in whatever dtype their inputs have."""
+    lists = (list_lp16_ops, list_fp32_ops, list_widest_type_cast)
+    others = {name for names in lists for name in names(target_dtype)} | {op for op, _, _ in CONDITIONAL}
+    return sorted({entry.name for entry in OPERATORS.values()} - others)
+
+
+def list_lp16_use_fp32_params(target_dtype: Any = 'float16') -> list[str]:
+    """The operators of half precision whose parameters stay in float32: none, they are cast where they are used."""
+    return [_name(target_dtype)][1:]
+
+
+def convert_symbol(
+    sym: Symbol,
+    target_dtype: Any = 'float16',
+    target_dtype_ops: Sequence[str] | None = None,
+    fp32_ops: Sequence[str] | None = None,
+    conditional_fp32_ops: Sequence[tuple[str, str, Sequence[str]]] | None = None,
+    excluded_sym_names: Sequence[str] | None = None,
+    data_names: Sequence[str] | None = None,
+    cast_optional_params: bool = False,
+) -> Symbol:
+    """A graph that computes its products in half precision: with casts in front of operators.
+
+    Args:
+        sym: the graph.
+        target_dtype: 'float16' or 'bfloat16'.
+        target_dtype_ops: the operators that compute in it; by default those of `list_lp16_ops`.
+        fp32_ops: the operators that compute in float32; by default those of `list_fp32_ops`.
+        conditional_fp32_ops: operators that do for some values of an attribute, as of `list_conditional_fp32_ops`.
+        excluded_sym_names: names of nodes that stay as they are.
+        data_names: the inputs, which are cast also with `cast_optional_params`.
+        cast_optional_params: whether parameters that operators of half precision alone use are of half precision.
+
+    Raises:
+        ArgumentError: for another dtype, or names of nodes that there are not.
+
+    >>> from gluonjax.mx import sym
+    >>> net = convert_symbol(sym.softmax(sym.FullyConnected(sym.var('data'), num_hidden=2, name='fc')), 'bfloat16')
+    >>> [node.name for node in net.nodes if node.op == 'amp_cast'][-1]
+    'fc_output_amp_cast_float32'
+    """
+    name, excluded = _name(target_dtype), list(excluded_sym_names or ())
+    if unknown := [one for one in excluded if one not in [node.name for node in sym.nodes]]:
+        raise ArgumentError(f'the graph has no node {unknown[0]!r}', remedy='sym.get_internals().list_outputs()')
+    low = casting.LOW if target_dtype_ops is None else target_dtype_ops
+    high = {*casting.HIGH, *_LOSSES} if fp32_ops is None else fp32_ops
+    conditional = CONDITIONAL if conditional_fp32_ops is None else conditional_fp32_ops
+    data = ('data',) if data_names is None else data_names
+    halved = [one for one in only_used_by(sym, low, excluded) if one not in data] if cast_optional_params else []
+    made = in_half_precision(sym, name, low, {*high} - {*low}, conditional, _WIDEST, excluded, halved)
+    for node in made.nodes:
+        if node.name in halved and name in DTYPE_CODES:
+            node.attributes['__dtype__'] = str(DTYPE_CODES.index(name))
+    return made
+
+
+def convert_model(
+    sym: Symbol,
+    arg_params: Mapping[str, NDArray],
+    aux_params: Mapping[str, NDArray],
+    target_dtype: Any = 'float16',
+    target_dtype_ops: Sequence[str] | None = None,
+    fp32_ops: Sequence[str] | None = None,
+    conditional_fp32_ops: Sequence[tuple[str, str, Sequence[str]]] | None = None,
+    excluded_sym_names: Sequence[str] | None = None,
+    cast_optional_params: bool = False,
+) -> tuple[Symbol, dict[str, NDArray], dict[str, NDArray]]:
+    """`convert_symbol` of a checkpoint; parameters are cast with `cast_optional_params`, as far as that goes."""
+    operators = target_dtype_ops, fp32_ops, conditional_fp32_ops, excluded_sym_names
+    made = convert_symbol(sym, target_dtype, *operators, None, cast_optional_params)
+    low = casting.LOW if target_dtype_ops is None else target_dtype_ops
+    halved = only_used_by(sym, low, excluded_sym_names or ()) if cast_optional_params else []
+    name = _name(target_dtype)
+    return made, {k: x.astype(name) if k in halved else x for k, x in arg_params.items()}, dict(aux_params)
+
+
+def convert_bucketing_module(bucketing_mod: Any, target_dtype: Any = 'float16', **kwargs: Any) -> Any:
+    """Refused: convert the symbols that `sym_gen` gives.
+
+    Raises:
+        ArgumentError: with what to write.
+    """
+    remedy = 'BucketingModule(lambda key: (amp.convert_symbol(sym_gen(key)[0]), data_names, label_names), ...)'
+    raise ArgumentError('a BucketingModule that is bound stays in its dtype', remedy=remedy)
 
 
 explain_calls(globals())
