@@ -43,8 +43,8 @@ def position(what: str, index: Any, count: int) -> int:
 
 def number(name: str, value: Any, least: float = -math.inf, most: float = math.inf, finite: bool = False) -> float:
     """A real number from `least` to `most`, or an array of one; not infinite, if it is to be `finite`."""
-    if isinstance(value, np.ndarray | jax.Array) and value.ndim == 0 and known(value) is not None:
-        value = value.item()
+    if isinstance(value, np.ndarray | jax.Array) and value.ndim == 0 and jnp.issubdtype(value.dtype, np.number):
+        value = value if known(value) is None else value.item()
     real = isinstance(value, numbers.Real) and not isinstance(value, bool)
     try:
         number = float(value) if real else math.nan

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -12,6 +13,7 @@ import numpy as np
 
 from gluonjax.block import Block, structure_of
 from gluonjax.errors import AllocationError, ArgumentError
+from gluonjax.keys import as_key
 from gluonjax.parameter import LOCK
 from gluonjax.ref import Values
 from gluonjax.sampler import Request
@@ -43,9 +45,12 @@ def _check_hashable(tree: Any) -> None:
         ArgumentError: naming one.
     """
     for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
+        if isinstance(leaf, jax.ShapeDtypeStruct):
+            remedy = 'net.specs(x) infers shapes, jax.eval_shape(net, x) the shape of the output'
+            raise ArgumentError('a network is called on arrays', got=repr(leaf), remedy=remedy) from None
         try:
             hash(None if is_array(leaf) else leaf)
-        except TypeError:
+        except (TypeError, ValueError):  # a memoryview has a ValueError
             raise ArgumentError(
                 f'the argument {jax.tree_util.keystr(path)} is neither an array nor hashable',
                 expected='arrays, or what can be a static argument of jax.jit',
@@ -72,6 +77,22 @@ def explain(net: Block, error: Exception, inputs: Any) -> None:
             got=', '.join(f'{x.dtype}{x.shape} on {_text(x.devices())}' for x in others),
             remedy='jax.device_put(x, device) brings the input to the network, net.to(device) the network to the input',
         ) from None
+
+
+def key_and_shape(key: Any, shape: Sequence[Any]) -> tuple[Any, tuple[Any, ...]]:
+    """What an initializer that is called directly is given: a key or None, and a shape whose elements can be counted.
+
+    For shapes with too many, XLA would end the process.
+
+    Raises:
+        AllocationError: if they cannot.
+        ArgumentError: for a size below 0.
+    """
+    if any(isinstance(size, int) and size < 0 for size in shape):
+        raise ArgumentError('sizes must be ints >= 0', got=shape_text(tuple(shape)))
+    if all(isinstance(size, int) for size in shape) and math.prod(shape) >= 2**48:
+        raise AllocationError('an array of this shape does not fit into memory', got=shape_text(tuple(shape)))
+    return None if key is None else as_key(key), tuple(shape)
 
 
 def check_memory(requests: Sequence[Request]) -> None:

@@ -275,7 +275,7 @@ _DTYPES = frozenset(typing.get_args(DTypeLike))  # how dtypes are given
 _KINDS: dict[Any, Callable[[Any], bool]] = {
     Any: lambda value: True,
     object: lambda value: True,
-    jax.Array: lambda value: hasattr(value, 'dtype') and hasattr(value, 'shape'),
+    jax.Array: lambda value: hasattr(value, 'dtype') and isinstance(getattr(value, 'shape', None), tuple),
     types.NoneType: lambda value: value is None,
     None: lambda value: value is None,
     int: _is_int,
@@ -315,7 +315,7 @@ def _written(declared: Any) -> str:
 
 
 def _shown(value: Any) -> str:
-    if hasattr(value, 'dtype') and hasattr(value, 'shape'):
+    if hasattr(value, 'dtype') and isinstance(getattr(value, 'shape', None), tuple):  # which modules have too
         return f'an array of {getattr(value.dtype, "__name__", value.dtype)} and shape {shape_text(value.shape)}'
     return _SHORT.repr(value)
 

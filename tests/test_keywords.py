@@ -23,6 +23,12 @@ from gluonjax import (
 from gluonjax.hints import hints
 
 
+def trained():
+    net = nn.Sequential(nn.Dense(2, in_units=3))
+    net.initialize(key=0)
+    return net
+
+
 def trainer(**options):
     return Trainer(nn.Sequential(nn.Dense(2)), loss.L2Loss(), 'sgd', key=0, **options)
 
@@ -100,7 +106,7 @@ X = np.ones((2, 3), 'float32')
         (lambda: data.SimpleDataset([1, 2]).transform(3), 'fn must be a function, got 3'),
         (lambda: data.SimpleDataset([1, 2]).transform_first(None), 'fn must be a function, got None'),
         (lambda: data.BatchSampler(3, 2), 'a BatchSampler takes a sampler'),
-        (lambda: init.Normal()(0, (2,), 'nope'), r"dtype must be .* got 'nope'\n  in a call of Normal"),
+        (lambda: init.Normal()(0, (2,), 'nope'), "dtype must be .* got 'nope'"),
         (lambda: init.Normal()(0, 3), r'shape must be Sequence\[int\], got 3'),
         (
             lambda: list(data.batches(X, batch_size=2, shuffle=['a'])(0)),
@@ -126,6 +132,19 @@ X = np.ones((2, 3), 'float32')
         ),
         (lambda: decoding.keep_top_k(X, 0), 'top_k must be an int >= 1, got 0'),
         (lambda: nn.Conv2D(2, 2, padding=2**31), 'padding is too large'),
+        (lambda: init.Bilinear()(0, 3), r'shape must be Sequence\[int\], got 3'),
+        (lambda: init.Bilinear().init_weight(jax.random.key(0), None, 'float32', 'w'), 'shape must be .*, got None'),
+        (lambda: init.Normal().init_weight(3, (2,), 'float32', 'w'), 'key must be'),
+        (lambda: init.Zero()(0, (10**12, 10**12)), 'an array of this shape does not fit into memory'),
+        (lambda: init.Zero()(0, (-1, 2)), 'sizes must be ints >= 0'),
+        (lambda: nn.Sequential().export(3), 'a file name must be a str or a path, got 3'),
+        (lambda: trained().setattr('lr_mult', jax.random.key(0)), 'lr_mult must be a finite number >= 0'),
+        (lambda: trained()(memoryview(X)), 'is neither an array nor hashable'),
+        (lambda: trained()(jax.ShapeDtypeStruct((2, 3), 'float32')), r'is called on arrays[\s\S]*net\.specs\(x\)'),
+        (lambda: data.ArrayDataset({'a': 1}), 'ArrayDataset takes arrays, or lists\n  got: dict'),
+        (lambda: data.ArrayDataset({1, 2}), 'ArrayDataset takes arrays, or lists\n  got: set'),
+        (lambda: next(iter(data.DataLoader([[1, [2]], [3, [4]]], 2))), 'its lists have unequal lengths'),
+        (lambda: make_step(nn.Dense(2), loss.L2Loss())({'a': 1}, (X, X)), 'a step takes its state first\n  got: dict'),
     ],
 )
 def test_values_that_cannot_be_used_are_refused_with_the_reason(call, says):

@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import numbers
+import reprlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -24,10 +25,17 @@ Batchify = Callable[[Sequence[Any]], Any]
 
 
 def as_numpy(sample: Any) -> np.ndarray:
-    """An array of NumPy; Python's numbers in the dtype that JAX gives them."""
+    """An array of NumPy; Python's numbers in the dtype that JAX gives them.
+
+    Raises:
+        DataError: for lists of unequal lengths.
+    """
     if isinstance(sample, np.ndarray):
         return sample
-    array = np.asarray(getattr(sample, 'value', sample))
+    try:
+        array = np.asarray(getattr(sample, 'value', sample))
+    except ValueError:
+        raise DataError('a sample is no array: its lists have unequal lengths', got=reprlib.repr(sample)) from None
     return array if hasattr(sample, 'dtype') else array.astype(_canonical(array.dtype))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -147,10 +147,8 @@ class ArrayDataset(Dataset):
     def __init__(self, *args: Any):
         if not args:
             raise ArgumentError('ArrayDataset needs at least one array')
-        if unsized := [
-            type(part).__name__ for part in args if not hasattr(part, '__len__') or getattr(part, 'shape', 1) == ()
-        ]:
-            raise ArgumentError('ArrayDataset takes arrays, or lists', got=', '.join(unsized))
+        if others := [type(part).__name__ for part in args if not _is_sequence(part)]:
+            raise ArgumentError('ArrayDataset takes arrays, or lists', got=', '.join(others))
         lengths = [len(part) for part in args]
         if len(set(lengths)) > 1:
             raise DataError('all arrays of an ArrayDataset have one length', got=lengths)
@@ -175,6 +173,12 @@ class ArrayDataset(Dataset):
         return rows[0] if len(rows) == 1 else rows
 
 
+def _is_sequence(part: Any) -> bool:
+    """Whether something has a length, and an item for each number."""
+    sized = hasattr(part, '__len__') and hasattr(part, '__getitem__')
+    return sized and getattr(part, 'shape', 1) != () and not isinstance(part, Mapping)
+
+
 def _chosen(samples: Any, index: Any) -> Any:
     """The sample of a list or an array with this number; what other objects have to say of a number is theirs.
 
@@ -184,7 +188,7 @@ def _chosen(samples: Any, index: Any) -> Any:
     try:
         return samples[index]
     except (IndexError, TypeError, ValueError, OverflowError) as error:
-        if isinstance(samples, list | tuple | range | np.ndarray):
+        if isinstance(samples, list | tuple | range | str | np.ndarray):
             raise PositionError(f'there is no sample {index!r} of {len(samples)}', got=str(error)) from None
         raise
 

@@ -15,6 +15,7 @@ from gluonjax.arrays import admit
 from gluonjax.errors import DTypeError, ShapeError
 from gluonjax.init.initializer import Initializer, Shape, alias, register
 from gluonjax.init.own_code import as_dtype
+from gluonjax.lazy import suggests_keywords
 from gluonjax.sampler import Distribution
 
 
@@ -39,6 +40,7 @@ class Constant(Initializer):
         real = isinstance(self.value, int | float | np.integer | np.floating)
         return Distribution('constant', float(self.value)) if real else None
 
+    @suggests_keywords
     def init_weight(self, key: jax.Array, shape: Shape, dtype: DTypeLike, name: str) -> jax.Array:
         value = as_dtype(jnp.array(self.value), dtype, f'the constant of {name!r} has')  # a copy, which may be donated
         try:

@@ -12,7 +12,6 @@ from jax.typing import DTypeLike
 from gluonjax import checks
 from gluonjax.config import Frozen, Registry
 from gluonjax.errors import KeywordError, ShapeError
-from gluonjax.keys import as_key
 from gluonjax.lazy import above, suggests_keywords
 from gluonjax.sampler import Distribution
 
@@ -51,6 +50,7 @@ class Initializer(Frozen):
         """The distribution of a tensor of this shape; None if `init_weight` has code of its own."""
         return None
 
+    @suggests_keywords
     def init_weight(self, key: jax.Array, shape: Shape, dtype: DTypeLike, name: str) -> jax.Array:
         """The values of the parameter `name` (its name as seen from the object that was initialized)."""
         distribution = self.distribution(shape)
@@ -61,8 +61,7 @@ class Initializer(Frozen):
     @suggests_keywords
     def __call__(self, key: Any, shape: Sequence[int], dtype: DTypeLike = jnp.float32) -> jax.Array:
         """The signature of `jax.nn.initializers`, so that ours work in flax and wherever else it is taken."""
-        checked: Any = None if key is None else as_key(key)
-        return self.init_weight(checked, tuple(shape), dtype, 'weight')
+        return self.init_weight(*above.failures.key_and_shape(key, shape), dtype, 'weight')  # pyright: ignore
 
     def has_value_for(self, name: str) -> bool:
         """Whether this one holds a value for this very parameter, which then wins over what its layer declares."""

@@ -17,6 +17,7 @@ from gluonjax.errors import ArgumentError, ParamsError, PatternError, ShapeError
 from gluonjax.init.common import Xavier, check_axes
 from gluonjax.init.initializer import Initializer, InitializerLike, Shape, create, register
 from gluonjax.init.own_code import as_dtype
+from gluonjax.lazy import suggests_keywords
 from gluonjax.sampler import Distribution
 from gluonjax.tree import matches
 
@@ -45,6 +46,7 @@ class Orthogonal(Initializer):
         self.scale: float = checks.number('scale', scale, finite=True)
         self.rand_type: str = checks.one_of('rand_type', rand_type, ('uniform', 'normal'))
 
+    @suggests_keywords
     def init_weight(self, key: jax.Array, shape: Shape, dtype: DTypeLike, name: str) -> jax.Array:
         check_axes(self, shape, 2)
         matrix = Distribution(self.rand_type).sample(key, (shape[0], int(np.prod(shape[1:]))), jnp.float32)
@@ -57,6 +59,7 @@ class Orthogonal(Initializer):
 class Bilinear(Initializer):
     """The kernel of bilinear upsampling, for transposed convolutions; repeated over the first two axes."""
 
+    @suggests_keywords
     def init_weight(self, key: jax.Array, shape: Shape, dtype: DTypeLike, name: str) -> jax.Array:
         if len(shape) != 4:
             raise ShapeError(f'Bilinear cannot fill {name!r}', expected='a shape of four axes', got=shape)
@@ -73,6 +76,7 @@ class LSTMBias(Initializer):
     def __init__(self, forget_bias: float = 1.0) -> None:
         self.forget_bias: float = checks.number('forget_bias', forget_bias, finite=True)
 
+    @suggests_keywords
     def init_weight(self, key: jax.Array, shape: Shape, dtype: DTypeLike, name: str) -> jax.Array:
         check_axes(self, shape, 1)
         value, hidden = np.zeros(shape), shape[0] // 4
@@ -107,6 +111,7 @@ class Mixed(Initializer):
             remedy="add ('.*', an initializer) at the end",
         )
 
+    @suggests_keywords
     def init_weight(self, key: jax.Array, shape: Shape, dtype: DTypeLike, name: str) -> jax.Array:
         return self.for_name(name).init_weight(key, shape, dtype, name)
 
@@ -139,6 +144,7 @@ class Load(Initializer):
             raise ParamsError(f'Load has no value for {name!r}', got=sorted(self.param), remedy='pass a default_init')
         return self.default_init.for_name(name)
 
+    @suggests_keywords
     def init_weight(self, key: jax.Array, shape: Shape, dtype: DTypeLike, name: str) -> jax.Array:
         if name not in self.param:
             return self.for_name(name).init_weight(key, shape, dtype, name)

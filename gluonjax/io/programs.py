@@ -26,7 +26,7 @@ from gluonjax.io.memory import to_device
 from gluonjax.io.reading import Path, checked_path
 from gluonjax.keys import as_key
 from gluonjax.layer import Layer, run_layer
-from gluonjax.lazy import suggests_keywords
+from gluonjax.lazy import entry_points, suggests_keywords
 from gluonjax.parameter import LOCK, key_or_next
 from gluonjax.shapes import shape_text
 from gluonjax.static import Packed, packed, split
@@ -131,6 +131,7 @@ def _no_program(filename: Path, got: str) -> FileError:
     )
 
 
+@entry_points
 class Program:
     """A network without its code: its programs, compiled, and its parameters.
 
@@ -167,7 +168,7 @@ class Program:
             ArgumentError: if it is differentiated, and was saved without `training=True`.
             ShapeError: if the inputs or the parameters are not those that the program was made for.
         """
-        return self._run('inference', flatten(params), admit(inputs))
+        return self._run('inference', flatten(admit(params, 'params')), admit(inputs))
 
     def apply_train(self, params: Mapping[str, Any], *inputs: Any, key: Any = None) -> tuple[Any, dict[str, Any]]:
         """Training, a pure function that can be differentiated: dropout on, batch statistics used and recorded.
@@ -186,7 +187,7 @@ class Program:
         if 'training' not in self._compiled:
             remedy = 'net.save_program(path, x, training=True)'
             raise ArgumentError('this program is for inference alone', remedy=remedy)
-        values = flatten(params)
+        values = flatten(admit(params, 'params'))
         with key_or_next(key) as key:
             output, recorded = self._run('training', values, jax.random.key_data(as_key(key)), admit(inputs))
         return output, nest({**values, **recorded})

@@ -45,7 +45,8 @@ class _MappedFile(mmap.mmap):
         return mapped
 
     def __del__(self) -> None:
-        os.close(self.descriptor)
+        if hasattr(self, 'descriptor'):  # not where it could not be mapped
+            os.close(self.descriptor)
 
     def read(self, target: np.ndarray, source: np.ndarray) -> None:
         """Fills an array with the bytes of a view of the file."""
@@ -80,7 +81,7 @@ class Reader:
     @classmethod
     def of_file(cls, path: Path) -> Self:
         """Of a file, which is mapped into memory for as long as an array of it is in use."""
-        if os.path.isdir(path):
+        if os.path.isdir(checked_path(path)):
             raise FileError(f'{os.fspath(path)!r} is a folder', remedy='the name of a file')
         with open(path, 'rb') as file:
             if os.fstat(file.fileno()).st_size == 0:  # which cannot be mapped

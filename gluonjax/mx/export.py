@@ -22,6 +22,7 @@ from gluonjax.block import Block, structure_of
 from gluonjax.checks import size
 from gluonjax.errors import ArgumentError, GluonError
 from gluonjax.io.reading import Path as FilePath
+from gluonjax.io.reading import checked_path
 from gluonjax.layer import Layer, declarations_of
 from gluonjax.mx.building import Builder, Scope
 from gluonjax.mx.from_layers import Translation, translation_of
@@ -71,7 +72,7 @@ def export(
     True
     """
     size('epoch', epoch, least=0)
-    return write(path, epoch, *graph_of(net, inputs))
+    return write(checked_path(path), epoch, *graph_of(net, inputs))
 
 
 def graph_of(net: Block, inputs: Any = None) -> tuple[Symbol, dict[str, Any]]:

@@ -111,6 +111,9 @@ class TrainStep:
         self, state: TrainState, batch: Any, mask: jax.Array | None = None
     ) -> tuple[TrainState, dict[str, jax.Array], Any]:
         """As a call; returns what the network returned in this step, before the update, too."""
+        if not isinstance(state, TrainState):
+            remedy = 'state = step.init(key, batch); state, metrics = step(state, batch)'
+            raise ArgumentError('a step takes its state first', got=type(state).__name__, remedy=remedy)
         batch = self.batch(batch).with_carry(state.carry)
         trained, rest = self.layer.partition(state.params)
         following, now = jax.random.split(state.key)

@@ -149,3 +149,20 @@ def test_the_extra_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(importlib.util, 'find_spec', lambda name: None)
     with pytest.raises(errors.MissingExtraError, match=r"pip install 'gluonjax\[programs\]'"):
         gluonjax.load_program(tmp_path / 'a')
+
+
+@needs_flatbuffers
+def test_a_program_takes_what_comes_from_outside(saved):
+    program = gluonjax.load_program(saved[1])
+    expected = program(IMAGES)['logits']
+    swapped = jax.tree.map(lambda array: np.asarray(array).astype('>f4'), program.params)
+    np.testing.assert_array_equal(program.apply(swapped, IMAGES.astype('>f8'))['logits'], expected)
+    buffer = IMAGES.copy()
+    output = program(buffer)
+    buffer[:] = 1e9
+    np.testing.assert_array_equal(output['logits'], expected)
+    for wrong in (IMAGES.astype(str), IMAGES.astype(object), np.ma.masked_array(IMAGES, IMAGES > 0)):
+        with pytest.raises(errors.DTypeError, match=r'input\[0\]'):
+            program(wrong)
+    with pytest.raises(errors.KeywordError, match="Program has no argument 'image'"):
+        program(image=IMAGES)

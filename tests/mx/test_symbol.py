@@ -591,3 +591,15 @@ def test_arguments_that_mxnet_has_are_accepted():
     assert mx.nd.ones((1,)).as_in_ctx(ctx=mx.cpu()).context == mx.cpu()
     with pytest.raises(ArgumentError, match='one axis or more'):
         mx.nd.broadcast_like(mx.nd.ones((1,)), mx.nd.ones((1,)), lhs_axes=(), rhs_axes=())
+
+
+def test_imports_of_what_is_no_file(tmp_path):
+    for block in (nn.SymbolBlock, mx.gluon.SymbolBlock):
+        with pytest.raises(ArgumentError, match=r'symbol_file must be str \| .*Path, got 3'):
+            block.imports(3, ['data'])
+        symbol = mx.sym.FullyConnected(mx.sym.var('data'), num_hidden=1)
+        symbol.save(str(tmp_path / 'net-symbol.json'))
+        with pytest.raises(ArgumentError, match='input_names must be str'):
+            block.imports(tmp_path / 'net-symbol.json', 3)
+        with pytest.raises(ArgumentError, match='a file name must be a str or a path, got 1'):
+            block.imports(tmp_path / 'net-symbol.json', 'data', 1)  # which Python takes for an open file

@@ -9,6 +9,7 @@ from typing import Any
 
 from gluonjax.errors import ArgumentError
 from gluonjax.io import mxnet_params
+from gluonjax.lazy import suggests_keywords
 from gluonjax.mx.entry import explain_calls
 from gluonjax.mx.gluon import symbol_block
 from gluonjax.mx.gluon.block import of_symbols
@@ -72,6 +73,7 @@ class SymbolBlock(LayerBlock):
         return f'{type(self).__name__}(\n  {", ".join(self.input_names)} -> {outputs}\n)'
 
     @staticmethod
+    @suggests_keywords
     def imports(
         symbol_file: str | pathlib.Path,
         input_names: str | Sequence[str],

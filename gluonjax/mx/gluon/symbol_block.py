@@ -15,6 +15,7 @@ from gluonjax import init as initializers
 from gluonjax.block import Block
 from gluonjax.errors import ArgumentError, ParamsError
 from gluonjax.io import mxnet_params
+from gluonjax.lazy import suggests_keywords
 from gluonjax.mx.entry import explain_calls
 from gluonjax.mx.graph import Node, auxiliary_of, check_known
 from gluonjax.mx.infer import declared_dtype, declared_shape
@@ -99,6 +100,7 @@ class SymbolBlock(Block):
         return outputs[0] if len(outputs) == 1 else outputs
 
     @staticmethod
+    @suggests_keywords
     def imports(
         symbol_file: str | pathlib.Path,
         input_names: str | Sequence[str],
