@@ -29,6 +29,7 @@ from gluonjax.mx.jitted import zeros_like
 from gluonjax.mx.op import OPERATORS, Operator, find
 from gluonjax.mx.op.attributes import dtype_of, may_be_none
 from gluonjax.mx.op.shape import reshaped
+from gluonjax.mx.single import as_number
 from gluonjax.mx.tape import Entry, Leaf, Tracked
 
 
@@ -225,7 +226,7 @@ class NDArray:
         if isinstance(value, jax.core.Tracer):
             what = 'a number was asked for while a block is compiled, where there are none yet'
             raise TransformationError(what, remedy='net.hybridize(False), or F.where instead of a branch on values')
-        return np.array(value)
+        return as_number(np.array(value))
 
     def asscalar(self) -> Any:
         """The one element, as NumPy's scalar.

@@ -1,6 +1,8 @@
 """What scripts touch beside arrays and networks: loops, operators of one's own, test_utils, names, sparse arrays."""
 
+import math
 import os
+import pickle
 import types
 
 import numpy as np
@@ -369,3 +371,14 @@ def test_sizes_may_be_numbers_of_numpy():
     assert x.broadcast_to((two, three)).reshape((three, two)).shape == (3, 2)
     assert nd.FullyConnected(x, nd.ones((2, 3)), num_hidden=two, no_bias=True).shape == (1, 2)
     assert mx.sym.tile(mx.sym.var('x'), reps=(two,)).attr('reps') == '(2,)'
+
+
+def test_arrays_of_one_element_are_numbers_to_programs_as_they_were_to_numpy():
+    mean = nd.array([2.5]).asnumpy()
+    assert ('%.2f' % mean, int(mean), math.exp(mean)) == ('2.50', 2, math.exp(2.5))
+    assert float(nd.array([[3]]).asnumpy()) == complex(nd.array([[3]]).asnumpy()) == 3
+    assert (repr(mean), str(type(mean))) == ('array([2.5], dtype=float32)', "<class 'numpy.ndarray'>")
+    assert {type(x) for x in (mean + 1, np.concatenate([mean, mean]), pickle.loads(pickle.dumps(mean)))} == {np.ndarray}
+    assert type(mean.sum()) is np.float32
+    with pytest.raises(TypeError):
+        float(nd.array([1, 2]).asnumpy())
