@@ -375,7 +375,7 @@ def test_sizes_may_be_numbers_of_numpy():
 
 def test_arrays_of_one_element_are_numbers_to_programs_as_they_were_to_numpy():
     mean = nd.array([2.5]).asnumpy()
-    assert ('%.2f' % mean, int(mean), math.exp(mean)) == ('2.50', 2, math.exp(2.5))
+    assert ('%.2f' % mean, int(mean), math.exp(mean)) == ('2.50', 2, math.exp(2.5))  # noqa: UP031 (as such programs write it)
     assert float(nd.array([[3]]).asnumpy()) == complex(nd.array([[3]]).asnumpy()) == 3
     assert (repr(mean), str(type(mean))) == ('array([2.5], dtype=float32)', "<class 'numpy.ndarray'>")
     assert {type(x) for x in (mean + 1, np.concatenate([mean, mean]), pickle.loads(pickle.dumps(mean)))} == {np.ndarray}
