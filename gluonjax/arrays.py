@@ -1,19 +1,27 @@
-"""What comes in from outside: arrays of NumPy and other libraries, looked at in one place.
+"""The arrays in what comes in from outside, and what stands beside them.
 
 A NumPy array is copied. JAX on CPU computes on a NumPy array's own memory, and later than the call that was given it,
 so that a caller who writes into it again would change what is computed. Whoever wants no copy passes a `jax.Array`.
+
+What arguments and outputs hold beside arrays is static: a part of the program, and not of its data.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
+import jax.core
 import jax.numpy as jnp
 import numpy as np
 
 from gluonjax.errors import DTypeError
+from gluonjax.lazy import above
+
+_WIDEST = {'g': np.dtype('float64'), 'G': np.dtype('complex128')}  # what JAX has of NumPy's wider ones
+_OF_OTHER_LIBRARIES = ('asnumpy', 'detach', 'numpy', 'to_numpy')  # methods of their arrays
 
 
 def admit(tree: Any, what: str = 'input', copy: bool = True) -> Any:
@@ -49,10 +57,8 @@ def _admitted(leaf: Any, convert: Callable[..., np.ndarray], name: str = '') -> 
         return _in_order(leaf, convert, name)
     if isinstance(leaf, jax.Array):
         return leaf
-    for attribute, to_numpy in _OTHERS.items():
-        if hasattr(leaf, attribute):
-            return _in_order(to_numpy(leaf), convert, name)
-    return leaf
+    is_foreign = any(hasattr(leaf, method) for method in _OF_OTHER_LIBRARIES)
+    return _in_order(above.foreign.to_numpy(leaf), convert, name) if is_foreign else leaf
 
 
 def _in_order(array: np.ndarray, convert: Callable[..., np.ndarray], name: str) -> np.ndarray:
@@ -66,17 +72,69 @@ def _in_order(array: np.ndarray, convert: Callable[..., np.ndarray], name: str) 
     return convert(array, _WIDEST.get(dtype.char) or dtype.newbyteorder('='))
 
 
-def _from_torch(tensor: Any) -> np.ndarray:
-    tensor = tensor.detach().cpu()
-    if str(tensor.dtype) == 'torch.bfloat16':  # NumPy has none; through float32 it is exact
-        return tensor.float().numpy().astype(jnp.bfloat16)
-    return tensor.numpy()
+# What is static.
 
 
-_WIDEST = {'g': np.dtype('float64'), 'G': np.dtype('complex128')}  # what JAX has of NumPy's wider ones
-_OTHERS: dict[str, Callable[[Any], np.ndarray]] = {
-    'asnumpy': lambda array: array.asnumpy(),
-    'detach': _from_torch,
-    'numpy': lambda tensor: np.asarray(tensor.numpy()),
-    'to_numpy': lambda frame: frame.to_numpy(),
-}
+class _Array:
+    """Stands where an array is."""
+
+
+class Static(NamedTuple):
+    """A tree less its arrays; equal ones share a program.
+
+    >>> arrays, static = split({'x': jax.numpy.ones(2), 'mode': 'fast'})
+    >>> len(arrays), static.has_values(), static.join([0])
+    (1, True, {'mode': 'fast', 'x': 0})
+    """
+
+    structure: Any
+    leaves: tuple[Any, ...]  # `_Array` where an array is
+
+    def has_values(self) -> bool:
+        """Whether something is no array."""
+        return any(leaf is not _Array for leaf in self.leaves)
+
+    def join(self, arrays: Any) -> Any:
+        """The tree, with these arrays."""
+        arrays = iter(arrays)
+        return self.structure.unflatten(next(arrays) if leaf is _Array else leaf for leaf in self.leaves)
+
+
+def is_array(leaf: Any) -> bool:
+    """Whether a leaf is data: an array of JAX or NumPy, a tracer, or a `jax.ShapeDtypeStruct`."""
+    return hasattr(leaf, 'shape') and hasattr(leaf, 'dtype')
+
+
+def split(tree: Any) -> tuple[list[Any], Static]:
+    """The arrays of a tree, and the rest of it."""
+    leaves, structure = jax.tree.flatten(tree)
+    arrays = [leaf for leaf in leaves if is_array(leaf)]
+    return arrays, Static(structure, tuple(_Array if is_array(leaf) else leaf for leaf in leaves))
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Packed:
+    """An output of a program that holds more than arrays: its arrays, and the rest beside them."""
+
+    arrays: list[Any]
+    static: Static = dataclasses.field(metadata={'static': True})
+
+
+def packed(output: Any) -> Any:
+    """An output as a compiled program can return it.
+
+    Raises:
+        TransformationError: if a tracer hides in an object that is no pytree.
+    """
+    arrays, static = split(output)
+    for leaf in static.leaves:
+        held = {**getattr(leaf, '__dict__', {}), **(leaf if isinstance(leaf, dict) else {})}
+        if any(isinstance(value, jax.core.Tracer) for value in jax.tree.leaves(list(held.values()))):
+            raise above.messages.hidden_tracer(leaf)
+    return Packed(arrays, static) if static.has_values() else output
+
+
+def unpacked(output: Any) -> Any:
+    """The output that was packed."""
+    return output.static.join(output.arrays) if isinstance(output, Packed) else output

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple, Self
 
 from gluonjax import parameter as parameters
-from gluonjax.arrays import admit
+from gluonjax.arrays import admit, split, unpacked
 from gluonjax.checks import flag
 from gluonjax.config import refuse_if_frozen, set_slots
 from gluonjax.errors import ArgumentError
@@ -26,7 +26,6 @@ from gluonjax.param import Param, SharedParameters, Token
 from gluonjax.parameter import LOCK, Node, Parameter, ParameterDict, Scope, full_path, nodes_of, owners_of
 from gluonjax.ref import LATEST, Values, read
 from gluonjax.run import Bindable, taken_names
-from gluonjax.static import split, unpacked
 from gluonjax.structure import Structure, winner_of
 from gluonjax.tree import Path, map_items, matches, nest
 

@@ -11,6 +11,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from gluonjax.arrays import is_array
 from gluonjax.block import Block, structure_of
 from gluonjax.errors import AllocationError, ArgumentError
 from gluonjax.keys import as_key
@@ -18,7 +19,6 @@ from gluonjax.parameter import LOCK
 from gluonjax.ref import Values
 from gluonjax.sampler import Request
 from gluonjax.shapes import shape_text
-from gluonjax.static import is_array
 
 
 def may_retry(net: Block, error: Exception, values: Values, inputs: Any) -> bool:

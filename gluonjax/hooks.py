@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import collections
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Self, TypeVar
 
 from gluonjax.block import Block
 from gluonjax.errors import ArgumentError, PatternError, TransformationError
+from gluonjax.layer import Layer
 from gluonjax.lazy import suggests_keywords
 from gluonjax.messages import layer_text
 from gluonjax.param import trace_state
@@ -129,6 +130,14 @@ def intermediates(
     return net(*inputs, method='intermediates', select=select, training=training, key=key, **named)
 
 
+@suggests_keywords
+def intermediates_of_layer(
+    layer: Layer, params: Mapping[str, Any], /, *inputs: Any, select: Select = None, **named: Any
+) -> Outputs:
+    """As `Block.intermediates`, of these params: a pure function."""
+    return layer.apply(params, *inputs, method='intermediates', select=select, **named)
+
+
 def intermediates_in_forward(layer: Bindable, *inputs: Any, select: Select = None, **named: Any) -> Outputs:
     """What `intermediates` of a network is of a layer that `forward` sees."""
     run, start = run_of(layer, 'intermediates()'), len(path_of(layer))
@@ -185,3 +194,6 @@ class HookHandle:
 
     def __exit__(self, *exception: object) -> None:
         self.detach()
+
+
+intermediates_of_layer.__name__ = 'intermediates'  # so errors call it

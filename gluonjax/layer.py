@@ -10,16 +10,15 @@ from typing import Any, Self, TypeVar
 import jax
 import numpy as np
 
-from gluonjax.arrays import admit
+from gluonjax.arrays import admit, split
 from gluonjax.config import refuse_if_frozen, set_slots
 from gluonjax.init import initializer as initializers
 from gluonjax.lazy import LazyMethod, above, entry_points
 from gluonjax.methods import LayerMethods
 from gluonjax.param import Declaration, Leaf, Param, SharedParameters, Token
-from gluonjax.run import Bindable, Outputs, Run, Select, forward_class, taken_names
+from gluonjax.run import Bindable, Run, forward_class, taken_names
 from gluonjax.sampler import Request
 from gluonjax.shapes import is_known, merge_shapes
-from gluonjax.static import split
 from gluonjax.tree import Path, flatten, items_of, map_items, matches, nest
 
 _Layer = TypeVar('_Layer', bound='Layer')
@@ -93,12 +92,6 @@ class Layer(Bindable, LayerMethods, own=True):
         """The identity of this layer's parameters, for `params=` of another layer."""
         return SharedParameters(self._token)
 
-    def share_parameters(self, shared: SharedParameters | Bindable | None = None) -> Self:
-        """A copy of this layer that is tied to the layer that `shared` is or comes from; by default to this one."""
-        tied = copy.deepcopy(self)
-        set_slots(tied, _token=token_of(self if shared is None else shared), _tied=True)
-        return tied
-
     # The pure functions.
 
     def init(self, key: Any, *inputs: Any, init: Any = None, fused: bool = False, **named: Any) -> dict[str, Any]:
@@ -149,10 +142,6 @@ class Layer(Bindable, LayerMethods, own=True):
         values = checked_params(self, params)
         output, recorded = run_layer(self, values, inputs, {**named, 'method': method}, training=True, key=key)
         return output, nest({**values, **recorded})
-
-    def intermediates(self, params: Mapping[str, Any], /, *inputs: Any, select: Select = None, **named: Any) -> Outputs:
-        """As `Block.intermediates`, of these params: a pure function."""
-        return self.apply(params, *inputs, method='intermediates', select=select, **named)
 
 
 # What the facade builds on.

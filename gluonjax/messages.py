@@ -309,16 +309,14 @@ def donated(name: str) -> errors.DonatedError:
     return errors.DonatedError(what, remedy=f'{ways[0]}; or donate copies: {ways[1]}')
 
 
-def not_initialized(name: str) -> errors.UninitializedError:
-    """The value of a Parameter that nobody initialized."""
-    what = f'parameter {name!r} has not been initialized'
-    return errors.UninitializedError(what, remedy='call net.initialize(), then net(x); params=net[0] shares it')
-
-
-def not_initialized_yet(name: str, shape: Shape | None) -> errors.DeferredInitializationError:
-    """The value of a Parameter that waits for a shape."""
+def no_value(parameter: Any) -> errors.GluonError:
+    """The value of a Parameter that nobody initialized, or that waits for a shape."""
+    if parameter.deferred is None:
+        what = f'parameter {parameter.name!r} has not been initialized'
+        return errors.UninitializedError(what, remedy='call net.initialize(), then net(x); params=net[0] shares it')
     return errors.DeferredInitializationError(
-        f'parameter {name!r} is not initialized yet: its shape {shape_text(shape)} waits for the first input',
+        f'parameter {parameter.name!r} is not initialized yet: '
+        f'its shape {shape_text(parameter.shape)} waits for the first input',
         remedy='call net(x) once, or declare the size (in_units=, in_channels=); params=net[0] shares it',
     )
 

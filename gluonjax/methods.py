@@ -25,8 +25,10 @@ class LayerMethods:
 
     cast = LazyMethod('gluonjax.casting', 'cast_definition')
     init_cache = LazyMethod('gluonjax.cache')
+    intermediates = LazyMethod('gluonjax.hooks', 'intermediates_of_layer')
     partition = LazyMethod('gluonjax.selection')
     reinit = LazyMethod('gluonjax.selection')
+    share_parameters = LazyMethod('gluonjax.ties')
     specs = LazyMethod('gluonjax.specs')
     summary = LazyMethod('gluonjax.summary', 'of_layer')
     trainable = LazyMethod('gluonjax.selection')

@@ -203,7 +203,7 @@ class Parameter(Ref, Node, ParameterMethods):
         """
         with LOCK:
             if self.current is None:
-                raise self._missing()
+                raise above.messages.no_value(self)
             self.check_not_donated()
             hand_out([self])
             return self.current
@@ -213,11 +213,6 @@ class Parameter(Ref, Node, ParameterMethods):
         if self.current is not None and self.current.is_deleted():
             raise above.messages.donated(self.name)
 
-    def _missing(self) -> errors.GluonError:
-        if self.deferred is None:
-            return above.messages.not_initialized(self.name)
-        return above.messages.not_initialized_yet(self.name, self.shape)
-
     def deferred_or_error(self) -> Deferred:
         """The initialization that waits.
 
@@ -225,7 +220,7 @@ class Parameter(Ref, Node, ParameterMethods):
             UninitializedError: if none does.
         """
         if self.deferred is None:
-            raise self._missing()
+            raise above.messages.no_value(self)
         return self.deferred
 
     def set_data(self, value: ArrayLike) -> None:

@@ -308,7 +308,7 @@ class Run:
         shape, is_open = self._shape(leaf), self.values is None or leaf.name not in self.values
         merged = merge_shapes(shape, needed)
         if param.transform is not None:
-            fits = shape is not None and is_known(shape) and transformed_shape(param.transform, shape) == needed
+            fits = is_known(shape) and above.ties.transformed_shape(param.transform, shape) == needed
             merged = shape if fits else None
         if merged is None or (is_open and 0 in merged):
             raise above.refusals.shape_error(self, path, shape, needed, merged, inputs)
@@ -366,8 +366,3 @@ def _resolve(value: Any, bound: _Bound, path: Path) -> Any:
     if isinstance(value, Bindable):
         return value if isinstance(value, _Bound) else bind(value, bound._run, path)
     return above.contents.rebound(bound, value) if callable(value) else value
-
-
-def transformed_shape(transform: Callable[..., Any], shape: Shape) -> tuple[int, ...]:
-    """The shape in which a tied parameter of this shape is read."""
-    return jax.eval_shape(transform, jax.ShapeDtypeStruct(tuple(shape), 'float32')).shape

@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 
 import jax
 
+from gluonjax.arrays import packed
 from gluonjax.layer import Layer, infer_shapes, leaves_of, run_layer
 from gluonjax.lazy import above
 from gluonjax.param import Leaf
 from gluonjax.parameter import Parameter, draw_deferred
 from gluonjax.ref import Values, read
-from gluonjax.static import packed
 
 INPUTS = 'inputs'  # in `Structure.programs`: shapes and dtypes, where inference was last compiled
 

@@ -8,13 +8,12 @@ from typing import Any
 
 import jax
 
-from gluonjax.arrays import admit
+from gluonjax.arrays import admit, split
 from gluonjax.block import Block, structure_of
 from gluonjax.layer import Layer, declarations_of, infer_shapes, layers_of, leaves_of
 from gluonjax.param import Leaf
 from gluonjax.run import Run, forward_class
 from gluonjax.shapes import shapes_text
-from gluonjax.static import split
 from gluonjax.tables import constructor_call, table
 from gluonjax.tree import Path, items_of
 

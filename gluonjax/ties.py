@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
+
+import jax
 
 from gluonjax.block import Block, held_in, replace
+from gluonjax.config import set_slots
 from gluonjax.errors import TieError
-from gluonjax.layer import leaves_of
+from gluonjax.layer import Layer, leaves_of, token_of
 from gluonjax.lazy import suggests_keywords
 from gluonjax.messages import no_match
+from gluonjax.param import SharedParameters
 from gluonjax.parameter import LOCK
-from gluonjax.run import transformed_shape
+from gluonjax.run import Bindable
 from gluonjax.shapes import Shape, is_known, merge_shapes, shape_text
+
+_Layer = TypeVar('_Layer', bound=Layer)
 
 
 @suggests_keywords
@@ -36,6 +43,19 @@ def tie(net: Block, target: str, source: str, transform: Callable[..., Any] | No
         declared = dataclasses.replace(declared, transform=_composed(declared.transform, transform))
         _check(target, shape, source, origin.parameter.shape, declared.transform)
         replace(net, place, origin.parameter, declared)
+
+
+@suggests_keywords
+def share_parameters(layer: _Layer, shared: SharedParameters | Bindable | None = None) -> _Layer:
+    """A copy of this layer that is tied to the layer that `shared` is or comes from; by default to this one."""
+    tied = copy.deepcopy(layer)
+    set_slots(tied, _token=token_of(layer if shared is None else shared), _tied=True)
+    return tied
+
+
+def transformed_shape(transform: Callable[..., Any], shape: Shape) -> tuple[int, ...]:
+    """The shape in which a tied parameter of this shape is read."""
+    return jax.eval_shape(transform, jax.ShapeDtypeStruct(tuple(shape), 'float32')).shape
 
 
 def _composed(first: Callable[..., Any] | None, second: Callable[..., Any] | None) -> Callable[..., Any] | None:

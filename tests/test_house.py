@@ -24,8 +24,8 @@ ORDER = [
     ['errors', 'ref'],
     ['hints', 'lazy'],
     ['allocation', 'compilation'],
-    ['arrays', 'autograd', 'checks', 'config', 'keys', 'packages', 'shapes', 'static', 'tables', 'tree'],
-    ['keywords', 'messages', 'methods'],
+    ['arrays', 'autograd', 'checks', 'config', 'keys', 'packages', 'shapes', 'tables', 'tree'],
+    ['foreign', 'keywords', 'messages', 'methods'],
     ['sampler'],
     ['drawing'],
     ['init'],
@@ -65,7 +65,7 @@ LAZY = {
 CORE = ('nn.dense', 'nn.sequential')  # with all that they reach
 READ_FIRST = ('errors', 'init.initializer', 'param', 'run', 'layer', 'parameter', 'structure', 'block', *CORE)
 LONGEST_FUNCTION = 40
-LARGEST_CORE = 2_083  # it should be 2,000, and may not grow
+LARGEST_CORE = 2_048  # it should be 2,000, and may not grow
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
@@ -228,8 +228,10 @@ LAZY_METHODS = {
     ('BlockMethods', 'visit'): 'hooks.visit',
     ('LayerMethods', 'cast'): 'casting.cast_definition',
     ('LayerMethods', 'init_cache'): 'cache.init_cache',
+    ('LayerMethods', 'intermediates'): 'hooks.intermediates_of_layer',
     ('LayerMethods', 'partition'): 'selection.partition',
     ('LayerMethods', 'reinit'): 'selection.reinit',
+    ('LayerMethods', 'share_parameters'): 'ties.share_parameters',
     ('LayerMethods', 'specs'): 'specs.specs',
     ('LayerMethods', 'summary'): 'summary.of_layer',
     ('LayerMethods', 'trainable'): 'selection.trainable',

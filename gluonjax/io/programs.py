@@ -18,7 +18,7 @@ import jax.export
 import numpy as np
 
 from gluonjax import checks
-from gluonjax.arrays import admit
+from gluonjax.arrays import Packed, admit, packed, split
 from gluonjax.block import Block
 from gluonjax.errors import ArgumentError, FileError, GluonError, MissingExtraError, ShapeError, TransformationError
 from gluonjax.io import safetensors
@@ -29,7 +29,6 @@ from gluonjax.layer import Layer, run_layer
 from gluonjax.lazy import entry_points, suggests_keywords
 from gluonjax.parameter import LOCK, key_or_next
 from gluonjax.shapes import shape_text
-from gluonjax.static import Packed, packed, split
 from gluonjax.tree import flatten, nest
 
 PLATFORMS = ('cpu', 'cuda', 'tpu')

@@ -17,7 +17,7 @@ import numpy as np
 from jax.core import ShapedArray
 from jax.extend.core import Literal, Primitive
 
-from gluonjax.arrays import admit
+from gluonjax.arrays import admit, split
 from gluonjax.block import Block, structure_of
 from gluonjax.checks import size
 from gluonjax.errors import ArgumentError, GluonError
@@ -30,7 +30,6 @@ from gluonjax.mx.from_primitives import Primitives, UnknownPrimitiveError, Value
 from gluonjax.mx.saving import write
 from gluonjax.mx.symbol import Group, Symbol
 from gluonjax.run import Bindable, Run
-from gluonjax.static import split
 from gluonjax.structure import INPUTS
 from gluonjax.tree import Path, flatten
 

@@ -43,14 +43,6 @@ class Dense(Layer):
     (3, 4)
     """
 
-    units: int
-    in_units: int | None
-    activation: ActivationLike | None
-    use_bias: bool
-    flatten: bool
-    weight: jax.Array
-    bias: jax.Array  # only with use_bias
-
     def __init__(
         self,
         units: int,
@@ -63,12 +55,14 @@ class Dense(Layer):
         in_units: int | None = None,
     ):
         activations.function(activation)
-        self.units, self.in_units = size('units', units), optional_size('in_units', in_units)
-        self.activation = activation
-        self.use_bias, self.flatten = flag('use_bias', use_bias), flag('flatten', flatten)
-        self.weight = Param((self.units, self.in_units), dtype, weight_initializer)
+        self.units: int = size('units', units)
+        self.in_units: int | None = optional_size('in_units', in_units)
+        self.activation: ActivationLike | None = activation
+        self.use_bias: bool = flag('use_bias', use_bias)
+        self.flatten: bool = flag('flatten', flatten)
+        self.weight: jax.Array = Param((self.units, self.in_units), dtype, weight_initializer)
         if self.use_bias:
-            self.bias = Param((self.units,), dtype, bias_initializer)
+            self.bias: jax.Array = Param((self.units,), dtype, bias_initializer)
 
     def infer_shape(self, x: jax.Array) -> dict[str, Shape]:
         if x.ndim == 0:

@@ -10,12 +10,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gluonjax.arrays import admit
+from gluonjax.arrays import admit, is_array
 from gluonjax.errors import ArgumentError, DTypeError
 from gluonjax.layer import Layer
 from gluonjax.nn.sequential import Sequential, names_of_layers
 from gluonjax.run import forward_class
-from gluonjax.static import is_array
 
 
 class Batch(NamedTuple):

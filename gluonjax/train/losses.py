@@ -8,11 +8,11 @@ from typing import Any
 
 import jax
 
+from gluonjax.arrays import is_array
 from gluonjax.errors import ArgumentError
 from gluonjax.keywords import call_text
 from gluonjax.loss import Loss
 from gluonjax.refusals import takes
-from gluonjax.static import is_array
 
 LossLike = Callable[..., Any] | Mapping[str, Callable[..., Any]]
 
