@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import re
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +10,7 @@ import numpy
 import pytest
 
 import gluonjax
-from gluonjax import Param, errors, nn, rnn
+from gluonjax import Param, errors, mx, nn, rnn
 from gluonjax.hints import hints
 from gluonjax.loss import SoftmaxCrossEntropyLoss
 
@@ -41,7 +42,7 @@ def setting():
 
 
 ALL = [(kind, name, code) for kind, names in HINTS.items() if kind != 'an argument' for name, code in names.items()]
-CODE = sorted({code for *_, code in ALL if not any(part in code for part in PROSE)})
+CODE = sorted({code for kind, _, code in ALL if not any(part in code for part in PROSE) and 'gluonjax.mx' not in kind})
 
 
 @pytest.mark.filterwarnings('ignore:all parameters have values')
@@ -55,6 +56,16 @@ def test_what_a_hint_says_runs(code, tmp_path, monkeypatch):
         names['gluonjax'] = _Stepped(names)
     exec(code, names)
     assert os.path.isdir(tmp_path)
+
+
+def test_what_hints_of_mx_name_is_there():
+    text = ' '.join(code for kind, _, code in ALL if kind.startswith('gluonjax.mx'))
+    names = set(re.findall(r'\b(?:mx|nd|gluon|gluonjax)\.[A-Za-z_.]*[A-Za-z]\d*', text))
+    assert len(names) > 12
+    for name in names:
+        found = {'mx': mx, 'nd': mx.nd, 'gluon': mx.gluon, 'gluonjax': gluonjax}[name.partition('.')[0]]
+        for part in name.split('.')[1:]:
+            found = getattr(found, part)
 
 
 class _Stepped:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import ctypes
 import os
 import pathlib
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from gluonjax.errors import ArgumentError, GluonError
+from gluonjax.mx.entry import explain_calls
 
 MXNetError = GluonError
 string_types: tuple[type, ...] = (str,)
@@ -21,6 +24,33 @@ NDArrayHandle = ctypes.c_void_p
 
 class NotImplementedForSymbol(ArgumentError):
     """What arrays can, and symbols cannot: they have no values."""
+
+
+class NotSupportedForSparseNDArray(ArgumentError):
+    """What dense arrays can, and sparse ones cannot."""
+
+
+def with_metaclass(meta: type, *bases: type) -> type:
+    """A class of a metaclass to inherit from, as programs for two versions of Python write it."""
+    return meta('temporary', bases, {})
+
+
+class classproperty:
+    """A property of a class: decorator of a function of the class.
+
+    >>> class Size:
+    ...     @classproperty
+    ...     def number(cls):
+    ...         return 3
+    >>> Size.number
+    3
+    """
+
+    def __init__(self, function: Callable[[Any], Any]):
+        self.function = function
+
+    def __get__(self, instance: object | None, owner: type | None = None) -> Any:
+        return self.function(owner)
 
 
 def data_dir_default() -> str:
@@ -41,3 +71,6 @@ def c_str(string: str) -> bytes:
 def py_str(x: bytes | str) -> str:
     """Bytes as a string; a string as it is."""
     return x if isinstance(x, str) else x.decode()
+
+
+explain_calls(globals())

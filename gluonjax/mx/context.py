@@ -9,13 +9,14 @@ from __future__ import annotations
 import contextvars
 import dataclasses
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import jax
 
 from gluonjax.errors import ArgumentError
 from gluonjax.mx.entry import explain_calls
 
+_CODES = {'cpu': 1, 'gpu': 2, 'cpu_pinned': 3, 'cpu_shared': 5}
 _TYPES = ('cpu', 'gpu', 'tpu', 'cpu_pinned', 'cpu_shared')
 
 
@@ -31,6 +32,9 @@ class Context:
     ...     current_context()
     cpu(0)
     """
+
+    devstr2type: ClassVar[dict[str, int]] = _CODES
+    devtype2str: ClassVar[dict[int, str]] = {code: name for name, code in _CODES.items()}
 
     device_type: str | Context
     device_id: int = 0
@@ -55,7 +59,7 @@ class Context:
     @property
     def device_typeid(self) -> int:
         """MXNet's number of the type."""
-        return {'cpu': 1, 'gpu': 2, 'cpu_pinned': 3, 'cpu_shared': 5}.get(str(self.device_type), 6)
+        return _CODES.get(str(self.device_type), 6)
 
     @property
     def device(self) -> Any:

@@ -152,6 +152,17 @@ def use_np_shape(func: Any) -> Any:
     return _decorated(func, shape=True)
 
 
+def set_module(module: str | None) -> Callable[[Any], Any]:
+    """Decorator of a function or a class: it says that it is of this module."""
+
+    def decorate(made: Any) -> Any:
+        if module is not None:
+            made.__module__ = module
+        return made
+
+    return decorate
+
+
 def getenv(name: str) -> str | None:
     """A variable of the environment; None if it is not set."""
     return os.environ.get(name)

@@ -9,6 +9,8 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
+from gluonjax.mx.entry import explain_calls
+
 _size = [15]
 
 
@@ -26,3 +28,6 @@ def bulk(size: int) -> Iterator[None]:
         yield
     finally:
         set_bulk_size(before)
+
+
+explain_calls(globals())

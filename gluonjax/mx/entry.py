@@ -17,18 +17,22 @@ from typing import Any
 
 from gluonjax import keywords
 from gluonjax.errors import GluonError
+from gluonjax.hints import missing
 from gluonjax.lazy import suggests_keywords
 
 
 def explain_calls(module: dict[str, Any], functions: bool = True) -> None:
     """Has the public functions of a module, and the constructors of its classes, refuse arguments by typed errors.
 
-    A module calls it at its end, with `globals()`. A call that is right costs a frame.
+    Names that the module has not are refused with what to write, too. A module calls it at its end, with `globals()`. A
+    call that is right costs a frame.
 
     Args:
         module: its names.
         functions: whether its functions do, of which some may be called so often that a frame counts.
     """
+    if '__getattr__' not in module:
+        module['__getattr__'] = functools.partial(_refuse_name, module)
     for name, found in list(module.items()):
         if getattr(found, '__module__', '') != module['__name__']:
             continue
@@ -38,6 +42,10 @@ def explain_calls(module: dict[str, Any], functions: bool = True) -> None:
             construct = vars(found).get('__init__')
             if isinstance(construct, FunctionType) and not hasattr(type(found), '_explain_arguments'):
                 type.__setattr__(found, '__init__', suggests_keywords(construct))
+
+
+def _refuse_name(module: dict[str, Any], name: str) -> Any:
+    raise missing(f'module {module["__name__"]!r}', name, module['__name__'], module)
 
 
 def explained(function: Callable[..., Any], name: str, declared: Callable[..., Any]) -> Callable[..., Any]:

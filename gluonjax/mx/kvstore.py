@@ -66,6 +66,8 @@ class KVStore:
         kind: its name.
     """
 
+    OPTIMIZER: str = 'optimizer'  # what `is_capable` is asked
+
     def __init__(self, kind: str):
         self.type: str = kind
         self.rank: int = 0
@@ -179,6 +181,9 @@ def _pairs(key: Any, value: Any) -> list[tuple[Key, list[NDArray]]]:
     if len(keys) != len(values):
         raise ArgumentError('there must be an array, or a list of them, for each key', expected=len(keys))
     return [(k, list(v) if isinstance(v, list | tuple) else [v]) for k, v in zip(keys, values, strict=True)]
+
+
+KVStoreBase = KVStore
 
 
 explain_calls(globals())

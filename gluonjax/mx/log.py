@@ -9,6 +9,8 @@ from __future__ import annotations
 import logging
 from logging import CRITICAL, DEBUG, ERROR, INFO, NOTSET, WARNING
 
+from gluonjax.mx.entry import explain_calls
+
 __all__ = ['CRITICAL', 'DEBUG', 'ERROR', 'INFO', 'NOTSET', 'WARNING', 'getLogger', 'get_logger']
 
 _FORMAT = '%(levelname).1s%(asctime)s %(process)d %(pathname)s:%(funcName)s:%(lineno)d] %(message)s'
@@ -35,3 +37,6 @@ def get_logger(
 
 
 getLogger = get_logger
+
+
+explain_calls(globals())

@@ -34,7 +34,7 @@ from gluonjax.mx.context import Context
 from gluonjax.mx.entry import explain_calls
 from gluonjax.mx.graph import STORAGE_CODES
 from gluonjax.mx.jitted import filled
-from gluonjax.mx.op import OPERATORS, find
+from gluonjax.mx.op import OPERATORS, check_present, find
 from gluonjax.mx.op.attributes import dtype_of
 
 Size = int | Sequence[int]
@@ -311,6 +311,7 @@ class Namespace(types.ModuleType):
         for prefix in self.prefixes:
             if f'{prefix}{name}' in OPERATORS:
                 return _function(f'{prefix}{name}')
+        check_present(self.prefixes[0], name)
         known = [other.removeprefix(p) for p in self.prefixes for other in OPERATORS if other.startswith(p)]
         raise missing(f'the operators {self.prefixes[0]}*', name, __name__, known)
 
@@ -335,7 +336,10 @@ op: Namespace = Namespace('')
 _internal: Namespace = op
 ndarray: ModuleType = sys.modules[__name__]  # a module of MXNet whose names are here
 _STORAGE_TYPE_STR_TO_ID = STORAGE_CODES
-_DIALECT = {'np': 'gluonjax.mx.numpy', 'npx': 'gluonjax.mx.numpy_extension'}
+_DIALECT = {
+    **dict.fromkeys(('np', 'numpy'), 'gluonjax.mx.numpy'),
+    **dict.fromkeys(('npx', 'numpy_extension'), 'gluonjax.mx.numpy_extension'),
+}
 
 if not TYPE_CHECKING:  # a type checker would accept any name
 
@@ -350,6 +354,7 @@ if not TYPE_CHECKING:  # a type checker would accept any name
         if name == 'CachedOp':
             return importlib.import_module('gluonjax.mx.cached').CachedOp
         if name.startswith('__') or name not in OPERATORS:
+            check_present('', name)
             raise missing(f'module {__name__!r}', name, __name__, OPERATORS)
         return _function(name)
 

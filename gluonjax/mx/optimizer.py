@@ -199,6 +199,14 @@ class Optimizer:
     def _keeps_copy(self, weight: NDArray) -> bool:
         return self.multi_precision and weight.value.dtype.itemsize == 2
 
+    def set_lr_scale(self, args_lrscale: Mapping[Any, float]) -> None:
+        """Refused, as in MXNet.
+
+        Raises:
+            DeprecationWarning: always.
+        """
+        raise DeprecationWarning('set_lr_scale is set_lr_mult by now')
+
     def set_lr_mult(self, args_lr_mult: Mapping[Any, float]) -> None:
         """Sets factors of learning rates, by names or indices."""
         self.lr_mult: dict[Any, float] = self._declared('__lr_mult__') | dict(args_lr_mult)

@@ -21,6 +21,7 @@ import jax
 
 from gluonjax import checks
 from gluonjax.errors import ArgumentError
+from gluonjax.mx.entry import explain_calls
 from gluonjax.mx.tape import OBSERVERS
 
 _config: dict[str, Any] = {'filename': 'profile.json'}
@@ -266,3 +267,6 @@ profiler_set_state = set_state
 def dump_profile() -> None:
     """As `dump()`."""
     dump()
+
+
+explain_calls(globals())

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from gluonjax.errors import ArgumentError
+from gluonjax.mx.entry import explain_calls
 
 _REGISTRY: dict[type, dict[str, type]] = {}
 
@@ -79,3 +80,6 @@ def get_create_func(base_class: type, nickname: str) -> Callable[..., Any]:
         return known[name.lower()](*rest, **kwargs)
 
     return create
+
+
+explain_calls(globals())

@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 import jax
 
+from gluonjax.mx.entry import explain_calls
+
 __version__: str = '1.9.1'
 
 
@@ -54,3 +56,6 @@ class Features(Mapping[str, Feature]):
 def feature_list() -> list[Feature]:
     """The features."""
     return list(Features().values())
+
+
+explain_calls(globals())

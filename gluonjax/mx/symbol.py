@@ -46,12 +46,33 @@ from gluonjax.mx.graph import (
 )
 from gluonjax.mx.infer import Inference, infer_dtypes
 from gluonjax.mx.naming import HIDDEN_KEYS, AttrScope, attributes_here, next_name, stored, with_both_names
-from gluonjax.mx.op import OPERATORS, find
+from gluonjax.mx.op import OPERATORS, check_present, find
 from gluonjax.mx.op.attributes import may_be_none
 from gluonjax.shapes import is_known
 
 _Number = int | float
 _Operand = Union['Symbol', _Number]
+
+
+class _OfArrays:
+    """A method that arrays have and symbols have not: it says what to write.
+
+    Args:
+        remedy: what to write.
+    """
+
+    def __init__(self, remedy: str):
+        self.remedy = remedy
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Callable[..., Any]:
+        def refuse(*args: Any, **kwargs: Any) -> Any:
+            what = f'Function {self.name} is not implemented for Symbol and only available in NDArray.'
+            raise NotImplementedForSymbol(what, remedy=self.remedy)
+
+        return refuse
 
 
 class Symbol:
@@ -400,6 +421,41 @@ class Symbol:
         what = 'a Symbol has no value, and is neither true nor false'
         raise NotImplementedForSymbol(what, remedy='mx.sym.where(...)')
 
+    # What arrays have.
+
+    def as_np_ndarray(self) -> Symbol:
+        """Itself: symbols are of both dialects."""
+        return self
+
+    as_nd_ndarray: Callable[[Any], Symbol] = as_np_ndarray
+
+    def optimize_for(self, backend: str, *args: Any, **kwargs: Any) -> Symbol:
+        """Itself: XLA optimizes graphs where they run."""
+        return self
+
+    get_backend_symbol: Callable[..., Symbol] = optimize_for
+
+    def infer_type_partial(self, *args: Any, **kwargs: Any) -> tuple[list[Any], list[Any], list[Any]]:
+        """As `infer_type`: a dtype that nobody says is float32."""
+        return self.infer_type(*args, **kwargs)
+
+    def astype(self, dtype: DTypeLike) -> Symbol:
+        """In another dtype."""
+        return call('Cast', self, dtype=onp.dtype(dtype).name)
+
+    def split_v2(self, *args: Any, **kwargs: Any) -> Symbol:
+        """In equal parts, or cut at indices, along an axis."""
+        return split_v2(self, *args, **kwargs)
+
+    asnumpy: Any = _OfArrays('sym.bind(...).forward()[0].asnumpy()')
+    asscalar: Any = _OfArrays('sym.bind(...).forward()[0].asscalar()')
+    as_in_context: Any = _OfArrays('sym.bind(ctx, ...)')
+    backward: Any = _OfArrays('sym.bind(...).backward()')
+    gradient: Any = _OfArrays('sym.bind(...).backward()')
+    copy: Any = _OfArrays('the symbol itself, which does not change')
+    detach: Any = _OfArrays('mx.sym.BlockGrad(sym)')
+    wait_to_read: Any = _OfArrays('sym.bind(...).forward()')
+
     def reshape(self, *shape: Any, **kwargs: Any) -> Symbol:
         """In another shape, given as one tuple or as numbers; see the operator `Reshape`."""
         if shape:
@@ -718,6 +774,7 @@ class Namespace(types.ModuleType):
         for prefix in self.prefixes:
             if f'{prefix}{name}' in OPERATORS:
                 return _builder(f'{prefix}{name}')
+        check_present(self.prefixes[0], name)
         known = [other.removeprefix(p) for p in self.prefixes for other in OPERATORS if other.startswith(p)]
         raise missing(f'the operators {self.prefixes[0]}*', name, __name__, known)
 

@@ -31,11 +31,26 @@ from gluonjax.mx.chi_square import (
 )
 from gluonjax.mx.context import Context, current_context, gpu, num_gpus
 from gluonjax.mx.dialect import use_np
+from gluonjax.mx.entry import explain_calls
 from gluonjax.mx.gluon.batches import download
 from gluonjax.mx.io import DataIter
 from gluonjax.mx.symbol import Symbol
+from gluonjax.mx.test_matrices import (
+    get_identity_mat,
+    get_identity_mat_batch,
+    has_tvm_ops,
+    is_aarch64_run,
+    is_cd_run,
+    new_matrix_with_real_eigvals_2d,
+    new_matrix_with_real_eigvals_nd,
+    new_orthonormal_matrix_2d,
+    new_sym_matrix_with_real_eigvals_2d,
+    new_sym_matrix_with_real_eigvals_nd,
+    same_symbol_structure,
+)
 
-_TOLERANCES = {'float16': (1e-2, 1e-3), 'bfloat16': (5e-2, 1e-2), 'float32': (1e-4, 1e-6), 'float64': (1e-5, 1e-8)}
+_TOLERANCES = {'float16': (1e-2, 1e-1), 'bfloat16': (5e-2, 1e-1), 'float32': (1e-4, 1e-3), 'float64': (1e-5, 1e-20)}
+_COMPARED = ('float16', 'float32', 'float64', 'bool', 'int8', 'uint8', 'int32', 'uint32', 'int64', 'uint64')
 _context: list[Context] = []
 array: Callable[..., Any] = ndarray.array  # programs take these with `import *`
 rnd = np.random
@@ -64,20 +79,35 @@ __all__ = [
     'create_2d_tensor',
     'create_sparse_array',
     'create_vector',
+    'default_atols',
     'default_context',
     'default_dtype',
     'default_numeric_eps',
+    'default_rtols',
     'discard_stderr',
     'download',
     'effective_dtype',
     'environment',
     'gen_buckets_probs_with_ppf',
     'get_atol',
+    'get_etol',
+    'get_identity_mat',
+    'get_identity_mat_batch',
     'get_mnist',
     'get_rtol',
+    'get_tolerance',
+    'get_tols',
+    'has_tvm_ops',
+    'is_aarch64_run',
+    'is_cd_run',
     'is_op_runnable',
     'list_gpus',
     'mean_check',
+    'new_matrix_with_real_eigvals_2d',
+    'new_matrix_with_real_eigvals_nd',
+    'new_orthonormal_matrix_2d',
+    'new_sym_matrix_with_real_eigvals_2d',
+    'new_sym_matrix_with_real_eigvals_nd',
     'np',
     'np_reduce',
     'numeric_grad',
@@ -95,6 +125,7 @@ __all__ = [
     'rnd',
     'same',
     'same_array',
+    'same_symbol_structure',
     'set_default_context',
     'set_env_var',
     'simple_forward',
@@ -132,6 +163,32 @@ def get_rtol(rtol: float | None = None, dtype: Any = 'float32') -> float:
 def get_atol(atol: float | None = None, dtype: Any = 'float32') -> float:
     """The absolute tolerance: the one given, or that of a dtype."""
     return _TOLERANCES.get(np.dtype(dtype).name, (0, 0))[1] if atol is None else atol
+
+
+def default_rtols() -> dict[np.dtype, float]:
+    """The relative tolerances of comparisons, by dtype."""
+    return {np.dtype(name): get_rtol(None, name) for name in _COMPARED}
+
+
+def default_atols() -> dict[np.dtype, float]:
+    """The absolute tolerances of comparisons, by dtype."""
+    return {np.dtype(name): get_atol(None, name) for name in _COMPARED}
+
+
+def get_tols(x: Any, y: Any, rtol: float | None = None, atol: float | None = None) -> tuple[float, float]:
+    """The relative and the absolute tolerance by which two arrays are compared."""
+    return _tolerances(*_pair(x, y), rtol, atol)
+
+
+def get_tolerance(dat: Any, tol: Any, default_tol: Any) -> float:
+    """A tolerance: as given, for the dtype of an array, or by default."""
+    table = default_tol if tol is None else tol
+    return table[effective_dtype(dat)] if isinstance(table, Mapping) else table
+
+
+def get_etol(etol: float | None = None) -> float:
+    """The fraction of elements that may differ."""
+    return etol or 0
 
 
 def _array(x: Any) -> np.ndarray:
@@ -758,3 +815,6 @@ def get_mnist(*args: Any, **kwargs: Any) -> Any:
         ArgumentError: always.
     """
     raise ArgumentError('get_mnist would fetch files', remedy="gluon.data.vision.MNIST('directory') of files there")
+
+
+explain_calls(globals(), functions=False)

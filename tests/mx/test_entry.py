@@ -71,3 +71,64 @@ def test_a_refused_call_changes_nothing():
     with pytest.raises(GluonError):
         nd.relu(X, out=3)
     assert x.asnumpy().tolist() == [[0, 0], [0, 0]]
+
+
+MISSING = [
+    (lambda: mx.rtc, 'Pallas'),
+    (lambda: mx.kvstore.KVStoreServer, r'jax\.distributed\.initialize'),
+    (lambda: mx.io.ImageDetRecordIter, r'mx\.image\.ImageDetIter'),
+    (lambda: mx.operator.NumpyOp, r'mx\.operator\.CustomOp'),
+    (lambda: mx.test_utils.get_cifar10, r'vision\.CIFAR10'),
+    (lambda: mx.lr_scheduler.FactorSchedular, 'FactorScheduler'),
+    (lambda: nd.contrib.dgl_subgraph, 'arrays here are dense'),
+    (lambda: nd.imdecode, r'mx\.image\.imdecode'),
+    (lambda: mx.sym.contrib.quantized_rnn, 'export the graph without that backend'),
+]
+
+
+@pytest.mark.parametrize(('read', 'message'), MISSING)
+def test_names_that_are_not_here_say_what_is(read, message):
+    with pytest.raises(AttributeError, match=message) as found:
+        read()
+    assert isinstance(found.value, base.MXNetError)
+
+
+def test_symbols_refuse_what_arrays_alone_have():
+    x = mx.sym.var('x')
+    for name in ('asnumpy', 'asscalar', 'backward', 'copy', 'detach', 'wait_to_read', 'as_in_context'):
+        with pytest.raises(base.NotImplementedForSymbol, match=f'Function {name} is not implemented for Symbol'):
+            getattr(x, name)()
+    assert x.astype('int32').eval(x=nd.array([1.5]))[0].dtype == np.int32
+    assert [y.asnumpy().tolist() for y in x.split_v2(2).eval(x=nd.array([1, 2]))] == [[1], [2]]
+    assert x.optimize_for('MKLDNN') is x.as_np_ndarray() is x
+
+
+def test_networks_and_their_parameters_are_saved_by_prefix_and_by_dict(tmp_path):
+    def network():
+        net = gluon.nn.HybridSequential()
+        net.add(gluon.nn.Dense(2, in_units=3), gluon.nn.Dense(1, in_units=2))
+        return net
+
+    one, other = network(), network()
+    one.initialize()
+    one.save(str(tmp_path / 'net'))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ['net-model.json', 'net-model.params']
+    other.load(str(tmp_path / 'net'))
+    np.testing.assert_array_equal(one(X).asnumpy(), other(X).asnumpy())
+    other.collect_params().load_dict({name: nd.ones(p.shape) for name, p in other.collect_params().items()})
+    assert other(X).asnumpy().tolist() == [[9], [9]]
+
+
+def test_helpers_of_tests():
+    utils = mx.test_utils
+    assert utils.get_tols(X, P.astype('float16')) == (1e-2, 1e-1)
+    assert utils.default_rtols()[np.dtype('float32')] == utils.get_tolerance(X, None, utils.default_rtols()) == 1e-4
+    np.random.seed(0)  # noqa: NPY002
+    symmetric = utils.new_sym_matrix_with_real_eigvals_nd((2, 3, 3))
+    np.testing.assert_allclose(symmetric, symmetric.swapaxes(1, 2), atol=1e-12)
+    assert abs(np.linalg.eigvals(utils.new_matrix_with_real_eigvals_2d(4)).imag).max() < 1e-9
+    factor = utils.new_orthonormal_matrix_2d(3)
+    np.testing.assert_allclose(factor @ factor.T, utils.get_identity_mat(3), atol=1e-12)
+    x, y = mx.sym.var('x'), mx.sym.var('y')
+    assert utils.same_symbol_structure(mx.sym.exp(x) + y, mx.sym.exp(y, name='other') + x)
+    assert not utils.same_symbol_structure(mx.sym.exp(x) + y, mx.sym.exp(x) + x)

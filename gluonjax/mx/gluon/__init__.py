@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 from typing import TYPE_CHECKING, Any
 
+from gluonjax.errors import DeferredInitializationError
 from gluonjax.hints import missing
 from gluonjax.mx.array import NDArray
 from gluonjax.mx.gluon import batches as utils
@@ -46,6 +47,7 @@ if not TYPE_CHECKING:  # a type checker would accept any name
 __all__ = [
     'Block',
     'Constant',
+    'DeferredInitializationError',
     'HybridBlock',
     'Parameter',
     'ParameterDict',

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
+import json
 import math
 import os
+import pathlib
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -254,6 +257,19 @@ class Block:
         values = {n: p.mean_data().value for n, p in places.items() if not deduplicate or last[id(p)] == n}
         mxnet_params.save(os.fspath(filename), values)
 
+    def save(self, prefix: str) -> None:
+        """Writes all values into PREFIX-model.params, and what the blocks are called into PREFIX-model.json."""
+        pathlib.Path(f'{prefix}-model.json').write_text(json.dumps(described(self)))
+        self.save_parameters(f'{prefix}-model.params')
+
+    def load(self, prefix: str) -> None:
+        """Sets all values from the files that `save` has written; the block is made by its own code.
+
+        Raises:
+            ParamsError: for values of other blocks; nothing is set then.
+        """
+        self.load_parameters(f'{prefix}-model.params')
+
     def load_parameters(
         self,
         filename: str | os.PathLike[str],
@@ -360,6 +376,23 @@ def _hides(value: Any, known: Collection[Block]) -> bool:
     if isinstance(value, list | tuple | dict):
         return any(_hides(item, known) for item in (value.values() if isinstance(value, dict) else value))
     return isinstance(value, Block) and not any(value is child for child in known)
+
+
+def described(block: Block) -> dict[str, Any]:
+    """The names of a block and of those below, nested as MXNet's file has them."""
+    numbers = itertools.count()
+
+    def of_one(one: Block) -> dict[str, Any]:
+        key = f'{type(one).__name__.lower()}{next(numbers)}'
+        structure: dict[str, Any] = {'orig_name': one.name}
+        if isinstance(one, HybridBlock):
+            structure['hybridized'] = False  # graphs are made anew
+        structure['children'] = {child.name: name for name, child in children_of(one).items()}
+        for child in children_of(one).values():
+            structure.update(of_one(child))
+        return {key: structure}
+
+    return of_one(block)
 
 
 def children_of(block: Block) -> OrderedDict[str, Block]:

@@ -16,6 +16,7 @@ from gluonjax import loss
 from gluonjax.errors import ArgumentError
 from gluonjax.hints import missing
 from gluonjax.mx.dialect import is_np_array
+from gluonjax.mx.entry import explain_calls
 from gluonjax.mx.gluon.library import Loss, loss_class
 
 __all__ = ['Loss']
@@ -43,3 +44,6 @@ if not TYPE_CHECKING:  # a type checker would accept any name
         if name not in loss.__all__:
             raise missing(f'module {__name__!r}', name, __name__, loss.__all__)
         return _MADE.setdefault(name, loss_class(getattr(loss, name)))
+
+
+explain_calls(globals())

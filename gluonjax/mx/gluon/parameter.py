@@ -586,7 +586,26 @@ class ParameterDict(Mapping[str, Parameter]):
             DTypeError: for other dtypes, without `cast_dtype`; likewise.
         """
         found = mxnet_params.load(os.fspath(filename))
-        named = mxnet_params.without_kinds(found)
+        self.load_dict(found, ctx, allow_missing, ignore_extra, restore_prefix, None, cast_dtype, dtype_source)
+
+    def load_dict(
+        self,
+        param_dict: Mapping[str, Any],
+        ctx: Any = None,
+        allow_missing: bool = False,
+        ignore_extra: bool = False,
+        restore_prefix: str = '',
+        filename: str | None = None,
+        cast_dtype: bool = False,
+        dtype_source: str = 'current',
+    ) -> None:
+        """Sets values by name from a dict; `filename` is accepted.
+
+        Raises:
+            ParamsError: for missing values, or others; nothing is set then.
+            DTypeError: for other dtypes, without `cast_dtype`; likewise.
+        """
+        named = mxnet_params.without_kinds({k: getattr(x, 'value', x) for k, x in param_dict.items()})
         given = {restore_prefix + name: value for name, value in named.items()}
         missing = [] if allow_missing else [f'missing: {name}' for name in self if name not in given]
         extra = [] if ignore_extra else [f'extra: {name}' for name in given if name not in self]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 from types import ModuleType
 
+from gluonjax.mx.entry import explain_calls
 from gluonjax.mx.image.augment import (
     Augmenter,
     BrightnessJitterAug,
@@ -107,3 +108,6 @@ __all__ = [
     'resize_short',
     'scale_down',
 ]
+
+
+explain_calls(globals())

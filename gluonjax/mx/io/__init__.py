@@ -12,12 +12,15 @@ from __future__ import annotations
 import sys
 from types import ModuleType
 
+from gluonjax.mx.entry import explain_calls
 from gluonjax.mx.io.arrays import NDArrayIter
 from gluonjax.mx.io.batch import DataBatch, DataDesc, DataIter, PrefetchingIter, ResizeIter
 from gluonjax.mx.io.files import CSVIter, LibSVMIter, MNISTIter, SampleIter
 from gluonjax.mx.io.records import ImageRecordInt8Iter, ImageRecordIter, ImageRecordUInt8Iter
 
 MXDataIter = SampleIter
+ImageRecordIter_v1 = ImageRecordIter
+ImageRecordUInt8Iter_v1 = ImageRecordUInt8Iter
 
 io: ModuleType = sys.modules[__name__]  # modules of MXNet whose names are here
 utils: ModuleType = sys.modules[__name__]
@@ -37,3 +40,6 @@ __all__ = [
     'PrefetchingIter',
     'ResizeIter',
 ]
+
+
+explain_calls(globals())

@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from gluonjax.hints import missing
+from gluonjax.mx.entry import explain_calls
 from gluonjax.mx.module.base import BaseModule
 from gluonjax.mx.module.bucketing import BucketingModule
 from gluonjax.mx.module.chained import PythonLossModule, PythonModule, SequentialModule
@@ -29,3 +30,6 @@ if not TYPE_CHECKING:  # a type checker would accept any name
 
 
 __all__ = ['BaseModule', 'BucketingModule', 'Module', 'PythonLossModule', 'PythonModule', 'SequentialModule']
+
+
+explain_calls(globals())

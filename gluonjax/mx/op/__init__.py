@@ -55,7 +55,7 @@ from gluonjax.mx.op import (
     update,
     updates,
 )
-from gluonjax.mx.op.table import INFERENCE, OPERATORS, Operator, Pass, find, operator
+from gluonjax.mx.op.table import INFERENCE, OPERATORS, Operator, Pass, check_present, find, operator
 
 __all__ = [
     'INFERENCE',
@@ -64,6 +64,7 @@ __all__ = [
     'Pass',
     'attention',
     'boxes',
+    'check_present',
     'contrib',
     'control',
     'deformable',

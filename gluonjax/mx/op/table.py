@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import jax
 
-from gluonjax.errors import ArgumentError
+from gluonjax.errors import ArgumentError, MissingNameError
 from gluonjax.mx.op.attributes import parse
 from gluonjax.mx.op.missing import why_missing
 
@@ -263,6 +263,16 @@ def alias(name: str, *others: str) -> None:
     """Gives an operator that is in the table more names."""
     for other in others:
         _TABLE[other] = _TABLE[name]
+
+
+def check_present(prefix: str, name: str) -> None:
+    """Refuses an operator of MXNet's that is not here; one that MXNet has not either goes by.
+
+    Raises:
+        MissingNameError: with why.
+    """
+    if why := why_missing(f'{prefix}{name}'):
+        raise MissingNameError(f'there is no operator {name!r}: {why}', name=name)
 
 
 def find(name: str) -> Operator:

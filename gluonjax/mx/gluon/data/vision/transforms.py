@@ -15,6 +15,7 @@ from typing import Any
 
 from gluonjax.data import chance
 from gluonjax.data.vision import transforms as on_arrays
+from gluonjax.mx.entry import explain_calls
 from gluonjax.mx.gluon.block import Block
 from gluonjax.mx.gluon.data.arrays import handle, host
 from gluonjax.mx.gluon.nn import Sequential
@@ -130,3 +131,6 @@ class RandomApply(Block):
 
 
 HybridRandomApply = RandomApply
+
+
+explain_calls(globals())
