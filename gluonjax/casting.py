@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import weakref
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import jax
@@ -13,7 +15,7 @@ from gluonjax.block import Block, structure_of
 from gluonjax.errors import DTypeError
 from gluonjax.layer import Layer, leaves_of, map_nodes, with_fields
 from gluonjax.lazy import suggests_keywords
-from gluonjax.param import Param
+from gluonjax.param import Param, Token
 from gluonjax.parameter import LOCK, Parameter, commit, concrete
 
 _Layer = TypeVar('_Layer', bound=Layer)
@@ -64,6 +66,40 @@ def in_precision(tree: Any, dtype: DTypeLike) -> Any:
         return jax.lax.convert_element_type(leaf, dtype) if narrow else leaf
 
     return jax.tree.map(cast, tree)
+
+
+class NewStatisticsError(BaseException):
+    """A parameter that was read in the precision of a pass turned out to be set by `forward`; the pass begins again."""
+
+
+_STATISTICS: weakref.WeakSet[Token] = weakref.WeakSet()  # of Params that `forward` was seen to set
+_Result = TypeVar('_Result')
+
+
+def read_in_precision(param: Param, value: Any, dtype: DTypeLike) -> Any:
+    """A parameter as `forward` reads it under `precision=`: statistics, and what is to, keep their dtype."""
+    sets = not (param.trainable or param.frozen) and param.token in _STATISTICS
+    return value if param.keep_dtype or sets else in_precision(value, dtype)
+
+
+def note_statistics(param: Param, precision: DTypeLike | None) -> None:
+    """Notes that `forward` sets this parameter, in a pass in this precision.
+
+    Raises:
+        NewStatisticsError: if that was not known, and it may have been read in half precision.
+    """
+    if precision is not None and not param.keep_dtype and param.token not in _STATISTICS:
+        _STATISTICS.add(param.token)
+        raise NewStatisticsError
+
+
+def knowing_statistics(make_pass: Callable[[], _Result]) -> _Result:
+    """What a pass in half precision returns; it begins again where it met statistics that it had not known as such."""
+    while True:
+        try:
+            return make_pass()
+        except NewStatisticsError:
+            continue
 
 
 cast_definition.__name__ = cast_parameter.__name__ = 'cast'  # so errors call them

@@ -56,6 +56,8 @@ class Param(metaclass=_Readable):
             Each copy is drawn as if it were alone, and a `scan` over them gives `forward` one at a time.
         frozen: whether it was declared trainable and training leaves it alone for now (`grad_req='null'`).
         token: the identity by which it can be tied; a new one by default.
+        keep_dtype: whether `forward` reads it in its own dtype under `precision=` too. What `forward` sets, as running
+            statistics are, it always reads so.
 
     Raises:
         ArgumentError: for a shape or an initializer that cannot be.
@@ -72,6 +74,7 @@ class Param(metaclass=_Readable):
     copies: tuple[int, ...] = ()
     frozen: bool = dataclasses.field(default=False, repr=False)
     token: Token = dataclasses.field(default_factory=Token, repr=False)
+    keep_dtype: bool = dataclasses.field(default=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, 'shape', _declared_shape(self.shape))

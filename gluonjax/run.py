@@ -185,7 +185,7 @@ class Run:
     training: bool = False
     key: Any = None  # a JAX key or an int; None for inference
     mask: jax.Array | None = None  # which samples of the batch are valid; None if all are
-    precision: DTypeLike | None = None  # of the inputs and weights of every layer; running statistics keep their own
+    precision: DTypeLike | None = None  # of the inputs and parameters of every layer; running statistics keep their own
     draw: Callable[[str, Any], jax.Array] | None = None  # gives the values that are missing, when shapes are inferred
     observe: Callable[[Path, Bindable, Any], Any] | None = None  # each layer's output passes it, inner first
     recorded: dict[str, Any] = dataclasses.field(default_factory=dict)
@@ -220,8 +220,8 @@ class Run:
         if self.values is not None and self.sliced.get(leaf.name, 0) != len(param.copies):
             raise above.messages.stacked_copies('.'.join(path), param.copies)
         value = self.current(leaf.name)
-        if self.precision is not None and (param.trainable or param.frozen):
-            value = above.casting.in_precision(value, self.precision)
+        if self.precision is not None:
+            value = above.casting.read_in_precision(param, value, self.precision)
         return value if param.transform is None else param.transform(value)
 
     def _shape(self, leaf: Leaf) -> Shape | None:
@@ -249,9 +249,9 @@ class Run:
             raise above.messages.trainable_set_in_forward(name)
         self._refuse_other_trace(repr(name))
         leaf = self.declarations[name].leaf
-        shape, new = self._shape(leaf), np.shape(value)
-        if merge_shapes(shape, new) is None:
-            raise above.messages.recorded_shape(name, shape, new)
+        above.casting.note_statistics(param, self.precision)
+        if merge_shapes(self._shape(leaf), np.shape(value)) is None:
+            raise above.messages.recorded_shape(name, self._shape(leaf), np.shape(value))
         value_now = (self.values or {}).get(leaf.name)
         dtype = param.dtype if value_now is None else value_now.dtype
         self.recorded[leaf.name] = jnp.asarray(value, jax.dtypes.canonicalize_dtype(dtype))

@@ -348,8 +348,9 @@ class BatchNorm(_CenteredNorm):
         super().__init__(axis, epsilon, center, scale, beta_initializer, gamma_initializer, self.in_channels)
         self.momentum: float = checks.number('momentum', momentum, least=0, most=1)
         self.use_global_stats: bool = checks.flag('use_global_stats', use_global_stats)
-        self.running_mean: jax.Array = Param((self.in_channels,), init=running_mean_initializer, trainable=False)
-        self.running_var: jax.Array = Param((self.in_channels,), init=running_variance_initializer, trainable=False)
+        kept = {'trainable': False, 'keep_dtype': True}
+        self.running_mean: jax.Array = Param((self.in_channels,), init=running_mean_initializer, **kept)
+        self.running_var: jax.Array = Param((self.in_channels,), init=running_variance_initializer, **kept)
 
     def cast(self, dtype: DTypeLike) -> Self:
         """Half precision is not enough for statistics: as in MXNet, float16 leaves the parameters in float32."""

@@ -16,7 +16,7 @@ from gluonjax import checks
 from gluonjax import optimizer as optimizers
 from gluonjax.arrays import admit
 from gluonjax.block import Block
-from gluonjax.casting import in_precision
+from gluonjax.casting import in_precision, knowing_statistics
 from gluonjax.data.batching import rows_of
 from gluonjax.errors import ArgumentError, ShapeError
 from gluonjax.keys import as_key
@@ -163,10 +163,13 @@ class TrainStep:
         self, values: Mapping[str, Any], inputs: Sequence[Any], named: Mapping[str, Any], carry: Any
     ) -> tuple[Any, Any]:
         """As `infer`, from what the batch before carries; returns what the next one is given too."""
-        run = Run(declarations_of(self.layer), dict(values), precision=self.precision)
-        run.observe = self._observer(None, (inputs, named))
-        output = run(self.layer, Batch(tuple(inputs), {}, None).with_carry(carry).inputs, named)
-        return self._without_carry(in_precision(output, jnp.float32))
+
+        def infer() -> Any:
+            run = Run(declarations_of(self.layer), dict(values), precision=self.precision)
+            run.observe = self._observer(None, (inputs, named))
+            return run(self.layer, Batch(tuple(inputs), {}, None).with_carry(carry).inputs, named)
+
+        return self._without_carry(in_precision(knowing_statistics(infer), jnp.float32))
 
     def _without_carry(self, returned: Any) -> tuple[Any, Any]:
         """The output, and the carry in the structure and the dtypes of the first one.
@@ -277,7 +280,8 @@ class TrainStep:
             drew.append(bool(run.keys_drawn))
             return output, run.recorded
 
-        output, recorded = _rematerialized(forward, self.remat)(trained, batch.inputs, batch.named)
+        make_pass = functools.partial(_rematerialized(forward, self.remat), trained, batch.inputs, batch.named)
+        output, recorded = knowing_statistics(make_pass)
         output, carry = self._without_carry(in_precision(output, jnp.float32))
         losses, allowed = self.losses(output, label), self._allowed(output, label)
         if allowed is not None:
@@ -386,7 +390,9 @@ def make_step(
             statistics of its own, as in BatchNorm.
         precision: 'bfloat16' or 'float16' computes the forward and backward pass in it; parameters, statistics, loss
             and update stay in float32. With 'float16' the loss is scaled, and a step that overflows changes nothing.
-            The library's layers sum gradients in float32; where a layer of your own broadcasts a parameter, JAX sums in
+            Parameters that are not trained are read in it too, but for those that `forward` sets and those with
+            `Param(keep_dtype=True)`. A product with a float32 array of your own is one of float32, as everywhere in JAX:
+            `x @ array.astype(x.dtype)`. The library's layers sum gradients in float32; where a layer of your own broadcasts a parameter, JAX sums in
             half precision, and `gluonjax.nn.precision` has `broadcast`, `add_bias` and `rows`, which do not.
         average: the decay of a moving average of the parameters, such as 0.999; None for none.
         remat: True computes the forward pass again in the backward pass instead of keeping it (`jax.checkpoint`); or

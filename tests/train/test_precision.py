@@ -109,3 +109,56 @@ def test_values_statistics_and_losses_stay_in_float32(freeze):
     assert trainers[0].predict(X).dtype == 'float32'
     np.testing.assert_allclose(trainers[0].predict(X), trainers[1].predict(X), rtol=0.1, atol=0.05)
     assert net(X).dtype == 'float32'
+
+
+class Projected(Layer):
+    """A fixed matrix of float32, which is no statistic."""
+
+    def __init__(self, **how):
+        self.matrix = Param((3, 8), init=init.Normal(1), trainable=False, **how)
+
+    def forward(self, x):
+        return x @ self.matrix
+
+
+class Centered(Layer):
+    """Statistics of its own, which are not declared as such."""
+
+    def __init__(self):
+        self.mean = Param((3,), init=init.Constant(1.0), trainable=False)
+        self.count = Param((), 'int32', 'zeros', trainable=False)
+
+    def forward(self, x):
+        if self.training:
+            self.mean = self.mean + (x.mean(0) - self.mean) / 1024
+            self.count = self.count + 1
+        return x - self.mean[None]
+
+
+@pytest.mark.parametrize('remat', [False, True])
+@pytest.mark.parametrize('frozen', [False, True])
+def test_products_with_parameters_that_are_not_trained_are_in_it(frozen, remat):
+    net = nn.Sequential(Centered(), Projected(), nn.Dense(2))
+    net.initialize(key=0)
+    x = np.ones((4, 3), 'float32')
+    net(x)
+    if frozen:
+        net[2].weight.grad_req = 'null'
+    step = make_step(net, loss.SoftmaxCELoss(), 'sgd', precision='bfloat16', remat=remat)
+    state = step.init(0, (x, Y), params=net.params)
+    assert set(dtypes_of_products(jax.jit(step).lower(state, (x, Y)).as_text())) == {('bf16', 'bf16')}
+    kept = make_step(nn.Sequential(Projected(keep_dtype=True)), loss.L2Loss(), 'sgd', precision='bfloat16')
+    state = kept.init(0, (x, x))
+    assert set(dtypes_of_products(jax.jit(kept).lower(state, (x, np.ones((4, 8)))).as_text())) == {('f32', 'f32')}
+
+
+def test_statistics_of_ones_own_stay_in_float32():
+    net = nn.Sequential(Centered(), nn.Dense(2))
+    net.initialize(key=0)
+    trainer = Trainer(net, loss.L2Loss(), 'sgd', {'learning_rate': 0.0}, precision='bfloat16')
+    expected = np.float32(1)
+    for _ in range(3):
+        trainer.step(np.full((4, 3), 2.0, 'float32'), np.ones((4, 2), 'float32'))
+        expected += (np.float32(2) - expected) / np.float32(1024)
+    np.testing.assert_allclose(net[0].mean.data(), expected, rtol=1e-6)  # in bfloat16 it would stay 1
+    assert net[0].count.data() == 3

@@ -185,7 +185,7 @@ def labels_of(symbol: Symbol) -> set[str]:
 def _param(node: Node, value: Any, trainable: bool, np_shape: bool) -> Any:
     shape = declared_shape(node, np_shape) if value is None else np.shape(value)
     dtype: DTypeLike = declared_dtype(node) or 'float32' if value is None else value.dtype
-    return Param(shape, dtype, _initializer(node), trainable)
+    return Param(shape, dtype, _initializer(node), trainable, keep_dtype=not trainable)
 
 
 def _initializer(node: Node) -> Any:
