@@ -79,7 +79,9 @@ class Param(metaclass=_Readable):
     def __post_init__(self) -> None:
         object.__setattr__(self, 'shape', _declared_shape(self.shape))
         try:
-            object.__setattr__(self, 'dtype', jnp.dtype(_no_array(self.dtype)).name)
+            if isinstance(self.dtype, np.ndarray | jax.Array | list):  # of an array NumPy would take the array's own
+                raise TypeError
+            object.__setattr__(self, 'dtype', jnp.dtype(self.dtype).name)
         except (TypeError, ValueError):
             raise ArgumentError('this is no dtype', expected="one such as 'float32'", got=repr(self.dtype)) from None
         if self.init is not None:
@@ -92,12 +94,6 @@ class Param(metaclass=_Readable):
             _opaque_trace_state()  # now, since loading it during a trace would make JAX forget what it compiled
 
     __repr__: ClassVar[Any] = LazyMethod('gluonjax.tables', 'constructor_call')
-
-
-def _no_array(dtype: Any) -> Any:
-    if isinstance(dtype, np.ndarray | jax.Array | list):  # NumPy would take the array's own dtype, and fields of a list
-        raise TypeError
-    return dtype
 
 
 def _declared_shape(shape: Any) -> Shape | None:

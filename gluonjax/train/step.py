@@ -391,9 +391,10 @@ def make_step(
         precision: 'bfloat16' or 'float16' computes the forward and backward pass in it; parameters, statistics, loss
             and update stay in float32. With 'float16' the loss is scaled, and a step that overflows changes nothing.
             Parameters that are not trained are read in it too, but for those that `forward` sets and those with
-            `Param(keep_dtype=True)`. A product with a float32 array of your own is one of float32, as everywhere in JAX:
-            `x @ array.astype(x.dtype)`. The library's layers sum gradients in float32; where a layer of your own broadcasts a parameter, JAX sums in
-            half precision, and `gluonjax.nn.precision` has `broadcast`, `add_bias` and `rows`, which do not.
+            `Param(keep_dtype=True)`. A product with a float32 array of your own is one of float32, as anywhere in JAX:
+            `x @ array.astype(x.dtype)`. The library's layers sum gradients in float32; where a layer of your own
+            broadcasts a parameter, JAX sums in half precision, and `gluonjax.nn.precision` has `broadcast`, `add_bias`
+            and `rows`, which do not.
         average: the decay of a moving average of the parameters, such as 0.999; None for none.
         remat: True computes the forward pass again in the backward pass instead of keeping it (`jax.checkpoint`); or
             the policy of what is kept all the same, as for `nn.Repeat`: 'dots' and others, a list of names, or one of
