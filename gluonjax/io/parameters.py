@@ -54,7 +54,7 @@ def save_parameters(net: Block, filename: Path, deduplicate: bool = False) -> No
         if deduplicate:
             names = list({parameters[name]: name for name in names}.values())  # the last name, as Gluon
         values = {name: parameters[name].data() for name in names}
-    as_mxnet = _recurrent_names(definition) if formats.is_mxnet(filename) else {}
+    as_mxnet = recurrent_names(definition) if formats.is_mxnet(filename) else {}
     formats.save(filename, {as_mxnet.get(name, name): value for name, value in values.items()})
 
 
@@ -249,7 +249,7 @@ def _own_first(names: Iterable[str]) -> Iterator[str]:
     return visit(nest({name: name for name in names}))
 
 
-def _recurrent_names(definition: Layer) -> dict[str, str]:
+def recurrent_names(definition: Layer) -> dict[str, str]:
     """How Gluon's files call the parameters of recurrent layers: `l0_i2h_weight` is `_unfused.0.i2h_weight` there."""
     names = {}
     for path, layer in layers_of(definition):

@@ -50,6 +50,7 @@ PUBLISHED = {
     'vgg19': 'ad2f660d',
     'vgg19_bn': 'f360b758',
 }
+_model_sha1 = PUBLISHED  # by MXNet's name: libraries on Gluon enter models of theirs, with all digits
 
 
 def default_root() -> pathlib.Path:
@@ -68,9 +69,10 @@ def get_model_file(name: str, root: PathLike | None = None) -> str:
         FileError: if it is not there, or its content is not what was published under its name.
     """
     folder = default_root() if root is None else pathlib.Path(root).expanduser()
-    published, own = folder / f'{name}-{PUBLISHED.get(name)}.params', folder / f'{name}.params'
+    digits = PUBLISHED.get(name, '')[:8]
+    published, own = folder / f'{name}-{digits}.params', folder / f'{name}.params'
     if name in PUBLISHED and published.is_file():
-        _check_content(published, PUBLISHED[name])
+        _check_content(published, digits)
         return str(published)
     if own.is_file():
         return str(own)

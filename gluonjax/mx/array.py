@@ -402,9 +402,9 @@ class NDArray:
         view = View(self, lambda x: tape.call(there, [x])[0][0], lambda _, new: tape.call(back, [new])[0][0])
         return self.like(tape.call(there, [self.tracked])[0][0], view)
 
-    def reshape_like(self, other: NDArray) -> Self:
-        """In the shape of another array: a view."""
-        return self.reshape(other.shape)
+    def reshape_like(self, other: NDArray, **axes: int | None) -> Self:
+        """In the shape of another array: a view; a copy with some axes like some of the other's (`lhs_begin`, ...)."""
+        return call('reshape_like', self, other, **axes) if axes else self.reshape(other.shape)
 
     def broadcast_to(self, shape: Sequence[int]) -> Self:
         """In a larger shape, with more axes in front."""

@@ -49,6 +49,11 @@ def begin(dtype: str, low: Collection[str] = (), high: Collection[str] = ()) -> 
     _POLICY[:] = [_Policy(dtype, (LOW - {*high}) | {*low}, (HIGH - {*low}) | {*high})]
 
 
+def is_on() -> bool:
+    """Whether layers compute in half precision."""
+    return bool(_POLICY)
+
+
 def end() -> None:
     """Casts no more."""
     _POLICY.clear()

@@ -1,5 +1,8 @@
 """Cells of gluon, step by step, beside the library's own, whose numbers are MXNet's."""
 
+import json
+from pathlib import Path
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -212,3 +215,16 @@ def test_a_sampler_of_every_third():
     assert list(gluon.contrib.data.IntervalSampler(5, 3, rollover=False)) == [0, 3]
     with pytest.raises(AssertionError, match='from 1 to the length'):
         gluon.contrib.data.IntervalSampler(5, 6)
+
+
+@pytest.mark.parametrize('name', ['lstm_deep', 'lstm_both'])
+def test_files_call_the_parameters_of_recurrent_layers_as_mxnet_does(name, tmp_path):
+    """Golden: `_unfused.0.i2h_weight` is what MXNet 1.9.1 writes, and asks for."""
+    golden = Path(__file__).parents[1] / 'golden' / 'rnn.json'
+    files = json.loads(golden.read_text())['cases'][name]['files']
+    net = gluon.nn.HybridSequential()
+    net.add(rnn.LSTM(3, 3 if name == 'lstm_deep' else 1, bidirectional=name == 'lstm_both', input_size=2))
+    net.initialize()
+    net.save_parameters(str(tmp_path / 'net.params'))
+    assert list(nd.load(str(tmp_path / 'net.params'))) == [f'0.{file}' for file in files]
+    net.load_parameters(str(tmp_path / 'net.params'))

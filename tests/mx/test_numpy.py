@@ -102,6 +102,8 @@ def test_printing_and_numbers_are_numpys():
     assert (float(x[1]), int(x[0]), bool(x[0]), x[1].item(), len(x)) == (2.5, 1, True, 2.5, 2)
     assert x.dtype == np.float32
     assert repr(x.astype('int32')) == 'array([1, 2], dtype=int32)'
+    long = repr(mx.np.array([3.4734006] * 5 + [8.460237] * 5))  # NumPy puts the dtype on a line of its own
+    assert long.endswith('8.460237 ])')
     copy = pickle.loads(pickle.dumps(x))
     assert type(copy) is mx.np.ndarray
     assert copy.tolist() == [1, 2.5]

@@ -31,6 +31,7 @@ import jax.numpy as jnp
 
 from gluonjax import checks
 from gluonjax.errors import ArgumentError
+from gluonjax.hints import missing
 from gluonjax.mx import casting
 from gluonjax.mx.array import NDArray
 from gluonjax.mx.contrib.conversion import CONDITIONAL, in_half_precision, only_used_by
@@ -68,6 +69,12 @@ def init(
     name = jnp.dtype(target_dtype).name
     checks.one_of('target_dtype', name, _DTYPES)
     casting.begin(name, target_precision_ops or (), fp32_ops or ())
+
+
+def __getattr__(name: str) -> Any:
+    if name == '_amp_initialized':  # which libraries on Gluon ask for
+        return casting.is_on()
+    raise missing(f'module {__name__!r}', name, __name__, list(globals()))
 
 
 def finish() -> None:

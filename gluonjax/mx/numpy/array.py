@@ -212,8 +212,10 @@ class ndarray(NDArray):
         if isinstance(self.value, Tracer):
             return traced_text(self)
         text = repr(self.asnumpy())
-        if self.dtype == np.float32:
-            text = text.replace(', dtype=float32', '')
+        if 'dtype=' not in text and self.dtype not in (np.float32, np.bool_):
+            text = f'{text[:-1]}, dtype={np.dtype(self.dtype)})'
+        elif 'dtype=' in text and self.dtype == np.float32:  # which may stand on a line of its own
+            text = f'{text[: text.rindex(",")]})'
         return text if self.context.device_type == 'cpu' else f'{text[:-1]}, ctx={self.context})'
 
     def __str__(self) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from multiprocessing.reduction import ForkingPickler  # noqa: F401 (libraries on Gluon take it from here)
 from typing import Any
 
 from gluonjax.data import batchify, loader

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from gluonjax import rnn
 from gluonjax.errors import ArgumentError
 from gluonjax.hints import missing
+from gluonjax.io.parameters import recurrent_names
 from gluonjax.mx import ndarray
 from gluonjax.mx.array import NDArray
 from gluonjax.mx.gluon.library import layer_class
@@ -78,6 +79,10 @@ def recurrent_class(cls: Any) -> Any:
         def __call__(self, inputs: Any, states: Any = None, sequence_length: Any = None) -> Any:
             given = [inputs, states, sequence_length]
             return super().__call__(*given[: max(i for i, x in enumerate(given) if i == 0 or x is not None) + 1])
+
+        def _collect_params_with_prefix(self, prefix: str = '') -> dict[str, Any]:
+            start, names = f'{prefix}.' if prefix else '', recurrent_names(self.layer)
+            return {start + names[name]: value for name, value in super()._collect_params_with_prefix().items()}
 
         def _unfuse(self) -> HybridSequentialRNNCell:
             return unfused(self)
