@@ -23,7 +23,7 @@ import numpy as np
 from gluonjax.block import held_in
 from gluonjax.errors import ArgumentError
 from gluonjax.layer import Layer
-from gluonjax.messages import network_in_definition, shared_by_instances
+from gluonjax.lazy import above
 from gluonjax.param import Param
 from gluonjax.run import Bindable, forward_class
 from gluonjax.tree import check_keys, items_of
@@ -148,7 +148,7 @@ def check_class(cls: type) -> None:
         for name, value in vars(base).items():
             items = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else [value]
             if any(isinstance(item, Bindable | Param) for item in items):
-                raise shared_by_instances(base, name, value)
+                raise above.messages.shared_by_instances(base, name, value)
 
 
 def child_definition(network: Any, where: str) -> Any:
@@ -159,7 +159,7 @@ def child_definition(network: Any, where: str) -> Any:
     """
     held = [node.parameter for _, node in held_in(network)]
     if any(parameter.current is not None or parameter.deferred is not None for parameter in held):
-        raise network_in_definition(where)
+        raise above.messages.network_in_definition(where)
     return network.definition
 
 

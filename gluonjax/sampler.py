@@ -7,7 +7,7 @@ Compiling JAX's threefry once per tensor takes seconds on CPU: `draw` has faster
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -117,7 +117,7 @@ def draw(requests: Sequence[Request], fused: bool = False) -> list[jax.Array]:
     chosen = list(map(in_rows, requests))
     by_rows = [request for request, it in zip(requests, chosen, strict=True) if it]
     rows = iter(above.drawing.in_rows(by_rows, traced) if by_rows else ())
-    each = iter(_draw_each([request for request, it in zip(requests, chosen, strict=True) if not it], traced))
+    each = _draw_each([request for request, it in zip(requests, chosen, strict=True) if not it], traced)
     return [next(rows if it else each) for it in chosen]
 
 
@@ -125,8 +125,9 @@ def _check(distribution: Distribution) -> None:
     checks.one_of('the base of a distribution', distribution.base, ('uniform', 'normal', 'constant'))
 
 
-def _draw_each(requests: Sequence[Request], traced: bool) -> list[jax.Array]:
+def _draw_each(requests: Sequence[Request], traced: bool) -> Iterator[jax.Array]:
     keys = named_keys([request.key for request in requests], [request.name for request in requests])
     if traced or all(request.sharding is None for request in requests):
-        return [request.sample(key) for request, key in zip(requests, keys, strict=True)]
-    return above.drawing.over_shardings(requests, keys)
+        yield from (request.sample(key) for request, key in zip(requests, keys, strict=True))
+    else:
+        yield from above.drawing.over_shardings(requests, keys)
