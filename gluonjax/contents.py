@@ -12,7 +12,7 @@ import dataclasses
 import functools
 import gc
 import weakref
-from collections.abc import Callable, Iterable, Iterator, MutableMapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from types import CellType, FunctionType, GeneratorType, MappingProxyType, MethodType, ModuleType
 from typing import Any
 
@@ -26,7 +26,7 @@ from gluonjax.layer import Layer
 from gluonjax.lazy import above
 from gluonjax.param import Param
 from gluonjax.run import Bindable, forward_class
-from gluonjax.tree import check_keys, items_of
+from gluonjax.tree import items_of
 
 _REBINDABLE = FunctionType | MethodType | functools.partial
 _RUN_ONCE = (GeneratorType, map, filter)  # what is in them is made when they run
@@ -55,7 +55,7 @@ def check(owner: Bindable, name: str, value: Any) -> None:
     if isinstance(value, dict):
         _check_hidden(owner, name, 'the keys of a dict', list(value))
         if any(_is_held(item) for _, item in items_of(value)):
-            check_keys(f'{type(owner).__name__}.{name}', value)
+            _check_keys(f'{type(owner).__name__}.{name}', value)
     if isinstance(value, tuple | dict) or type(value) is list:
         for key, item in value.items() if isinstance(value, dict) else enumerate(value):
             check(owner, f'{name}.{key}', item)
@@ -67,6 +67,18 @@ def check(owner: Bindable, name: str, value: Any) -> None:
         )
     elif not _is_held(value):
         _check_hidden(owner, name, f'a {type(value).__name__}', value)
+
+
+def _check_keys(owner: str, items: Mapping[Any, Any]) -> None:
+    """The keys of a dict in a field can be parts of names: no dots, and no two alike when written.
+
+    Raises:
+        ArgumentError: if they cannot.
+    """
+    written = [str(key) for key in items]
+    if any('.' in key for key in written) or len(set(written)) < len(written):
+        what = f'the keys of {owner} cannot be parts of names'
+        raise ArgumentError(what, expected='unique, no dots', got=list(items))
 
 
 def _check_hidden(owner: Bindable, name: str, kind: str, value: Any) -> None:

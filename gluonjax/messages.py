@@ -53,12 +53,6 @@ def no_match(pattern: str, leaves: Iterable[Any]) -> errors.PatternError:
     )
 
 
-def unnameable_keys(owner: str, keys: Iterable[Any]) -> errors.ArgumentError:
-    """Keys of a dict that cannot be parts of names."""
-    what = f'the keys of {owner} cannot be parts of names'
-    return errors.ArgumentError(what, expected='unique, no dots', got=list(keys))
-
-
 def no_params(params: Any) -> errors.ParamsError:
     """Something else where params are expected."""
     remedy = 'net.visit(function) calls it for every block' if callable(params) else 'params = layer.init(key, x)'

@@ -68,17 +68,6 @@ def items_of(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
         yield path, value
 
 
-def check_keys(owner: str, items: Mapping[Any, Any]) -> None:
-    """The keys of a dict in a field can be parts of names: no dots, and no two alike when written.
-
-    Raises:
-        ArgumentError: if they cannot.
-    """
-    written = [str(key) for key in items]
-    if any('.' in key for key in written) or len(set(written)) < len(written):
-        raise above.messages.unnameable_keys(owner, items)
-
-
 def flatten(params: Mapping[str, Any], path: str = '') -> dict[str, Any]:
     """Name -> leaf of a nested dict."""
     if not isinstance(params, Mapping):
