@@ -582,3 +582,58 @@ def test_hooks_of_operators_name_nodes_and_their_inputs():
         ('net_relu0_fwd_input0', 'Activation', (1, 2)),
         ('net_relu0_fwd_output', 'Activation', (1, 2)),
     ]
+
+
+class Doubled(gluon.nn.Dense):
+    def hybrid_forward(self, F, x, weight, bias=None):
+        return super().hybrid_forward(F, x, 2 * weight, bias) + 1
+
+
+class OwnDense(gluon.nn.Dense):
+    def hybrid_forward(self, F, x, weight, bias):
+        return F.FullyConnected(x, weight, bias, num_hidden=self._units) * 2
+
+
+class Shifted(gluon.nn.BatchNorm):
+    def hybrid_forward(self, F, x, gamma, beta, running_mean, running_var):
+        return super().hybrid_forward(F, x, gamma, beta, running_mean, running_var) + 1
+
+
+@pytest.mark.parametrize('hybrid', [False, True])
+def test_subclasses_of_layers_compute_what_their_hybrid_forward_says(hybrid):
+    x = np.array([[1, -2, 3], [0, 1, -1]], 'float32')
+    net = gluon.nn.HybridSequential()
+    net.add(Doubled(2), Shifted(epsilon=0), OwnDense(1))
+    net.initialize()
+    net(nd.array(x))  # infers the shapes
+    net[0].weight.set_data(nd.array([[1, 0, 1], [0, 2, 0]]))
+    net[0].bias.set_data(nd.array([1, 0]))
+    net[2].weight.set_data(nd.array([[1, 3]]))
+    net.hybridize(hybrid)
+    with autograd.record():
+        y = net(nd.array(x))
+    y.backward()
+    inner = 2 * x @ np.array([[1, 0], [0, 2], [1, 0]]) + [1, 0] + 1
+    normalized = (inner - inner.mean(0)) / inner.std(0) + 1
+    np.testing.assert_allclose(y.asnumpy()[:, 0], 2 * normalized @ [1, 3], rtol=1e-5)
+    np.testing.assert_allclose(net[2].weight.grad().asnumpy()[0], 2 * normalized.sum(0), rtol=1e-5)
+    np.testing.assert_allclose(net[1].running_mean.data().asnumpy(), 0.1 * inner.mean(0), rtol=1e-5)
+
+
+def test_subclasses_of_cells_have_hybrid_forwards_and_are_named_as_the_cell():
+    class Scaled(gluon.rnn.LSTMCell):
+        def hybrid_forward(self, F, inputs, states, i2h_weight, h2h_weight, i2h_bias, h2h_bias):
+            h, states = super().hybrid_forward(F, inputs, states, i2h_weight, h2h_weight, i2h_bias, h2h_bias)
+            return 2 * h, states
+
+    class Mine(gluon.rnn.LSTM):
+        pass
+
+    cell, plain = Scaled(2, input_size=3, prefix='a_'), gluon.rnn.LSTMCell(2, input_size=3, prefix='a_')
+    for made in (cell, plain):
+        made.initialize('ones')
+    x = nd.array([[0.1, -0.2, 0.3]])
+    h, _ = cell(x, cell.begin_state(1))
+    np.testing.assert_allclose(h.asnumpy(), 2 * plain(x, plain.begin_state(1))[0].asnumpy(), rtol=1e-6)
+    assert (Scaled(2).name.rstrip('0123456789'), Mine(2).name.rstrip('0123456789')) == ('lstm', 'mine')
+    assert gluon.contrib.rnn.Conv1DGRUCell((1, 4), 2, 3, 3).name.startswith('conv_gru')

@@ -27,6 +27,7 @@ from gluonjax.mx.gluon.parameter import Parameter, ParameterDict
 from gluonjax.mx.gluon.signatures import Signed
 from gluonjax.mx.symbol import Symbol, call
 from gluonjax.mx.tape import Arrays
+from gluonjax.rnn.layers import RecurrentLayer
 from gluonjax.run import Run
 
 
@@ -115,21 +116,43 @@ class LayerBlock(HybridBlock):
 
     def forward(self, *args: Any) -> Any:
         """Runs the layer; of symbols, builds its operator."""
-        if of_symbols(args):
-            return self._graph(*args)
+        if type(self).hybrid_forward is not LayerBlock.hybrid_forward:  # a subclass has its own
+            return super().forward(*args)
+        return self._graph(*args) if of_symbols(args) else self._compute(args)
+
+    def hybrid_forward(self, F: Any, *args: Any, **parameters: Any) -> Any:
+        """What the layer computes with other values of its parameters, for subclasses that call it.
+
+        Args:
+            F: `mx.nd` or `mx.sym`.
+            *args: the inputs; values of parameters, in their order, may follow the first.
+            **parameters: values by name.
+        """
+        names = list(own_parameters_of(self))[: len(self._leaves)]
+        inputs = args if isinstance(self.layer, RecurrentLayer) else args[:1]
+        parameters.update(zip(names, args[len(inputs) :], strict=False))
+        values = [parameters[name] for name in names]
+        if not of_symbols(args):
+            return self._compute(inputs, values)
+        with self.name_scope():
+            symbols = dict(zip(self._leaves, values, strict=True))
+            return _translated(self.layer, _SymbolScope(symbols), inputs, self.name)
+
+    def _compute(self, args: Sequence[Any], given: Sequence[NDArray] | None = None) -> Any:
+        """The output, with the values of its parameters or given ones."""
         parameters = self._parameters()
         leaves, tree = jax.tree.flatten(args)
         wrong = [type(leaf).__name__ for leaf in leaves if not isinstance(leaf, NDArray)]
         if wrong:
             raise errors.ArgumentError(f'{type(self).__name__} takes NDArrays', got=wrong[0], remedy='mx.nd.array(x)')
-        if any(not parameter.is_ready for parameter in parameters):
+        if given is None and any(not parameter.is_ready for parameter in parameters):
             self._finish(parameters, jax.tree.unflatten(tree, [x.value for x in leaves]))
         training = tape.scope().training
         kind = training, tree, casting.precision_of(self.layer)
         if kind not in self._calls:
             self._calls[kind] = _call_of_layer(Signed(self.layer), *kind)
         context = parameters[0].context_for(leaves) if parameters else None
-        values = [parameter.data(context) for parameter in parameters]
+        values = given or [parameter.data(context) for parameter in parameters]
         output, recorded = self._calls[kind](values, leaves, training)
         states = [own_parameters_of(self)[name.replace('.', '_')].data(context) for name in recorded]
         if isinstance(self.layer, nn.BatchNorm):

@@ -74,7 +74,7 @@ def recurrent_class(cls: Any) -> Any:
             return self.layer.state_info(batch_size)
 
         def _alias(self) -> str:
-            return cls.__name__.lower()
+            return (cls if type(self) is Made else type(self)).__name__.lower()
 
         def __call__(self, inputs: Any, states: Any = None, sequence_length: Any = None) -> Any:
             given = [inputs, states, sequence_length]

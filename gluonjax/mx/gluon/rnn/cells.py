@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from gluonjax.mx.entry import explain_calls
+from gluonjax.mx.gluon.block import own_parameters_of
 from gluonjax.mx.gluon.parameter import Parameter, ParameterDict
 from gluonjax.mx.gluon.rnn.cell import HybridRecurrentCell, activated
 
@@ -59,7 +60,8 @@ class GatedCell(HybridRecurrentCell):
         return (self._hidden_size,) * self.count
 
     def _alias(self) -> str:
-        return type(self).__name__.lower().removesuffix('cell')
+        own = next(cls for cls in type(self).__mro__ if cls.__module__.startswith('gluonjax'))  # not a program's
+        return own.__name__.lower().removesuffix('cell')
 
     def products(self, F: Any, x: Any, h: Any, parameters: dict[str, Any]) -> tuple[Any, Any]:
         """The products of the input and of the state."""
@@ -101,8 +103,9 @@ class RNNCell(GatedCell):
         super().__init__(hidden_size, *args, **kwargs)
         self._activation: Any = activation
 
-    def hybrid_forward(self, F: Any, inputs: Any, states: Any, **parameters: Any) -> Any:
+    def hybrid_forward(self, F: Any, inputs: Any, states: Any, *values: Any, **parameters: Any) -> Any:
         """One step."""
+        parameters.update(zip(own_parameters_of(self), values, strict=False))
         i2h, h2h = self.products(F, inputs, states[0], parameters)
         total = F.elemwise_add(i2h, h2h, name=f'{self.step_prefix}plus0')
         output = activated(F, total, self._activation, name=f'{self.step_prefix}out')
@@ -137,8 +140,9 @@ class LSTMCell(GatedCell):
         super().__init__(hidden_size, *args, **kwargs)
         self._activation, self._recurrent_activation = activation, recurrent_activation
 
-    def hybrid_forward(self, F: Any, inputs: Any, states: Any, **parameters: Any) -> Any:
+    def hybrid_forward(self, F: Any, inputs: Any, states: Any, *values: Any, **parameters: Any) -> Any:
         """One step."""
+        parameters.update(zip(own_parameters_of(self), values, strict=False))
         at = self.step_prefix
         total = F.elemwise_add(*self.products(F, inputs, states[0], parameters), name=f'{at}plus0')
         parts = F.SliceChannel(total, num_outputs=4, name=f'{at}slice')
@@ -177,8 +181,9 @@ class GRUCell(GatedCell):
         super().__init__(hidden_size, *args, **kwargs)
         self._activation, self._recurrent_activation = activation, recurrent_activation
 
-    def hybrid_forward(self, F: Any, inputs: Any, states: Any, **parameters: Any) -> Any:
+    def hybrid_forward(self, F: Any, inputs: Any, states: Any, *values: Any, **parameters: Any) -> Any:
         """One step."""
+        parameters.update(zip(own_parameters_of(self), values, strict=False))
         at, before = self.step_prefix, states[0]
         i2h, h2h = self.products(F, inputs, before, parameters)
         xr, xz, xn = F.SliceChannel(i2h, num_outputs=3, name=f'{at}i2h_slice')

@@ -124,8 +124,10 @@ class LSTMPCell(LSTMCell):
         """The widths of the states."""
         return (self._projection_size, super().state_sizes[1])
 
-    def hybrid_forward(self, F: Any, inputs: Any, states: Any, **parameters: Any) -> Any:
+    def hybrid_forward(self, F: Any, inputs: Any, states: Any, *values: Any, **parameters: Any) -> Any:
         """One step."""
+        names = ('i2h_weight', 'h2h_weight', 'h2r_weight', 'i2h_bias', 'h2h_bias')
+        parameters.update(zip(names, values, strict=False))
         weight = parameters.pop('h2r_weight')
         _, (h, c) = super().hybrid_forward(F, inputs, states, **parameters)
         at = self.step_prefix

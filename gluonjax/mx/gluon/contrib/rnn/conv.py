@@ -111,7 +111,7 @@ class ConvCell(HybridRecurrentCell):
         return [{'shape': (batch_size, *self._state_shape), '__layout__': self._layout} for _ in range(self.count)]
 
     def _alias(self) -> str:
-        return type(self).__name__.lower().removesuffix('cell')
+        return f'conv_{super()._alias()[len("conv2d") :]}'
 
     def products(self, F: Any, x: Any, h: Any, parameters: dict[str, Any]) -> tuple[Any, Any]:
         """The convolutions of the input and of the state."""
