@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Literal
 
@@ -17,9 +18,11 @@ ActivationName = Literal[
 ActivationLike = ActivationName | Callable[[jax.Array], jax.Array]  # what `activation=` takes, beside None
 
 
+@functools.partial(jax.jit, static_argnames='approximate')
 def gelu(x: jax.Array, approximate: bool = False) -> jax.Array:
     """`jax.nn.gelu`, in float32 at least: the cube of the approximation overflows float16."""
-    return jax.nn.gelu(x.astype(at_least_float32(x.dtype)), approximate).astype(x.dtype)
+    wide = at_least_float32(x.dtype)  # the backward pass keeps x alone, where it would keep three arrays of this dtype
+    return jax.checkpoint(lambda x: jax.nn.gelu(x.astype(wide), approximate).astype(x.dtype))(x)
 
 
 FUNCTIONS: dict[ActivationName, Callable[[jax.Array], jax.Array]] = {
@@ -48,14 +51,10 @@ def function(activation: ActivationLike | None) -> Callable[[jax.Array], jax.Arr
         ArgumentError: if it is neither a known name nor a function.
     """
     if activation is None:
-        return _identity
+        return lambda x: x
     if callable(activation):
         return activation
     if not isinstance(activation, str) or activation not in FUNCTIONS:
         names = ', '.join(map(repr, sorted(FUNCTIONS)))
         raise ArgumentError(f'activation must be a function or one of {names}; got {activation!r}')
     return FUNCTIONS[activation]
-
-
-def _identity(x: jax.Array) -> jax.Array:
-    return x

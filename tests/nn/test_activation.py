@@ -189,3 +189,14 @@ def test_wrong_arguments(make, match):
 def test_integers_are_refused(layer):
     with pytest.raises(errors.DTypeError, match='floating-point input\n  got: int32'):
         layer.apply(layer.init(0), np.ones((2, 1), 'int32'))
+
+
+@pytest.mark.parametrize('approximation', ['erf', 'tanh'])
+def test_the_backward_pass_of_gelu_keeps_its_input_alone_in_its_dtype(approximation):
+    layer, x = nn.GELU(approximation), jnp.linspace(-6, 6, 50, dtype='bfloat16')
+    _, backward = jax.vjp(lambda x: layer.apply({}, x), x)
+    kept = [leaf for leaf in jax.tree.leaves(backward) if leaf.size == x.size]
+    assert [leaf.dtype for leaf in kept] == ['bfloat16']
+    wide = np.asarray(x, 'float64')
+    slope = scipy.special.ndtr(wide) + wide * np.exp(-(wide**2) / 2) / np.sqrt(2 * np.pi)
+    np.testing.assert_allclose(np.asarray(backward(jnp.ones_like(x))[0], 'float64'), slope, atol=5e-3)

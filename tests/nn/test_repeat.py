@@ -78,7 +78,7 @@ def test_what_is_stored_for_the_backward_pass():
     assert stored('nothing') == stored(True) == [INPUT]
     assert set(stored(['dropout mask'])) == {INPUT, OTHERS[1]}
     assert set(stored('dots')) == {INPUT, OTHERS[0]}
-    assert ('float32', (6, 8)) in stored('everything')
+    assert ('bfloat16', (8, 4)) in stored('everything')
 
 
 @pytest.mark.parametrize('wrong', ['dot', 3, ['a', 2], None])
