@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import Literal
 
@@ -18,11 +17,12 @@ ActivationName = Literal[
 ActivationLike = ActivationName | Callable[[jax.Array], jax.Array]  # what `activation=` takes, beside None
 
 
-@functools.partial(jax.jit, static_argnames='approximate')
 def gelu(x: jax.Array, approximate: bool = False) -> jax.Array:
-    """`jax.nn.gelu`, in float32 at least: the cube of the approximation overflows float16."""
-    wide = at_least_float32(x.dtype)  # the backward pass keeps x alone, where it would keep three arrays of this dtype
-    return jax.checkpoint(lambda x: jax.nn.gelu(x.astype(wide), approximate).astype(x.dtype))(x)
+    """`jax.nn.gelu`, in float32 at least: the cube of the approximation overflows float16.
+
+    The backward pass keeps x alone, where JAX would keep three arrays in float32.
+    """
+    return jax.checkpoint(lambda x: jax.nn.gelu(x.astype(at_least_float32(x.dtype)), approximate).astype(x.dtype))(x)
 
 
 FUNCTIONS: dict[ActivationName, Callable[[jax.Array], jax.Array]] = {

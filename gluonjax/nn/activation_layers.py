@@ -158,7 +158,7 @@ class GELU(Layer):
 
     def forward(self, x: jax.Array) -> jax.Array:
         floating(x)
-        return gelu(x, self.approximation == 'tanh')
+        return gelu(x, approximate=self.approximation == 'tanh')
 
 
 class Swish(Layer):
