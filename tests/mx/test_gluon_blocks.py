@@ -637,3 +637,20 @@ def test_subclasses_of_cells_have_hybrid_forwards_and_are_named_as_the_cell():
     np.testing.assert_allclose(h.asnumpy(), 2 * plain(x, plain.begin_state(1))[0].asnumpy(), rtol=1e-6)
     assert (Scaled(2).name.rstrip('0123456789'), Mine(2).name.rstrip('0123456789')) == ('lstm', 'mine')
     assert gluon.contrib.rnn.Conv1DGRUCell((1, 4), 2, 3, 3).name.startswith('conv_gru')
+
+
+def test_settings_of_a_layer_that_programs_change_take_effect():
+    norm, dropout, conv = gluon.nn.BatchNorm(), gluon.nn.Dropout(0.9), gluon.nn.Conv2D(1, 1, use_bias=False)
+    for block in (norm, conv):
+        block.initialize('ones')
+    x = nd.array(np.arange(8).reshape(1, 1, 2, 4))
+    norm(x)
+    assert conv(x).shape == (1, 1, 2, 4)
+    norm._kwargs['use_global_stats'] = True
+    conv._kwargs['stride'] = (1, 2)
+    dropout._rate = 0
+    with autograd.record():
+        np.testing.assert_allclose(dropout(norm(x)).asnumpy(), x.asnumpy() / np.sqrt(1 + 1e-5), rtol=1e-6)
+    assert conv(x).shape == (1, 1, 2, 2)
+    with pytest.raises(ArgumentError, match='num_filter'):
+        conv._kwargs['num_filter'] = 3

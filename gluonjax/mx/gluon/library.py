@@ -24,6 +24,7 @@ from gluonjax.mx.gluon.block import HybridBlock, of_symbols, own_parameters_of
 from gluonjax.mx.gluon.descriptions import attributes_of, described
 from gluonjax.mx.gluon.loss_graphs import graph_of
 from gluonjax.mx.gluon.parameter import Parameter, ParameterDict
+from gluonjax.mx.gluon.settings import ATTRIBUTES, Settings, changed
 from gluonjax.mx.gluon.signatures import Signed
 from gluonjax.mx.symbol import Symbol, call
 from gluonjax.mx.tape import Arrays
@@ -191,11 +192,23 @@ class LayerBlock(HybridBlock):
 
     def cast(self, dtype: Any) -> None:
         """Changes the dtype of the parameters as the layer says: of BatchNorm not to float16, but to float32."""
-        self.layer = self.layer.cast(dtype)
-        self._calls.clear()
-        self.forget_programs()
+        self._set_layer(self.layer.cast(dtype))
         for parameter, leaf in zip(self._parameters(), leaves_of(self.layer), strict=True):
             parameter.cast(leaf.param.dtype)
+
+    def _set_layer(self, layer: Layer) -> None:
+        self.layer = layer
+        self._calls.clear()
+        self.forget_programs()
+
+    def _change(self, field: str, value: Any) -> None:
+        self._set_layer(changed(self.layer, field, value))
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in ATTRIBUTES and name in attributes_of(self.layer):
+            self._change(ATTRIBUTES[name], value)
+        else:
+            super().__setattr__(name, value)
 
     def __getattr__(self, name: str) -> Any:
         layer = vars(self).get('layer')
@@ -205,7 +218,7 @@ class LayerBlock(HybridBlock):
             return activation and layer_class(nn.Activation)(activation, prefix=f'{activation}_')
         if name not in known:
             raise AttributeError(f'{type(self).__name__!r} object has no attribute {name!r}')
-        return known[name]
+        return Settings(known[name], self._change) if name == '_kwargs' else known[name]
 
     def __repr__(self) -> str:
         first = next(iter(own_parameters_of(self).values()), None)
