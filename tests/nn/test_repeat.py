@@ -53,7 +53,7 @@ def stored(remat):
     """The shapes, of a copy, and dtypes that the backward pass of a block is given by the forward pass."""
 
     wide, narrow = nn.Dense(8, 'gelu', flatten=False), nn.Dense(4, flatten=False)
-    layer = nn.Repeat(nn.Sequential(nn.LayerNorm(), wide, nn.Dropout(0.5), narrow), 3, remat)
+    layer = nn.Repeat(nn.Sequential(nn.LayerNorm(), wide, nn.Dropout(0.5), narrow), COPIES, remat)
     x = jnp.ones((6, 4), 'bfloat16')
     params = jax.tree.map(lambda v: v.astype('bfloat16'), layer.init(KEY, X))
 
@@ -62,10 +62,11 @@ def stored(remat):
 
     jaxpr = jax.make_jaxpr(jax.grad(loss))(params, x).jaxpr
     forward = next(eqn for eqn in jaxpr.eqns if eqn.primitive.name == 'scan')
-    avals = [v.aval for v in forward.outvars[forward.params['num_carry'] :]]
-    return sorted((str(aval.dtype), aval.shape[1:]) for aval in avals if aval.ndim > 1)
+    avals = [v.aval for v in forward.outvars]  # the carry has no axis of copies
+    return sorted((str(aval.dtype), aval.shape[1:]) for aval in avals if aval.ndim > 1 and aval.shape[0] == COPIES)
 
 
+COPIES = 3
 INPUT, OTHERS = ('bfloat16', (6, 4)), [('bfloat16', (6, 8)), ('bool', (6, 8)), ('float32', (6, 1))]
 
 
