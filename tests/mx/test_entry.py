@@ -119,6 +119,42 @@ def test_networks_and_their_parameters_are_saved_by_prefix_and_by_dict(tmp_path)
     assert other(X).asnumpy().tolist() == [[9], [9]]
 
 
+def test_saved_networks_are_loaded_by_the_order_of_blocks(tmp_path):
+    class Chain(gluon.nn.Block):
+        def add(self, block):
+            self._children[block.name] = block
+
+        def forward(self, x):
+            for block in self._children.values():
+                x = block(x)
+            return x
+
+    def network():
+        inside, net = Chain(), Chain()
+        inside.add(gluon.nn.Dense(3, in_units=3))
+        net.add(inside)
+        net.add(gluon.nn.Dense(1, in_units=3))
+        return net
+
+    one, other = network(), network()
+    one.initialize()
+    one.save(str(tmp_path / 'net'))
+    other.load(str(tmp_path / 'net'))
+    assert list(one._children) != list(other._children)
+    np.testing.assert_array_equal(one(X).asnumpy(), other(X).asnumpy())
+
+
+def test_layers_take_inputs_of_their_dtype():
+    net = gluon.nn.Dense(2)
+    net.initialize()
+    net(X)
+    for x in (X.astype('float16'), X.astype('int32')):
+        with pytest.raises(DTypeError, match=r'of Dense have one dtype in MXNet[\s\S]*got: '):
+            net(x)
+    net.cast('float16')
+    assert net(X.astype('float16')).dtype == np.float16
+
+
 def test_helpers_of_tests():
     utils = mx.test_utils
     assert utils.get_tols(X, P.astype('float16')) == (1e-2, 1e-1)

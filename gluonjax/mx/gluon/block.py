@@ -11,7 +11,7 @@ import os
 import pathlib
 import warnings
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, Self
 
 import jax
@@ -263,12 +263,17 @@ class Block:
         self.save_parameters(f'{prefix}-model.params')
 
     def load(self, prefix: str) -> None:
-        """Sets all values from the files that `save` has written; the block is made by its own code.
+        """Sets all values from the files that `save` has written; blocks go by their order, not by their names.
 
         Raises:
             ParamsError: for values of other blocks; nothing is set then.
         """
-        self.load_parameters(f'{prefix}-model.params')
+        saved = paths_of(json.loads(pathlib.Path(f'{prefix}-model.json').read_text()))
+        own = dict(zip(saved, paths_of(described(self)), strict=False))
+        given = mxnet_params.load(f'{prefix}-model.params')
+        places = {name: name.rpartition('.') for name in given}
+        named = {name: f'{own.get(path, path)}{dot}{last}' for name, (path, dot, last) in places.items()}
+        self.load_dict({named[name]: value for name, value in given.items()})
 
     def load_parameters(
         self,
@@ -376,6 +381,20 @@ def _hides(value: Any, known: Collection[Block]) -> bool:
     if isinstance(value, list | tuple | dict):
         return any(_hides(item, known) for item in (value.values() if isinstance(value, dict) else value))
     return isinstance(value, Block) and not any(value is child for child in known)
+
+
+def paths_of(structure: Mapping[str, Any]) -> list[str]:
+    """The places of a block and of those below, in the order of what `described` gives: '', '0', '0.weights'."""
+
+    def below(one: Mapping[str, Any], path: str) -> Iterator[str]:
+        yield path
+        names = iter(one['children'].values())
+        for key, child in one.items():
+            if isinstance(child, Mapping) and key != 'children':
+                name = next(names)
+                yield from below(child, f'{path}.{name}' if path else name)
+
+    return [path for one in structure.values() for path in below(one, '')]
 
 
 def described(block: Block) -> dict[str, Any]:

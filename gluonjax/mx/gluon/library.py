@@ -79,6 +79,9 @@ class PureCall:
         return result, dict(zip(self.recorded, updates, strict=True))
 
 
+_OF_ONE_DTYPE = (nn.Dense, nn.Conv1D, nn.Conv2D, nn.Conv3D, nn.Conv1DTranspose, nn.Conv2DTranspose, nn.Conv3DTranspose)
+
+
 class LayerBlock(HybridBlock):
     """A layer of gluonjax as a block; its parameters are called as the layer calls them.
 
@@ -234,6 +237,8 @@ def _call_of_layer(signed: Signed, training: bool, tree: Any, precision: str | N
     names = tuple(leaf.name for leaf in leaves_of(layer))
 
     def function(values: Arrays, inputs: Any, key: Any) -> tuple[Any, Mapping[str, Any], bool]:
+        if precision is None:
+            _check_dtypes(layer, values, inputs)
         run = Run(declarations, dict(zip(names, values, strict=True)), None, training, key, precision=precision)
         output = run(layer, inputs, {})
         return output, run.recorded if training else {}, bool(run.keys_drawn)
@@ -242,6 +247,19 @@ def _call_of_layer(signed: Signed, training: bool, tree: Any, precision: str | N
         return _translated(layer, _SymbolScope(dict(zip(names, values, strict=True))), inputs)
 
     return PureCall(type(layer).__name__, function, tree, len(names), graph)
+
+
+def _check_dtypes(layer: Layer, values: Arrays, inputs: Any) -> None:
+    """Refuses inputs of another dtype than the parameters, where MXNet does.
+
+    Raises:
+        DTypeError: with both.
+    """
+    if isinstance(layer, _OF_ONE_DTYPE):
+        own = values[0].dtype
+        if others := [x.dtype for x in jax.tree.leaves(inputs) if x.dtype != own]:
+            what = f'the input and the parameters of {type(layer).__name__} have one dtype in MXNet'
+            raise errors.DTypeError(what, expected=own, got=others[0], remedy=f"x.astype('{own}'), or net.cast()")
 
 
 def _translated(layer: Layer, scope: Scope, inputs: Any, name: str = 'a layer') -> Any:
