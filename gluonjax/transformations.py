@@ -6,6 +6,7 @@ Inside them random keys are fresh, and what layers record (running statistics) c
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -49,7 +50,9 @@ def scan(
     Returns:
         The last carry, and the stacked ys.
     """
-    return _scan_in(run_of(layer, 'scan()'), path_of(layer), body, init, xs, length, over, reverse, unroll)
+    run = run_of(layer, 'scan()')
+    scan_in: Any = getattr(run, 'scan', functools.partial(_scan_in, run))  # an export's run has ways of its own
+    return scan_in(path_of(layer), body, init, xs, length, over, reverse, unroll)
 
 
 @suggests_keywords
@@ -65,7 +68,9 @@ def checkpoint(
         *arguments: pytrees of arrays.
         policy: one of `jax.checkpoint_policies`, which says what to keep after all.
     """
-    return _checkpoint_in(run_of(layer, 'checkpoint()'), path_of(layer), function, arguments, policy)
+    run = run_of(layer, 'checkpoint()')
+    checkpoint_in: Any = getattr(run, 'checkpoint', functools.partial(_checkpoint_in, run))
+    return checkpoint_in(path_of(layer), function, arguments, policy)
 
 
 def _scan_in(run: Run, path: Path, body: Any, carry: Any, xs: Any, length: Any, over: Any, *loop: Any) -> Any:
