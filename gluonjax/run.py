@@ -76,8 +76,8 @@ class Bindable(Frozen, BindableMethods):
             raise above.messages.overridden_call(cls)
         private = {name for name in vars(cls) if name.startswith('_') and not name.endswith('__')}
         if own:
-            cls._taken = cls._taken | private | {'_frozen', '_class', *Bindable.__slots__}
-        elif taken := sorted(private & cls._taken):
+            cls._taken = cls._taken | private | {'_frozen', '_class', '_taken', *Bindable.__slots__}
+        elif taken := sorted(private & super(cls, cls)._taken):  # pyright: ignore
             raise above.messages.taken_names(cls, taken)
         if '_class' not in vars(cls):
             cls._class = cls

@@ -262,6 +262,8 @@ def test_the_name_of_an_optimizer_option_is_its_own_error():
         (lambda: setattr(trainer(), 'learning_rate', 0.1), r'try: trainer.set_learning_rate\(0.01\)'),
         (lambda: setattr(trainer(), 'steps', 3), "'steps' of a Trainer cannot be assigned"),
         (lambda: setattr(trainer(), 'fit', 3), "'fit' of a Trainer cannot be assigned"),
+        (lambda: setattr(trainer(), 'precision', 'bfloat16'), 'a Trainer keeps the precision that it was made with'),
+        (lambda: setattr(trainer(), 'lr', 0.1), 'a Trainer keeps the lr that it was made with'),
         (lambda: nn.Sequential(nn.Dense(2))['0'], "the index of a layer must be an int, got '0'"),
         (lambda: nn.Sequential(nn.Dense(2))[0.0], 'the index of a layer must be an int, got 0.0'),
         (lambda: nn.Sequential(nn.Dense(2)).collect_params()['0.weigt'], "no parameter matches '0.weigt'"),

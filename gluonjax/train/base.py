@@ -87,6 +87,7 @@ class BaseTrainer(Stepper):
                 got='an iterator that was used up in an epoch before' if used_up else type(data).__name__,
                 remedy='give a list, or a function of the epoch that returns an iterator',
             )
+        inference.tell(metrics, state)
         return inference.results(state)
 
     def predict(self, x: Any, batch_size: int = 256) -> Any:

@@ -13,7 +13,8 @@ from gluonjax.arrays import admit
 from gluonjax.data.batching import Batches, as_arrays, opened, rows_of, whole
 from gluonjax.errors import DataError
 from gluonjax.layer import Layer
-from gluonjax.metric import double_float
+from gluonjax.metric import DeviceMetric, double_float
+from gluonjax.metric.composite import parts_of
 from gluonjax.metric.pure import PureMetric
 from gluonjax.train.axes import UNKNOWN, axes_of_outputs, axis_of_inputs, joined
 from gluonjax.train.batch import Batch, check_arrays
@@ -84,6 +85,12 @@ class Inference:
                 return jax.tree.map(lambda leaf: UNKNOWN, output)
             self._axes[kind] = axes_of_outputs(lambda batch: self.step.infer(values, *batch), batch, axis, size)
         return self._axes[kind]
+
+    def tell(self, metrics: Any, state: Mapping[str, Any]) -> None:
+        """Has metric objects that were given tell what the results are."""
+        for name, (metric, _) in parts_of(metrics or ()).items():
+            if isinstance(metric, DeviceMetric):
+                metric.take(self.metrics[name], jax.device_get(state['metrics'][name]))
 
     def results(self, state: dict[str, Any]) -> dict[str, Any]:
         """The numbers: the mean loss, and the metrics; waits for the device."""

@@ -7,6 +7,7 @@ The step is the pure one of `train.step`. The values are in the network's Parame
 from __future__ import annotations
 
 import dataclasses
+import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Never
 
@@ -47,6 +48,7 @@ LastBatch = Literal['pad', 'keep', 'discard']
 
 
 _FIXED = ('net', 'loss', 'optimizer', 'last_batch')
+_NO_EFFECT = frozenset({'options', 'lr', 'lr_scheduler', 'scheduler', 'momentum', 'wd', 'weight_decay', 'rescale_grad'})
 
 
 @entry_points
@@ -141,6 +143,8 @@ class Stepper:
                 f'a Trainer keeps the {name} that it was made with',
                 remedy=f'other = Trainer(...) with another {name}; other.state = trainer.state goes on from here',
             )
+        if '_network' in vars(self) and name not in vars(self) and name[0] != '_':  # of a Trainer that is made
+            self._check_known(name)
         if name == 'learning_rate':
             raise FrozenError('a learning rate is not assigned', remedy='trainer.set_learning_rate(0.01)')
         declared = getattr(type(self), name, None)
@@ -148,6 +152,14 @@ class Stepper:
         if unassignable or (callable(declared) and not callable(value)):  # methods may be replaced by functions
             raise FrozenError(f'{name!r} of a Trainer cannot be assigned', remedy=f'read trainer.{name}, or call it')
         object.__setattr__(self, name, value)
+
+    def _check_known(self, name: str) -> None:
+        """Refuses to assign what would have no effect; a class of somebody's own may have other attributes."""
+        if type(self).__module__.partition('.')[0] != 'gluonjax' or hasattr(type(self), name):
+            return
+        if name in inspect.signature(type(self)).parameters or name in _NO_EFFECT:
+            remedy = 'other = gluonjax.Trainer(...) with it; other.state = trainer.state goes on from here'
+            raise FrozenError(f'a Trainer keeps the {name} that it was made with', remedy=remedy)
 
     def __getattr__(self, name: str) -> Any:
         """Reached for attributes that are not there."""

@@ -456,6 +456,11 @@ def test_an_overridden_call_is_refused_when_the_class_is_made(base):
                 return x
 
 
+def test_a_method_named_as_what_notes_the_names_is_refused():
+    with pytest.raises(ArgumentError, match=r"Bad defines \['_taken'\], which gluonjax uses itself"):
+        type('Bad', (Layer,), {'_taken': lambda self: 3})
+
+
 def test_a_mixin_that_overrides_call_is_refused():
     class Doubling:
         def __call__(self, x):

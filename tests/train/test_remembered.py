@@ -28,6 +28,30 @@ def test_what_cannot_be_changed_says_so(name):
     assert float(other.step(X, Y)) == float(trainer.step(X, Y))
 
 
+def test_a_trainer_of_ones_own_has_attributes_of_its_own():
+    class Logged(Trainer):
+        def __init__(self, net):
+            super().__init__(net, loss.SoftmaxCELoss())
+            self.scheduler = 'mine'
+
+    net = nn.Sequential(nn.Dense(3))
+    assert Logged(net).scheduler == 'mine'
+    trainer = trainer_of()
+    trainer.best = 3
+    assert trainer.best == 3
+
+
+def test_the_metric_objects_that_evaluate_was_handed_have_the_values():
+    trainer, accuracy, ce = trainer_of(), metric.Accuracy(), metric.CrossEntropy(from_logits=True)
+    found = trainer.evaluate(X, Y, metrics=[accuracy, metric.CompositeEvalMetric([ce])])
+    assert accuracy.get() == ('accuracy', found['accuracy'])
+    assert ce.get() == ('cross-entropy', found['cross-entropy'])
+    given = metric.Accuracy()  # to the Trainer: it tells of training
+    trainer = trainer_of(metrics=[given])
+    trainer.evaluate(X, Y)
+    assert np.isnan(given.get()[1])
+
+
 def test_gradients_that_are_added_up_are_refused():
     trainer = trainer_of()
     trainer.net[0].weight.grad_req = 'add'
