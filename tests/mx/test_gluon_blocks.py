@@ -648,6 +648,7 @@ def test_settings_of_a_layer_that_programs_change_take_effect():
     assert conv(x).shape == (1, 1, 2, 4)
     norm._kwargs['use_global_stats'] = True
     conv._kwargs['stride'] = (1, 2)
+    conv._kwargs['cudnn_off'] = True
     dropout._rate = 0
     with autograd.record():
         np.testing.assert_allclose(dropout(norm(x)).asnumpy(), x.asnumpy() / np.sqrt(1 + 1e-5), rtol=1e-6)

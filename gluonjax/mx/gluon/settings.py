@@ -26,6 +26,7 @@ _FIELDS = {
     'stride': 'strides',
     'use_global_stats': 'use_global_stats',
 }
+_PASSED_BY = ('cudnn_off', 'cudnn_tune', 'workspace')  # what XLA has no use for
 
 
 class Settings(dict[str, Any]):
@@ -41,9 +42,10 @@ class Settings(dict[str, Any]):
         self._change = change
 
     def __setitem__(self, name: str, value: Any) -> None:
-        if name not in _FIELDS or name not in self:
+        if name in _FIELDS and name in self:
+            self._change(_FIELDS[name], value)
+        elif name not in _PASSED_BY:
             raise ArgumentError(f'{name!r} of a layer cannot be set', remedy='make another layer')
-        self._change(_FIELDS[name], value)
         super().__setitem__(name, value)
 
 
