@@ -25,13 +25,14 @@ import jax.numpy as jnp
 import numpy as onp
 from jax.typing import DTypeLike
 
-from gluonjax.errors import ArgumentError, FileError, ShapeError
+from gluonjax.errors import ArgumentError, ShapeError
 from gluonjax.hints import missing
 from gluonjax.io import mxnet_params
 from gluonjax.mx import random
 from gluonjax.mx.array import NDArray, as_jax, call, canonical, made_in
 from gluonjax.mx.context import Context
 from gluonjax.mx.entry import explain_calls
+from gluonjax.mx.files import read
 from gluonjax.mx.graph import STORAGE_CODES
 from gluonjax.mx.jitted import filled
 from gluonjax.mx.op import OPERATORS, check_present, find
@@ -221,9 +222,7 @@ def load(fname: str | os.PathLike[str]) -> Any:
     Raises:
         FileError: if there is no such file, or it holds something else.
     """
-    if not os.path.exists(fname):
-        raise FileError(f'there is no file {os.fspath(fname)!r}')
-    found = mxnet_params.load(os.fspath(fname))
+    found = read(fname)
     arrays = {name: NDArray(as_jax(onp.array(value))) for name, value in found.items()}
     return list(arrays.values()) if list(arrays) == [str(i) for i in range(len(arrays))] else arrays
 

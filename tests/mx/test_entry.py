@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from gluonjax import mx
-from gluonjax.errors import ArgumentError, DTypeError, GluonError, KeywordError, ShapeError
+from gluonjax.errors import ArgumentError, DTypeError, FileError, GluonError, KeywordError, ShapeError
 from gluonjax.mx import autograd, base, gluon, image, nd, npx
 
 X = nd.ones((2, 3))
@@ -40,6 +40,8 @@ REFUSED = [
     (lambda: gluon.utils.split_data(X, num_slic=2), KeywordError, 'try: num_slice='),
     (lambda: image.CenterCropAug(), KeywordError, "CenterCropAug: missing a required argument: 'size'"),
     (lambda: autograd.backward(object()), TypeError, 'backward'),
+    (lambda: gluon.nn.Dense(2).load_parameters('nosuch.params'), FileError, "no file 'nosuch.params'"),
+    (lambda: gluon.ParameterDict().load('nosuch.params'), FileError, "no file 'nosuch.params'"),
 ]
 
 

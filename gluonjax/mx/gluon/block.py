@@ -22,6 +22,7 @@ from gluonjax.io import mxnet_params
 from gluonjax.mx import ndarray, symbol, tape
 from gluonjax.mx.array import NDArray, array_class
 from gluonjax.mx.entry import explain_calls
+from gluonjax.mx.files import read
 from gluonjax.mx.gluon.naming import NameScope, named
 from gluonjax.mx.gluon.nesting import flatten as _flatten  # noqa: F401 (libraries on Gluon take them from here)
 from gluonjax.mx.gluon.nesting import regroup as _regroup  # noqa: F401
@@ -270,7 +271,7 @@ class Block:
         """
         saved = paths_of(json.loads(pathlib.Path(f'{prefix}-model.json').read_text()))
         own = dict(zip(saved, paths_of(described(self)), strict=False))
-        given = mxnet_params.load(f'{prefix}-model.params')
+        given = read(f'{prefix}-model.params')
         places = {name: name.rpartition('.') for name in given}
         named = {name: f'{own.get(path, path)}{dot}{last}' for name, (path, dot, last) in places.items()}
         self.load_dict({named[name]: value for name, value in given.items()})
@@ -289,7 +290,7 @@ class Block:
         Raises:
             ParamsError: for missing values, or others; nothing is set then.
         """
-        given: Any = mxnet_params.load(os.fspath(filename))
+        given: Any = read(filename)
         own = self._collect_params_with_prefix()
         if given and own and not any('.' in name for name in given) and not any(name in own for name in given):
             own = dict(self.collect_params())  # of `save_params`, by whole names
@@ -346,7 +347,7 @@ class Block:
         ignore_extra: bool = False,
     ) -> None:
         """Sets all values from a file of `save_params`, or one of `save_parameters`."""
-        names = mxnet_params.load(os.fspath(filename))
+        names = read(filename)
         if any('.' in name for name in names):
             self.load_parameters(filename, ctx, allow_missing, ignore_extra)
         else:

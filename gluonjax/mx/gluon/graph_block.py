@@ -11,6 +11,7 @@ from gluonjax.errors import ArgumentError
 from gluonjax.io import mxnet_params
 from gluonjax.lazy import suggests_keywords
 from gluonjax.mx.entry import explain_calls
+from gluonjax.mx.files import read
 from gluonjax.mx.gluon import symbol_block
 from gluonjax.mx.gluon.block import of_symbols
 from gluonjax.mx.gluon.library import LayerBlock
@@ -98,7 +99,7 @@ class SymbolBlock(LayerBlock):
         names = [input_names] if isinstance(input_names, str) else list(input_names)
         block = SymbolBlock(load(symbol_file), [var(name) for name in names])
         if param_file is not None:
-            values = mxnet_params.without_kinds(mxnet_params.load(param_file))
+            values = mxnet_params.without_kinds(read(param_file))
             symbol_block.set_values(block.collect_params(), values, allow_missing, ignore_extra)
             block.collect_params().reset_ctx(ctx)
         return block

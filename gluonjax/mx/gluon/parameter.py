@@ -30,6 +30,7 @@ from gluonjax.mx.array import NDArray, array_class, as_jax, canonical, made_in, 
 from gluonjax.mx.context import Context, current_context
 from gluonjax.mx.dialect import is_np_array, is_np_shape
 from gluonjax.mx.entry import explain_calls
+from gluonjax.mx.files import read
 from gluonjax.mx.jitted import zeros_like
 from gluonjax.mx.sparse import class_of
 from gluonjax.mx.symbol import Symbol, var
@@ -585,7 +586,7 @@ class ParameterDict(Mapping[str, Parameter]):
             ParamsError: for missing values, or others; nothing is set then.
             DTypeError: for other dtypes, without `cast_dtype`; likewise.
         """
-        found = mxnet_params.load(os.fspath(filename))
+        found = read(filename)
         self.load_dict(found, ctx, allow_missing, ignore_extra, restore_prefix, None, cast_dtype, dtype_source)
 
     def load_dict(
