@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from gluonjax import errors
-from gluonjax.hints import missing
+from gluonjax.hints import hints, missing
 from gluonjax.shapes import Shape, merge_shapes, shape_text, shapes_of, shapes_text
 from gluonjax.tree import Path
 
@@ -155,7 +155,19 @@ def no_layer(given: object) -> errors.ArgumentError:
 
 # Attributes and methods that are not there, or not here.
 
-_OF_NETWORKS = ('initialize', 'collect_params', 'hybridize', 'save_parameters', 'load_parameters')
+_OF_NETWORKS = (
+    *(
+        'initialize',
+        'collect_params',
+        'hybridize',
+        'save_parameters',
+        'load_parameters',
+        'save_program',
+        'export',
+        'tie',
+    ),
+    *('register_forward_hook', 'register_forward_pre_hook', 'register_child', 'named_blocks', 'visit', 'setattr', 'to'),
+)
 
 
 def no_attribute(layer: object, name: str) -> AttributeError:
@@ -167,6 +179,12 @@ def no_attribute(layer: object, name: str) -> AttributeError:
         return errors.NotANetworkError(
             f'{kind} is a definition and holds no values, so it has no {name!r}',
             remedy=f'net = nn.Sequential(layer); net.{name}(...) -- or assign the layer in an nn.Block',
+        )
+    hint = None if hasattr(layer, '_run') else hints()['a network'].get(name)  # in forward, it is a layer of somebody's
+    if hint is not None:
+        return errors.NotANetworkError(
+            f'{kind} is a definition and holds no values, so it has no {name!r}',
+            remedy=f'net = nn.Sequential(layer); then {hint}',
         )
     return AttributeError(f'{kind!r} object has no attribute {name!r}', name=name, obj=layer)
 

@@ -1111,7 +1111,7 @@ def test_cast_is_the_same_layer_in_another_dtype():
     assert layer.specs(X)['layers.0.weight'].dtype == 'float32'
 
 
-@pytest.mark.parametrize('name', ['initialize', 'collect_params', 'hybridize'])
+@pytest.mark.parametrize('name', ['initialize', 'collect_params', 'hybridize', 'export', 'register_forward_hook'])
 def test_a_layer_is_no_network(name):
     with pytest.raises(
         NotANetworkError, match=rf'(?s)Dense is a definition.*{name}.*nn\.Sequential\(layer\); net.{name}'
@@ -1122,3 +1122,12 @@ def test_a_layer_is_no_network(name):
     with pytest.raises(AttributeError, match="'Dense' object has no attribute 'nonsense'"):
         _ = nn.Dense(3).nonsense
     assert hasattr(nn.Sequential(nn.Dense(3))[0], name)
+
+
+@pytest.mark.parametrize('name', ['zero_grad', 'parameters', 'state_dict', 'prefix', 'reset_ctx', 'train'])
+def test_habits_from_elsewhere_at_a_layer_name_what_a_network_has(name):
+    with pytest.raises(
+        NotANetworkError, match=rf"Dense is a definition.*no '{name}'\n  try: net = nn.Sequential\(layer\)"
+    ):
+        getattr(nn.Dense(3), name)
+    assert not hasattr(nn.Dense(3), name)
