@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import Any, Literal, NamedTuple
 
 from gluonjax.errors import ArgumentError
+from gluonjax.lazy import suggests_keywords
 from gluonjax.mx.entry import explain_calls
 
 
@@ -51,6 +52,7 @@ def is_np_shape() -> bool:
     return _current().shape
 
 
+@suggests_keywords
 def set_np(shape: bool = True, array: bool = True) -> None:
     """Speaks the dialect of NumPy from here on.
 
@@ -73,6 +75,7 @@ def reset_np() -> None:
     set_np(shape=False, array=False)
 
 
+@suggests_keywords
 def set_np_shape(active: bool) -> bool:
     """Switches the shapes of NumPy, and returns what was."""
     before = _current()
@@ -98,11 +101,13 @@ class _Block:
         return False
 
 
+@suggests_keywords
 def np_array(active: bool = True) -> _Block:
     """A `with` block in which Gluon takes and gives `mx.np.ndarray`, or `mx.nd.NDArray`."""
     return _Block(array=bool(active))
 
 
+@suggests_keywords
 def np_shape(active: bool = True) -> _Block:
     """A `with` block with the shapes of NumPy, or without."""
     return _Block(shape=bool(active))
@@ -132,6 +137,7 @@ def _accessors(method: property) -> tuple[Callable[..., Any] | None, ...]:
     return method.fget, method.fset, method.fdel
 
 
+@suggests_keywords
 def use_np(func: Any) -> Any:
     """Has a function, or the methods of a class, run in the dialect of NumPy.
 
@@ -142,11 +148,13 @@ def use_np(func: Any) -> Any:
     return _decorated(func, shape=True, array=True)
 
 
+@suggests_keywords
 def use_np_array(func: Any) -> Any:
     """As `use_np`, for arrays alone."""
     return _decorated(func, array=True)
 
 
+@suggests_keywords
 def use_np_shape(func: Any) -> Any:
     """As `use_np`, for shapes alone."""
     return _decorated(func, shape=True)

@@ -18,6 +18,7 @@ from jax.typing import DTypeLike
 
 from gluonjax import keys
 from gluonjax.errors import ArgumentError, GluonError, ShapeError
+from gluonjax.hints import missing
 from gluonjax.mx import invoke
 from gluonjax.mx.array import NDArray, call, canonical, made_in
 from gluonjax.mx.context import Context
@@ -179,7 +180,7 @@ if not TYPE_CHECKING:  # a type checker would accept any name
     def __getattr__(name: str) -> Any:
         """The operators whose names begin with `_random_`, such as `normal_like` and `negative_binomial`."""
         if f'_random_{name}' not in OPERATORS:
-            raise AttributeError(f'module {__name__!r} has no attribute {name!r}', name=name)
+            raise missing(f'module {__name__!r}', name, __name__, globals())
         return functools.partial(_by_name, name)
 
 

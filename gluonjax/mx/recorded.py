@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from gluonjax.errors import ArgumentError, GluonError
+from gluonjax.lazy import suggests_keywords
 from gluonjax.mx.array import NDArray
 from gluonjax.mx.symbol import Symbol, call, var
 from gluonjax.mx.tape import Entry, Leaf, Node, Tracked
 
 
+@suggests_keywords
 def get_symbol(x: NDArray) -> Symbol:
     """The graph of the operations that an array was recorded by; what they begin with are its variables.
 
