@@ -6,6 +6,7 @@ import atexit
 import contextlib
 import importlib.abc
 import importlib.machinery
+import logging
 import runpy
 import sys
 from collections.abc import Iterator, Sequence
@@ -40,6 +41,8 @@ def as_mxnet(advice: bool = False) -> ModuleType:
     if sys.modules.get('mxnet', mx) is not mx:
         raise ArgumentError('MXNet itself is imported already', remedy='call as_mxnet() before it')
     sys.modules['mxnet'] = mx
+    if logging.getLogger('jax').level == logging.NOTSET:  # a script that logs is not told which devices JAX looks for
+        logging.getLogger('jax').setLevel(logging.WARNING)
     if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
         sys.meta_path.insert(0, _Finder())
     path = getattr(sys.modules['__main__'], '__file__', None)

@@ -1,5 +1,6 @@
 """What programs of MXNet rely on: arrays, the tape, blocks, scripts."""
 
+import logging
 import pickle
 import sys
 import threading
@@ -377,12 +378,14 @@ def no_mxnet():
 
 
 @pytest.mark.usefixtures('no_mxnet')
-def test_a_script_runs_as_it_is(tmp_path, capsys):
+def test_a_script_runs_as_it_is(tmp_path, capsys, monkeypatch):
     script = tmp_path / 'train.py'
     script.write_text(SCRIPT)
     argv, search = list(sys.argv), list(sys.path)
     assert main(['run', str(script), '5']) == 0
     assert capsys.readouterr().out == '__main__ 7.0 [[5.0, 2.0]]\n'
+    monkeypatch.setattr(logging.getLogger(), 'level', logging.INFO)  # as scripts do; JAX stays silent
+    assert not logging.getLogger('jax._src.xla_bridge').isEnabledFor(logging.INFO)
     assert (sys.argv, sys.path) == (argv, search)
     assert main(['run', str(tmp_path / 'none.py')]) == 1
     assert 'there is no script' in capsys.readouterr().err
