@@ -24,7 +24,7 @@ from gluonjax.lazy import above, entry_points
 from gluonjax.methods import BlockMethods
 from gluonjax.param import Param, SharedParameters, Token
 from gluonjax.parameter import LOCK, Node, Parameter, ParameterDict, Scope, full_path, nodes_of, owners_of
-from gluonjax.ref import LATEST, Values, read
+from gluonjax.ref import LATEST, Values, read, settle
 from gluonjax.run import Bindable, taken_names
 from gluonjax.structure import Structure, winner_of
 from gluonjax.tree import Path, map_items, matches, nest
@@ -310,7 +310,7 @@ class Block(Bindable, Node, BlockMethods, own=True):
         if named or ready is None:
             return self._call(inputs, **named)
         latest, program, values, array = ready
-        if latest is not LATEST.current:
+        if latest is not LATEST.stored:
             return self._call(inputs)
         if len(inputs) != 1 or inputs[0].__class__ is not array:
             inputs = admit(inputs)
@@ -346,7 +346,8 @@ class Block(Bindable, Node, BlockMethods, own=True):
 
     def _prepare(self, structure: Structure) -> None:
         """Makes a function of the inputs alone, for as long as no value is written."""
-        latest, values = LATEST.current, read(structure.parameters)
+        settle()
+        latest, values = LATEST.stored, read(structure.parameters)
         program = functools.partial(self._inference(structure), *values)
         set_slots(self, _ready=_Ready(latest, program, values, type(next(iter(values), None))))
 

@@ -15,8 +15,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from gluonjax.keys import is_threefry, named_words, threefry
+from gluonjax.keys import is_threefry
 from gluonjax.sampler import FLOAT32, Distribution, Request
+from gluonjax.threefry import named_words, threefry
 
 _CONFIG: Any = jax.config  # a type checker does not know its settings
 ROW = 16384  # numbers a row

@@ -10,10 +10,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jax
-import jax.core
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 
 from gluonjax.errors import ArgumentError
 from gluonjax.lazy import above
@@ -21,7 +19,6 @@ from gluonjax.lazy import above
 _CONFIG: Any = jax.config  # a type checker does not know its settings
 _BLOCK = 32
 _DECISIVE = ('jax_default_prng_impl', 'jax_threefry_partitionable', 'jax_enable_x64', 'jax_random_seed_offset')
-_ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 
 
 class _Stream:
@@ -92,8 +89,10 @@ def as_key(key: Any) -> jax.Array:
 def named_keys(keys: Sequence[jax.Array], names: Sequence[str]) -> list[jax.Array]:
     """The key of each name, derived from the key beside it: two `fold_in`s with the 64-bit hash of the name."""
     if all(map(is_threefry, {id(key): key for key in keys}.values())):
-        return [jax.random.wrap_key_data(words, impl='threefry2x32') for words in named_words(keys, names)]
-    return [jax.random.fold_in(jax.random.fold_in(key, a), b) for key, (a, b) in zip(keys, _hashes(names), strict=True)]
+        return [
+            jax.random.wrap_key_data(words, impl='threefry2x32') for words in above.threefry.named_words(keys, names)
+        ]
+    return [jax.random.fold_in(jax.random.fold_in(key, a), b) for key, (a, b) in zip(keys, hashes(names), strict=True)]
 
 
 def is_threefry(key: jax.Array) -> bool:
@@ -101,42 +100,7 @@ def is_threefry(key: jax.Array) -> bool:
     return str(jax.random.key_impl(key)) == 'threefry2x32' and _CONFIG.jax_threefry_partitionable
 
 
-def named_words(keys: Sequence[jax.Array], names: Sequence[str]) -> np.ndarray | jax.Array:
-    """The words of `named_keys` of threefry, computed all at once: uint32 of shape (names, 2).
-
-    They are NumPy's where the keys are concrete, JAX's where they are traced.
-    """
-    words = _words(keys)
-    for half in _hashes(names).T:
-        first, second = threefry(words[:, 0], words[:, 1], np.zeros_like(half), half)
-        words = (np if isinstance(first, np.ndarray) else jnp).stack([first, second], axis=1)
-    # The barrier keeps XLA from deriving all keys again in the program of every tensor.
-    return words if isinstance(words, np.ndarray) else lax.optimization_barrier(words)
-
-
-def _hashes(names: Sequence[str]) -> np.ndarray:
+def hashes(names: Sequence[str]) -> np.ndarray:
     """Two 32-bit words a name."""
     digests = [hashlib.blake2b(name.encode(), digest_size=8).digest() for name in names]
     return np.frombuffer(b''.join(digests), '>u4').astype(np.uint32).reshape(-1, 2)
-
-
-def _words(keys: Sequence[jax.Array]) -> Any:
-    """The keys' words, shape (len(keys), 2)."""
-    data: dict[int, Any] = {identity: jax.random.key_data(key) for identity, key in {id(k): k for k in keys}.items()}
-    xp = jnp if any(isinstance(words, jax.core.Tracer) for words in data.values()) else np
-    if xp is np:
-        data = {identity: np.asarray(words) for identity, words in data.items()}
-    return xp.stack([data[id(key)] for key in keys]) if keys else xp.zeros((0, 2), xp.uint32)
-
-
-def threefry(key0: Any, key1: Any, x0: Any, x1: Any) -> tuple[Any, Any]:
-    """Threefry-2x32 with 20 rounds (Salmon et al., 2011), unrolled; on uint32 arrays of NumPy or JAX alike."""
-    schedule = (key0, key1, key0 ^ key1 ^ np.uint32(0x1BD11BDA))
-    x0, x1 = x0 + schedule[0], x1 + schedule[1]
-    for group in range(5):
-        for rotation in _ROTATIONS[group % 2]:
-            x0 = x0 + x1
-            x1 = ((x1 << np.uint32(rotation)) | (x1 >> np.uint32(32 - rotation))) ^ x0
-        x0 = x0 + schedule[(group + 1) % 3]
-        x1 = x1 + schedule[(group + 2) % 3] + np.uint32(group + 1)
-    return x0, x1

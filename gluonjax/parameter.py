@@ -5,10 +5,9 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import operator
-import threading
 import warnings
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -27,12 +26,10 @@ from gluonjax.layer import choose, request
 from gluonjax.lazy import above, entry_points
 from gluonjax.methods import ParameterDictMethods, ParameterMethods
 from gluonjax.param import Leaf, Param, Token
-from gluonjax.ref import Ref, note_change, write
+from gluonjax.ref import LOCK, Ref, note_change, write
 from gluonjax.sampler import Distribution, draw
 from gluonjax.shapes import Shape, is_known, merge_shapes, shape_text
 from gluonjax.tree import Path, items_of
-
-LOCK = threading.RLock()  # guards values and structure, library-wide, because networks share Parameters
 
 
 class Scope(NamedTuple):
@@ -146,7 +143,7 @@ class Parameter(Ref, Node, ParameterMethods):
             return {**vars(self), 'current': self.current, '_owners': []}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.current: Any = state.pop('current')
+        self.stored: Any = state.pop('current')
         vars(self).update(state)
 
     @property
@@ -202,15 +199,17 @@ class Parameter(Ref, Node, ParameterMethods):
             DonatedError: after the array was donated to a compiled function.
         """
         with LOCK:
-            if self.current is None:
+            value = self.current
+            if value is None:
                 raise above.messages.no_value(self)
             self.check_not_donated()
             hand_out([self])
-            return self.current
+            return value
 
     def check_not_donated(self) -> None:
         """Refuses a value that somebody's compiled function has used up."""
-        if self.current is not None and self.current.is_deleted():
+        value = self.current
+        if value is not None and value.is_deleted():
             raise above.messages.donated(self.name)
 
     def deferred_or_error(self) -> Deferred:
@@ -321,17 +320,6 @@ def hand_out(parameters: Iterable[Parameter]) -> None:
             note_change()
 
 
-def make_private(parameters: Iterable[Parameter]) -> None:
-    """Copies the arrays that were handed out, so that all may be donated. Hold the lock until they are."""
-    for parameter in parameters:
-        if parameter.handed_out:
-            parameter.current = copied(parameter.current)
-            parameter.handed_out = False
-
-
-copied: Callable[[Any], jax.Array] = jax.jit(jnp.copy)
-
-
 @entry_points
 class ParameterDict(ParameterDictMethods, Mapping[str, Parameter]):
     """The parameters of a network by name, tied ones once; any of their names finds them."""
@@ -425,7 +413,7 @@ def draw_deferred(
         for parameter, drawn in zip(deferred, requests, strict=True):
             refuse_traced(arrays[parameter], f'the initializer of {parameter.name!r} gave a traced value')
             if not isinstance(drawn.source, Distribution):  # code of its own, which may keep its array
-                arrays[parameter] = copied(arrays[parameter])
+                arrays[parameter] = jnp.copy(arrays[parameter])
     for parameter, (initialization, _) in deferred.items():
         if initialization.verbose:
             shape = shape_text(arrays[parameter].shape)

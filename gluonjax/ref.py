@@ -3,32 +3,64 @@
 CPython looks for signals, for exceptions sent by other threads and for other threads that want to run between two
 bytecodes. What is read or written here passes through C alone, so that nothing comes in between: a reader sees all
 values of one moment, and no Ctrl-C finds some written and others not.
+
+Training steps that follow one another leave their results in one list: who reads or writes a Ref next puts them into
+the Refs where they belong.
 """
 
 from __future__ import annotations
 
 import operator
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 from typing import Any
 
 Values = tuple[Any, ...]
 
+LOCK = threading.RLock()  # guards values and structure, library-wide, because networks share Parameters
+
 
 class Ref:
-    """A mutable reference to one value."""
+    """A mutable reference to one value.
 
-    __slots__ = ('current',)
+    Attributes:
+        stored: what is in it, which a training step may have replaced since.
+    """
+
+    __slots__ = ('stored',)
 
     def __init__(self, current: Any = None):
-        self.current: Any = current
+        self.stored: Any = current
+
+    @property
+    def current(self) -> Any:
+        """The value."""
+        return read((self,))[0]
+
+    @current.setter
+    def current(self, value: Any) -> None:
+        write((self,), (value,))
 
 
-get: Callable[[Ref], Any] = operator.attrgetter('current')
-_set: Callable[[Ref, Any], None] = Ref.current.__set__  # pyright: ignore[reportAttributeAccessIssue]  (a descriptor)
+_get: Callable[[Ref], Any] = operator.attrgetter('stored')
+_set: Callable[[Ref, Any], None] = Ref.stored.__set__  # pyright: ignore[reportAttributeAccessIssue]  (a descriptor)
 # Holds another object after every write, and after every change of what was known of values: who holds them, where they
 # belong. While it holds the same one, what was read and found out before is still so.
 LATEST = Ref(object())
+# Whose results are not in the Refs yet: a CompiledStep has these `refs`, and in `last` the values of all but the last
+# of them, and of that one. It is set before LATEST is.
+UNSETTLED = Ref()
+
+
+def settle() -> None:
+    """Puts the results of training steps into the Refs where they belong."""
+    if UNSETTLED.stored is not None:
+        with LOCK:
+            steps = UNSETTLED.stored
+            if steps is not None:
+                values, last = steps.last
+                _write((*steps.refs, UNSETTLED), (*values, last, None))
 
 
 def read(refs: Iterable[Ref]) -> Values:
@@ -37,16 +69,30 @@ def read(refs: Iterable[Ref]) -> Values:
     >>> read([Ref(1), Ref(2)])
     (1, 2)
     """
-    return tuple(map(get, refs))
+    refs = tuple(refs)
+    while True:
+        latest = LATEST.stored
+        if UNSETTLED.stored is None:
+            values = tuple(map(_get, refs))
+            if latest is LATEST.stored:  # no step began in the meantime
+                return values
+        settle()
 
 
 def write(refs: Sequence[Ref], values: Iterable[Any]) -> None:
     """Sets all, at one moment."""
-    before = read(refs)  # lives until all are written: an array that dies lets other threads run
+    with LOCK:
+        settle()
+        _write(refs, values)
+
+
+def _write(refs: Sequence[Ref], values: Iterable[Any]) -> None:
+    before = tuple(map(_get, refs))  # lives until all are written: an array that dies lets other threads run
     any(map(_set, chain(refs, (LATEST,)), chain(values, (object(),))))  # None, all of them
     del before
 
 
 def note_change() -> None:
     """Lets nobody rely on what was found out before."""
-    LATEST.current = object()
+    settle()
+    LATEST.stored = object()

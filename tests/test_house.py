@@ -27,6 +27,7 @@ ORDER = [
     ['arrays', 'autograd', 'checks', 'config', 'keys', 'packages', 'shapes', 'tables', 'tree'],
     ['foreign', 'keywords', 'messages', 'methods'],
     ['sampler'],
+    ['threefry'],
     ['drawing'],
     ['init'],
     ['param'],

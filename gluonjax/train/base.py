@@ -139,7 +139,7 @@ class BaseTrainer(Stepper):
 
     def _number_of_inputs(self) -> tuple[int, int] | None:
         """How many inputs by position the network takes at least and at most, as steps or its definition tell."""
-        compiled = self.compiled_step.current
+        compiled = self.compiled_step.stored
         if compiled is not None and compiled.inputs:  # none where batches are dicts
             return compiled.inputs, compiled.inputs
         count, carried = number_of_inputs(self.net.definition), self.first_carry is not None
@@ -148,7 +148,7 @@ class BaseTrainer(Stepper):
     @property
     def is_compiled(self) -> bool:
         """Whether there is a program for a step, as there is after the first."""
-        return self.compiled_step.current is not None
+        return self.compiled_step.stored is not None
 
     @property
     def places_batches(self) -> bool:
@@ -223,7 +223,7 @@ class BaseTrainer(Stepper):
             MissingExtraError: without orbax.
         """
         with LOCK:
-            old, structure, compiled = self.copy_of_state(), structure_of(self.net), self.compiled_step.current
+            old, structure, compiled = self.copy_of_state(), structure_of(self.net), self.compiled_step.stored
             declared = saving.declared(structure)
             goes_on = compiled if compiled is not None and compiled.structure is structure else None
             pure = self.make_pure_step(structure) if goes_on is None else goes_on.step

@@ -1,16 +1,17 @@
 """CompiledStep: the pure step, compiled for one network, on the values that lie in its Parameters.
 
-A step gathers the Parameters' arrays, donates them, and puts the results back: the compiled call and the storing of all
-that it returns pass through C alone (`_donation`), so that Ctrl-C or an exception from another thread finds the
-network and the Trainer after a whole step. The first call for a kind of batch traces, and so runs Python after its
-computation: it is handed copies, and the old values stay whole until all is done.
+A step gathers the Parameters' arrays, donates them, and stores what it returns in one list, which the next step goes on
+from; whoever reads or writes a value in between puts the results into the Parameters first (`ref.settle`). The compiled
+call and the storing of all that it returns pass through C alone (`_donation`), so that Ctrl-C or an exception from
+another thread finds the network and the Trainer after a whole step. The first call for a kind of batch traces, and so
+runs Python after its computation: it is handed copies, and the old values stay whole until all is done.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
-from itertools import chain, islice, repeat, starmap
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import chain, islice, starmap
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -23,8 +24,8 @@ from gluonjax.data.batching import padded, rows_of
 from gluonjax.errors import BatchMaskError, DataError, TransformationError
 from gluonjax.layer import leaves_of
 from gluonjax.metric.pure import PureMetric
-from gluonjax.parameter import Parameter, commit, copied, is_traced, make_private
-from gluonjax.ref import LATEST, Ref, Values, get, read, write
+from gluonjax.parameter import Parameter, commit, is_traced
+from gluonjax.ref import LATEST, UNSETTLED, Ref, Values, read, settle, write
 from gluonjax.structure import Structure
 from gluonjax.train.batch import Batch
 from gluonjax.train.layout import Layout, first_of_equals, refined
@@ -57,6 +58,29 @@ class _Untraced(Exception):
     """There is no program for this kind of batch yet, and it must not be traced on arrays that are donated."""
 
 
+class StepCount(Ref):
+    """How many steps were done; whoever reads it leaves the results of steps where they are."""
+
+    __slots__ = ()
+
+    @property
+    def current(self) -> int:
+        """The count."""
+        steps = UNSETTLED.stored
+        return steps.last[1] if steps is not None and steps.refs[-1] is self else self.stored
+
+    @current.setter
+    def current(self, value: int) -> None:
+        write((self,), (value,))
+
+
+def settle_steps(steps: StepCount) -> None:
+    """Puts the results of the steps that this counts into their Refs, as nobody holds the Trainer any more."""
+    results = UNSETTLED.stored
+    if results is not None and results.refs[-1] is steps:
+        settle()
+
+
 class CompiledStep:
     """The compiled step of one network, and the part of the training state that is not in the network.
 
@@ -78,9 +102,9 @@ class CompiledStep:
         self.rows: int = 0  # of the largest batch
         self.maskable: bool = True  # whether smaller ones can be filled up
         self.types: Values | None = None  # of a batch, if steps on arrays of these types may run in C alone
+        self.last: list[Any] = []  # what the last step returned, and the number of steps
         self.own: tuple[Ref, ...] = ()  # leaves of the state that a step replaces
         self.fixed: Values = ()  # and leaves that it only reads
-        self.latest: object = None  # of `LATEST`, as long as nothing has been changed since the last step
         self.located: list[Any] = []  # the shardings of the values, when they were gathered
         self.steady = False  # whether a step on these values runs in C alone
         self._may_trace = False
@@ -139,14 +163,14 @@ class CompiledStep:
 
     def keep_output(self, keep: bool) -> None:
         """Whether the steps that follow leave what the network returned in the outcome."""
+        settle()
         if keep not in self.kinds:
             outputs = (self.outcome.output,) if keep else ()
-            refs = *self.donated, self.outcome.loss, *outputs, self.outcome.steps, LATEST
+            refs = *self.donated, self.outcome.loss, *outputs, self.outcome.steps
             self.kinds[keep] = refs, self._compiled(keep)
         self.refs: tuple[Ref, ...]
         self.run: Callable[..., Values]
         self.refs, self.run = self.kinds[keep]
-        self.latest = object()
 
     def _compiled(self, keep: bool) -> Callable[..., Values]:
         program = functools.partial(self._program, keep)
@@ -200,13 +224,16 @@ class CompiledStep:
 
     # Steps.
 
-    def step_of_any_size(self, batch: Any, pad: bool, drawn: Drawn = NOTHING) -> None:
+    def step_of_any_size(self, batch: Any, pad: bool, drawn: Drawn = NOTHING) -> jax.Array:
         """One step on any batch.
 
         Args:
             batch: as people write it.
             pad: whether a batch that is smaller than those before is filled up.
             drawn: values that the network does not have yet; they are committed if the step succeeds.
+
+        Returns:
+            The loss.
 
         Raises:
             DataError: for a batch without samples.
@@ -221,60 +248,76 @@ class CompiledStep:
                 return self._step(filled, drawn, mask)
             except BatchMaskError:
                 self.maskable = False
-        self._step(batch, drawn)
+        loss = self._step(batch, drawn)
         self.rows = max(self.rows, rows)
         arrays = isinstance(batch, tuple) and all(isinstance(leaf, jax.Array) for leaf in batch)
         self.types = tuple(map(type, batch)) if arrays and not pad else None
+        return loss
 
-    def _step(self, batch: Any, drawn: Drawn, *mask: np.ndarray) -> None:
-        ready = not drawn and self.steady and self.outcome.compiled.current is self
-        if not ready or self.donate((batch, *mask)) is None:
-            self._trace((batch, *mask), drawn)
+    def _step(self, batch: Any, drawn: Drawn, *mask: np.ndarray) -> jax.Array:
+        if not drawn and self.outcome.compiled.stored is self:
+            loss = self.donate((batch, *mask))
+            if loss is not None:
+                return loss
+        return self._trace((batch, *mask), drawn)
 
     def gather(self) -> None:
-        """Makes what is to be donated private, and reads what is only read; it holds until something is changed."""
+        """Makes what is to be donated private, and reads what is only read; it holds until something is changed.
+
+        Steps that follow leave their results in `last`, until somebody reads or writes a Ref.
+        """
+        settle()
         make_private(self.moving)
         self.rest: Values = (*read(self.frozen), *self.fixed)
-        located = [value.sharding for value in (*read(self.moving), *self.rest)]
+        values = read(self.refs[:-1])
+        located = [value.sharding for value in (*values[: len(self.moving)], *self.rest)]
         # JAX runs Python after the computation where values were moved, and always under debug_nans.
         self.steady: bool = located == self.located and not _CONFIG.jax_debug_nans
         self.located = located
-        self.latest = LATEST.current if self.steady else object()
+        self.last = [values, self.outcome.steps.current]
+        if self.steady:
+            self._begin_steps()
         self.donate: Callable[[tuple[Any, ...]], jax.Array | None] = self._donation()
 
     def _donation(self) -> Callable[[tuple[Any, ...]], jax.Array | None]:
         """What makes one step on JAX arrays: a batch and maybe its mask.
 
-        It donates what a step replaces, and returns the loss; None if there is no program for such a batch. Call it
-        while `LATEST` holds `latest`, or after `gather`. The compiled call and the storing of its results run in C,
+        It donates what a step replaces, and returns the loss; None if somebody has read or written a Ref since the last
+        step, or there is no program for such a batch. The compiled call and the storing of what it returns run in C,
         with nothing in between; the arguments live until all is stored, as an array that dies lets other threads run.
         A step of a small network is so short that attributes and frames count.
         """
-        donated, rest, refs, run = self.donated, self.rest, self.refs, self.run
-        loss, steps = self.outcome.loss, self.outcome.steps
-        array, currents, from_iterable = type(loss.current), repeat('current'), chain.from_iterable
+        last, rest, run, count = self.last, self.rest, self.run, len(self.donated)
+        array, unsettled = type(self.last[0][count]), UNSETTLED
 
         def donate(batch: tuple[Any, ...]) -> jax.Array | None:
-            arguments = *map(get, donated), *rest, *batch
-            before, count = loss.current, steps.current
-            self.latest = latest = object()
-            results = from_iterable(starmap(run, (arguments,)))
+            if unsettled.stored is not self:
+                return None
+            values, steps = last
+            arguments = *values[:count], *rest, *batch
             try:
-                any(map(setattr, refs, currents, chain(results, (count + 1, latest))))  # None, all of them
+                last[:] = chain(starmap(run, (arguments,)), (steps + 1,))
             except _Untraced:
                 return None
             finally:
-                value = loss.current
-                traced = type(value) is not array and isinstance(value, Tracer)
+                loss = last[0][count]
+                traced = type(loss) is not array and isinstance(loss, Tracer)
                 if traced:
-                    write(self.kinds[False][0], (*arguments[: len(donated)], before, count, object()))
+                    last[:] = values, steps
             if traced:
                 raise _inside_transformation()
-            return value
+            if unsettled.stored is not self:  # a callback of the network has read a value
+                self._begin_steps()
+            return loss
 
         return donate
 
-    def _trace(self, batch: tuple[Any, ...], drawn: Drawn) -> None:
+    def _begin_steps(self) -> None:
+        """From here on steps leave their results in `last`."""
+        UNSETTLED.stored = self
+        LATEST.stored = object()
+
+    def _trace(self, batch: tuple[Any, ...], drawn: Drawn) -> jax.Array:
         """One step on a batch of a new kind, and maybe its mask, on copies."""
         refuse_transformation(batch)
         known = dict(zip(self.structure.parameters, self.structure.values(drawn), strict=True))
@@ -285,11 +328,11 @@ class CompiledStep:
         finally:
             self._may_trace = False
         commit(drawn, handed_out=False)
-        now = self.outcome.steps.current + 1, object(), self
-        write((*self.refs, self.outcome.compiled), (*results, *now))
+        write((*self.refs, self.outcome.compiled), (*results, self.outcome.steps.current + 1, self))
         for parameter in self.moving:
             parameter.handed_out = False
         self.gather()
+        return results[len(self.donated)]
 
     def _copied(self, values: Values) -> Values:
         return _copy(values)
@@ -412,10 +455,10 @@ class ShardedStep(CompiledStep):
         donate = super()._donation()
         return lambda batch: donate(self.placement.batch(batch))
 
-    def _trace(self, batch: tuple[Any, ...], drawn: Drawn) -> None:
+    def _trace(self, batch: tuple[Any, ...], drawn: Drawn) -> jax.Array:
         refuse_transformation(batch)
         self._place_values()
-        super()._trace(self.placement.batch(batch), drawn)
+        return super()._trace(self.placement.batch(batch), drawn)
 
     def _place_values(self) -> None:
         """Brings to where they belong the values that somebody has set."""
@@ -442,6 +485,17 @@ def _copies(values: Any) -> Any:
 
 _copy = jax.jit(_copies)
 _CONFIG: Any = jax.config  # a type checker does not know its settings
+
+
+def make_private(parameters: Iterable[Parameter]) -> None:
+    """Copies the arrays that were handed out, so that all may be donated. Hold the lock until they are."""
+    for parameter in parameters:
+        if parameter.handed_out:
+            parameter.current = copied(parameter.current)
+            parameter.handed_out = False
+
+
+copied: Callable[[Any], jax.Array] = jax.jit(jnp.copy)
 
 
 def refuse_transformation(batch: Any) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import weakref
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Never
 
@@ -30,11 +31,11 @@ from gluonjax.metric.composite import parts_of
 from gluonjax.optimizer.base import of_whole_names
 from gluonjax.optimizer.state import parameter_of
 from gluonjax.parameter import LOCK, ParameterDict, commit, hand_out, key_or_next
-from gluonjax.ref import LATEST, Ref
+from gluonjax.ref import Ref
 from gluonjax.structure import Structure
 from gluonjax.train import saving
 from gluonjax.train.batch import Batch, checked_carry, most_inputs
-from gluonjax.train.compiled import CompiledStep, Outcome, ShardedStep, refuse_transformation
+from gluonjax.train.compiled import CompiledStep, Outcome, ShardedStep, StepCount, refuse_transformation, settle_steps
 from gluonjax.train.evaluate import Inference
 from gluonjax.train.history import FitState
 from gluonjax.train.losses import LossLike
@@ -118,9 +119,10 @@ class Stepper:
 
     def _begin(self) -> None:
         self._loss = Ref()
-        self.step_count: Ref = Ref(0)
+        self.step_count: StepCount = StepCount(0)
         self.compiled_step: Ref = Ref()
         self._outcome = Outcome(self._loss, self.step_count, self.compiled_step, Ref())
+        weakref.finalize(self, settle_steps, self.step_count).atexit = False
         self._inferences: tuple[Any, dict[Any, Inference]] = None, {}  # of which network; by the metrics
         # The compiled steps of one network, by what of it is trained, and how fast; and what tells that it is that one.
         self._compiled: dict[Any, CompiledStep] = {}
@@ -204,19 +206,13 @@ class Stepper:
         outcome = self._outcome  # each attribute of a class with __getattr__ takes long
         try:
             with LOCK:
-                compiled = outcome.compiled.current
-                if (
-                    not named
-                    and compiled is not None
-                    and compiled.latest is LATEST.current
-                    and compiled.types == (*map(type, batch),)
-                ):
+                compiled = outcome.compiled.stored
+                if not named and compiled is not None and compiled.types == (*map(type, batch),):
                     loss = compiled.donate((batch,))
                     if loss is not None:
                         return loss
                 _refuse_named(named)
-                self._step(batch)
-                return outcome.loss.current
+                return self._step(batch)
         except Exception as error:
             explain(error, Stepper.step, (self, *batch))
             raise
@@ -244,8 +240,8 @@ class Stepper:
                 self._step(batch, output=True)
                 output, self._outcome.output.current = self._outcome.output.current, None
             finally:
-                if self.compiled_step.current is not None:
-                    self.compiled_step.current.keep_output(False)
+                if self.compiled_step.stored is not None:
+                    self.compiled_step.stored.keep_output(False)
             return self._loss.current, self._without_padding(output, as_batch(batch))
 
     def _without_padding(self, output: Any, batch: Any) -> Any:
@@ -254,41 +250,44 @@ class Stepper:
             return output
         return jax.tree.map(lambda leaf: leaf[:rows], output)
 
-    def _step(self, arguments: tuple[Any, ...], output: bool = False) -> None:
+    def _step(self, arguments: tuple[Any, ...], output: bool = False) -> jax.Array:
         """A step after something was changed, or on another kind of batch, or one that keeps its output."""
-        compiled = self.compiled_step.current
+        compiled = self.compiled_step.stored
         if compiled is None or compiled.structure is not structure_of(self.net):
             return self._first_step(admit(as_batch(arguments), 'batch'), output)
         compiled.keep_output(output)
         compiled.gather()
-        same = compiled.steady and compiled.types == tuple(map(type, arguments))
-        if not same or compiled.donate((arguments,)) is None:
-            batch = admit(as_batch(arguments), 'batch')
-            self.batch_of(batch)  # refuses what is no batch
-            with explaining(self.net, batch):
-                compiled.step_of_any_size(batch, self.pads)
+        if compiled.types == tuple(map(type, arguments)):
+            loss = compiled.donate((arguments,))
+            if loss is not None:
+                return loss
+        batch = admit(as_batch(arguments), 'batch')
+        self.batch_of(batch)  # refuses what is no batch
+        with explaining(self.net, batch):
+            return compiled.step_of_any_size(batch, self.pads)
 
-    def _first_step(self, batch: Any, output: bool) -> None:
+    def _first_step(self, batch: Any, output: bool) -> jax.Array:
         """The first step after the network was made or its structure changed."""
         structure, parts = structure_of(self.net), self.batch_of(batch)
         refuse_transformation(batch)
         drawn = self._draw_missing(structure, parts)
         params = nest(dict(zip(structure.names, structure.values(drawn), strict=True)))
-        before, old = self.compiled_step.current, self.copy_of_state()
+        before, old = self.compiled_step.stored, self.copy_of_state()
         compiled = self._make_compiled(structure, params, batch, old)
         compiled.keep_output(output)
         with explaining(self.net, batch):
-            compiled.step_of_any_size(batch, self.pads, drawn)
+            loss = compiled.step_of_any_size(batch, self.pads, drawn)
         if old is not None:
             frozen = [leaf.name for leaf in leaves_of(compiled.step.layer) if not leaf.param.trainable]
             self._dormant = saving.dormant(old, self._dormant, frozen, structure.names)
         if before is not None:
             before.release()
+        return loss
 
     def prepare(self, *batch: Any) -> None:
         """Makes the program for such batches, if there is none, without a step."""
         with LOCK:
-            if self.compiled_step.current is None:
+            if self.compiled_step.stored is None:
                 batch = as_batch(batch)
                 params = nest(self.values_for(self.batch_of(batch)))
                 structure, old = structure_of(self.net), self.copy_of_state()
@@ -317,7 +316,7 @@ class Stepper:
             return state._replace(carry=jax.tree.map(jnp.array, self.first_carry))
 
         with LOCK:
-            compiled = self.compiled_step.current
+            compiled = self.compiled_step.stored
             if compiled is not None:
                 compiled.change_state(begin_again)
             elif self._state is not None:
@@ -403,12 +402,12 @@ class Stepper:
 
     def _held(self) -> TrainState | None:
         """The state without params, whose arrays the next step may donate; what is small waits."""
-        compiled = self.compiled_step.current
+        compiled = self.compiled_step.stored
         return self._state if compiled is None else compiled.state()
 
     def copy_of_state(self) -> TrainState | None:
         """The state in arrays that no step donates; None before the first."""
-        compiled = self.compiled_step.current
+        compiled = self.compiled_step.stored
         return self._state if compiled is None else compiled.copy_of_state()
 
     @property
@@ -430,7 +429,7 @@ class Stepper:
     def go_on_from(self, state: TrainState, dormant: dict[str, Any] | None = None) -> None:
         """Has the next step go on from a state, and from what the optimizer keeps of frozen parameters."""
         self._dormant = dormant or {}
-        compiled = self.compiled_step.current
+        compiled = self.compiled_step.stored
         if compiled is None or not compiled.replace_state(state):
             self._forget_compiled(state)
 
@@ -438,7 +437,7 @@ class Stepper:
     def metrics(self) -> dict[str, Any]:
         """The values of the metrics since they were reset; `fit` resets them in each epoch. It waits for the device."""
         with LOCK:
-            compiled = self.compiled_step.current
+            compiled = self.compiled_step.stored
             if compiled is None:
                 return {}
             states = jax.device_get(compiled.state().metrics)
@@ -449,7 +448,7 @@ class Stepper:
         parts = parts_of(self._options['metrics'])
         objects = {name: metric for name, (metric, _) in parts.items() if isinstance(metric, DeviceMetric)}
         with LOCK:
-            compiled = self.compiled_step.current
+            compiled = self.compiled_step.stored
             if objects and compiled is not None:
                 states = jax.device_get(compiled.state().metrics)
                 for name, metric in objects.items():
@@ -465,7 +464,7 @@ class Stepper:
     def reset_metrics(self) -> None:
         """Lets the metrics begin again, and the sum of the losses that `fit` shows."""
         with LOCK:
-            compiled = self.compiled_step.current
+            compiled = self.compiled_step.stored
             if compiled is not None:
                 compiled.reset_metrics()
             elif self._state is not None:  # the next program makes them
@@ -506,7 +505,7 @@ class Stepper:
         """
         checks.number('the learning rate', value, least=0)
         with LOCK:
-            compiled = self.compiled_step.current
+            compiled = self.compiled_step.stored
             if compiled is not None:
                 compiled.change_state(lambda state: _with_rate(state, value))
             elif self._state is not None:
@@ -527,7 +526,7 @@ class Stepper:
             PatternError: if nothing matches `select`.
         """
         with LOCK:
-            state, compiled = self.state, self.compiled_step.current
+            state, compiled = self.state, self.compiled_step.stored
             if state is None or compiled is None:
                 return
             leaves = leaves_of(compiled.structure.definition)
@@ -567,7 +566,7 @@ class Stepper:
 
     def find_nonfinite(self, *batch: Any) -> str | None:
         """Where a step on this batch would meet what is not finite; labels that the loss does not take are refused."""
-        compiled, state = self.compiled_step.current, self.state
+        compiled, state = self.compiled_step.stored, self.state
         if state is None or compiled is None:
             return None
         self.check_labels(*batch)
@@ -579,8 +578,8 @@ class Stepper:
         Raises:
             DataError: naming one such label.
         """
-        if self.compiled_step.current is not None:
-            self.compiled_step.current.check_labels(self.batch_of(as_batch(batch)))
+        if self.compiled_step.stored is not None:
+            self.compiled_step.stored.check_labels(self.batch_of(as_batch(batch)))
 
     def values_for(self, batch: Batch) -> dict[str, Any]:
         """The network's values of one moment, by name; shapes that are unknown are inferred from the batch."""
@@ -599,7 +598,7 @@ class Stepper:
 
     def largest_batch(self) -> int:
         """The number of samples that smaller batches are filled up to."""
-        compiled = self.compiled_step.current
+        compiled = self.compiled_step.stored
         return self._rows if compiled is None else compiled.rows
 
 

@@ -12,8 +12,8 @@ import pytest
 
 import gluonjax
 from gluonjax import Block, init, nn
-from gluonjax.parameter import make_private
 from gluonjax.ref import Ref, read, write
+from gluonjax.train.compiled import make_private
 
 X = jnp.ones((2, 3))
 
@@ -228,7 +228,7 @@ def donating(refs):
 
     def run():
         arguments = read(refs)  # they live until all is written
-        any(map(setattr, refs, repeat('current'), chain.from_iterable(starmap(step, (arguments,)))))
+        any(map(setattr, refs, repeat('stored'), chain.from_iterable(starmap(step, (arguments,)))))
 
     return run
 

@@ -1,6 +1,7 @@
 """Whatever comes between: interrupts, other threads, other programs; the network is always that of a whole step."""
 
 import ctypes
+import gc
 import os
 import pathlib
 import random
@@ -16,6 +17,8 @@ import optax
 import pytest
 
 from gluonjax import Trainer, loss, nn
+from gluonjax.ref import UNSETTLED
+from gluonjax.train.compiled import CompiledStep
 
 HERE = pathlib.Path(__file__).parent
 
@@ -298,3 +301,51 @@ def test_a_loader_that_uses_one_buffer_again():
     assert trainer.evaluate(batches(labelled=True))['loss'] == 512 * 4.5
     trainer.fit(batches(labelled=True), progress=False)
     assert trainer.history['loss'] == [512 * 4.5]
+
+
+def trained(count, after_each=lambda trainer: None, layer=nn.Dense):
+    net = nn.Sequential(layer(3, in_units=2))
+    net.initialize('xavier', key=0)
+    trainer = Trainer(net, loss.L2Loss(), 'adam', key=0)
+    for _ in range(count):
+        trainer.step(jnp.ones((4, 2)), jnp.ones((4, 3)))
+        after_each(trainer)
+    return net, trainer
+
+
+def test_results_of_steps_are_in_the_network_when_the_trainer_is_gone():
+    net, trainer = trained(5)
+    expected = trained(5, lambda trainer: trainer.net[0].weight.data())[0][0].weight.data()
+    del trainer
+    gc.collect()
+    assert UNSETTLED.current is None  # nothing holds the network
+    np.testing.assert_array_equal(net[0].weight.data(), expected)
+
+
+def test_steps_gather_values_anew_only_after_something_was_read_or_written(monkeypatch):
+    gathered, gather = [], CompiledStep.gather
+    monkeypatch.setattr(CompiledStep, 'gather', lambda self: gathered.append(1) or gather(self))
+    counts = []
+    trained(4, lambda trainer: counts.append(trainer.steps))
+    assert counts == [1, 2, 3, 4]
+    assert len(gathered) == 2  # by the step that traces, and by the next, which finds that values stay where they are
+    trained(4, lambda trainer: trainer.net[0].weight.data())
+    assert len(gathered) == 2 + 4
+
+
+def test_a_step_whose_callback_reads_a_value():
+    seen = []
+
+    class Watched(nn.Dense):
+        def forward(self, x):
+            jax.debug.callback(lambda _: seen.append(net[0].bias.current), x)
+            return super().forward(x)
+
+    net = nn.Sequential(Watched(3, in_units=2))
+    net.initialize('xavier', key=0)
+    trainer = Trainer(net, loss.L2Loss(), 'adam', key=0)
+    for _ in range(5):
+        trainer.step(jnp.ones((4, 2)), jnp.ones((4, 3)))
+    np.testing.assert_allclose(net[0].weight.data(), trained(5)[0][0].weight.data(), rtol=1e-6)
+    assert seen
+    assert trainer.steps == 5
