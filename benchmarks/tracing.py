@@ -40,7 +40,10 @@ def lowering(function, *arguments):
 
 
 def first_step(maker, sizes):
-    """A measurement: seconds of a first step from nothing; values are drawn before."""
+    """A measurement: seconds of a first step from nothing.
+
+    By hand, values and the optimizer's state are made before; ours are drawn and made in the first step.
+    """
 
     def measure() -> float:
         step = maker(**sizes)
