@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from abc import ABCMeta
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar, overload
 
@@ -14,7 +15,7 @@ _Base = TypeVar('_Base')
 _Instance = TypeVar('_Instance')
 
 
-_MetaClass = type if TYPE_CHECKING else type(Protocol)  # so that subclasses may be protocols, too
+_MetaClass = ABCMeta if TYPE_CHECKING else type(Protocol)  # so that subclasses may be protocols, too
 
 
 class Constructed(_MetaClass):

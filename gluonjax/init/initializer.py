@@ -97,7 +97,14 @@ InitializerLike = Initializer | str | Callable[[Any, Any, Any], Any]  # what `cr
 INITIALIZERS = Registry('initializer', Initializer)
 
 
-register, alias = INITIALIZERS.register, INITIALIZERS.alias
+def register(cls: _Class) -> _Class:
+    """Class decorator: makes an initializer known to `create` by its name in lower case."""
+    return INITIALIZERS.register(cls)
+
+
+def alias(*names: str) -> Callable[[_Class], _Class]:
+    """Class decorator: makes an initializer known to `create` by further names."""
+    return INITIALIZERS.alias(*names)
 
 
 def create(initializer: InitializerLike, **arguments: Any) -> Initializer:

@@ -57,7 +57,8 @@ class _Native(LRScheduler):
     def __init__(self, *args: Any, **kwargs: Any):
         made = self.own(*args, **kwargs)
         super().__init__(made.base_lr, made.warmup_steps, made.warmup_begin_lr, made.warmup_mode)
-        self._names = tuple(name for name in inspect.signature(self.own).parameters if name != 'base_lr')
+        names = inspect.signature(self.own).parameters
+        self._names: tuple[str, ...] = tuple(name for name in names if name != 'base_lr')
         for name in self._names:
             setattr(self, name, getattr(made, name))
 
@@ -88,6 +89,7 @@ class MultiFactorScheduler(_Native):
     """
 
     own: ClassVar[Any] = native.MultiFactorScheduler
+    base_lr: float
     step: list[int]
     factor: float
     count: int = 0  # the update after which the rate was last multiplied
@@ -106,6 +108,7 @@ class MultiFactorScheduler(_Native):
 class _Decay(_Native):
     """One that reaches its last rate in update `max_update`, after which `base_lr` stays what it is."""
 
+    base_lr: float
     max_update: int
 
     def __call__(self, num_update: int) -> float:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from gluonjax.mx.gluon import contrib, data, model_zoo
     from gluonjax.mx.gluon.trainer import Trainer
 
-tensor_types = (Symbol, NDArray)
+tensor_types: tuple[type, ...] = (Symbol, NDArray)
 
 # What is loaded when it is asked for: a name, and the module that it is or is in.
 _LAZY = {
