@@ -601,5 +601,5 @@ def test_imports_of_what_is_no_file(tmp_path):
         symbol.save(str(tmp_path / 'net-symbol.json'))
         with pytest.raises(ArgumentError, match='input_names must be str'):
             block.imports(tmp_path / 'net-symbol.json', 3)
-        with pytest.raises(ArgumentError, match='a file name must be a str or a path, got 1'):
+        with pytest.raises(ArgumentError, match=r'must be (a )?str .*, got 1'):
             block.imports(tmp_path / 'net-symbol.json', 'data', 1)  # which Python takes for an open file
