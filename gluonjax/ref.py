@@ -13,7 +13,7 @@ from __future__ import annotations
 import operator
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from itertools import chain
+from itertools import chain, repeat
 from typing import Any
 
 Values = tuple[Any, ...]
@@ -44,13 +44,13 @@ class Ref:
 
 
 _get: Callable[[Ref], Any] = operator.attrgetter('stored')
-_set: Callable[[Ref, Any], None] = Ref.stored.__set__  # pyright: ignore[reportAttributeAccessIssue]  (a descriptor)
 # Holds another object after every write, and after every change of what was known of values: who holds them, where they
 # belong. While it holds the same one, what was read and found out before is still so.
 LATEST = Ref(object())
 # Whose results are not in the Refs yet: a CompiledStep has these `refs`, and in `last` the values of all but the last
 # of them, and of that one. It is set before LATEST is.
 UNSETTLED = Ref()
+WRITTEN = Ref(object())  # holds another object after every write but those of `settle`
 
 
 def settle() -> None:
@@ -83,12 +83,12 @@ def write(refs: Sequence[Ref], values: Iterable[Any]) -> None:
     """Sets all, at one moment."""
     with LOCK:
         settle()
-        _write(refs, values)
+        _write((*refs, WRITTEN), (*values, object()))
 
 
 def _write(refs: Sequence[Ref], values: Iterable[Any]) -> None:
     before = tuple(map(_get, refs))  # lives until all are written: an array that dies lets other threads run
-    any(map(_set, chain(refs, (LATEST,)), chain(values, (object(),))))  # None, all of them
+    any(map(setattr, chain(refs, (LATEST,)), repeat('stored'), chain(values, (object(),))))  # None, all of them
     del before
 
 

@@ -10,8 +10,9 @@ runs Python after its computation: it is handed copies, and the old values stay 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import chain, islice, starmap
+import operator
+from collections.abc import Callable, Collection, Mapping, Sequence
+from itertools import chain, compress, islice, starmap
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -25,7 +26,7 @@ from gluonjax.errors import BatchMaskError, DataError, TransformationError
 from gluonjax.layer import leaves_of
 from gluonjax.metric.pure import PureMetric
 from gluonjax.parameter import Parameter, commit, is_traced
-from gluonjax.ref import LATEST, UNSETTLED, Ref, Values, read, settle, write
+from gluonjax.ref import LATEST, UNSETTLED, WRITTEN, Ref, Values, read, settle, write
 from gluonjax.structure import Structure
 from gluonjax.train.batch import Batch
 from gluonjax.train.layout import Layout, first_of_equals, refined
@@ -35,6 +36,8 @@ from gluonjax.train.step import TrainStep
 from gluonjax.tree import flatten, nest
 
 Drawn = Mapping[Parameter, jax.Array]
+_handed_out: Callable[[Parameter], bool] = operator.attrgetter('handed_out')
+_sharding: Callable[[jax.Array], jax.sharding.Sharding] = operator.attrgetter('sharding')
 NOTHING: Drawn = MappingProxyType({})
 
 
@@ -106,7 +109,7 @@ class CompiledStep:
         self.own: tuple[Ref, ...] = ()  # leaves of the state that a step replaces
         self.fixed: Values = ()  # and leaves that it only reads
         self.located: list[Any] = []  # the shardings of the values, when they were gathered
-        self.steady = False  # whether a step on these values runs in C alone
+        self.written: object = None  # of `WRITTEN`, when the shardings were read
         self._may_trace = False
 
     # The state.
@@ -267,15 +270,17 @@ class CompiledStep:
         Steps that follow leave their results in `last`, until somebody reads or writes a Ref.
         """
         settle()
+        moved = self.written is not WRITTEN.stored  # or may be
         make_private(self.moving)
+        self.written = WRITTEN.stored
         self.rest: Values = (*read(self.frozen), *self.fixed)
         values = read(self.refs[:-1])
-        located = [value.sharding for value in (*values[: len(self.moving)], *self.rest)]
-        # JAX runs Python after the computation where values were moved, and always under debug_nans.
-        self.steady: bool = located == self.located and not _CONFIG.jax_debug_nans
-        self.located = located
+        if moved:
+            located = list(map(_sharding, (*values[: len(self.moving)], *self.rest)))
+            moved = located != self.located
+            self.located = located
         self.last = [values, self.outcome.steps.current]
-        if self.steady:
+        if not moved and not _CONFIG.jax_debug_nans:  # in both cases JAX runs Python after the computation
             self._begin_steps()
         self.donate: Callable[[tuple[Any, ...]], jax.Array | None] = self._donation()
 
@@ -487,12 +492,11 @@ _copy = jax.jit(_copies)
 _CONFIG: Any = jax.config  # a type checker does not know its settings
 
 
-def make_private(parameters: Iterable[Parameter]) -> None:
+def make_private(parameters: Collection[Parameter]) -> None:
     """Copies the arrays that were handed out, so that all may be donated. Hold the lock until they are."""
-    for parameter in parameters:
-        if parameter.handed_out:
-            parameter.current = copied(parameter.current)
-            parameter.handed_out = False
+    for parameter in compress(parameters, map(_handed_out, parameters)):
+        parameter.current = copied(parameter.current)
+        parameter.handed_out = False
 
 
 copied: Callable[[Any], jax.Array] = jax.jit(jnp.copy)
