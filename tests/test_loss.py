@@ -536,7 +536,7 @@ def class_losses(pred, other, classes):
 @some
 @given(grids, st.permutations(range(4)))
 def test_properties_of_pairs(grid, order):
-    x, y = grid
+    x, y = grid.round(3)  # lengths near the loss's epsilon count otherwise
     order = np.array(order)
     sign = np.array([1, -1, 1, -1])
     cosine, turned, longer, sdml, swapped = distribution(pair_losses)(x, y, sign)
