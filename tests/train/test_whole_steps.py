@@ -16,7 +16,7 @@ import numpy as np
 import optax
 import pytest
 
-from gluonjax import Trainer, loss, nn
+from gluonjax import Trainer, loss, nn, ref
 from gluonjax.ref import UNSETTLED
 from gluonjax.train.compiled import CompiledStep
 
@@ -318,7 +318,7 @@ def test_results_of_steps_are_in_the_network_when_the_trainer_is_gone():
     expected = trained(5, lambda trainer: trainer.net[0].weight.data())[0][0].weight.data()
     del trainer
     gc.collect()
-    assert UNSETTLED.current is None  # nothing holds the network
+    assert UNSETTLED.stored is None  # nothing holds the network
     np.testing.assert_array_equal(net[0].weight.data(), expected)
 
 
@@ -331,6 +331,30 @@ def test_steps_gather_values_anew_only_after_something_was_read_or_written(monke
     assert len(gathered) == 2  # by the step that traces, and by the next, which finds that values stay where they are
     trained(4, lambda trainer: trainer.net[0].weight.data())
     assert len(gathered) == 2 + 4
+
+
+def test_a_reader_that_steps_overtake_reads_again(monkeypatch):
+    net, trainer = trained(3, lambda trainer: trainer.net[0].weight.data())
+    get, overtaken = ref._get, []
+
+    def get_after_a_step(one):
+        if not overtaken:
+            overtaken.append(1)
+            trainer.step(jnp.ones((4, 2)), jnp.ones((4, 3)))
+        return get(one)
+
+    monkeypatch.setattr(ref, '_get', get_after_a_step)
+    (weight,) = ref.read([net[0].weight])
+    np.testing.assert_array_equal(weight, trained(4)[0][0].weight.data())
+
+
+def test_a_parameter_frozen_between_steps_that_nobody_looks_at():
+    net, trainer = trained(4)
+    net[0].weight.grad_req = 'null'
+    for _ in range(3):
+        trainer.step(jnp.ones((4, 2)), jnp.ones((4, 3)))
+    np.testing.assert_array_equal(net[0].weight.data(), trained(4)[0][0].weight.data())
+    np.testing.assert_allclose(net[0].bias.data(), trained(7)[0][0].bias.data(), rtol=0.05)
 
 
 def test_a_step_whose_callback_reads_a_value():
