@@ -314,8 +314,9 @@ def trained(count, after_each=lambda trainer: None, layer=nn.Dense):
 
 
 def test_results_of_steps_are_in_the_network_when_the_trainer_is_gone():
-    net, trainer = trained(5)
     expected = trained(5, lambda trainer: trainer.net[0].weight.data())[0][0].weight.data()
+    net, trainer = trained(5)
+    assert UNSETTLED.stored is not None
     del trainer
     gc.collect()
     assert UNSETTLED.stored is None  # nothing holds the network
