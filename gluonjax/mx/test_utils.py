@@ -34,8 +34,7 @@ from gluonjax.mx.dialect import use_np
 from gluonjax.mx.entry import explain_calls
 from gluonjax.mx.gluon.batches import download
 from gluonjax.mx.io import DataIter
-from gluonjax.mx.symbol import Symbol
-from gluonjax.mx.test_matrices import (
+from gluonjax.mx.matrices import (
     get_identity_mat,
     get_identity_mat_batch,
     has_tvm_ops,
@@ -48,6 +47,7 @@ from gluonjax.mx.test_matrices import (
     new_sym_matrix_with_real_eigvals_nd,
     same_symbol_structure,
 )
+from gluonjax.mx.symbol import Symbol
 
 _TOLERANCES = {'float16': (1e-2, 1e-1), 'bfloat16': (5e-2, 1e-1), 'float32': (1e-4, 1e-3), 'float64': (1e-5, 1e-20)}
 _COMPARED = ('float16', 'float32', 'float64', 'bool', 'int8', 'uint8', 'int32', 'uint32', 'int64', 'uint64')
