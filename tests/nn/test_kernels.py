@@ -10,16 +10,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jax import lax
 
-from gluonjax.nn.kernels import (
-    Algorithms,
+from gluonjax.nn.convolutions import (
     Geometry,
-    Windows,
     by_im2col,
     by_image_products,
     by_row_im2col,
     by_shift_and_add,
     by_transposed_im2col,
     by_xla,
+)
+from gluonjax.nn.kernels import (
+    Algorithms,
+    Windows,
     choose_algorithms,
     convolve,
     convolve_by,
