@@ -276,7 +276,8 @@ class Block(Bindable, Node, BlockMethods, own=True):
             force_reinit: also draw again what has a value.
             key: a JAX key or an int; by default the next of the library's stream.
             verbose: print each parameter as it is drawn.
-            device: a device or a `jax.sharding.Sharding` to draw them on, with the same numbers; see `to`.
+            device: a device or a `jax.sharding.Sharding` to draw them on, with the same numbers; see `to`. By default
+                each is drawn where it was before, at first on JAX's default device.
 
         Raises:
             ArgumentError: if `device` is neither.

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from gluonjax.errors import ShapeError
 from gluonjax.keys import is_threefry
 from gluonjax.sampler import FLOAT32, Distribution, Request
 from gluonjax.threefry import named_words, threefry
@@ -47,7 +48,7 @@ def _through_host_buffers(requests: Sequence[Request], words: Any) -> list[jax.A
         if request.source.base == 'constant':
             buffer.fill(request.source.scale)
     shaped = [buffer.reshape(request.shape) for request, buffer in zip(requests, buffers, strict=True)]
-    return jax.device_put(shaped)
+    return jax.device_put(shaped, [request.sharding for request in requests])
 
 
 def _aligned_buffer(size: int) -> np.ndarray:
@@ -131,19 +132,43 @@ def over_shardings(requests: Sequence[Request], keys: Sequence[jax.Array]) -> li
 
     An initializer's own code, and random bits of another kind than threefry, make all of it before it is cut.
     """
-    programs: dict[Request, Callable] = {}  # tensors that differ in key and name only share one
 
     def drawn(request: Request, key: jax.Array) -> jax.Array:
         if request.sharding is None:
             return request.sample(key)
+        check_divides(request.name, request.shape, request.sharding)
         if not (isinstance(request.source, Distribution) and is_threefry(key)):
             return jax.device_put(request.sample(key), request.sharding)
-        alike = request._replace(key=None, name='')
-        if alike not in programs:
-            programs[alike] = jax.jit(functools.partial(sample_words, alike), out_shardings=request.sharding)
-        return programs[alike](np.asarray(jax.random.key_data(key)))
+        alike = request._replace(key=None, name='')  # tensors that differ in key and name only share one program
+        return _compiled(alike)(np.asarray(jax.random.key_data(key)))
 
     return list(map(drawn, requests, keys))
+
+
+@functools.lru_cache(maxsize=1024)
+def _compiled(request: Request) -> Callable[[np.ndarray], jax.Array]:
+    return jax.jit(functools.partial(sample_words, request), out_shardings=request.sharding)
+
+
+def is_whole(sharding: Any) -> bool:
+    """Whether each device has the whole of what is drawn there, and all devices are of this process."""
+    return sharding is None or (sharding.is_fully_addressable and sharding.is_fully_replicated)
+
+
+def check_divides(name: str, shape: Any, sharding: Any) -> None:
+    """Refuses a sharding that does not divide a parameter.
+
+    Raises:
+        ShapeError: naming the parameter.
+    """
+    try:
+        sharding.shard_shape(shape)
+    except ValueError as error:
+        raise ShapeError(
+            f'{name!r} of shape {shape} cannot be cut by this sharding',
+            got=str(error).partition('\n')[0],
+            remedy='Trainer(..., mesh=, sharding=rules) has a rule for each parameter',
+        ) from None
 
 
 def sample_words(request: Request, words: Any) -> jax.Array:

@@ -56,11 +56,12 @@ class BlockMethods:
 
 
 class ParameterMethods:
-    """Of Parameters: `cast`, and the operators of arrays."""
+    """Of Parameters: `cast`, `set_data`, and the operators of arrays."""
 
     __slots__ = ()
 
     cast = LazyMethod('gluonjax.casting', 'cast_parameter')
+    set_data = LazyMethod('gluonjax.placement')
 
 
 _OF_TWO = ('add', 'sub', 'mul', 'truediv', 'floordiv', 'mod', 'divmod', 'pow', 'matmul', 'and', 'or', 'xor')

@@ -15,7 +15,7 @@ import jax
 import jax.core
 import jax.numpy as jnp
 import numpy as np
-from jax.typing import ArrayLike, DTypeLike
+from jax.typing import DTypeLike
 
 from gluonjax import errors
 from gluonjax.arrays import admit
@@ -222,18 +222,6 @@ class Parameter(Ref, Node, ParameterMethods):
             raise above.messages.no_value(self)
         return self.deferred
 
-    def set_data(self, value: ArrayLike) -> None:
-        """Sets the value, cast to this parameter's dtype. It decides a shape that was unknown.
-
-        Raises:
-            ShapeError: if the shape does not fit.
-        """
-        with LOCK:
-            array = concrete(self.name, value, self.dtype)
-            if self._shape is not None and merge_shapes(self._shape, array.shape) is None:
-                raise above.messages.other_value_shape(self.name, self._shape, array.shape)
-            commit({self: array})
-
     def initialize(
         self, init: Any = None, *, force_reinit: bool = False, key: Any = None, verbose: bool = False
     ) -> None:
@@ -326,7 +314,7 @@ class ParameterDict(ParameterDictMethods, Mapping[str, Parameter]):
 
     def __init__(self, entries: Sequence[tuple[Leaf, Parameter]], scope: Scope | None = None):
         self._entries = entries
-        self.place: Any = None  # where `initialize` draws; None for the default device
+        self.place: Any = None  # where `initialize` draws, if it was told
         self._scope = scope or Scope(Token(), frozenset(parameter.token for _, parameter in entries))
         self._by_name = {name: parameter for leaf, parameter in entries for name in leaf.names}
 
@@ -363,11 +351,17 @@ class ParameterDict(ParameterDictMethods, Mapping[str, Parameter]):
     def _draw_or_defer(self, wanted: Mapping[Parameter, tuple[str, Initializer]], key: Any, verbose: bool) -> None:
         """Draws what has a shape, defers the rest, and changes nothing if anything fails."""
         with key_or_next(key) as key:
-            how = {p: Deferred(init, key, name, self._scope, verbose, self.place) for p, (name, init) in wanted.items()}
+            how = {p: self._deferred(p, *what, key, verbose) for p, what in wanted.items()}
             drawn = draw_deferred({p: (deferred, p.shape) for p, deferred in how.items() if is_known(p.shape)})
         for parameter, deferred in how.items():
             parameter.deferred = deferred
         commit(drawn, handed_out=False)
+
+    def _deferred(self, p: Parameter, name: str, init: Initializer, key: jax.Array, verbose: bool) -> Deferred:
+        """How it will be drawn, where `initialize` was told, or else where it was before."""
+        first = p.current is None and p.deferred is None
+        place = self.place if self.place or first else above.placement.place_before(p)
+        return Deferred(init, key, name, self._scope, verbose, place)
 
     def setattr(self, name: str, value: Any) -> None:
         """Sets an attribute of every parameter, as in `setattr('grad_req', 'null')`."""

@@ -8,13 +8,16 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax.sharding import Sharding, SingleDeviceSharding
+from jax.typing import ArrayLike
 
 from gluonjax.arrays import admit
 from gluonjax.block import Block, structure_of
-from gluonjax.errors import ArgumentError, ParamsError, ShapeError
+from gluonjax.drawing import check_divides
+from gluonjax.errors import ArgumentError, ParamsError
 from gluonjax.lazy import suggests_keywords
-from gluonjax.messages import compare
-from gluonjax.parameter import LOCK, ParameterDict, commit, concrete
+from gluonjax.messages import compare, other_value_shape
+from gluonjax.parameter import LOCK, Parameter, ParameterDict, commit, concrete
+from gluonjax.shapes import merge_shapes
 from gluonjax.tree import flatten
 
 
@@ -40,7 +43,45 @@ def set_params(net: Block, tree: Mapping[str, Any]) -> None:
                 'these params are not those of this network:\n  ' + '\n  '.join(differences),
                 remedy='net.cast(dtype) changes the dtype of the network; net.specs(x) lists what it expects',
             )
-        commit({p: concrete(name, values[name], p.dtype) for name, p in by_name.items()})
+        commit({p: _in_place(p, concrete(name, values[name], p.dtype)) for name, p in by_name.items()})
+
+
+@suggests_keywords
+def set_data(parameter: Parameter, value: ArrayLike) -> None:
+    """Sets the value, cast to this parameter's dtype. It decides a shape that was unknown.
+
+    What nobody put on a device comes to where the value is that it replaces.
+
+    Raises:
+        ShapeError: if the shape does not fit.
+    """
+    with LOCK:
+        array = concrete(parameter.name, value, parameter.dtype)
+        if parameter.shape is not None and merge_shapes(parameter.shape, array.shape) is None:
+            raise other_value_shape(parameter.name, parameter.shape, array.shape)
+        commit({parameter: _in_place(parameter, array)})
+
+
+def _in_place(parameter: Parameter, array: jax.Array) -> jax.Array:
+    where = sharding_of(parameter)
+    if where is None or array.committed:
+        return array
+    with jax.ensure_compile_time_eval():
+        return jax.device_put(array, where)
+
+
+def sharding_of(parameter: Parameter) -> Sharding | None:
+    """Where a value was put on purpose; None if it is on the default device."""
+    value = parameter.current
+    return value.sharding if value is not None and value.committed else None
+
+
+def place_before(parameter: Parameter) -> Place | None:
+    """Where a Parameter is, or waits to be drawn, so that it is drawn there again; None for the default device."""
+    if parameter.current is None:
+        return parameter.deferred and parameter.deferred.place
+    where = sharding_of(parameter)
+    return where and Place(where)
 
 
 def _dtype(value: Any) -> Any:
@@ -54,8 +95,8 @@ def to(net: Block, device: Any) -> Block:
     """Moves the values to a device, or cuts them by a sharding; what is drawn later is drawn there, with the same bits.
 
     Calls and a Trainer compute where the values are. Inputs of NumPy, and arrays that nobody put on a device, come
-    there; an array that was put on another (`jax.device_put`) is an ArgumentError that names both. Values that are set
-    later are where they were made, until a step.
+    there; an array that was put on another (`jax.device_put`) is an ArgumentError that names both. The same holds for
+    values that are set later, but those that were put on another device stay there, until a step.
 
     Args:
         net: the network.
@@ -81,7 +122,8 @@ def to(net: Block, device: Any) -> Block:
     with LOCK:
         parameters = structure_of(net).parameters
         for parameter in parameters:
-            _check(where, parameter)
+            if parameter.current is not None:
+                check_divides(parameter.name, parameter.shape, where)
         moved = {
             parameter: jax.device_put(parameter.data(), where)
             for parameter in parameters
@@ -134,16 +176,3 @@ def place_of(net: Block, device: Any) -> Place:
         got=repr(device),
         remedy="jax.devices('gpu')[0] for the first GPU",
     )
-
-
-def _check(where: Sharding, parameter: Any) -> None:
-    if parameter.current is None:
-        return
-    try:
-        where.shard_shape(parameter.shape)
-    except ValueError as error:
-        raise ShapeError(
-            f'{parameter.name!r} of shape {parameter.shape} cannot be cut by this sharding',
-            got=str(error).partition('\n')[0],
-            remedy='Trainer(..., mesh=, sharding=rules) has a rule for each parameter',
-        ) from None

@@ -95,8 +95,8 @@ def draw(requests: Sequence[Request], fused: bool = False) -> list[jax.Array]:
 
     Outside a transformation, tensors of float32 with a distribution go through the compiled sampler. Inside one, each
     is drawn by itself, so that under sharded `out_shardings` a device makes only its part; `fused=True` makes one
-    draw instead, which compiles faster. A tensor with a sharding is drawn so outside a transformation too. All ways
-    return the same bits.
+    draw instead, which compiles faster. A tensor that its sharding cuts is drawn so outside a transformation too. All
+    ways return the same bits.
 
     Raises:
         AllocationError: if they do not fit into memory.
@@ -112,7 +112,7 @@ def draw(requests: Sequence[Request], fused: bool = False) -> list[jax.Array]:
             return False
         _check(request.source)
         fast = np.dtype(request.dtype) == FLOAT32 and id(request.key) in threefry_keys
-        return fast and (fused or not traced) and (traced or request.sharding is None)
+        return fast and (fused or not traced) and (traced or above.drawing.is_whole(request.sharding))
 
     chosen = list(map(in_rows, requests))
     by_rows = [request for request, it in zip(requests, chosen, strict=True) if it]

@@ -98,6 +98,38 @@ def test_a_sharding_that_does_not_divide_moves_nothing():
     with pytest.raises(errors.ShapeError, match=r"'1\.weight' of shape \(2, 8\) cannot be cut"):
         net.to(NamedSharding(mesh, P('model')))
     assert devices_of(net) == {jax.devices()[0]}
+    with pytest.raises(errors.ShapeError, match=r"'1\.bias' of shape \(2,\) cannot be cut"):
+        called(network(device=NamedSharding(jax.make_mesh((4,), ('model',)), P('model'))))
+
+
+def test_what_is_drawn_and_set_again_stays_where_the_network_is():
+    device = jax.devices()[3]
+    net, plain = called(network(device=device)), called(network())
+    waiting = network(device=device)
+    for one in (net, plain, waiting):
+        one.initialize(force_reinit=True, key=1)
+    assert devices_of(net) == devices_of(called(waiting)) == {device}
+    assert_same_bits(net, called(plain))
+    net[0].bias.set_data(np.arange(8))
+    assert devices_of(net) == {device}
+    net.params = jax.tree.map(np.asarray, net.params)
+    assert devices_of(net) == {device} == net(X).devices()
+    net[0].bias.set_data(jax.device_put(np.ones(8), jax.devices()[1]))  # who says where it is, is taken at their word
+    assert net[0].bias.data().devices() == {jax.devices()[1]}
+    net.initialize(force_reinit=True, device=jax.devices()[2])
+    assert devices_of(net) == {jax.devices()[2]}
+
+
+def test_drawing_on_a_device_compiles_nothing_and_over_a_sharding_once(caplog):
+    cut = NamedSharding(jax.make_mesh((2,), ('model',)), P('model'))
+    for device, programs in ((jax.devices()[3], 0), (cut, 2)):  # of the shapes (12, 3) and (12,)
+        for key, expected in ((0, programs), (1, 0)):
+            caplog.clear()
+            with jax.log_compiles():
+                net = nn.Sequential(nn.Dense(12, in_units=3))
+                net.initialize('normal', key=key, device=device)
+            compiled = [r.getMessage() for r in caplog.records if r.getMessage().startswith('Compiling jit(sample')]
+            assert len(compiled) == expected, compiled
 
 
 @pytest.mark.parametrize('device', ['cpu', 0, jax.devices])
