@@ -64,11 +64,9 @@ def _admitted(leaf: Any, convert: Callable[..., np.ndarray], name: str = '') -> 
 def _in_order(array: np.ndarray, convert: Callable[..., np.ndarray], name: str) -> np.ndarray:
     dtype = array.dtype
     if not (dtype == np.bool_ or jnp.issubdtype(dtype, np.number)) or dtype.kind == 'm':
-        got = f'{dtype} of shape {array.shape}'
-        raise DTypeError(f'{name} is no array of numbers', got=got, remedy="x.astype('float32')")
+        raise above.messages.not_numbers(name, array)
     if array.__class__ is not np.ndarray and np.ma.is_masked(array):
-        got = f'a mask of shape {array.shape}'
-        raise DTypeError(f'{name} has masked elements', got=got, remedy='masked.filled(0)')
+        raise above.messages.masked_elements(name, array)
     return convert(array, _WIDEST.get(dtype.char) or dtype.newbyteorder('='))
 
 

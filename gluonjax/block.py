@@ -7,7 +7,6 @@ definition, on the values of the Parameters.
 
 from __future__ import annotations
 
-import collections
 import contextlib
 import dataclasses
 import functools
@@ -23,7 +22,7 @@ from gluonjax.layer import Layer, check_class, check_field, frozen_value, layers
 from gluonjax.lazy import above, entry_points
 from gluonjax.methods import BlockMethods
 from gluonjax.param import Param, SharedParameters, Token
-from gluonjax.parameter import LOCK, Node, Parameter, ParameterDict, Scope, full_path, nodes_of, owners_of
+from gluonjax.parameter import LOCK, Node, Parameter, ParameterDict, Scope, nodes_of, owners_of
 from gluonjax.ref import LATEST, Values, read, settle
 from gluonjax.run import Bindable, taken_names
 from gluonjax.structure import Structure, winner_of
@@ -135,7 +134,7 @@ class Block(Bindable, Node, BlockMethods, own=True):
             vars(self).update(adopted)
             self._own(adopted)
             self._changed()
-            if any(_identity(below).taken > 1 for _, node in nodes_of(adopted) for below in _below(node)):
+            if any(identity_of(below).taken > 1 for _, node in nodes_of(adopted) for below in all_below(node)):
                 self._check()  # ties newcomers at once
 
     def _own(self, fields: Mapping[str, Any]) -> None:
@@ -170,7 +169,7 @@ class Block(Bindable, Node, BlockMethods, own=True):
             owner._check()
 
     def _scope(self) -> Scope:
-        return Scope(self._token, frozenset(map(_identity, _below(self))) - {self._token})
+        return Scope(self._token, frozenset(map(identity_of, all_below(self))) - {self._token})
 
     def _build_structure(self) -> Structure:
         """Builds the definition, and gives every name of a tied parameter the same Parameter."""
@@ -284,17 +283,10 @@ class Block(Bindable, Node, BlockMethods, own=True):
             PatternError: if a pattern matches nothing.
             TieError: if `params=` ties a layer to one of another network.
         """
-        self._check_ties()
+        if any(isinstance(node, Block) and node._tied for node in all_below(self)):
+            above.ties.check_sharing(self)
         chosen = self.collect_params() if device is None else above.placement.params_on(self, device)
         chosen.initialize(init, force_reinit=force_reinit, key=key, verbose=verbose, level=5)
-
-    def _check_ties(self) -> None:
-        """Refuses a network with a layer that `params=` ties to one that is in other networks alone."""
-        nodes = [] if any(owners_of(self)) else list(_below(self))
-        counts = collections.Counter(map(_identity, nodes))
-        for node in nodes:
-            if isinstance(node, Block) and node._tied and counts[node._token] < min(2, node._token.taken):
-                raise above.messages.tied_to_another_network(full_path(node))
 
     # Running.
 
@@ -399,7 +391,7 @@ class Block(Bindable, Node, BlockMethods, own=True):
 
     def __reduce__(self) -> Any:
         slots = {name: getattr(self, name) for name in self._kept}
-        return _rebuild, (type(self),), (dict(vars(self)), slots)
+        return Block.__new__, (type(self),), (dict(vars(self)), slots)
 
     _kept: ClassVar[tuple[str, ...]] = ('_token', '_declared', '_compiled', '_static')
 
@@ -411,8 +403,6 @@ class Block(Bindable, Node, BlockMethods, own=True):
 
 
 HybridBlock = Block
-
-_RESERVED = frozenset(name for name in dir(Block) if not name.startswith('_'))
 
 
 class View(Block, own=True):
@@ -490,7 +480,7 @@ def set_fields(block: Block, fields: Mapping[str, Any]) -> None:
     Raises:
         ArgumentError: for a name that Block itself has, or a value that cannot be kept.
     """
-    if hidden := sorted(name for name in fields if name in _RESERVED or name in taken_names(block)):
+    if hidden := sorted(taken_names(block) & fields.keys()):
         raise above.messages.hidden_names(block, hidden)
     if block._token is None:  # still under construction: children are taken in at its end
         vars(block).update(fields)
@@ -509,10 +499,6 @@ def part_of(block: Block, children: Sequence[str], positions: range) -> Block:
         part._change(fields)
         block._parts[positions] = fields, part
     return part
-
-
-def _rebuild(cls: type[Block]) -> Block:
-    return cls.__new__(cls)
 
 
 def _materialize(layer: Layer) -> Block:
@@ -547,14 +533,14 @@ def _is_within(block: Block, outer: Block) -> bool:
     return block is outer or any(_is_within(owner, outer) for owner, _ in owners_of(block))
 
 
-def _below(node: Node) -> Iterator[Node]:
+def all_below(node: Node) -> Iterator[Node]:
     """A Block or Parameter, and all below it."""
     yield node
     if isinstance(node, Block):
         for _, item in nodes_of(vars(node)):
-            yield from _below(item)
+            yield from all_below(item)
 
 
-def _identity(node: Any) -> Token:
+def identity_of(node: Any) -> Token:
     """What a Block or Parameter can be tied by."""
     return node.token if isinstance(node, Parameter) else node._token

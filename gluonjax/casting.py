@@ -12,8 +12,9 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from gluonjax.block import Block, structure_of
+from gluonjax.contents import map_nodes
 from gluonjax.errors import DTypeError
-from gluonjax.layer import Layer, leaves_of, map_nodes, with_fields
+from gluonjax.layer import Layer, leaves_of, with_fields
 from gluonjax.lazy import suggests_keywords
 from gluonjax.param import Param, Token
 from gluonjax.parameter import LOCK, Parameter, commit, concrete

@@ -26,7 +26,7 @@ from gluonjax.layer import Layer
 from gluonjax.lazy import above
 from gluonjax.param import Param
 from gluonjax.run import Bindable, forward_class
-from gluonjax.tree import items_of
+from gluonjax.tree import items_of, map_items
 
 _REBINDABLE = FunctionType | MethodType | functools.partial
 _RUN_ONCE = (GeneratorType, map, filter)  # what is in them is made when they run
@@ -161,6 +161,11 @@ def check_class(cls: type) -> None:
             items = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else [value]
             if any(isinstance(item, Bindable | Param) for item in items):
                 raise above.messages.shared_by_instances(base, name, value)
+
+
+def map_nodes(change: Callable[[Any], Any], value: Any) -> Any:
+    """`change` on every Layer and Param in a field, through tuples and dicts; whatever else stays."""
+    return map_items(lambda item, _: change(item) if isinstance(item, Layer | Param) else item, value)
 
 
 def child_definition(network: Any, where: str) -> Any:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import collections
 import functools
-from collections.abc import Callable, Iterator, Mapping
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Self, TypeVar
 
 from gluonjax.block import Block
@@ -15,9 +15,11 @@ from gluonjax.messages import layer_text
 from gluonjax.param import trace_state
 from gluonjax.parameter import LOCK, nodes_of, structure_changed
 from gluonjax.refusals import takes
-from gluonjax.run import Bindable, Outputs, Select, path_of, run_of
+from gluonjax.run import Bindable, path_of, run_of
 from gluonjax.tree import Path, matches
 
+Select = str | int | Sequence[str | int] | None  # layers: by a pattern for paths, by paths or indices, or all
+Outputs = OrderedDict[str, Any]  # path of a layer -> its output; pytrees keep the order of such dicts alone
 _Network = TypeVar('_Network', bound=Block)
 
 
@@ -165,7 +167,7 @@ def intermediates_in_forward(layer: Bindable, *inputs: Any, select: Select = Non
         wanted = [name for name in dict.fromkeys(names) if is_wanted(name)]
     if not wanted or not {*wanted} <= {*names}:
         raise PatternError(f'select={select!r} names what no layer that ran is called', expected=names)
-    return collections.OrderedDict((name, run.recorded.pop(key(name))) for name in wanted)
+    return OrderedDict((name, run.recorded.pop(key(name))) for name in wanted)
 
 
 class HookHandle:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Self, TypeVar
 
 import jax
@@ -77,7 +77,7 @@ class Layer(Bindable, LayerMethods, own=True):
         set_slots(self, __dict__=fields, _token=token, _frozen=True)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name in _RESERVED or name in taken_names(self):
+        if name in taken_names(self):
             refuse_if_frozen(self, name, 'set')
             raise above.messages.hidden_name(self, name)
         super().__setattr__(name, value)
@@ -218,9 +218,6 @@ def run_layer(
     return run(definition, inputs, named), run.recorded
 
 
-_RESERVED = frozenset(name for name in dir(Layer) if not name.startswith('_'))
-
-
 def request(
     key: Any, name: str, shape: tuple[int, ...], dtype: str, initializer: initializers.Initializer, copies: Any = ()
 ) -> Request:
@@ -232,11 +229,6 @@ def request(
 # Names, shapes and trees.
 
 _PLAIN = frozenset({int, str, bool, type(None), float, Param, np.dtype})  # what hides no layers
-
-
-def map_nodes(change: Callable[[Any], Any], value: Any) -> Any:
-    """`change` on every Layer and Param in a field, through tuples and dicts; whatever else stays."""
-    return map_items(lambda item, _: change(item) if isinstance(item, Layer | Param) else item, value)
 
 
 def check_field(owner: object, name: str, value: Any) -> None:

@@ -66,6 +66,18 @@ def no_key(key: Any) -> errors.ArgumentError:
     return errors.ArgumentError('this is no random key', expected=expected, got=repr(key), remedy=remedy)
 
 
+def not_numbers(name: str, array: Any) -> errors.DTypeError:
+    """An array of NumPy that comes in, of strings, objects, dates or times."""
+    got = f'{array.dtype} of shape {array.shape}'
+    return errors.DTypeError(f'{name} is no array of numbers', got=got, remedy="x.astype('float32')")
+
+
+def masked_elements(name: str, array: Any) -> errors.DTypeError:
+    """An array of NumPy that comes in, with elements that are left out."""
+    got = f'a mask of shape {array.shape}'
+    return errors.DTypeError(f'{name} has masked elements', got=got, remedy='masked.filled(0)')
+
+
 # Initializers.
 
 

@@ -11,8 +11,9 @@ import numpy as np
 from jax.typing import ArrayLike, DTypeLike
 
 from gluonjax.block import Block
+from gluonjax.hooks import Outputs, Select
 from gluonjax.param import SharedParameters
-from gluonjax.run import Bindable, Outputs, Select
+from gluonjax.run import Bindable
 from gluonjax.specs import Specs
 
 class BindableMethods:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
@@ -42,8 +41,6 @@ def _without_naming(construct: Callable[..., None]) -> Callable[..., None]:
 
 Hook = Callable[..., Any]
 Hooks = tuple[tuple[Hook, ...], tuple[Hook, ...]]  # those called with the inputs, and those called with the output too
-Select = str | int | Sequence[str | int] | None  # layers: by a pattern for paths, by paths or indices, or all
-Outputs = OrderedDict[str, Any]  # path of a layer -> its output; pytrees keep the order of such dicts alone
 
 
 @entry_points
@@ -75,12 +72,12 @@ class Bindable(Frozen, BindableMethods):
         if not own and '_taken' not in vars(next((base for base in cls.__mro__ if '__call__' in vars(base)), Bindable)):
             raise above.messages.overridden_call(cls)
         private = {name for name in vars(cls) if name.startswith('_') and not name.endswith('__')}
-        if own:
-            cls._taken = cls._taken | private | {'_frozen', '_class', '_taken', *Bindable.__slots__}
-        elif taken := sorted(private & super(cls, cls)._taken):  # pyright: ignore
-            raise above.messages.taken_names(cls, taken)
         if '_class' not in vars(cls):
             cls._class = cls
+        if own:
+            cls._taken = frozenset(name for name in dir(cls) if not name.endswith('__'))
+        elif taken := sorted(private & super(cls, cls)._taken):  # pyright: ignore
+            raise above.messages.taken_names(cls, taken)
 
     @_without_naming
     def __init__(self) -> None:
@@ -130,7 +127,7 @@ def forward_class(definition: Bindable) -> type[Bindable]:
 
 
 def taken_names(definition: Bindable) -> frozenset[str]:
-    """The private names that gluonjax itself uses in the class of a layer or network."""
+    """The names that gluonjax itself uses in the class of a layer or network, public and private."""
     return definition._taken
 
 

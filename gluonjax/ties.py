@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import copy
 import dataclasses
 import functools
@@ -10,14 +11,14 @@ from typing import Any, TypeVar
 
 import jax
 
-from gluonjax.block import Block, held_in, replace
+from gluonjax.block import Block, all_below, held_in, identity_of, replace
 from gluonjax.config import set_slots
 from gluonjax.errors import TieError
 from gluonjax.layer import Layer, leaves_of, token_of
 from gluonjax.lazy import suggests_keywords
-from gluonjax.messages import no_match
+from gluonjax.messages import no_match, tied_to_another_network
 from gluonjax.param import SharedParameters
-from gluonjax.parameter import LOCK
+from gluonjax.parameter import LOCK, full_path, owners_of
 from gluonjax.run import Bindable
 from gluonjax.shapes import Shape, is_known, merge_shapes, shape_text
 
@@ -51,6 +52,19 @@ def share_parameters(layer: _Layer, shared: SharedParameters | Bindable | None =
     tied = copy.deepcopy(layer)
     set_slots(tied, _token=token_of(layer if shared is None else shared), _tied=True)
     return tied
+
+
+def check_sharing(net: Block) -> None:
+    """Refuses a network with a layer that `params=` ties to one that is in other networks alone.
+
+    Raises:
+        TieError: naming the layer.
+    """
+    nodes = [] if any(owners_of(net)) else list(all_below(net))
+    counts = collections.Counter(map(identity_of, nodes))
+    for node in nodes:
+        if isinstance(node, Block) and node._tied and counts[node._token] < min(2, node._token.taken):
+            raise tied_to_another_network(full_path(node))
 
 
 def transformed_shape(transform: Callable[..., Any], shape: Shape) -> tuple[int, ...]:

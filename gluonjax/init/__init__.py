@@ -6,7 +6,8 @@ Shapes follow MXNet: the first axis counts outputs, the second inputs, the rest 
 from __future__ import annotations
 
 from gluonjax.init.common import Constant, Normal, Xavier
-from gluonjax.init.initializer import Initializer, InitializerLike, One, Uniform, Zero, alias, create, register
+from gluonjax.init.initializer import Initializer, InitializerLike, One, Uniform, Zero, create
+from gluonjax.init.names import alias, register
 from gluonjax.init.special import Bilinear, Load, LSTMBias, Mixed, MSRAPrelu, Orthogonal
 from gluonjax.sampler import Distribution
 

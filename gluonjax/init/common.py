@@ -13,7 +13,8 @@ from jax.typing import ArrayLike, DTypeLike
 from gluonjax import checks
 from gluonjax.arrays import admit
 from gluonjax.errors import DTypeError, ShapeError
-from gluonjax.init.initializer import Initializer, Shape, alias, register
+from gluonjax.init.initializer import Initializer, Shape
+from gluonjax.init.names import alias, register
 from gluonjax.init.own_code import as_dtype
 from gluonjax.lazy import suggests_keywords
 from gluonjax.sampler import Distribution

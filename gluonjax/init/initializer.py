@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from gluonjax import checks
-from gluonjax.config import Frozen, Registry
+from gluonjax.config import Frozen
 from gluonjax.errors import KeywordError, ShapeError
 from gluonjax.lazy import above, suggests_keywords
 from gluonjax.sampler import Distribution
 
-_Class = TypeVar('_Class', bound=type)
 Shape = tuple[int, ...]
 # Last names that end so the general initializer of a network fills with zeros or ones, others by `init_weight`.
 _ZEROS = ('bias', 'beta', 'running_mean', 'moving_mean')
@@ -94,17 +93,6 @@ class Initializer(Frozen):
 
 
 InitializerLike = Initializer | str | Callable[[Any, Any, Any], Any]  # what `create` takes
-INITIALIZERS = Registry('initializer', Initializer)
-
-
-def register(cls: _Class) -> _Class:
-    """Class decorator: makes an initializer known to `create` by its name in lower case."""
-    return INITIALIZERS.register(cls)
-
-
-def alias(*names: str) -> Callable[[_Class], _Class]:
-    """Class decorator: makes an initializer known to `create` by further names."""
-    return INITIALIZERS.alias(*names)
 
 
 def create(initializer: InitializerLike, **arguments: Any) -> Initializer:
@@ -119,7 +107,7 @@ def create(initializer: InitializerLike, **arguments: Any) -> Initializer:
     Array([0., 0.], dtype=float32)
     """
     if isinstance(initializer, str):
-        return INITIALIZERS.create(initializer, **arguments)
+        return above.init.names.by_name(initializer, **arguments)
     if isinstance(initializer, Initializer):
         return initializer
     if isinstance(initializer, type) or not callable(initializer):
@@ -127,8 +115,6 @@ def create(initializer: InitializerLike, **arguments: Any) -> Initializer:
     return above.init.own_code.Function(initializer)
 
 
-@register
-@alias('zeros')
 class Zero(Initializer):
     """All zeros."""
 
@@ -136,8 +122,6 @@ class Zero(Initializer):
         return Distribution('constant', 0.0)
 
 
-@register
-@alias('ones')
 class One(Initializer):
     """All ones."""
 
@@ -145,7 +129,6 @@ class One(Initializer):
         return Distribution('constant', 1.0)
 
 
-@register
 class Uniform(Initializer):
     """Uniform on [-scale, scale). The default initializer of a network is `Uniform(0.07)`."""
 

@@ -15,7 +15,8 @@ from gluonjax import checks
 from gluonjax.arrays import admit
 from gluonjax.errors import ArgumentError, ParamsError, PatternError, ShapeError
 from gluonjax.init.common import Xavier, check_axes
-from gluonjax.init.initializer import Initializer, InitializerLike, Shape, create, register
+from gluonjax.init.initializer import Initializer, InitializerLike, Shape, create
+from gluonjax.init.names import register
 from gluonjax.init.own_code import as_dtype
 from gluonjax.lazy import suggests_keywords
 from gluonjax.sampler import Distribution

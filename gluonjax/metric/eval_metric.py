@@ -12,10 +12,11 @@ from jax.core import Tracer
 from jax.typing import ArrayLike
 
 from gluonjax.arrays import admit
-from gluonjax.config import Configured, Registry
+from gluonjax.config import Configured
 from gluonjax.errors import ArgumentError, GluonError, TransformationError
 from gluonjax.lazy import entry_points
 from gluonjax.metric.pure import PureMetric, Selected, aligned, selected
+from gluonjax.registry import Registry
 
 _Class = TypeVar('_Class', bound=type)
 Names = Sequence[str | int] | None  # of a dict, or fields of a NamedTuple; positions in a tuple; None for all

@@ -26,11 +26,11 @@ from jax.typing import DTypeLike
 
 from gluonjax import checks
 from gluonjax import init as native
-from gluonjax.config import Registry
 from gluonjax.errors import ArgumentError, ParamsError
 from gluonjax.mx import invoke, ndarray
 from gluonjax.mx.array import NDArray, as_jax
 from gluonjax.mx.entry import explain_calls
+from gluonjax.registry import Registry
 
 _Class = TypeVar('_Class', bound=type)
 

@@ -10,8 +10,9 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
+from gluonjax.contents import map_nodes
 from gluonjax.errors import ArgumentError, ShapeError
-from gluonjax.layer import Layer, frozen_value, map_nodes, with_fields
+from gluonjax.layer import Layer, frozen_value, with_fields
 from gluonjax.nn.arguments import limited
 from gluonjax.nn.dropout import MASK
 from gluonjax.nn.norm import MOMENT

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from gluonjax import checks
-from gluonjax.config import Frozen, Registry
+from gluonjax.config import Frozen
 from gluonjax.errors import ArgumentError, ParamsError
 from gluonjax.lazy import suggests_keywords
 from gluonjax.lr_scheduler import LRScheduler, OptaxSchedule
@@ -21,6 +21,7 @@ from gluonjax.messages import no_match
 from gluonjax.optimizer import transforms as tx
 from gluonjax.optimizer.state import OptimizerState, ScheduledState
 from gluonjax.optimizer.transforms import ParamInfo, Transformation, UpdateInfo
+from gluonjax.registry import Registry
 from gluonjax.tables import constructor_call
 from gluonjax.tree import FrozenDict, flatten, matches, nest
 
