@@ -268,14 +268,14 @@ def token_of(shared: SharedParameters | Bindable | None) -> Token:
 
 
 def walk(
-    value: Any, path: Path = (), above: tuple[tuple[Token, int], ...] = ()
+    value: Any, path: Path = (), around: tuple[tuple[Token, int], ...] = ()
 ) -> Iterator[tuple[Path, Param, list[Any]]]:
     """Every Param below `value` in definition order, with its path and the identities by which it can be tied."""
     for at, item in items_of(value, path):
         if isinstance(item, Param):
-            yield at, item, [item.token, *((token, at[depth:]) for token, depth in above)]
+            yield at, item, [item.token, *((token, at[depth:]) for token, depth in around)]
         elif isinstance(item, Layer):
-            yield from walk(vars(item), at, (*above, (item._token, len(at))))
+            yield from walk(vars(item), at, (*around, (item._token, len(at))))
 
 
 def _group_declarations(definition: Layer) -> dict[str, Declaration]:

@@ -66,7 +66,7 @@ LAZY = {
 CORE = ('nn.dense', 'nn.sequential')  # with all that they reach
 READ_FIRST = ('errors', 'init.initializer', 'param', 'run', 'layer', 'parameter', 'structure', 'block', *CORE)
 LONGEST_FUNCTION = 40
-LARGEST_CORE = 1_993
+LARGEST_CORE = 1_992
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
@@ -246,6 +246,7 @@ LAZY_METHODS = {
     ('ParameterDictMethods', 'load'): 'io.parameters.load',
     ('ParameterDictMethods', 'save'): 'io.parameters.save',
     ('ParameterMethods', 'cast'): 'casting.cast_parameter',
+    ('ParameterMethods', 'set_data'): 'placement.set_data',
 }
 DECLARED = runpy.run_path(str(ROOT / 'methods.pyi'))
 CLASSES = [cls for cls in vars(methods).values() if inspect.isclass(cls) and cls.__module__ == methods.__name__]

@@ -456,9 +456,17 @@ def test_an_overridden_call_is_refused_when_the_class_is_made(base):
                 return x
 
 
-def test_a_method_named_as_what_notes_the_names_is_refused():
-    with pytest.raises(ArgumentError, match=r"Bad defines \['_taken'\], which gluonjax uses itself"):
-        type('Bad', (Layer,), {'_taken': lambda self: 3})
+@pytest.mark.parametrize(('base', 'name'), [(Layer, '_taken'), (Layer, '_remark'), (Block, '_remedy')])
+def test_private_names_of_the_library_are_refused_in_classes(base, name):
+    with pytest.raises(ArgumentError, match=rf"Bad defines \['{name}'\], which gluonjax uses itself"):
+        type('Bad', (base,), {name: lambda self: 3})
+
+
+@pytest.mark.parametrize('base', [Layer, Block])
+@pytest.mark.parametrize('name', ['apply', '_hooks', '_frozen'])
+def test_names_of_the_library_are_refused_as_fields(base, name):
+    with pytest.raises(ArgumentError, match=f'(?s)would hide.*{name}'):
+        type('Bad', (base,), {'__init__': lambda self: setattr(self, name, 3)})()
 
 
 def test_a_mixin_that_overrides_call_is_refused():
