@@ -115,6 +115,20 @@ def test_a_trainer_takes_it_with_less_precision_over_devices():
     assert trainer.evaluate(TOKENS[:, :-1], TOKENS[:, 1:])['loss'] < first
 
 
+def test_a_trainer_refuses_labels_that_are_no_class_and_a_step_gives_nan():
+    net = nn.Sequential(nn.Embedding(WORDS, WIDTH), nn.DenseFactors(WORDS))
+    net.initialize(key=0)
+    x, label = TOKENS[:, :-1], TOKENS[:, 1:].copy()
+    label[1, 2] = WORDS
+    for ignored, expected in ((None, f'for {WORDS} classes'), (-1, f'for {WORDS} classes, or -1')):
+        chunked = loss.LinearSoftmaxCrossEntropyLoss(4, ignored)
+        with pytest.raises(errors.DataError, match=rf'{WORDS} is no label(.|\n)*{expected}'):
+            Trainer(net, chunked, 'sgd').step(x, label)
+        step = make_step(net, chunked, 'sgd')
+        assert np.isnan(step(step.init(0, (x, label)), (x, label))[1]['loss'])
+    Trainer(net, chunked, 'sgd').step(x, np.where(label == WORDS, -1, label))
+
+
 def test_errors():
     x, weight, bias = arguments()
     chunked = loss.LinearSoftmaxCrossEntropyLoss()

@@ -51,6 +51,7 @@ class Loss(Frozen):
     _remedy = 'make a new loss'
 
     mixes_samples: ClassVar[bool] = False  # whether the loss of a sample depends on the others of its batch
+    labelled_output: ClassVar[int] = 0  # of a network's outputs, the one whose shape `allowed_labels` is given
 
     def __init__(self, weight: float | None, batch_axis: int) -> None:
         if weight is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -22,7 +22,8 @@ class LinearSoftmaxCrossEntropyLoss(Loss):
     0.2 GB. Values and gradients are those of the two in a row, to rounding, in float32 at least.
 
     Labels are the numbers of classes, of the shape of `x` without its last axis; one out of range is taken as the
-    nearest. The losses that `sample_weight` multiplies have the shape of the labels and one axis of 1 more.
+    nearest, and refused by a Trainer. The losses that `sample_weight` multiplies have the shape of the labels and one
+    axis of 1 more.
 
     Args:
         chunk: how many tokens have logits at one moment.
@@ -47,6 +48,8 @@ class LinearSoftmaxCrossEntropyLoss(Loss):
     True
     """
 
+    labelled_output: ClassVar[int] = 1  # the weight, with a row for each class
+
     def __init__(
         self,
         chunk: int = 1024,
@@ -61,6 +64,13 @@ class LinearSoftmaxCrossEntropyLoss(Loss):
             None if ignore_label is None else checks.size('ignore_label', ignore_label, least=None)
         )
         self.dtype: str | None = None if dtype is None else _name(dtype)
+
+    def allowed_labels(self, pred_shape: tuple[int, ...], label: Any) -> tuple[Any, str] | None:
+        """As of any loss; `pred_shape` is that of the weight."""
+        classes, ignored = pred_shape[0], '' if self.ignore_label is None else f', or {self.ignore_label}'
+        is_class = (label >= 0) & (label < classes) & (label // 1 == label)
+        allowed = is_class if self.ignore_label is None else is_class | (label == self.ignore_label)
+        return allowed, f'ints from 0 to {classes - 1}, for {classes} classes{ignored}'
 
     def forward(self, x: Array, weight: Array, bias: Array, label: Array, sample_weight: Array | None = None) -> Array:
         _check_shapes(x, weight, bias, label)

@@ -53,7 +53,8 @@ class MultiHeadAttention(Layer):
         scale: of the products; None for `head_size ** -0.5`.
         rotary: a `RotaryPositions`, which rotates queries and keys; None for none.
         implementation: None chooses for the platform that the program is compiled for, as above; 'xla' never takes
-            cuDNN, and 'cudnn' always does in half precision (of what it does not know JAX raises an error).
+            cuDNN, and 'cudnn' always does in half precision, but for dropout in training: other platforms, and what
+            the kernel does not know, are refused when the program is compiled.
         dtype: the dtype of the parameters.
         weight_initializer: of the four weights.
         bias_initializer: of the four biases.
@@ -72,7 +73,7 @@ class MultiHeadAttention(Layer):
 
     Raises:
         ArgumentError: if an argument has no such value, or heads do not divide evenly; when called, if a cache is given
-            together with a memory, or to a layer that is not causal.
+            together with a memory, or to a layer that is not causal; when compiled, as `implementation` says.
         ShapeError: when called, for a wrong number of axes, lengths or batches that differ, a mask, bias or cache of
             another shape, or a cache that is too short.
         DTypeError: when called, if the mask is not boolean.
@@ -270,10 +271,9 @@ class MultiHeadAttention(Layer):
 def _attend_by(implementation: str | None, *arrays: Any, scale: float, causal: bool) -> jax.Array:
     """Attention without dropout; jitted, so that JAX traces and differentiates it once for all blocks of a network."""
     xla = functools.partial(_attention, scale=scale, causal=causal, dropout=None)
-    if implementation == 'cudnn':
-        return fused_attention.dot_product_attention(*arrays, scale=scale, causal=causal)
-    if implementation is None and fused_attention.is_covered(*arrays, causal=causal):
-        return fused_attention.dot_product_attention(*arrays, scale=scale, causal=causal, otherwise=xla)
+    forced = implementation == 'cudnn'
+    if forced or (implementation is None and fused_attention.is_covered(*arrays, causal=causal)):
+        return fused_attention.dot_product_attention(*arrays, scale=scale, causal=causal, otherwise=xla, forced=forced)
     return xla(*arrays)
 
 

@@ -13,6 +13,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.interpreters import ad, batching, mlir
+
+from gluonjax.errors import ArgumentError
+from gluonjax.nn.kernels import Primitive
 
 _LOCK = threading.Lock()
 _LARGEST_HEAD = 256  # Hopper's and later; JAX refuses more than 128 where it sees an older GPU
@@ -59,7 +63,8 @@ def dot_product_attention(
     *,
     scale: float,
     causal: bool,
-    otherwise: Callable[..., jax.Array] | None = None,
+    otherwise: Callable[..., jax.Array],
+    forced: bool = False,
 ) -> jax.Array:
     """Attention by cuDNN on CUDA, and by `otherwise` on other platforms.
 
@@ -74,16 +79,21 @@ def dot_product_attention(
         lengths: how many keys are valid in each example, integers of shape (N,).
         scale: of the products.
         causal: whether query t attends to keys 0 to t only.
-        otherwise: of `query, key, value, bias, mask, lengths`; None leaves no choice, and other platforms are refused
-            by JAX when the program is compiled.
-
-    Raises:
-        NotImplementedError: JAX's own, for what cuDNN does not know.
+        otherwise: of `query, key, value, bias, mask, lengths`.
+        forced: refuses other platforms, and what cuDNN does not know, by an ArgumentError when the program is compiled:
+            so shapes are inferred all the same.
     """
     cudnn = functools.partial(_cudnn, scale=scale, causal=causal)
     arrays = query, key, value, bias, mask, lengths
+    reason = _reason_against(*arrays, causal=causal) if forced else None
+
+    def refused(*arrays: jax.Array | None) -> jax.Array:
+        return refused_p.bind(otherwise(*arrays), reason=reason)
+
+    if reason is not None:
+        return refused(*arrays)
     with _without_asking_for_cudnn():
-        return lax.platform_dependent(*arrays, cuda=cudnn, **({} if otherwise is None else {'default': otherwise}))
+        return lax.platform_dependent(*arrays, cuda=cudnn, default=refused if forced else otherwise)
 
 
 def is_covered(
@@ -106,12 +116,35 @@ def is_covered(
         return False
     if bias is not None and bias.dtype != query.dtype:  # cuDNN adds it in the precision of the queries
         return False
+    return _reason_against(query, key, value, bias, mask, lengths, causal=causal) is None
+
+
+def _reason_against(*arrays: jax.Array | None, causal: bool) -> str | None:
+    """Why JAX refuses cuDNN for such an attention: an older GPU, no cuDNN, a size; None if it does not."""
     try:
         with _without_asking_for_cudnn():
-            jax.eval_shape(functools.partial(_cudnn, scale=1.0, causal=causal), query, key, value, bias, mask, lengths)
-    except (NotImplementedError, RuntimeError):  # an older GPU, or no cuDNN
-        return False
-    return True
+            jax.eval_shape(functools.partial(_cudnn, scale=1.0, causal=causal), *arrays)
+    except (NotImplementedError, RuntimeError, TypeError, ValueError) as error:
+        return str(error)
+    return None
+
+
+def _refused(context: Any, _: Any, *, reason: str | None) -> Any:
+    platforms = ', '.join(context.module_context.platforms)
+    raise ArgumentError(
+        "implementation='cudnn' asks for a kernel that does not compute this attention",
+        expected='a program compiled for CUDA, and a case that cuDNN knows',
+        got=f'a program for {platforms}' if reason is None else reason,
+        remedy='implementation=None takes it where it can be taken',
+    )
+
+
+refused_p: Any = Primitive('refused')  # what it is given, in a program that cannot be compiled
+refused_p.def_abstract_eval(lambda form, **_: form)
+refused_p.def_impl(jax.jit(refused_p.bind, static_argnames='reason'))
+mlir.register_lowering(refused_p, _refused)
+ad.deflinear(refused_p, lambda slope, reason: [refused_p.bind(slope, reason=reason)])
+batching.defvectorized(refused_p)
 
 
 def _cudnn(

@@ -51,11 +51,13 @@ def losses_of(loss: LossLike, output: Any, label: Any) -> Iterator[tuple[str, An
 
 
 def checkable(loss: LossLike, output: Any = None, label: Any = None) -> Iterator[tuple[Loss, Any, Any]]:
-    """Each of Gluon's losses with its first output and its first label, where both are arrays."""
+    """Each of Gluon's losses with the output and the label that it checks, where both are arrays."""
     for _, one, pred, target in _parts(loss, output, label):
-        pred, target = _several(pred)[0], _several(target)[0]
-        if isinstance(one, Loss) and is_array(pred) and is_array(target):
-            yield one, pred, target
+        outputs, target = _several(pred), _several(target)[0]
+        if isinstance(one, Loss) and one.labelled_output < len(outputs):
+            pred = outputs[one.labelled_output]
+            if is_array(pred) and is_array(target):
+                yield one, pred, target
 
 
 def checks_labels(loss: LossLike) -> bool:

@@ -89,6 +89,22 @@ def test_shapes_are_inferred_in_any_precision(implementation):
     assert layer.cast('bfloat16').specs(np.ones((2, 4, 6), 'bfloat16'))['query.weight'].shape == (16, 6)
 
 
+def test_what_is_forced_and_cannot_be_is_refused_when_it_is_compiled():
+    for options, platform, got in (
+        ({}, 'cpu', 'a program for cpu'),
+        ({'head_size': 12}, 'cuda', 'head dim must be'),
+    ):
+        layer = attention(implementation='cudnn', **options)
+        plain = attention(implementation='xla', **options)
+        assert jax.eval_shape(layer.init, jax.random.key(0), X) == jax.eval_shape(plain.init, jax.random.key(0), X)
+        with pytest.raises(errors.ArgumentError, match=rf"'cudnn' asks for a kernel(.|\n)*got: (.|\n)*{got}"):
+            kernels(layer, platform)
+    x = jnp.ones(X.shape, X.dtype)
+    params = attention().init(0, x)
+    with pytest.raises(errors.ArgumentError, match=r'got: a program for cpu(.|\n)*implementation=None'):
+        jax.vmap(attention(implementation='cudnn').apply, (None, 0))(params, x[None])
+
+
 @functools.cache
 def values():
     layer = attention()
