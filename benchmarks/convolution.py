@@ -1,8 +1,8 @@
 """Which algorithm for a convolution is fastest on this CPU: for its output, the gradient of its input, of its weight?
 
-Every algorithm of gluonjax/nn/convolutions.py on the shapes of LeNet and ResNet-18 (CIFAR's stem) and others, with channels
-first; output and each gradient are programs of their own. PyTorch joins in where it is installed. A star marks what
-gluonjax chooses. Name shapes as arguments to run only these.
+Every algorithm of gluonjax/nn/convolutions.py on the shapes of LeNet and ResNet-18 (CIFAR's stem) and others, with
+channels first; output and each gradient are programs of their own. PyTorch joins in where it is installed. A star marks
+what gluonjax chooses. Name shapes as arguments to run only these.
 """
 
 import os
