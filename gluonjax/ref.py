@@ -13,7 +13,7 @@ from __future__ import annotations
 import operator
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from itertools import chain, repeat
+from itertools import repeat
 from typing import Any
 
 Values = tuple[Any, ...]
@@ -47,8 +47,8 @@ _get: Callable[[Ref], Any] = operator.attrgetter('stored')
 # Holds another object after every write, and after every change of what was known of values: who holds them, where they
 # belong. While it holds the same one, what was read and found out before is still so.
 LATEST = Ref(object())
-# Whose results are not in the Refs yet: a CompiledStep has these `refs`, and in `last` the values of all but the last
-# of them, and of that one. It is set before LATEST is.
+# Whose results are not in the Refs yet: of a CompiledStep, `results_for` are these Refs, UNSETTLED and LATEST, and
+# `latest()` gives the values of all; what they held before it keeps in `gathered`. It is set before LATEST is.
 UNSETTLED = Ref()
 WRITTEN = Ref(object())  # holds another object after every write but those of `settle`
 
@@ -59,8 +59,7 @@ def settle() -> None:
         with LOCK:
             steps = UNSETTLED.stored
             if steps is not None:
-                values, last = steps.last
-                _write((*steps.refs, UNSETTLED), (*values, last, None))
+                _write(steps.results_for, steps.latest())
 
 
 def read(refs: Iterable[Ref]) -> Values:
@@ -83,13 +82,13 @@ def write(refs: Sequence[Ref], values: Iterable[Any]) -> None:
     """Sets all, at one moment."""
     with LOCK:
         settle()
-        _write((*refs, WRITTEN), (*values, object()))
+        before = tuple(map(_get, refs))  # lives until all are written: an array that dies lets other threads run
+        _write((*refs, WRITTEN, LATEST), (*values, object(), object()))
+        del before
 
 
-def _write(refs: Sequence[Ref], values: Iterable[Any]) -> None:
-    before = tuple(map(_get, refs))  # lives until all are written: an array that dies lets other threads run
-    any(map(setattr, chain(refs, (LATEST,)), repeat('stored'), chain(values, (object(),))))  # None, all of them
-    del before
+def _write(refs: Iterable[Ref], values: Iterable[Any]) -> None:
+    any(map(setattr, refs, repeat('stored'), values))  # None, all of them
 
 
 def note_change() -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import functools
 import operator
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from itertools import chain, compress, islice, starmap
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -39,6 +39,7 @@ Drawn = Mapping[Parameter, jax.Array]
 _handed_out: Callable[[Parameter], bool] = operator.attrgetter('handed_out')
 _sharding: Callable[[jax.Array], jax.sharding.Sharding] = operator.attrgetter('sharding')
 NOTHING: Drawn = MappingProxyType({})
+MOST_RESULTS = 10_000  # before arrays are gathered anew
 
 
 class Outcome(NamedTuple):
@@ -70,7 +71,7 @@ class StepCount(Ref):
     def current(self) -> int:
         """The count."""
         steps = UNSETTLED.stored
-        return steps.last[1] if steps is not None and steps.refs[-1] is self else self.stored
+        return steps.count() if steps is not None and steps.outcome.steps is self else self.stored
 
     @current.setter
     def current(self, value: int) -> None:
@@ -80,7 +81,7 @@ class StepCount(Ref):
 def settle_steps(steps: StepCount) -> None:
     """Puts the results of the steps that this counts into their Refs, as nobody holds the Trainer any more."""
     results = UNSETTLED.stored
-    if results is not None and results.refs[-1] is steps:
+    if results is not None and results.outcome.steps is steps:
         settle()
 
 
@@ -104,8 +105,11 @@ class CompiledStep:
         self.inputs: int = 0  # how many, by position
         self.rows: int = 0  # of the largest batch
         self.maskable: bool = True  # whether smaller ones can be filled up
-        self.types: Values | None = None  # of a batch, if steps on arrays of these types may run in C alone
-        self.last: list[Any] = []  # what the last step returned, and the number of steps
+        self.array_type: type | None = None  # of JAX's arrays, if steps on a tuple of them may run in C alone
+        # How many steps were done when the arrays were gathered, and what each step since returned, the last of them
+        # alone: those before it are None. The first is what was gathered.
+        self.results: list[Any] = []
+        self.gathered: Values = ()  # what the Refs hold until the results are put there
         self.own: tuple[Ref, ...] = ()  # leaves of the state that a step replaces
         self.fixed: Values = ()  # and leaves that it only reads
         self.located: list[Any] = []  # the shardings of the values, when they were gathered
@@ -161,7 +165,7 @@ class CompiledStep:
             self.fixed,
         )
         self.donated: tuple[Ref, ...] = *self.moving, *self.own
-        self.kinds: dict[bool, tuple[tuple[Ref, ...], Callable[..., Values]]] = {}
+        self.kinds: dict[bool, tuple[tuple[Ref, ...], tuple[Ref, ...], Callable[..., Values]]] = {}
         self.keep_output(False)
 
     def keep_output(self, keep: bool) -> None:
@@ -169,11 +173,12 @@ class CompiledStep:
         settle()
         if keep not in self.kinds:
             outputs = (self.outcome.output,) if keep else ()
-            refs = *self.donated, self.outcome.loss, *outputs, self.outcome.steps
-            self.kinds[keep] = refs, self._compiled(keep)
-        self.refs: tuple[Ref, ...]
+            returned = *self.donated, self.outcome.loss, *outputs
+            self.kinds[keep] = returned, (*returned, self.outcome.steps, UNSETTLED, LATEST), self._compiled(keep)
+        self.returned: tuple[Ref, ...]  # where what the program returns belongs
+        self.results_for: tuple[Ref, ...]  # what is written when steps are settled
         self.run: Callable[..., Values]
-        self.refs, self.run = self.kinds[keep]
+        self.returned, self.results_for, self.run = self.kinds[keep]
 
     def _compiled(self, keep: bool) -> Callable[..., Values]:
         program = functools.partial(self._program, keep)
@@ -254,7 +259,7 @@ class CompiledStep:
         loss = self._step(batch, drawn)
         self.rows = max(self.rows, rows)
         arrays = isinstance(batch, tuple) and all(isinstance(leaf, jax.Array) for leaf in batch)
-        self.types = tuple(map(type, batch)) if arrays and not pad else None
+        self.array_type = type(loss) if arrays and not pad else None
         return loss
 
     def _step(self, batch: Any, drawn: Drawn, *mask: np.ndarray) -> jax.Array:
@@ -267,19 +272,19 @@ class CompiledStep:
     def gather(self) -> None:
         """Makes what is to be donated private, and reads what is only read; it holds until something is changed.
 
-        Steps that follow leave their results in `last`, until somebody reads or writes a Ref.
+        Steps that follow leave what they return in `results`, until somebody reads or writes a Ref.
         """
         settle()
         moved = self.written is not WRITTEN.stored  # or may be
         make_private(self.moving)
         self.written = WRITTEN.stored
         self.rest: Values = (*read(self.frozen), *self.fixed)
-        values = read(self.refs[:-1])
+        self.gathered = values = read(self.returned)
         if moved:
             located = list(map(_sharding, (*values[: len(self.moving)], *self.rest)))
             moved = located != self.located
             self.located = located
-        self.last = [values, self.outcome.steps.current]
+        self.results = [self.outcome.steps.current, values]
         if not moved and not _CONFIG.jax_debug_nans:  # in both cases JAX runs Python after the computation
             self._begin_steps()
         self.donate: Callable[[tuple[Any, ...]], jax.Array | None] = self._donation()
@@ -292,33 +297,49 @@ class CompiledStep:
         with nothing in between; the arguments live until all is stored, as an array that dies lets other threads run.
         A step of a small network is so short that attributes and frames count.
         """
-        last, rest, run, count = self.last, self.rest, self.run, len(self.donated)
-        array, unsettled = type(self.last[0][count]), UNSETTLED
+        results, rest, run, count = self.results, self.rest, self.run, len(self.donated)
+        array, unsettled = type(results[-1][count]), UNSETTLED
 
         def donate(batch: tuple[Any, ...]) -> jax.Array | None:
             if unsettled.stored is not self:
                 return None
-            values, steps = last
-            arguments = *values[:count], *rest, *batch
+            values = results[-1]
             try:
-                last[:] = chain(starmap(run, (arguments,)), (steps + 1,))
+                results.extend(starmap(run, ((*values[:count], *rest, *batch),)))
             except _Untraced:
                 return None
             finally:
-                loss = last[0][count]
+                loss = results[-1][count]
                 traced = type(loss) is not array and isinstance(loss, Tracer)
                 if traced:
-                    last[:] = values, steps
+                    results.pop()
             if traced:
                 raise _inside_transformation()
+            results[-2] = None
             if unsettled.stored is not self:  # a callback of the network has read a value
+                self.gathered = values
                 self._begin_steps()
+            if len(results) > MOST_RESULTS:
+                self.gather()
             return loss
 
         return donate
 
+    def count(self) -> int:
+        """How many steps were done."""
+        results = self.results
+        return results[0] + len(results) - 2
+
+    def latest(self) -> Iterable[Any]:
+        """What `results_for` are to hold."""
+        return chain(self.results[-1], (self.count(), None, object()))
+
+    def takes(self, arguments: tuple[Any, ...]) -> bool:
+        """Whether a step on these may run in C alone, if there is a program for it."""
+        return all(type(leaf) is self.array_type for leaf in arguments)
+
     def _begin_steps(self) -> None:
-        """From here on steps leave their results in `last`."""
+        """From here on steps leave their results in `results`."""
         UNSETTLED.stored = self
         LATEST.stored = object()
 
@@ -333,7 +354,8 @@ class CompiledStep:
         finally:
             self._may_trace = False
         commit(drawn, handed_out=False)
-        write((*self.refs, self.outcome.compiled), (*results, self.outcome.steps.current + 1, self))
+        refs = *self.returned, self.outcome.steps, self.outcome.compiled
+        write(refs, (*results, self.outcome.steps.current + 1, self))
         for parameter in self.moving:
             parameter.handed_out = False
         self.gather()
@@ -495,7 +517,7 @@ _CONFIG: Any = jax.config  # a type checker does not know its settings
 def make_private(parameters: Collection[Parameter]) -> None:
     """Copies the arrays that were handed out, so that all may be donated. Hold the lock until they are."""
     for parameter in compress(parameters, map(_handed_out, parameters)):
-        parameter.current = copied(parameter.current)
+        parameter.stored = copied(parameter.stored)
         parameter.handed_out = False
 
 

@@ -207,10 +207,15 @@ class Stepper:
         try:
             with LOCK:
                 compiled = outcome.compiled.stored
-                if not named and compiled is not None and compiled.types == (*map(type, batch),):
-                    loss = compiled.donate((batch,))
-                    if loss is not None:
-                        return loss
+                if not named and compiled is not None:
+                    array_type = compiled.array_type
+                    for leaf in batch:  # `compiled.takes(batch)`, without its frames
+                        if type(leaf) is not array_type:
+                            break
+                    else:
+                        loss = compiled.donate((batch,))
+                        if loss is not None:
+                            return loss
                 _refuse_named(named)
                 return self._step(batch)
         except Exception as error:
@@ -257,7 +262,7 @@ class Stepper:
             return self._first_step(admit(as_batch(arguments), 'batch'), output)
         compiled.keep_output(output)
         compiled.gather()
-        if compiled.types == tuple(map(type, arguments)):
+        if compiled.takes(arguments):
             loss = compiled.donate((arguments,))
             if loss is not None:
                 return loss

@@ -18,6 +18,7 @@ import pytest
 
 from gluonjax import Trainer, loss, nn, ref
 from gluonjax.ref import UNSETTLED
+from gluonjax.train import compiled
 from gluonjax.train.compiled import CompiledStep
 
 HERE = pathlib.Path(__file__).parent
@@ -332,6 +333,15 @@ def test_steps_gather_values_anew_only_after_something_was_read_or_written(monke
     assert len(gathered) == 2  # by the step that traces, and by the next, which finds that values stay where they are
     trained(4, lambda trainer: trainer.net[0].weight.data())
     assert len(gathered) == 2 + 4
+
+
+def test_steps_that_nobody_looks_at_are_counted_without_end(monkeypatch):
+    monkeypatch.setattr(compiled, 'MOST_RESULTS', 5)
+    held = []
+    net, trainer = trained(23, lambda trainer: held.append(len(trainer.compiled_step.stored.results)))
+    assert trainer.steps == 23
+    assert max(held) == 5
+    np.testing.assert_array_equal(net[0].weight.data(), trained(23)[0][0].weight.data())
 
 
 def test_a_reader_that_steps_overtake_reads_again(monkeypatch):
