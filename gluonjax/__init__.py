@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from gluonjax.io.programs import load_program
     from gluonjax.keys import seed
     from gluonjax.layer import Layer
+    from gluonjax.nn.measured import load_convolutions, measure_convolutions
     from gluonjax.param import Param
     from gluonjax.parameter import Parameter, ParameterDict
     from gluonjax.selection import merge
@@ -57,10 +58,12 @@ __all__ = [
     'init',
     'io',
     'keep_memory',
+    'load_convolutions',
     'load_program',
     'loss',
     'lr_scheduler',
     'make_step',
+    'measure_convolutions',
     'merge',
     'metric',
     'model_zoo',
@@ -84,8 +87,10 @@ _HOMES = {
     'enable_compilation_cache': 'compilation',
     'generate': 'decoding',
     'keep_memory': 'allocation',
+    'load_convolutions': 'nn.measured',
     'load_program': 'io.programs',
     'make_step': 'train.step',
+    'measure_convolutions': 'nn.measured',
     'merge': 'selection',
     'seed': 'keys',
     'sharding': 'train.sharding',

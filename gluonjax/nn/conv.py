@@ -14,7 +14,7 @@ from gluonjax.layer import Layer
 from gluonjax.nn import activation as activations
 from gluonjax.nn import arguments
 from gluonjax.nn.activation import ActivationLike
-from gluonjax.nn.kernels import convolve, convolve_transposed
+from gluonjax.nn.kernels import AlgorithmTable, convolve, convolve_transposed
 from gluonjax.nn.precision import add_bias
 from gluonjax.param import Param
 from gluonjax.shapes import Shape, is_static
@@ -22,8 +22,15 @@ from gluonjax.shapes import Shape, is_static
 _Size = TypeVar('_Size', int, int | None)
 
 
-class _Conv(Layer):
+class Convolution(Layer):
+    """What all convolutions share.
+
+    Attributes:
+        table: the algorithms that were measured, which `MeasuredConvolutions` sets; None for the rule.
+    """
+
     spatial: ClassVar[str]
+    table: AlgorithmTable | None = None
 
     def _set_windows(
         self,
@@ -90,7 +97,8 @@ class _Conv(Layer):
                 )
 
     def _convolved(self, x: jax.Array, weight: jax.Array) -> jax.Array:
-        return convolve(x, weight, self.strides, self.padding, self.dilation, self.groups, self.layout)
+        arguments = (self.strides, self.padding, self.dilation, self.groups, self.layout)
+        return convolve(x, weight, *arguments, table=self.table)
 
     # What both use.
 
@@ -111,7 +119,7 @@ class _Conv(Layer):
         return zip(self.spatial, sizes, covered, self.strides, self.padding, strict=True)
 
 
-class _ConvTranspose(_Conv):
+class _ConvTranspose(Convolution):
     def _set_output_padding(self, output_padding: int | Sequence[int]) -> None:
         self.output_padding: tuple[int, ...] = arguments.per_axis(
             'output_padding', output_padding, len(self.spatial), least=0
@@ -147,10 +155,10 @@ class _ConvTranspose(_Conv):
     def _convolved(self, x: jax.Array, weight: jax.Array) -> jax.Array:
         shape = self._in_layout(x.shape[0], self.channels, self._output_sizes(x))
         arguments = (self.strides, self.padding, self.dilation, self.groups, self.layout)
-        return convolve_transposed(x, weight, shape, *arguments)
+        return convolve_transposed(x, weight, shape, *arguments, table=self.table)
 
 
-class Conv1D(_Conv):
+class Conv1D(Convolution):
     """Convolution over sequences, as MXNet's `Convolution`: `Conv2D` with one spatial axis.
 
     The arguments are those of `Conv2D`, with one number where it has two. The layout is 'NCW', weight (channels,
@@ -184,7 +192,7 @@ class Conv1D(_Conv):
         self._set_channels(channels, groups, in_channels, activation, use_bias, weight_initializer, bias_initializer)
 
 
-class Conv2D(_Conv):
+class Conv2D(Convolution):
     """Convolution over images, as MXNet's `Convolution`.
 
     The output has size `floor((size + 2 * padding - dilation * (kernel - 1) - 1) / stride) + 1` along an axis.
@@ -235,7 +243,7 @@ class Conv2D(_Conv):
         self._set_channels(channels, groups, in_channels, activation, use_bias, weight_initializer, bias_initializer)
 
 
-class Conv3D(_Conv):
+class Conv3D(Convolution):
     """Convolution over volumes or videos, as MXNet's `Convolution`: `Conv2D` with three spatial axes.
 
     The arguments are those of `Conv2D`, with three numbers, (depth, height, width), where it has two. The layout is

@@ -12,7 +12,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -89,6 +89,14 @@ def choose_algorithms(x_shape: Sequence[int], weight_shape: Sequence[int], geome
     return Algorithms(by_xla, rows if shrinks else by_xla, rows if shrinks and outputs > FEW else by_xla)
 
 
+class AlgorithmTable(Protocol):
+    """What chooses instead of the rule."""
+
+    def choose(self, x: Sequence[int], weight: Sequence[int], dtype: Any, geometry: Geometry, /) -> Algorithms:
+        """The algorithms for a convolution of these shapes, of this dtype."""
+        ...
+
+
 def convolve(
     x: jax.Array,
     weight: jax.Array,
@@ -97,6 +105,7 @@ def convolve(
     dilation: tuple[int, ...],
     groups: int,
     layout: str,
+    table: AlgorithmTable | None = None,
 ) -> jax.Array:
     """The convolution of `x` in `layout`.
 
@@ -108,9 +117,10 @@ def convolve(
         dilation: steps between the elements of the kernel.
         groups: groups of channels that do not mix.
         layout: the names of the axes of x.
+        table: what chooses the algorithms; None for the rule.
     """
     geometry = Geometry(tuple(strides), tuple(padding), tuple(dilation), groups, layout)
-    return convolve_by(choose_algorithms(x.shape, weight.shape, geometry), geometry, x, weight)
+    return convolve_by(_chosen(table, x.shape, weight, geometry), geometry, x, weight)
 
 
 def convolve_transposed(
@@ -122,11 +132,17 @@ def convolve_transposed(
     dilation: tuple[int, ...],
     groups: int,
     layout: str,
+    table: AlgorithmTable | None = None,
 ) -> jax.Array:
     """The transpose of `convolve` with the same weight and arguments, from its output `y` to an input of `shape`."""
     geometry = Geometry(tuple(strides), tuple(padding), tuple(dilation), groups, layout)
-    options = Options('input', shape, choose_algorithms(shape, weight.shape, geometry), geometry)
-    return _apply(y, weight, options)
+    return _apply(y, weight, Options('input', shape, _chosen(table, shape, weight, geometry), geometry))
+
+
+def _chosen(table, shape, weight, geometry):
+    if table is None or not is_static(shape):
+        return choose_algorithms(shape, weight.shape, geometry)
+    return table.choose(shape, weight.shape, weight.dtype, geometry)
 
 
 def convolve_by(algorithms: Algorithms, geometry: Geometry, x: jax.Array, weight: jax.Array) -> jax.Array:
