@@ -23,8 +23,9 @@ import numpy as np
 
 from gluonjax import checks
 from gluonjax.block import Block, set_fields
+from gluonjax.contents import map_nodes
 from gluonjax.errors import ArgumentError, FileError
-from gluonjax.layer import Layer, map_nodes, with_fields
+from gluonjax.layer import Layer, with_fields
 from gluonjax.lazy import suggests_keywords
 from gluonjax.nn import kernels
 from gluonjax.nn.conv import Convolution
