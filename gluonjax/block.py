@@ -391,12 +391,12 @@ class Block(Bindable, Node, BlockMethods, own=True):
 
     def __reduce__(self) -> Any:
         slots = {name: getattr(self, name) for name in self._kept}
-        return Block.__new__, (type(self),), (dict(vars(self)), slots)
+        return Block.__new__, (type(self),), (dict(vars(self)), slots, above.snapshot.Snapshot(self))
 
     _kept: ClassVar[tuple[str, ...]] = ('_token', '_declared', '_compiled', '_static')
 
     def __setstate__(self, state: Any) -> None:
-        fields, slots = state
+        fields, slots, *_ = state
         set_slots(self, **slots)
         vars(self).update(fields)
         self._own(fields)

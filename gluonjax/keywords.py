@@ -159,7 +159,8 @@ def check_values(
     Raises:
         ArgumentError: with the reason, and what was given.
     """
-    if not isinstance(error, _OF_VALUES) or is_of_the_caller(error):
+    debugging = isinstance(error, FloatingPointError)  # which `jax_debug_nans` asked for
+    if debugging or not isinstance(error, _OF_VALUES) or is_of_the_caller(error):
         return
     try:
         bound = inspect.signature(function).bind(*args, **given).arguments

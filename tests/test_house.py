@@ -38,7 +38,7 @@ ORDER = [
     ['block'],
     ['specs'],
     ['cache', 'contents', 'refusals', 'selection', 'transformations'],
-    ['arithmetic', 'casting', 'failures', 'hooks', 'placement', 'summary', 'ties'],
+    ['arithmetic', 'casting', 'failures', 'hooks', 'placement', 'snapshot', 'summary', 'ties'],
     ['modes'],
     ['nn'],
     ['rnn'],

@@ -1,9 +1,11 @@
 """Whatever comes between: interrupts, other threads, other programs; the network is always that of a whole step."""
 
+import copy
 import ctypes
 import gc
 import os
 import pathlib
+import pickle
 import random
 import subprocess
 import sys
@@ -34,9 +36,17 @@ class First(nn.Block):
         return self.layers[0](x)
 
 
-def counting(**options):
+class Nested(nn.Block):
+    def __init__(self):
+        self.first, self.moment, self.inner = nn.Dense(7, in_units=7), Moment(), First()
+
+    def forward(self, x):
+        return self.inner(self.first(x))
+
+
+def counting(network=First, **options):
     """A Trainer whose parameters are all equal to the number of its steps, as is the state of its optimizer."""
-    net = First()
+    net = network()
     net.initialize('zeros')
 
     def update(updates, state, params=None):
@@ -47,6 +57,16 @@ def counting(**options):
 
 
 X, Y = jnp.zeros((4, 7)), jnp.zeros(4)
+
+
+class Moment:
+    """What does something while it is pickled or copied."""
+
+    do = staticmethod(lambda: None)
+
+    def __reduce__(self):
+        Moment.do()
+        return Moment, ()
 
 
 def numbers(tree):
@@ -384,3 +404,25 @@ def test_a_step_whose_callback_reads_a_value():
     np.testing.assert_allclose(net[0].weight.data(), trained(5)[0][0].weight.data(), rtol=1e-6)
     assert seen
     assert trainer.steps == 5
+
+
+@pytest.mark.parametrize('copy_of', [copy.deepcopy, lambda net: pickle.loads(pickle.dumps(net))])
+def test_a_network_that_is_copied_while_it_is_trained_has_the_values_of_one_step(monkeypatch, copy_of):
+    trainer = counting(Nested)
+    trainer.step(X, Y)
+    monkeypatch.setattr(Moment, 'do', lambda: trainer.step(X, Y))
+    for net in (trainer.net, nn.Sequential(trainer.net)):
+        before = trainer.steps
+        assert numbers(copy_of(net).params) == {float(before)}
+        assert trainer.steps > before
+    assert_whole(trainer)
+
+
+def test_debug_nans_raises_what_it_raises_everywhere():
+    (net, trainer), bad = trained(3), jnp.full((4, 2), jnp.nan)
+    with jax.debug_nans(True):
+        for _ in range(2):
+            with pytest.raises(FloatingPointError):
+                trainer.step(bad, jnp.ones((4, 3)))
+            assert np.isfinite(net[0].weight.data()).all()
+    np.testing.assert_array_equal(net[0].weight.data(), trained(3)[0][0].weight.data())
