@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import signal
 import statistics
 import subprocess
 import sys
@@ -46,17 +47,35 @@ def shuffled(items) -> list:
     return random.sample(list(items), len(items))
 
 
-def in_new_process(*arguments: str) -> Any:
-    """Runs Python on these arguments and returns the JSON it prints last; None, with a line, if it cannot run."""
+def in_new_process(*arguments: str, timeout: float | None = None) -> Any:
+    """Runs Python on these arguments and returns the JSON it prints last; None, with a line, if it cannot run.
+
+    It is ended after `timeout` seconds, with all that it has started.
+    """
     environment = {k: v for k, v in os.environ.items() if k not in UNWANTED}
-    done = subprocess.run([sys.executable, *arguments], env=environment, capture_output=True, text=True, check=False)
-    if done.returncode:
-        reason = done.stderr.strip().splitlines()[-1]
+    with subprocess.Popen(
+        [sys.executable, *arguments],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as child:
+        try:
+            output, errors = child.communicate(timeout=timeout)
+        except BaseException as error:
+            os.killpg(child.pid, signal.SIGKILL)
+            if not isinstance(error, subprocess.TimeoutExpired):
+                raise
+            print(f'skipped {arguments[-1]}: it was not done in {timeout:.0f} s', flush=True)
+            return None
+    if child.returncode:
+        reason = (errors.strip().splitlines() or [f'exit status {child.returncode}'])[-1]
         if 'ModuleNotFoundError' not in reason:
-            print(done.stderr, file=sys.stderr)
-        print(f'skipped {arguments[-1]}: {reason}')
+            print(errors, file=sys.stderr, flush=True)
+        print(f'skipped {arguments[-1]}: {reason}', flush=True)
         return None
-    return json.loads(done.stdout.splitlines()[-1])
+    return json.loads(output.splitlines()[-1])
 
 
 def in_mxnet(script: str, *arguments: str) -> Callable[[], float] | None:

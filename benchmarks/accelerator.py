@@ -1,12 +1,16 @@
 """How fast are training steps on the device that there is, beside hand-written JAX, flax and PyTorch?
 
 GPT-2 small, ResNet-50 and an LSTM, `init`, and two small trainings in float32 and bfloat16. Every measurement is a
-process of its own, which holds the device alone. Peers that are not installed are skipped. On a CPU, and with
-`--quick`, sizes are small: figures there say that the script runs, not how fast anything is. Names of cases, or their
-beginnings, choose some: `accelerator.py GPT-2 'init of'`.
+process of its own, which holds the device alone, and is printed at once; those that matter most come first, and tables
+at the end. Peers that are not installed are skipped, as is what fails. On a CPU, and with `--quick`, sizes are small:
+figures there say that the script runs, not how fast anything is. Names of cases, or their beginnings, choose some:
+`accelerator.py GPT-2 'init of'`. With `--seconds 540` it ends within nine minutes.
 """
 
+import argparse
+import dataclasses
 import json
+import math
 import statistics
 import sys
 import time
@@ -15,6 +19,7 @@ from pathlib import Path
 from _timing import in_new_process, print_table
 
 ROUNDS, STEPS = 5, 10
+LONGEST = 120  # seconds that a row may take of those that are given to all
 SIZES = {  # of the works: on an accelerator, and small
     'GPT-2': (
         {'vocabulary': 50304, 'batch': 16, 'length': 1024, 'width': 768, 'blocks': 12, 'heads': 12},
@@ -54,6 +59,7 @@ STEPS_OF = {  # of each work: what makes the step, and its options; the first is
         'PyTorch': ('lstm_in_torch', {}),
     },
 }
+PEERS = ('flax', 'PyTorch', 'torch')
 INITS = ('ResNet-50', 'MLP')
 TRAININGS = ('digits', 'text')
 
@@ -196,80 +202,106 @@ def measure_training(what: str, precision: str, seed: int) -> dict[str, float]:
     return {'loss': statistics.fmean(losses[-steps // 5 :])}
 
 
-# The tables.
+# The rows, and the tables.
 
 
-def steps_table(work: str, names, quick: bool, peaks) -> None:
+@dataclasses.dataclass
+class Rows:
+    """What was measured, by the arguments of the process that did; no process starts when time is up."""
+
+    quick: bool
+    end: float  # of `time.monotonic`
+    found: dict[tuple[str, ...], dict[str, float]] = dataclasses.field(default_factory=dict)
+
+    def measure(self, *arguments: str) -> None:
+        """Prints what was measured at once, so that nothing is lost if the whole is ended."""
+        left = self.end - time.monotonic()
+        if left <= 0:
+            print(f'skipped {" ".join(arguments)}: time is up', flush=True)
+            return
+        timeout = None if left == math.inf else min(left, LONGEST)
+        found = in_new_process(__file__, *(['--quick'] if self.quick else []), *arguments, timeout=timeout)
+        if found is not None:
+            self.found[arguments] = found
+            print(' '.join(arguments), json.dumps(found), flush=True)
+
+
+def in_order(wanted) -> list[tuple[str, ...]]:
+    """The rows, those first that matter most: ours and by hand, then peers and small trainings."""
+    steps = [('step', work, name) for work, ways in STEPS_OF.items() for name in ways if wanted(f'{work} {name}')]
+    first = [row for row in steps if not row[2].startswith(PEERS)]
+    inits = [('init', network) for network in INITS] if wanted('init of') else []
+    peers = [row for row in steps if row not in first]
+    runs = ('float32', '0'), ('bfloat16', '0'), ('float32', '1')
+    trainings = [('training', what, *run) for run in runs for what in TRAININGS] if wanted('training') else []
+    return first + inits + peers + trainings
+
+
+def steps_table(work: str, found, peaks) -> None:
     rows, base = [], None
     dtype = 'float32' if work == 'LSTM' else 'bfloat16'
-    for name in names:
-        found = in_new_process(__file__, *quick_flag(quick), 'step', work, name)
-        if found is None:
+    for name in STEPS_OF[work]:
+        if (one := found.get(('step', work, name))) is None:
             continue
-        base = base or found
-        rate = operations(work, SIZES[work][peaks['small']]) / found['step']
-        used = f'{found["memory"] / 2**30:.1f}' if 'memory' in found else '-'
-        times = f'{found["step"] * 1e3:.3g}', f'{found["step"] / base["step"]:.2f}'
-        starts = f'{found["first"]:.1f}', f'{found["first"] / base["first"]:.2f}'
+        base = base or one
+        rate = operations(work, SIZES[work][peaks['small']]) / one['step']
+        used = f'{one["memory"] / 2**30:.1f}' if 'memory' in one else '-'
+        times = f'{one["step"] * 1e3:.3g}', f'{one["step"] / base["step"]:.2f}'
+        starts = f'{one["first"]:.1f}', f'{one["first"] / base["first"]:.2f}'
         shares = f'{rate / 1e12:.3g}', f'{rate / peaks[dtype]:.2f}'
-        rows.append([name, *times, *shares, *starts, used, f'{found["loss"]:.3f}'])
+        rows.append([name, *times, *shares, *starts, used, f'{one["loss"]:.3f}'])
     header = ['', 'ms a step', 'ratio', 'TFLOP/s', 'of the peak', 'first step s', 'ratio', 'peak GiB', 'loss']
-    print_table(f'{work}: {SIZES[work][peaks["small"]]}, {dtype}', header, rows)
+    if rows:
+        print_table(f'{work}: {SIZES[work][peaks["small"]]}, {dtype}', header, rows)
 
 
-def init_table() -> None:
-    rows = []
-    for network in INITS:
-        if found := in_new_process(__file__, 'init', network):
-            rows.append([f'init of {network}', f'{found["cold"]:.3f}', f'{found["again"]:.3f}'])
-    print_table('init', ['', 'cold s', 'again s'], rows)
-
-
-def training_table() -> None:
-    rows = []
-    for what in TRAININGS:
-        runs = ('float32', '0'), ('float32', '1'), ('bfloat16', '0')
-        losses = [in_new_process(__file__, 'training', what, *run) for run in runs]
-        if None not in losses:
-            rows.append([what, *(f'{found["loss"]:.4f}' for found in losses)])
+def other_tables(found) -> None:
+    rows = [
+        [f'init of {network}', f'{one["cold"]:.3f}', f'{one["again"]:.3f}']
+        for network in INITS
+        if (one := found.get(('init', network)))
+    ]
+    if rows:
+        print_table('init', ['', 'cold s', 'again s'], rows)
+    runs = ('float32', '0'), ('float32', '1'), ('bfloat16', '0')
+    losses = {what: [found.get(('training', what, *run)) for run in runs] for what in TRAININGS}
+    rows = [[what, *(f'{one["loss"]:.4f}' if one else '-' for one in three)] for what, three in losses.items()]
     header = ['', 'float32', 'another seed', 'bfloat16']
-    print_table('Small trainings: the mean loss of the last fifth of the steps', header, rows)
+    if any(map(any, losses.values())):
+        print_table('Small trainings: the mean loss of the last fifth of the steps', header, rows)
 
 
-def quick_flag(quick: bool) -> list[str]:
-    return ['--quick'] if quick else []
-
-
-def main(chosen: list[str], quick: bool) -> None:
-    peaks = in_new_process(__file__, *quick_flag(quick), 'peaks')
-    print(f'{peaks["device"]}, JAX {peaks["jax"]}, {time.strftime("%Y-%m-%d")}')
+def main(chosen: list[str], quick: bool, seconds: float) -> None:
+    rows = Rows(quick, time.monotonic() + seconds)
+    rows.measure('peaks')
+    for row in in_order(lambda name: not chosen or any(name.startswith(start) for start in chosen)):
+        rows.measure(*row)
+    peaks = rows.found.get(('peaks',))
+    if peaks is None:
+        return
+    print(f'\n{peaks["device"]}, JAX {peaks["jax"]}, {time.strftime("%Y-%m-%d")}')
     print(f'a product: {peaks["bfloat16"] / 1e12:.3g} TFLOP/s in bfloat16, {peaks["float32"] / 1e12:.3g} in float32')
     print(f'x + 1: {peaks["bytes"] / 1e9:.3g} GB/s')
-
-    def wanted(name: str) -> bool:
-        return not chosen or any(name.startswith(start) for start in chosen)
-
-    for work, ways in STEPS_OF.items():
-        if names := [name for name in ways if wanted(f'{work} {name}')]:
-            steps_table(work, names, quick, peaks)
-    if wanted('init of'):
-        init_table()
-    if wanted('training'):
-        training_table()
+    for work in STEPS_OF:
+        steps_table(work, rows.found, peaks)
+    other_tables(rows.found)
 
 
 if __name__ == '__main__':
-    arguments = [argument for argument in sys.argv[1:] if argument != '--quick']
-    quick = len(arguments) < len(sys.argv) - 1
-    match arguments:
+    parser = argparse.ArgumentParser(description=__doc__.partition('\n')[0])
+    parser.add_argument('rows', nargs='*', help='beginnings of names of rows, such as GPT-2 or "init of"')
+    parser.add_argument('--quick', action='store_true', help='small sizes')
+    parser.add_argument('--seconds', type=float, default=math.inf, help='the whole ends in time')
+    given = parser.parse_args()
+    match given.rows:
         case ['step', work, name]:
-            print(json.dumps(measure_step(work, name, quick)))
+            print(json.dumps(measure_step(work, name, given.quick)))
         case ['init', network]:
             print(json.dumps(measure_init(network)))
         case ['training', what, precision, seed]:
             print(json.dumps(measure_training(what, precision, int(seed))))
         case ['peaks']:
-            print(json.dumps(measure_peaks(quick) | {'small': small(quick)}))
+            print(json.dumps(measure_peaks(given.quick) | {'small': small(given.quick)}))
         case _:
             sys.path.insert(0, str(Path(__file__).parent))
-            main(arguments, quick)
+            main(given.rows, given.quick, given.seconds)
