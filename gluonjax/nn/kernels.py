@@ -39,7 +39,8 @@ from gluonjax.shapes import is_static
 # The choice.
 
 MAX_ROW = 16  # elements of a kernel along its last axis; by_row_im2col holds the input once for each
-FEW = 16  # output channels; with no more, `by_row_im2col` has products too narrow for the gradient of the weight
+FEW = 16  # output channels; with no more, products are too narrow for the gradient of the weight
+COLORS = 3  # input channels of a first layer
 MAX_WINDOW = 64  # elements of a window or kernel; with more, an operation for each is too many to trace and compile
 
 
@@ -74,19 +75,36 @@ def choose_algorithms(x_shape: Sequence[int], weight_shape: Sequence[int], geome
         weight_size, image = channels * outputs, positions // x_shape[0] * (channels + outputs)
         forward = by_image_products if weight_size <= 2 * image else by_im2col
         return Algorithms(forward, by_image_products if 3 * weight_size <= image else by_im2col, forward)
-    if small and (positions <= outputs or math.prod(kernel) == 1):
-        # The columns are no larger than the weight, which XLA would transpose: 1.1 to 3 times.
+    if small and (2 * positions <= outputs or math.prod(kernel) == 1):
+        # The columns are smaller than the weight, which XLA would transpose: 1.2 to 3 times, and more for tiny images.
         several = math.prod(kernel) > 1 and geometry.layout[1] == 'C'
         forward = by_transposed_im2col if several else by_im2col
-        return Algorithms(forward, by_im2col, forward)
+        pays = 4 * positions <= outputs or math.prod(kernel) == 1
+        return Algorithms(forward, by_im2col, forward if pays else by_xla)
     shrinks = any(width - 1 > 2 * padding for width, padding in zip(covered, geometry.padding, strict=True))
-    # XLA has no fast kernel for a convolution that makes an image larger, 2 to 2.5 times, nor for three axes, 1.5 to 4
-    # times; for the gradient of the weight it convolves with an image for a kernel, which takes 1.3 to 1.6 times where
-    # no padding fills that up, and is faster where it does.
     rows = by_row_im2col if len(kernel) > 1 and kernel[-1] <= MAX_ROW else by_xla
     if len(kernel) > 2:
-        return Algorithms(rows, rows, rows)
-    return Algorithms(by_xla, rows if shrinks else by_xla, rows if shrinks and outputs > FEW else by_xla)
+        return Algorithms(rows, rows, rows)  # XLA has no fast kernel for three axes: 1.5 to 4 times
+    return _along_rows(rows, shrinks and max(geometry.strides) == 1, x_shape, weight_shape, geometry)
+
+
+def _along_rows(rows, dense, x_shape, weight_shape, geometry):
+    """The algorithms for one or two axes; `dense` is without strides, and with too little padding to keep the size.
+
+    XLA has no fast kernel for a convolution that makes an image larger, as the gradient of the input then does: up to
+    2.5 times with wide kernels or few channels. For the gradient of the weight it convolves with an image for a kernel:
+    1.1 to 2 times with wide kernels. For colours alone its kernel is slow, 1.1 to 8 times, and columns are no burden.
+    """
+    kernel, channels, outputs = geometry.kernel(weight_shape), x_shape[geometry.layout.index('C')], weight_shape[0]
+    elements, wide = math.prod(kernel), kernel[-1] > 3
+    colors = len(kernel) == 2 and channels <= COLORS and geometry.layout[1] == 'C'
+    input_gradient = rows if dense and (wide or channels <= 32) else by_xla
+    weight_gradient = rows if dense and outputs > FEW and (wide or channels <= COLORS) else by_xla
+    if not (colors and elements <= 25 and elements * channels <= 5 * outputs):
+        return Algorithms(by_xla, input_gradient, weight_gradient)
+    if channels == 1 and outputs > FEW and x_shape[0] > 1:
+        weight_gradient = by_image_products
+    return Algorithms(by_image_products, by_image_products if dense else by_xla, weight_gradient)
 
 
 class AlgorithmTable(Protocol):
