@@ -132,10 +132,10 @@ def by_image_products(x: jax.Array, weight: jax.Array, geometry: Geometry) -> ja
 
 def _product_with_columns(x, weight, geometry, order):
     columns, names = _columns(x, geometry.kernel(weight.shape), geometry, order), _names_of_columns(order)
-    pair = names.strip('NDHW')  # CT or TC
-    y = lax.dot_general(
-        _matrices(weight, geometry), columns, (((1, 2), [names.index(name) for name in pair]), ((), ()))
-    )
+    weight, pair = _matrices(weight, geometry), [names.index(name) for name in names.strip('NDHW')]  # CT or TC
+    if order.endswith('C') and columns.size >= weight.size:  # with fewer columns, the weight is the better left factor
+        return lax.dot_general(columns, weight, ((pair, (1, 2)), ((), ())))
+    y = lax.dot_general(weight, columns, (((1, 2), pair), ((), ())))
     return _transposed(y, 'C' + order.replace('C', ''), geometry.layout)
 
 
@@ -153,8 +153,9 @@ def transposed_im2col_input_gradient(
 
 def _input_gradient(dy, weight, geometry, shape, order):
     rest, names = order.replace('C', ''), _names_of_columns(order)
-    dy = _transposed(dy, geometry.layout, 'C' + rest)
-    columns = lax.dot_general(dy, _matrices(weight, geometry), (((0,), (0,)), ((), ())))
+    axis = dy.ndim - 1 if order.endswith('C') else 0  # channels last are contracted where they are
+    dy = _transposed(dy, geometry.layout, rest + 'C' if axis else 'C' + rest)
+    columns = lax.dot_general(dy, _matrices(weight, geometry), (((axis,), (0,)), ((), ())))
     columns = _transposed(columns, rest + names.strip('NDHW'), names)
     return _sum_of_columns(columns, geometry.kernel(weight.shape), geometry, shape, order)
 
@@ -217,8 +218,18 @@ def _for_each_image(weight, images, geometry):
 
 
 def _columns(x, kernel, geometry, order):
-    x = _transposed(x, geometry.layout, order)
-    return _stacked(_under_kernel(x, kernel, geometry._replace(layout=order)), _names_of_columns(order).index('T'))
+    """Axis by axis, so that a kernel of 3x3 needs 3 and 3 slices, not 9: each is a loop that XLA compiles."""
+    x, where, taps = _transposed(x, geometry.layout, order), geometry._replace(layout=order), order.index('C')
+    taps += not order.endswith('C')
+    x = _padded(x, where)
+    for count, axis in enumerate(where.spatial):
+        size, stride, step = kernel[count], geometry.strides[count], geometry.dilation[count]
+        axis += count if axis >= taps else 0
+        span = (x.shape[axis] - (size - 1) * step - 1) // stride * stride + 1
+        starts = range(0, size * step, step)
+        pieces = [lax.slice_in_dim(x, start, start + span, stride, axis) for start in starts]
+        x = _stacked(pieces if span < x.shape[axis] or stride > 1 else [x], taps + count)
+    return lax.reshape(x, (*x.shape[:taps], math.prod(kernel), *x.shape[taps + len(kernel) :]))
 
 
 def _sum_of_columns(columns, kernel, geometry, shape, order):
@@ -323,10 +334,14 @@ def _taps(weight, geometry, shape):
 
 def _under_kernel(x, kernel, geometry):
     """For each element of a kernel of this size, the elements of x that it is multiplied with."""
-    if any(geometry.padding):
-        pads = geometry.per_axis(geometry.padding, 0)
-        x = lax.pad(x, np.zeros((), x.dtype), [(pad, pad, 0) for pad in pads])
-    return in_windows(x, *(geometry.per_axis(numbers, 1) for numbers in (kernel, geometry.strides, geometry.dilation)))
+    sizes = (geometry.per_axis(numbers, 1) for numbers in (kernel, geometry.strides, geometry.dilation))
+    return in_windows(_padded(x, geometry), *sizes)
+
+
+def _padded(x, geometry):
+    if not any(geometry.padding):
+        return x
+    return lax.pad(x, np.zeros((), x.dtype), [(pad, pad, 0) for pad in geometry.per_axis(geometry.padding, 0)])
 
 
 def in_windows(x: jax.Array, sizes: Sequence[int], strides: Sequence[int], dilation: Sequence[int]) -> list[jax.Array]:

@@ -75,7 +75,7 @@ def choose_algorithms(x_shape: Sequence[int], weight_shape: Sequence[int], geome
         weight_size, image = channels * outputs, positions // x_shape[0] * (channels + outputs)
         forward = by_image_products if weight_size <= 2 * image else by_im2col
         return Algorithms(forward, by_image_products if 3 * weight_size <= image else by_im2col, forward)
-    if small and (2 * positions <= outputs or math.prod(kernel) == 1):
+    if small and (2 * positions < outputs or math.prod(kernel) == 1):
         # The columns are smaller than the weight, which XLA would transpose: 1.2 to 3 times, and more for tiny images.
         several = math.prod(kernel) > 1 and geometry.layout[1] == 'C'
         forward = by_transposed_im2col if several else by_im2col
