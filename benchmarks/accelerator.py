@@ -288,7 +288,7 @@ def main(chosen: list[str], quick: bool, seconds: float) -> None:
 
 
 if __name__ == '__main__':
-    parser = argparse.ArgumentParser(description=__doc__.partition('\n')[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or '').partition('\n')[0])
     parser.add_argument('rows', nargs='*', help='beginnings of names of rows, such as GPT-2 or "init of"')
     parser.add_argument('--quick', action='store_true', help='small sizes')
     parser.add_argument('--seconds', type=float, default=math.inf, help='the whole ends in time')

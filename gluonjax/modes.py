@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from operator import is_
 from typing import Any
 
@@ -77,6 +77,15 @@ def call_eagerly(
     return forward()
 
 
+def _compiled_in(infer: Callable[..., Any], values: Sequence[jax.Array]) -> Callable[..., Any]:
+    """A function of the inputs, compiled for the device that the values were put on; over several they stay outside."""
+    run, shardings = functools.partial(infer, *values), {value.sharding for value in values if value.committed}
+    devices = {device for sharding in shardings for device in sharding.device_set}
+    if len(devices) > 1:
+        return run
+    return jax.jit(run, out_shardings=jax.sharding.SingleDeviceSharding(*devices) if devices else None)
+
+
 def serving(net: Block, structure: Structure) -> Callable[..., Any]:
     """As `Structure.inference`, with the values compiled in; it compiles again when one of them was replaced."""
     infer, frozen, count = structure.inference(), [], len(structure.names)
@@ -84,7 +93,7 @@ def serving(net: Block, structure: Structure) -> Callable[..., Any]:
     def forward(*arguments: Any) -> Any:
         if not frozen or not all(map(is_, frozen[0], arguments)):
             hand_out(structure.parameters)
-            frozen[:] = arguments[:count], jax.jit(functools.partial(infer, *arguments[:count]))
+            frozen[:] = arguments[:count], _compiled_in(infer, arguments[:count])
         return frozen[1](*arguments[count:])
 
     return forward

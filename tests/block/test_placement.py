@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax.sharding import NamedSharding
+from jax.sharding import NamedSharding, SingleDeviceSharding
 from jax.sharding import PartitionSpec as P
 
 from gluonjax import Trainer, errors, loss, nn
@@ -46,6 +46,18 @@ def test_values_are_drawn_on_the_device_and_calls_follow():
         assert_same_bits(net, plain)
         np.testing.assert_array_equal(output, expected)
         assert net(jnp.asarray(X)).devices() == {device}
+
+
+def test_values_that_are_compiled_in_are_computed_with_where_they_are():
+    mesh = jax.make_mesh((2,), ('data',))
+    for where in (SingleDeviceSharding(jax.devices()[3]), NamedSharding(mesh, P())):
+        net = called(network(device=where))
+        net.hybridize(static_params=True)
+        assert net(X).devices() == where.device_set
+        with pytest.raises(errors.ArgumentError, match='was put on another device'):
+            net(jax.device_put(X, jax.devices()[5]))
+        np.testing.assert_allclose(net.to(jax.devices()[1])(X), network()(X), rtol=1e-6)
+        assert net(X).devices() == {jax.devices()[1]}
 
 
 def test_training_follows():
