@@ -77,10 +77,10 @@ def choose_algorithms(x_shape: Sequence[int], weight_shape: Sequence[int], geome
         return Algorithms(forward, by_image_products if 3 * weight_size <= image else by_im2col, forward)
     if small and (2 * positions < outputs or math.prod(kernel) == 1):
         # The columns are smaller than the weight, which XLA would transpose: 1.2 to 3 times, and more for tiny images.
+        # In a training step the gradient of the weight, which alone would gain less, has those of the output.
         several = math.prod(kernel) > 1 and geometry.layout[1] == 'C'
         forward = by_transposed_im2col if several else by_im2col
-        pays = 4 * positions <= outputs or math.prod(kernel) == 1
-        return Algorithms(forward, by_im2col, forward if pays else by_xla)
+        return Algorithms(forward, by_im2col, forward)
     shrinks = any(width - 1 > 2 * padding for width, padding in zip(covered, geometry.padding, strict=True))
     rows = by_row_im2col if len(kernel) > 1 and kernel[-1] <= MAX_ROW else by_xla
     if len(kernel) > 2:
