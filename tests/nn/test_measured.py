@@ -15,6 +15,8 @@ from gluonjax.nn.convolutions import by_im2col, by_image_products, by_row_im2col
 
 X = jax.ShapeDtypeStruct((2, 3, 5, 5), 'float32')
 # Seconds by a stopwatch that the tests set, the output's first: only what takes less than 0.95 of XLA's time is chosen.
+# The output and the gradient of the weight, together by the algorithm that is the fastest for the output, take BOTH.
+BOTH = 1.5
 FASTER = [{'im2col': 0.5}, {'image_products': 0.9, 'im2col': 0.96}, {'row_im2col': 0.96}]
 CHOSEN = kernels.Algorithms(by_im2col, by_image_products, by_xla)
 
@@ -25,6 +27,8 @@ def stopwatch(monkeypatch):
     parts = []
 
     def time_calls(calls, rounds, clock):
+        if len(calls) == 1 and 'xla' not in calls:
+            return dict.fromkeys(calls, BOTH)
         seconds = FASTER[len(parts) % 3]
         parts.append(tuple(calls))
         return {name: seconds.get(name, 1.0) for name in calls}
@@ -71,6 +75,14 @@ def test_the_fastest_is_chosen_and_used(stopwatch):
     np.testing.assert_allclose(net(x), before, rtol=1e-5, atol=1e-6)
     after = jax.grad(lambda params: jnp.sin(net.apply(params, x)).sum())(net.params)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), after, slopes)
+
+
+def test_the_gradient_of_the_weight_shares_the_work_of_the_output(stopwatch, monkeypatch):
+    monkeypatch.setattr(f'{__name__}.BOTH', 1.3)  # less the 0.5 of the output alone
+    table = gluonjax.measure_convolutions(network(), X)
+    (shapes,) = table.seconds
+    assert table.choose(*shapes) == CHOSEN._replace(weight_gradient=by_im2col)
+    assert table.seconds[shapes]['weight_gradient']['im2col'] == pytest.approx(0.8)
 
 
 def test_a_layer_is_copied(stopwatch):
@@ -178,3 +190,17 @@ def test_what_cannot_be_measured(stopwatch):
     with pytest.raises(ArgumentError, match=r'set_on\(net\) changes a network'):
         table.of(network())
     assert by_row_im2col not in table.choose(*next(iter(table.seconds)))
+
+
+def test_the_parts_are_the_output_and_its_gradients():
+    x, weight = (jax.random.normal(jax.random.key(i), shape) for i, shape in enumerate(((2, 3, 5, 5), (4, 3, 3, 3))))
+    shapes = measured.Shapes(x.shape, weight.shape, 'float32', kernels.Geometry((2, 1), (1, 0), (1, 1), 1, 'NCHW'))
+
+    @jax.jit
+    def ours_and_theirs(x, weight):
+        y, transposed = jax.vjp(lambda x, weight: by_xla(x, weight, shapes.geometry), x, weight)
+        arrays = zip(measured.PARTS, ((x, weight), (weight, y), (x, y)), strict=True)
+        return [measured._part(part, by_im2col, shapes)(*pair) for part, pair in arrays], [y, *transposed(y)]
+
+    for ours, theirs in zip(*ours_and_theirs(x, weight), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4)
