@@ -9,7 +9,7 @@ import warnings
 import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.core
@@ -235,11 +235,13 @@ class Parameter(Ref, Node, ParameterMethods):
     def _last_name(self) -> str:
         return self._owners[0][1][-1] if self._owners else 'weight'
 
-    def __getattr__(self, name: str) -> Any:
-        """Reached for attributes that are not there."""
-        if name.startswith('_'):
-            raise AttributeError(name)
-        raise above.messages.not_in_parameter(name, dir(type(self)))
+    if not TYPE_CHECKING:  # a type checker would accept any name
+
+        def __getattr__(self, name: str) -> Any:
+            """Reached for attributes that are not there."""
+            if name.startswith('_'):
+                raise AttributeError(name)
+            raise above.messages.not_in_parameter(name, dir(type(self)))
 
     def __repr__(self) -> str:
         return self.describe(self.name)
@@ -343,10 +345,9 @@ class ParameterDict(ParameterDictMethods, Mapping[str, Parameter]):
             if wanted:
                 self._draw_or_defer({p: (leaf.name, chosen[leaf.name]) for leaf, p in wanted}, key, verbose)
 
-    def _may_initialize(self, parameter: Parameter) -> bool:
+    def _may_initialize(self, p: Parameter) -> bool:
         """Whether it has no value, and no initialization that was deferred for a part of this."""
-        deferred = parameter.deferred
-        return parameter.current is None and (deferred is None or not deferred.scope.is_within(self._scope))
+        return p.current is None and not (p.deferred and p.deferred.scope.is_within(self._scope))
 
     def _draw_or_defer(self, wanted: Mapping[Parameter, tuple[str, Initializer]], key: Any, verbose: bool) -> None:
         """Draws what has a shape, defers the rest, and changes nothing if anything fails."""

@@ -105,8 +105,9 @@ def package(name):
 @pytest.mark.parametrize('name', [name for name in FILES if name])
 def test_imports_point_one_way(name):
     for module, node in imports(TREES[name]):
+        assert module != 'gluonjax', f'{name} imports what gluonjax re-exports in line {node.lineno}'
         other = package(module.removeprefix('gluonjax.'))
-        if package(module) == 'gluonjax' and module != 'gluonjax' and other != package(name):
+        if package(module) == 'gluonjax' and other != package(name):
             assert RANK[other] < RANK[package(name)], f'{name} imports {module} in line {node.lineno}'
 
 
@@ -329,6 +330,17 @@ def test_no_import_inside_a_function_but_the_ones_that_keep_start_up_fast():
                 for module, node in imports(function):
                     found[name, module].append(node.lineno)
     assert set(found) == LAZY
+
+
+def test_few_modules_import_others_by_their_names():
+    by_name = {
+        name
+        for name, tree in TREES.items()
+        for node in ast.walk(tree)
+        if getattr(node, 'attr', getattr(node, 'id', None)) in {'import_module', '__import__'}
+    }
+    below_mx = {name for name in by_name if package(name) != 'mx'}
+    assert below_mx == {'data.server', 'lazy', 'nn', 'nn.fused_attention', 'packages', 'rnn.fused_lstm'}
 
 
 @pytest.mark.parametrize('name', FILES)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -91,7 +91,7 @@ class PReLU(Layer):
         in_channels: int | None = 1,
     ):
         self.in_channels: int | None = optional_size('in_channels', in_channels)
-        self.alpha: jax.Array = Param((self.in_channels,), init=alpha_initializer)
+        self.alpha: Any = Param((self.in_channels,), init=alpha_initializer)
 
     def infer_shape(self, x: jax.Array) -> dict[str, Shape]:
         if self.in_channels == 1:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 import jax
 
@@ -63,9 +63,9 @@ class Convolution(Layer):
         self.in_channels: int | None = checks.optional_size('in_channels', in_channels)
         self.activation: ActivationLike | None = activation
         self.use_bias: bool = checks.flag('use_bias', use_bias)
-        self.weight: jax.Array = Param(self._weight_shape(self.in_channels), init=weight_initializer)
+        self.weight: Any = Param(self._weight_shape(self.in_channels), init=weight_initializer)
         if self.use_bias:
-            self.bias: jax.Array = Param((self.channels,), init=bias_initializer)
+            self.bias: Any = Param((self.channels,), init=bias_initializer)
 
     def infer_shape(self, x: jax.Array) -> dict[str, Shape]:
         arguments.rank(x, len(self.layout), self.layout)

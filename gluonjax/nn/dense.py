@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import jax
 from jax import lax
@@ -60,9 +61,9 @@ class Dense(Layer):
         self.activation: ActivationLike | None = activation
         self.use_bias: bool = flag('use_bias', use_bias)
         self.flatten: bool = flag('flatten', flatten)
-        self.weight: jax.Array = Param((self.units, self.in_units), dtype, weight_initializer)
+        self.weight: Any = Param((self.units, self.in_units), dtype, weight_initializer)
         if self.use_bias:
-            self.bias: jax.Array = Param((self.units,), dtype, bias_initializer)
+            self.bias: Any = Param((self.units,), dtype, bias_initializer)
 
     def infer_shape(self, x: jax.Array) -> dict[str, Shape]:
         if x.ndim == 0:

@@ -262,7 +262,7 @@ class _Norm(Layer):
         self.axis: int = checks.size('axis', axis, least=None)
         self.epsilon: float = checks.number('epsilon', epsilon, least=0)
         self.scale: bool = checks.flag('scale', scale)
-        self.gamma: jax.Array = Param((channels,), init=gamma_initializer, trainable=self.scale)
+        self.gamma: Any = Param((channels,), init=gamma_initializer, trainable=self.scale)
 
     def _axis(self, x: jax.Array) -> int:
         """The axis of channels, counted from the first."""
@@ -287,7 +287,7 @@ class _CenteredNorm(_Norm):
     ):
         super().__init__(axis, epsilon, scale, gamma_initializer, channels)
         self.center: bool = checks.flag('center', center)
-        self.beta: jax.Array = Param((channels,), init=beta_initializer, trainable=self.center)
+        self.beta: Any = Param((channels,), init=beta_initializer, trainable=self.center)
 
     def infer_shape(self, x: jax.Array) -> dict[str, Shape]:
         return super().infer_shape(x) | {'beta': (x.shape[self._axis(x)],)}
@@ -349,8 +349,8 @@ class BatchNorm(_CenteredNorm):
         self.momentum: float = checks.number('momentum', momentum, least=0, most=1)
         self.use_global_stats: bool = checks.flag('use_global_stats', use_global_stats)
         kept = {'trainable': False, 'keep_dtype': True}
-        self.running_mean: jax.Array = Param((self.in_channels,), init=running_mean_initializer, **kept)
-        self.running_var: jax.Array = Param((self.in_channels,), init=running_variance_initializer, **kept)
+        self.running_mean: Any = Param((self.in_channels,), init=running_mean_initializer, **kept)
+        self.running_var: Any = Param((self.in_channels,), init=running_variance_initializer, **kept)
 
     def cast(self, dtype: DTypeLike) -> Self:
         """Half precision is not enough for statistics: as in MXNet, float16 leaves the parameters in float32."""

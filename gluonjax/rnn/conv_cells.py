@@ -86,10 +86,10 @@ class _ConvCell(GatedCell):
     ) -> None:
         outputs, inputs = self.gates * self.hidden_channels, self.input_shape[self.channel_axis - 1]
         i2h, h2h = self._in_layout(inputs, self.i2h_kernel), self._in_layout(self.hidden_channels, self.h2h_kernel)
-        self.i2h_weight: jax.Array = Param((outputs, *i2h), init=i2h_weight_initializer)
-        self.h2h_weight: jax.Array = Param((outputs, *h2h), init=h2h_weight_initializer)
-        self.i2h_bias: jax.Array = Param((outputs,), init=i2h_bias_initializer)
-        self.h2h_bias: jax.Array = Param((outputs,), init=h2h_bias_initializer)
+        self.i2h_weight: Any = Param((outputs, *i2h), init=i2h_weight_initializer)
+        self.h2h_weight: Any = Param((outputs, *h2h), init=h2h_weight_initializer)
+        self.i2h_bias: Any = Param((outputs,), init=i2h_bias_initializer)
+        self.h2h_bias: Any = Param((outputs,), init=h2h_bias_initializer)
 
     def _in_layout(self, channels: int, sizes: Sequence[int]) -> tuple[int, ...]:
         return (channels, *sizes) if self.channel_axis == 1 else (*sizes, channels)

@@ -85,12 +85,20 @@ def right() -> None:
     assert net[0].weight.shape == (16, 3)
     assert len(net[1:]) == 2
     assert net.params['0']['bias'].shape == (16,)
+    network = MLP(2)
+    network.initialize()
+    network(x)
+    network.hidden.weight.set_data(jnp.zeros((2, 3)))
+    assert network.hidden.bias.data().shape == (2,)
+    network.hidden.weight.grad_req = 'null'
+    network.output.bias.lr_mult = 0.1
     trainer = Trainer(net, loss.L2Loss(), optimizer.Adam(learning_rate=0.01), metrics=[metric.MSE()])
     trainer.step(x, y)
 
 
 def wrong() -> None:
     """Never runs."""
+    nn.Sequential().collect_params()['0.weight'].dtaa()  # error: reportAttributeAccessIssue
     nn.Dense('32')  # error: reportArgumentType
     nn.Dense(32, activation='rleu')  # error: reportArgumentType
     nn.Dense(32, activatoin='relu')  # error: reportCallIssue
