@@ -55,7 +55,7 @@ def generate(
         The new tokens without the prompt, int32 of shape (N, length), or (length,).
 
     Raises:
-        ArgumentError: if an argument has no such value.
+        ArgumentError: if an argument has a value that is not allowed.
         DTypeError: if the prompt has no integers.
         ShapeError: if the prompt or the output of the network has another shape, or the network has fewer positions.
 

@@ -111,7 +111,7 @@ class KeywordError(GluonError, TypeError):
 
 
 class TransformationError(GluonError, RuntimeError):
-    """A value would have to leave a transformation (`jit`, `vmap`, `scan`, ...) by a side door."""
+    """A value would leak out of a transformation (`jit`, `vmap`, `scan`, ...) by a side effect."""
 
 
 class BatchMaskError(GluonError, ValueError):

@@ -56,7 +56,7 @@ class LRScheduler(Frozen):
         warmup_mode: 'linear', from `warmup_begin_lr` to `base_lr`; 'constant', `warmup_begin_lr` throughout.
 
     Raises:
-        ArgumentError: if an argument has no such value.
+        ArgumentError: if an argument has a value that is not allowed.
 
     A scheduler of your own:
 

@@ -30,7 +30,7 @@ class Loss(Frozen):
         batch_axis: the axis of samples; a loss averages over all others.
 
     Raises:
-        ArgumentError: if an argument has no such value.
+        ArgumentError: if an argument has a value that is not allowed.
         ShapeError: in a call, if the shapes of the inputs do not fit each other.
         DTypeError: in a call, if the prediction is not of floating point.
 

@@ -35,7 +35,7 @@ class LinearSoftmaxCrossEntropyLoss(Loss):
         batch_axis: the axis of samples.
 
     Raises:
-        ArgumentError: if an argument has no such value.
+        ArgumentError: if an argument has a value that is not allowed.
         ShapeError: when called, if shapes do not fit each other.
         DTypeError: when called, if `x` is not of floating point.
 

@@ -25,7 +25,7 @@ class LRScheduler:
         warmup_mode: 'linear' or 'constant'.
 
     Raises:
-        ArgumentError: if an argument has no such value.
+        ArgumentError: if an argument has a value that is not allowed.
     """
 
     def __init__(

@@ -35,7 +35,7 @@ class Dense(Layer):
         in_units: the size of the input; None (or 0) lets the first input decide.
 
     Raises:
-        ArgumentError: if an argument has no such value.
+        ArgumentError: if an argument has a value that is not allowed.
         ShapeError: when called, if the input does not have `in_units` features.
         DTypeError: when called, if the input is not of floating point.
 

@@ -27,7 +27,7 @@ class DenseFactors(Dense):
         in_units: the size of the input; None (or 0) lets the first input decide.
 
     Raises:
-        ArgumentError: if an argument has no such value.
+        ArgumentError: if an argument has a value that is not allowed.
         DTypeError: when called, if the input is not of floating point.
 
     >>> layer, x = DenseFactors(1000), jnp.ones((2, 3, 4))

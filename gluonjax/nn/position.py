@@ -57,7 +57,7 @@ class SinusoidalPositions(AddedPositions):
     and when decoding with a cache (`init_cache`) the one that follows.
 
     Raises:
-        ArgumentError: if an argument has no such value.
+        ArgumentError: if an argument has a value that is not allowed.
         ShapeError: when called, if C is odd, or if `positions` has another shape.
 
     >>> layer = SinusoidalPositions()

@@ -80,7 +80,7 @@ class Repeat(Layer):
             faster where copies are small.
 
     Raises:
-        ArgumentError: if an argument has no such value.
+        ArgumentError: if an argument has a value that is not allowed.
         ShapeError: when called, if the output has another shape or dtype than the input.
 
     >>> from gluonjax import nn

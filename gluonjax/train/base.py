@@ -171,14 +171,15 @@ class BaseTrainer(Stepper):
     # Checkpoints.
 
     def save(self, path: str | os.PathLike[str], *, keep: int | None = 1) -> None:
-        """Saves everything that training goes on from; returns when it is on disk.
+        """Saves everything that is needed to continue training; returns when it is on disk.
 
-        That is `state`, `steps` and `fit_state`. At no moment, whatever is killed, is there no whole checkpoint once
-        there was one.
+        That is `state`, `steps` and `fit_state`. Saving is atomic: once there is a complete checkpoint in the folder,
+        there always is one, even if the process is killed while it saves.
 
         Args:
-            path: a folder; every save is a folder in it, of its own.
-            keep: how many saves stay, this one among them; the others are removed when this one is whole. None for all.
+            path: a folder; each checkpoint is a folder of its own in it.
+            keep: how many checkpoints to keep, this one included; older ones are removed when this one is complete.
+                None keeps all.
 
         Raises:
             CheckpointError: before the first step.

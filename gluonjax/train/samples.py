@@ -57,7 +57,7 @@ def training_and_validation(
         network: what it takes.
         x: inputs, or batches.
         y: labels; or batches of the validation, where `x` is batches.
-        validation: batches, inputs and labels, or a share of the samples; None for none.
+        validation: batches, inputs and labels, or a fraction of the samples; None for none.
         batch_size: the number of rows of a batch.
         shuffle: whether rows are trained on in an order that the seed and the epoch decide; None is True.
         seed: numbers that orders are drawn from.
@@ -112,18 +112,19 @@ def _validation_of_batches(y: Any, validation: Any) -> Any:
     return validation
 
 
-def _split(samples: Batches, share: Any, seed: list[int] | None) -> tuple[Batches, Batches]:
-    """The samples without a share of them, and that share: drawn, or the last ones without a seed."""
-    if isinstance(share, bool) or not 0 < share < 1:
+def _split(samples: Batches, fraction: Any, seed: list[int] | None) -> tuple[Batches, Batches]:
+    """The samples without a fraction of them, and that fraction: drawn, or the last ones without a seed."""
+    if isinstance(fraction, bool) or not 0 < fraction < 1:
         raise ArgumentError(
-            f'the share of samples for the validation must be a number > 0 and < 1, got {share!r}',
+            f'the fraction of samples for the validation must be a number > 0 and < 1, got {fraction!r}',
             remedy='validation=0.1, validation=(x, y), or batches',
         )
     rows = len(samples.rows)
-    count = round(rows * float(share))
+    count = round(rows * float(fraction))
     if not 0 < count < rows:
         raise DataError(
-            f'of {rows} samples, a share of {share} is {count}', expected='some to train on, and some to validate with'
+            f'of {rows} samples, a fraction of {fraction} is {count}',
+            expected='some to train on, and some to validate with',
         )
     order = np.arange(rows)
     if seed is not None:  # another stream than those of the epochs, and the same in each fit

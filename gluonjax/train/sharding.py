@@ -16,8 +16,8 @@ the same parameters because they have the same keys: give the same `key=` everyw
 Parameters and state are global arrays then; `process_allgather(net.params, tiled=True)` of
 `jax.experimental.multihost_utils` brings them to each process.
 
-A parameter whose shape is known before the first batch is drawn by `net.initialize()` at once, on one device. Who has
-no room for that leaves `in_units=` and the like to the first batch.
+A parameter whose shape is known before the first batch is drawn by `net.initialize()` at once, on one device. Where
+it does not fit in the memory of one, leave out `in_units=` and the like: the first batch decides them.
 """
 
 from __future__ import annotations

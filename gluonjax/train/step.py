@@ -383,11 +383,12 @@ def make_step(
         optimizer: a name of MXNet's, one of `gluonjax.optimizer`, or any `optax.GradientTransformation`.
         optimizer_params: arguments of an optimizer given by name.
         metrics: metrics with a pure form, or their names in MXNet; the state adds them up.
-        clip_global_norm: gradients longer than this, all together, are scaled to this length.
-        accumulate: the optimizer moves after so many steps, by their mean gradient (`optax.MultiSteps`).
-        micro_batches: a step cuts its batch into so many parts, adds up their gradients one after the other, and moves
-            once, by the mean over all samples: activations of one part are held at a time. Each part has batch
-            statistics of its own, as in BatchNorm.
+        clip_global_norm: gradients whose global norm is larger than this are scaled down to it.
+        accumulate: the optimizer updates the parameters once every `accumulate` steps, by their mean gradient
+            (`optax.MultiSteps`).
+        micro_batches: a step splits its batch into this many parts, adds up their gradients one after the other, and
+            updates the parameters once, by the mean over all samples: only the activations of one part are in memory.
+            Each part has batch statistics of its own, as in BatchNorm.
         precision: 'bfloat16' or 'float16' computes the forward and backward pass in it; parameters, statistics, loss
             and update stay in float32. With 'float16' the loss is scaled, and a step that overflows changes nothing.
             Parameters that are not trained are read in it too, but for those that `forward` sets and those with
@@ -414,7 +415,7 @@ def make_step(
         wd_mult: the same for weight decay.
 
     Raises:
-        ArgumentError: if an argument has no such value.
+        ArgumentError: if an argument has a value that is not allowed.
         PatternError: if `train`, or a pattern of `lr_mult` or `wd_mult`, matches nothing.
 
     >>> from gluonjax import loss, nn

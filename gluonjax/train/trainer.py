@@ -27,9 +27,10 @@ class Trainer(BaseTrainer):
         optimizer_params: arguments of an optimizer given by name.
         key: a JAX key or an int for dropout and the like; by default the next of the library's stream.
         last_batch: what becomes of a batch smaller than the one before. 'keep' compiles for its size, once. 'discard'
-            makes `fit` drop it. 'pad' fills it up with copies of a sample that count nowhere, so that nothing compiles
-            again; with it you vouch that no layer and no loss of your own lets samples see each other (a mean over the
-            batch, a softmax over it), but for those of the library that take `batch_mask`, such as BatchNorm.
+            makes `fit` drop it. 'pad' fills it up with copies of a sample, which are masked out of the loss, the
+            gradients and the metrics, so that nothing is compiled again. It requires that no layer or loss of your own
+            mixes the samples of a batch (by a mean or a softmax over them); those of the library that take
+            `batch_mask`, such as BatchNorm, may.
         mesh: a `jax.sharding.Mesh` (`jax.make_mesh`) of several devices to train on. Loss, gradients, BatchNorm's
             statistics and metrics are those of the whole batch: what one device computes, to rounding.
         data_axis: the axis of the mesh over which batches are cut, or a tuple of axes.
@@ -40,10 +41,11 @@ class Trainer(BaseTrainer):
             `gluonjax.sharding.zero(net, x, mesh=mesh)` cuts it over the data axis (ZeRO).
         sequence_axis: an axis of the mesh over which what `Residual` returns is cut by tokens (sequence parallelism);
             see `gluonjax.sharding.with_cut_activations`.
-        metrics: as the arguments that follow, one of `make_step`.
-        clip_global_norm: gradients longer than this, all together, are scaled to this length.
-        accumulate: the optimizer moves after so many steps, by their mean gradient.
-        micro_batches: each step computes its batch in so many parts, and holds activations of one at a time.
+        metrics: like the arguments that follow, one of `make_step`.
+        clip_global_norm: gradients whose global norm is larger than this are scaled down to it.
+        accumulate: the optimizer updates the parameters once every `accumulate` steps, by their mean gradient.
+        micro_batches: each step splits its batch into this many parts, computed one after the other, so that only the
+            activations of one are in memory.
         precision: 'bfloat16' or 'float16' computes the forward and backward pass in it.
         average: the decay of a moving average of the parameters; None for none.
         remat: whether the backward pass computes the forward pass again; or the policy of what is kept, such as 'dots'.
@@ -61,7 +63,7 @@ class Trainer(BaseTrainer):
         wd_mult: the same for weight decay.
 
     Raises:
-        ArgumentError: if an argument has no such value.
+        ArgumentError: if an argument has a value that is not allowed.
         PatternError: for a rule, `train`, or a pattern of `lr_mult` or `wd_mult`, that matches no parameter.
         ShapeError: for a rule that does not fit a shape; where that is unknown yet, the first step says so.
 
@@ -109,7 +111,7 @@ class Trainer(BaseTrainer):
             y: labels, or a dict or tuple of them, with as many rows. Where `x` is batches: those of the validation.
             epochs: how many epochs more.
             batch_size: the number of rows of a batch that arrays are cut into; 32 by default.
-            validation: what to evaluate after each epoch: `(x, y)`; batches, as for `x`; or a share of the arrays,
+            validation: what to evaluate after each epoch: `(x, y)`; batches, as for `x`; or a fraction of the arrays,
                 such as 0.1, that is not trained on. These samples are drawn from the Trainer's key, the same in every
                 fit; with `shuffle=False` they are the last.
             shuffle: whether the rows of arrays are trained on in a new order in each epoch, as by default. It depends

@@ -113,7 +113,7 @@ def test_what_is_no_share(share):
 
 
 def test_a_share_has_samples():
-    with pytest.raises(errors.DataError, match=r'of 22 samples, a share of 0\.01 is 0'):
+    with pytest.raises(errors.DataError, match=r'of 22 samples, a fraction of 0\.01 is 0'):
         cut(X, Y, 0.01)
 
 
@@ -178,7 +178,7 @@ MISTAKES = {
     'lengths of the validation': ((X, Y, (X, Y[:3])), {}, errors.DataError, r'validation: x and y must have as many'),
     'labels beside batches': ((BATCHES, Y), {}, errors.ArgumentError, r'(?s)y= is the labels of arrays.*\(22,\)'),
     'two validations': ((BATCHES, BATCHES, BATCHES), {}, errors.ArgumentError, 'which have theirs'),
-    'a share of batches': ((BATCHES, None, 0.1), {}, errors.ArgumentError, r'(?s)only arrays can be split.*0\.1'),
+    'a fraction of batches': ((BATCHES, None, 0.1), {}, errors.ArgumentError, r'(?s)only arrays can be split.*0\.1'),
     'a size beside batches': ((BATCHES,), {'batch_size': 8}, errors.ArgumentError, 'these are batches'),
     'an order beside batches': ((BATCHES,), {'shuffle': True}, errors.ArgumentError, 'these are batches'),
     'no size': ((X, Y), {'batch_size': 0}, errors.ArgumentError, 'batch_size must be an int >= 1, got 0'),
