@@ -115,7 +115,7 @@ class Repeat(Layer):
             return self.copies(x, *others, **named)
 
         def step(x: Any, _: None) -> tuple[Any, None]:
-            y = run(x) if self.remat == 'everything' else self.checkpoint(run, x, policy=policy)
+            y = self.checkpoint(run, x, policy=policy)
             if _form(y) != _form(x):
                 raise ShapeError(
                     'the output of a repeated layer differs from its input',

@@ -20,6 +20,7 @@ from gluonjax.param import Param
 from gluonjax.rnn import equations, fused_lstm
 from gluonjax.rnn.scan import one_direction, summed, zero_invalid
 from gluonjax.rnn.states import Stateful, checked_length, checked_states, per_kind, per_layer
+from gluonjax.run import run_of
 from gluonjax.shapes import Shape
 
 MOST_LAYERS = 1000  # each has its own parameters and is compiled by itself, so that more would take hours
@@ -379,7 +380,9 @@ class LSTM(RecurrentLayer):
             fused = fused_lstm.lstm(xs, states, lengths, weights, len(layers), self.sides)
             if fused is not None:
                 return fused[0], per_layer(fused[1])
-        if self.implementation == 'cudnn':
+        if (
+            self.implementation == 'cudnn' and run_of(self, 'forward').values is not None
+        ):  # shapes are inferred anywhere
             raise ArgumentError(
                 "cuDNN's LSTM does not serve here",
                 expected="an LSTM of float32 without projection and clipping, a GPU, and JAX's plug-in for CUDA",

@@ -152,6 +152,14 @@ def test_dropout_draws_a_mask_for_each_copy():
     np.testing.assert_array_equal(again, digits)
 
 
+def test_what_is_stored_does_not_change_the_masks_of_dropout():
+    x, losses = np.ones((2, 4), 'float32'), set()
+    for remat in (False, True, 'everything', 'dots'):
+        layer = nn.Repeat(nn.Sequential(nn.Dense(4, in_units=4), nn.Dropout(0.5)), 2, remat)
+        losses.add(float(layer.apply_train(layer.init(0), x, key=1)[0].sum()))
+    assert len(losses) == 1
+
+
 def test_dropout_in_remat_is_the_same_in_the_gradient():
     layer = nn.Remat(nn.Dropout(0.5))
     x = jnp.ones((8, 8))

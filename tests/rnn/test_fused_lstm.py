@@ -142,9 +142,10 @@ def test_programs_for_cuda_ask_for_cudnn_and_others_do_not(cudnn):
 
 def test_where_it_does_not_serve_the_layer_is_a_scan_or_says_so(monkeypatch):
     x = jnp.ones((T, N, C))
-    layer = rnn.LSTM(H, implementation='cudnn', input_size=C)
+    layer = rnn.LSTM(H, implementation='cudnn')
+    params = layer.init(0, x)
     with pytest.raises(errors.ArgumentError, match="cuDNN's LSTM does not serve here"):
-        layer.apply(layer.init(0), x)
+        layer.apply(params, x)
     with pytest.raises(errors.ArgumentError, match='implementation'):
         rnn.LSTM(H, implementation='cuda')
 
