@@ -94,7 +94,7 @@ def test_shuffling_may_be_left_out():
     assert rows(train) != rows(train, 1)
 
 
-def test_a_share_is_validated_with_and_not_trained_on():
+def test_a_fraction_is_validated_with_and_not_trained_on():
     train, validation = cut(X, Y, 0.2)
     assert len(rows(validation)) == 4
     assert sorted(rows(train) + rows(validation)) == list(range(22))
@@ -106,13 +106,13 @@ def test_a_share_is_validated_with_and_not_trained_on():
     assert rows(validation) == list(range(18, 22))
 
 
-@pytest.mark.parametrize('share', [1.0, 0.0, -0.1, 2, True, float('nan')])
-def test_what_is_no_share(share):
-    with pytest.raises(errors.ArgumentError, match=r'share of samples for the validation must be a number > 0 and < 1'):
-        cut(X, Y, share)
+@pytest.mark.parametrize('fraction', [1.0, 0.0, -0.1, 2, True, float('nan')])
+def test_what_is_no_fraction(fraction):
+    with pytest.raises(errors.ArgumentError, match=r'fraction of samples .* must be a number > 0 and < 1'):
+        cut(X, Y, fraction)
 
 
-def test_a_share_has_samples():
+def test_a_fraction_has_samples():
     with pytest.raises(errors.DataError, match=r'of 22 samples, a fraction of 0\.01 is 0'):
         cut(X, Y, 0.01)
 
