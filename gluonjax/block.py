@@ -315,8 +315,9 @@ class Block(Bindable, Node, BlockMethods, own=True):
             return self._call(inputs)
         if output.__class__ is array:
             return output
-        if parameters.is_traced(output):
-            parameters.hand_out(structure_of(self).parameters)  # to somebody's trace
+        if parameters.is_traced(output) and not above.modes.kept_outside(structure_of(self).parameters, values):
+            with LOCK:  # so that no step comes in between again
+                return self._call(inputs)
         return unpacked(output)
 
     def _call(self, inputs: tuple[Any, ...], /, *, training: bool = False, key: Any = None, **named: Any) -> Any:
@@ -330,9 +331,12 @@ class Block(Bindable, Node, BlockMethods, own=True):
                 if recorded:
                     parameters.commit(structure.by_name(recorded))
                 return unpacked(output)
+        before = read(structure.parameters)
         output, _ = run(structure, inputs, named, False, None)
         if parameters.is_traced(output):
-            parameters.hand_out(structure.parameters)
+            if not above.modes.kept_outside(structure.parameters, before):
+                with LOCK:
+                    return self._call(inputs, **named)
         elif self._compiled and not named and not split(inputs)[1].has_values():
             self._prepare(structure)
         return unpacked(output)

@@ -15,6 +15,7 @@ from gluonjax.failures import explaining
 from gluonjax.layer import declarations_of
 from gluonjax.lazy import suggests_keywords
 from gluonjax.parameter import LOCK, Parameter, commit, draw_deferred, hand_out
+from gluonjax.ref import Values, read
 from gluonjax.run import Run
 from gluonjax.structure import Structure
 
@@ -84,6 +85,14 @@ def _compiled_in(infer: Callable[..., Any], values: Sequence[jax.Array]) -> Call
     if len(devices) > 1:
         return run
     return jax.jit(run, out_shardings=jax.sharding.SingleDeviceSharding(*devices) if devices else None)
+
+
+def kept_outside(parameters: Sequence[Parameter], values: Values) -> bool:
+    """Notes that somebody's trace holds these values; False if a step has replaced and donated them already."""
+    with LOCK:
+        initialized = None not in values
+        hand_out(parameters)
+        return not initialized or all(map(is_, read(parameters), values))
 
 
 def serving(net: Block, structure: Structure) -> Callable[..., Any]:

@@ -47,8 +47,8 @@ _get: Callable[[Ref], Any] = operator.attrgetter('stored')
 # Holds another object after every write, and after every change of what was known of values: who holds them, where they
 # belong. While it holds the same one, what was read and found out before is still so.
 LATEST = Ref(object())
-# Whose results are not in the Refs yet: of a CompiledStep, `results_for` are these Refs, UNSETTLED and LATEST, and
-# `latest()` gives the values of all; what they held before it keeps in `gathered`. It is set before LATEST is.
+# The Results of training steps that are not in the Refs yet. Its `refs` are these Refs, UNSETTLED and LATEST, and
+# `latest()` gives the values of all. What they held before lives as long as the Results do.
 UNSETTLED = Ref()
 WRITTEN = Ref(object())  # holds another object after every write but those of `settle`
 
@@ -57,9 +57,9 @@ def settle() -> None:
     """Puts the results of training steps into the Refs where they belong."""
     if UNSETTLED.stored is not None:
         with LOCK:
-            steps = UNSETTLED.stored
-            if steps is not None:
-                _write(steps.results_for, steps.latest())
+            results = UNSETTLED.stored
+            if results is not None:
+                _write(results.refs, results.latest())
 
 
 def read(refs: Iterable[Ref]) -> Values:

@@ -105,3 +105,8 @@ def _fresh_stream():
 @pytest.fixture
 def random():
     return np.random.RandomState(0)
+
+
+def program_count(trainer):
+    """How many programs a Trainer has compiled for its network as it is now."""
+    return sum(map(len, trainer.compiled_step.current.programs.values()))

@@ -223,7 +223,7 @@ class BaseTrainer(Stepper):
                 optimizer's state differ; every difference is named. Nothing is changed.
             MissingExtraError: without orbax.
         """
-        with LOCK:
+        with LOCK, jax.ensure_compile_time_eval():
             old, structure, compiled = self.copy_of_state(), structure_of(self.net), self.compiled_step.stored
             declared = saving.declared(structure)
             goes_on = compiled if compiled is not None and compiled.structure is structure else None

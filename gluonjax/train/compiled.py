@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import functools
 import operator
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from itertools import chain, compress, islice, starmap
+from collections.abc import Callable, Collection, Mapping, Sequence
+from itertools import compress, islice, starmap
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -30,6 +30,7 @@ from gluonjax.ref import LATEST, UNSETTLED, WRITTEN, Ref, Values, read, settle, 
 from gluonjax.structure import Structure
 from gluonjax.train.batch import Batch
 from gluonjax.train.layout import Layout, first_of_equals, refined
+from gluonjax.train.results import Results, StepCount
 from gluonjax.train.sharding import Placement, moved
 from gluonjax.train.state import Totals, TrainState
 from gluonjax.train.step import TrainStep
@@ -53,36 +54,13 @@ class Outcome(NamedTuple):
     """
 
     loss: Ref
-    steps: Ref
+    steps: StepCount
     compiled: Ref
     output: Ref
 
 
 class _Untraced(Exception):
     """There is no program for this kind of batch yet, and it must not be traced on arrays that are donated."""
-
-
-class StepCount(Ref):
-    """How many steps were done; whoever reads it leaves the results of steps where they are."""
-
-    __slots__ = ()
-
-    @property
-    def current(self) -> int:
-        """The count."""
-        steps = UNSETTLED.stored
-        return steps.count() if steps is not None and steps.outcome.steps is self else self.stored
-
-    @current.setter
-    def current(self, value: int) -> None:
-        write((self,), (value,))
-
-
-def settle_steps(steps: StepCount) -> None:
-    """Puts the results of the steps that this counts into their Refs, as nobody holds the Trainer any more."""
-    results = UNSETTLED.stored
-    if results is not None and results.outcome.steps is steps:
-        settle()
 
 
 class CompiledStep:
@@ -106,10 +84,7 @@ class CompiledStep:
         self.rows: int = 0  # of the largest batch
         self.maskable: bool = True  # whether smaller ones can be filled up
         self.array_type: type | None = None  # of JAX's arrays, if steps on a tuple of them may run in C alone
-        # How many steps were done when the arrays were gathered, and what each step since returned, the last of them
-        # alone: those before it are None. The first is what was gathered.
-        self.results: list[Any] = []
-        self.gathered: Values = ()  # what the Refs hold until the results are put there
+        self.donates: bool = True  # not if the network calls Python, which may fail, and has JAX run Python afterwards
         self.own: tuple[Ref, ...] = ()  # leaves of the state that a step replaces
         self.fixed: Values = ()  # and leaves that it only reads
         self.located: list[Any] = []  # the shardings of the values, when they were gathered
@@ -164,25 +139,32 @@ class CompiledStep:
             self.frozen,
             self.fixed,
         )
-        self.donated: tuple[Ref, ...] = *self.moving, *self.own
-        self.kinds: dict[bool, tuple[tuple[Ref, ...], tuple[Ref, ...], Callable[..., Values]]] = {}
+        self.replaced: tuple[Ref, ...] = *self.moving, *self.own
+        self.kinds: dict[bool, dict[Any, list[Callable[..., Values]]]] = {False: {}, True: {}}
         self.keep_output(False)
 
     def keep_output(self, keep: bool) -> None:
         """Whether the steps that follow leave what the network returned in the outcome."""
         settle()
-        if keep not in self.kinds:
-            outputs = (self.outcome.output,) if keep else ()
-            returned = *self.donated, self.outcome.loss, *outputs
-            self.kinds[keep] = returned, (*returned, self.outcome.steps, UNSETTLED, LATEST), self._compiled(keep)
-        self.returned: tuple[Ref, ...]  # where what the program returns belongs
-        self.results_for: tuple[Ref, ...]  # what is written when steps are settled
-        self.run: Callable[..., Values]
-        self.returned, self.results_for, self.run = self.kinds[keep]
+        outputs = (self.outcome.output,) if keep else ()
+        self.returned: tuple[Ref, ...] = (*self.replaced, self.outcome.loss, *outputs)
+        self.programs: dict[Any, list[Callable[..., Values]]] = self.kinds[keep]
+
+    def _programs_for(self, batch: tuple[Any, ...]) -> list[Callable[..., Values]]:
+        """The programs for batches of this kind, the last used first; several if they depend on JAX's settings.
+
+        Each is a `jax.jit` of its own: one that was called on another kind of batch, and refused to trace, would run
+        Python around each computation on such batches ever after.
+        """
+        leaves, tree = jax.tree.flatten(batch)
+        kind = tree, *((type(leaf), np.shape(leaf), getattr(leaf, 'dtype', None)) for leaf in leaves)
+        return self.programs.setdefault(kind, [])
 
     def _compiled(self, keep: bool) -> Callable[..., Values]:
-        program = functools.partial(self._program, keep)
-        return jax.jit(program, donate_argnums=tuple(range(len(self.donated))))
+        return jax.jit(functools.partial(self._program, keep), donate_argnums=self._donated_positions())
+
+    def _donated_positions(self) -> tuple[int, ...]:
+        return tuple(range(len(self.replaced) if self.donates else 0))
 
     def _hold(self, leaves: Sequence[Any]) -> None:
         (words, *moving), self.fixed = self.layout.split(leaves)
@@ -272,24 +254,23 @@ class CompiledStep:
     def gather(self) -> None:
         """Makes what is to be donated private, and reads what is only read; it holds until something is changed.
 
-        Steps that follow leave what they return in `results`, until somebody reads or writes a Ref.
+        Steps that follow leave what they return in Results, until somebody reads or writes a Ref.
         """
         settle()
-        moved = self.written is not WRITTEN.stored  # or may be
+        latest, moved = LATEST.stored, self.written is not WRITTEN.stored  # or may be
         make_private(self.moving)
         self.written = WRITTEN.stored
         self.rest: Values = (*read(self.frozen), *self.fixed)
-        self.gathered = values = read(self.returned)
+        results = Results(self.returned, self.outcome.steps)
         if moved:
-            located = list(map(_sharding, (*values[: len(self.moving)], *self.rest)))
+            located = list(map(_sharding, (*results.gathered[: len(self.moving)], *self.rest)))
             moved = located != self.located
             self.located = located
-        self.results = [self.outcome.steps.current, values]
-        if not moved and not _CONFIG.jax_debug_nans:  # in both cases JAX runs Python after the computation
-            self._begin_steps()
-        self.donate: Callable[[tuple[Any, ...]], jax.Array | None] = self._donation()
+        self.donate: Callable[[tuple[Any, ...]], jax.Array | None] = self._donation(results)
+        if not moved and self.donates and not _CONFIG.jax_debug_nans:  # else JAX runs Python after the computation
+            results.begin(latest)
 
-    def _donation(self) -> Callable[[tuple[Any, ...]], jax.Array | None]:
+    def _donation(self, results: Results) -> Callable[[tuple[Any, ...]], jax.Array | None]:
         """What makes one step on JAX arrays: a batch and maybe its mask.
 
         It donates what a step replaces, and returns the loss; None if somebody has read or written a Ref since the last
@@ -297,69 +278,72 @@ class CompiledStep:
         with nothing in between; the arguments live until all is stored, as an array that dies lets other threads run.
         A step of a small network is so short that attributes and frames count.
         """
-        results, rest, run, count = self.results, self.rest, self.run, len(self.donated)
-        array, unsettled = type(results[-1][count]), UNSETTLED
+        items, rest, count = results.items, self.rest, len(self.replaced)
+        array, unsettled = type(items[-1][count]), UNSETTLED
+        only = next(iter(self.programs.values())) if len(self.programs) == 1 else None
 
         def donate(batch: tuple[Any, ...]) -> jax.Array | None:
-            if unsettled.stored is not self:
-                return None
-            values = results[-1]
-            try:
-                results.extend(starmap(run, ((*values[:count], *rest, *batch),)))
-            except _Untraced:
-                return None
-            finally:
-                loss = results[-1][count]
-                traced = type(loss) is not array and isinstance(loss, Tracer)
+            values = items[-1]
+            for run in only or self._programs_for(batch):
+                step = starmap(run, ((*values[:count], *rest, *batch),))  # it does not run yet
+                if unsettled.stored is not results or items[-1] is not values:  # a handler of signals may read or step
+                    return None
+                try:
+                    items.extend(step)
+                except _Untraced:
+                    continue
+                finally:
+                    loss = items[-1][count]
+                    traced = type(loss) is not array and isinstance(loss, Tracer)
+                    if traced:
+                        items.pop()
                 if traced:
-                    results.pop()
-            if traced:
-                raise _inside_transformation()
-            results[-2] = None
-            if unsettled.stored is not self:  # a callback of the network has read a value
-                self.gathered = values
-                self._begin_steps()
-            if len(results) > MOST_RESULTS:
-                self.gather()
-            return loss
+                    raise inside_transformation()
+                items[-2] = None
+                if len(items) > MOST_RESULTS:
+                    self.gather()
+                return loss
+            return None
 
         return donate
-
-    def count(self) -> int:
-        """How many steps were done."""
-        results = self.results
-        return results[0] + len(results) - 2
-
-    def latest(self) -> Iterable[Any]:
-        """What `results_for` are to hold."""
-        return chain(self.results[-1], (self.count(), None, object()))
 
     def takes(self, arguments: tuple[Any, ...]) -> bool:
         """Whether a step on these may run in C alone, if there is a program for it."""
         return all(type(leaf) is self.array_type for leaf in arguments)
 
-    def _begin_steps(self) -> None:
-        """From here on steps leave their results in `results`."""
-        UNSETTLED.stored = self
-        LATEST.stored = object()
-
     def _trace(self, batch: tuple[Any, ...], drawn: Drawn) -> jax.Array:
         """One step on a batch of a new kind, and maybe its mask, on copies."""
         refuse_transformation(batch)
         known = dict(zip(self.structure.parameters, self.structure.values(drawn), strict=True))
-        copies = self._copied((*(known[p] for p in self.moving), *read(self.own)))
-        self._may_trace = True
-        try:
-            results = self.run(*copies, *(known[p] for p in self.frozen), *self.fixed, *batch)
-        finally:
-            self._may_trace = False
+        replaced = *(known[p] for p in self.moving), *read(self.own)
+        copies = self._copied(replaced) if self.donates else replaced
+        results = self._run((*copies, *(known[p] for p in self.frozen), *self.fixed, *batch), batch)
         commit(drawn, handed_out=False)
         refs = *self.returned, self.outcome.steps, self.outcome.compiled
         write(refs, (*results, self.outcome.steps.current + 1, self))
         for parameter in self.moving:
             parameter.handed_out = False
         self.gather()
-        return results[len(self.donated)]
+        return results[len(self.replaced)]
+
+    def _run(self, arguments: tuple[Any, ...], batch: tuple[Any, ...]) -> Values:
+        """Runs a program for this kind of batch; one is traced if there is none."""
+        programs = self._programs_for(batch)
+        for run in tuple(programs):
+            try:
+                results = run(*arguments)
+            except _Untraced:
+                continue
+            programs.remove(run)
+            programs.insert(0, run)
+            return results
+        run, self._may_trace = self._compiled(self.programs is self.kinds[True]), True
+        try:
+            results = run(*arguments)
+        finally:
+            self._may_trace = False
+        programs.insert(0, run)
+        return results
 
     def _copied(self, values: Values) -> Values:
         return _copy(values)
@@ -416,7 +400,8 @@ class CompiledStep:
             same.extend(refined(first, new_leaves))
             return loss
 
-        jax.eval_shape(probe, list(values), list(leaves), batch)
+        jaxpr = jax.make_jaxpr(probe)(list(values), list(leaves), batch)
+        self.donates = not _calls_python(jaxpr.jaxpr)
         return moves, same
 
 
@@ -455,17 +440,13 @@ class ShardedStep(CompiledStep):
         }
         self.own_places: list[Any] = jax.tree.leaves(where._replace(params={}))
         super().begin(moved(state, where), batch)
+        own = self.placement.everywhere, *self.layout.select(self.own_places)[0]
+        self.donated_places: Values = (*map(self.places.get, self.moving), *own)
 
     def _compiled(self, keep: bool) -> Callable[..., Values]:
-        everywhere = self.placement.everywhere
-        self.donated_places: Values = (
-            *map(self.places.get, self.moving),
-            everywhere,
-            *self.layout.select(self.own_places)[0],
-        )
-        donated = tuple(range(len(self.donated)))
-        places = *self.donated_places, everywhere, *([None] if keep else [])
-        return jax.jit(functools.partial(self._program, keep), donate_argnums=donated, out_shardings=places)
+        places = *self.donated_places, self.placement.everywhere, *([None] if keep else [])
+        program = functools.partial(self._program, keep)
+        return jax.jit(program, donate_argnums=self._donated_positions(), out_shardings=places)
 
     def _hold(self, leaves: Sequence[Any]) -> None:
         super()._hold(moved(list(leaves), self.own_places))
@@ -478,8 +459,8 @@ class ShardedStep(CompiledStep):
         self._place_values()
         super().gather()
 
-    def _donation(self) -> Callable[[tuple[Any, ...]], jax.Array | None]:
-        donate = super()._donation()
+    def _donation(self, results: Results) -> Callable[[tuple[Any, ...]], jax.Array | None]:
+        donate = super()._donation(results)
         return lambda batch: donate(self.placement.batch(batch))
 
     def _trace(self, batch: tuple[Any, ...], drawn: Drawn) -> jax.Array:
@@ -505,6 +486,17 @@ def _in_numbers(state: TrainState) -> TrainState:
     return state._replace(params={}, key=jax.random.key_data(state.key))
 
 
+def _calls_python(jaxpr: Any) -> bool:
+    """Whether a program has callbacks, those of programs in it among them."""
+    if jaxpr.effects:  # `jax.debug.print` has
+        return True
+    for equation in jaxpr.eqns:
+        inner = [one for value in equation.params.values() for one in (value if type(value) is tuple else (value,))]
+        if 'callback' in equation.primitive.name or any(hasattr(one, 'eqns') and _calls_python(one) for one in inner):
+            return True
+    return False
+
+
 def _copies(values: Any) -> Any:
     """Copies, without weak types."""
     return jax.tree.map(lambda leaf: jax.lax.convert_element_type(jnp.copy(leaf), leaf.dtype), values)
@@ -517,20 +509,27 @@ _CONFIG: Any = jax.config  # a type checker does not know its settings
 def make_private(parameters: Collection[Parameter]) -> None:
     """Copies the arrays that were handed out, so that all may be donated. Hold the lock until they are."""
     for parameter in compress(parameters, map(_handed_out, parameters)):
-        parameter.stored = copied(parameter.stored)
+        parameter.stored = _copy_of(parameter.stored)
         parameter.handed_out = False
 
 
-copied: Callable[[Any], jax.Array] = jax.jit(jnp.copy)
+_copy_of: Callable[[Any], jax.Array] = jax.jit(jnp.copy)
+
+
+def copied(array: Any) -> jax.Array:
+    """A copy; of numbers, inside somebody's trace too."""
+    with jax.ensure_compile_time_eval():
+        return _copy_of(array)
 
 
 def refuse_transformation(batch: Any) -> None:
     """Refuses a step inside `jit`, `grad` and the like, whose results would be tracers."""
     if is_traced((batch, jnp.zeros(()))):
-        raise _inside_transformation()
+        raise inside_transformation()
 
 
-def _inside_transformation() -> TransformationError:
+def inside_transformation() -> TransformationError:
+    """The error of a step whose results would be tracers."""
     return TransformationError(
         'trainer.step keeps what it computes, and cannot inside a transformation (jit, grad, vmap, ...)',
         remedy='make_step(net, loss, optimizer) is the pure step(state, batch) -> (state, metrics)',

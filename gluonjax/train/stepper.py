@@ -30,15 +30,23 @@ from gluonjax.metric import DeviceMetric
 from gluonjax.metric.composite import parts_of
 from gluonjax.optimizer.base import of_whole_names
 from gluonjax.optimizer.state import parameter_of
-from gluonjax.parameter import LOCK, ParameterDict, commit, hand_out, key_or_next
+from gluonjax.parameter import LOCK, ParameterDict, commit, hand_out, is_traced, key_or_next
 from gluonjax.ref import Ref
+from gluonjax.snapshot import Snapshot
 from gluonjax.structure import Structure
 from gluonjax.train import saving
 from gluonjax.train.batch import Batch, checked_carry, most_inputs
-from gluonjax.train.compiled import CompiledStep, Outcome, ShardedStep, StepCount, refuse_transformation, settle_steps
+from gluonjax.train.compiled import (
+    CompiledStep,
+    Outcome,
+    ShardedStep,
+    inside_transformation,
+    refuse_transformation,
+)
 from gluonjax.train.evaluate import Inference
 from gluonjax.train.history import FitState
 from gluonjax.train.losses import LossLike
+from gluonjax.train.results import StepCount, settle_steps
 from gluonjax.train.selection import training_only
 from gluonjax.train.sharding import Placement, Rules, moved
 from gluonjax.train.state import Totals, TrainState
@@ -170,13 +178,13 @@ class Stepper:
         raise missing(type(self).__name__, name, 'a Trainer', dir(type(self)))
 
     def __getstate__(self) -> dict[str, Any]:
-        with LOCK:
+        with LOCK, jax.ensure_compile_time_eval():
             kept = {name: value for name, value in vars(self).items() if name not in _MADE_AGAIN}
             kept |= {'_state': saving.packed_key(self.copy_of_state()), '_key': saving.key_in_numbers(self._key)}
-            return kept | {'_rows': self.largest_batch(), 'steps': self.steps}
+            return kept | {'_rows': self.largest_batch(), 'steps': self.steps, 'values': Snapshot(self.net)}
 
     def __setstate__(self, kept: dict[str, Any]) -> None:
-        steps, state, key = (kept.pop(name) for name in ('steps', '_state', '_key'))
+        steps, state, key, _ = (kept.pop(name, None) for name in ('steps', '_state', '_key', 'values'))
         vars(self).update(kept)
         self._begin()
         self.step_count.current = steps
@@ -260,6 +268,8 @@ class Stepper:
         compiled = self.compiled_step.stored
         if compiled is None or compiled.structure is not structure_of(self.net):
             return self._first_step(admit(as_batch(arguments), 'batch'), output)
+        if is_traced(arguments):  # by `grad` or `vmap`, where the step would run, and its results be tracers
+            raise inside_transformation()
         compiled.keep_output(output)
         compiled.gather()
         if compiled.takes(arguments):
@@ -280,12 +290,13 @@ class Stepper:
         before, old = self.compiled_step.stored, self.copy_of_state()
         compiled = self._make_compiled(structure, params, batch, old)
         compiled.keep_output(output)
+        frozen = [leaf.name for leaf in leaves_of(compiled.step.layer) if not leaf.param.trainable]
+        dormant = {} if old is None else saving.dormant(old, self._dormant, frozen, structure.names)
+        self._dormant = {**self._dormant, **dormant}  # now, as an interrupt may come right after the step
         with explaining(self.net, batch):
             loss = compiled.step_of_any_size(batch, self.pads, drawn)
-        if old is not None:
-            frozen = [leaf.name for leaf in leaves_of(compiled.step.layer) if not leaf.param.trainable]
-            self._dormant = saving.dormant(old, self._dormant, frozen, structure.names)
-        if before is not None:
+        self._dormant = dormant
+        if before is not None and before is not compiled:
             before.release()
         return loss
 
@@ -320,7 +331,7 @@ class Stepper:
         def begin_again(state: TrainState) -> TrainState:
             return state._replace(carry=jax.tree.map(jnp.array, self.first_carry))
 
-        with LOCK:
+        with LOCK, jax.ensure_compile_time_eval():
             compiled = self.compiled_step.stored
             if compiled is not None:
                 compiled.change_state(begin_again)
@@ -413,7 +424,8 @@ class Stepper:
     def copy_of_state(self) -> TrainState | None:
         """The state in arrays that no step donates; None before the first."""
         compiled = self.compiled_step.stored
-        return self._state if compiled is None else compiled.copy_of_state()
+        with jax.ensure_compile_time_eval():
+            return self._state if compiled is None else compiled.copy_of_state()
 
     @property
     def state(self) -> TrainState | None:
@@ -426,7 +438,7 @@ class Stepper:
     def state(self, state: TrainState) -> None:
         if not isinstance(state, TrainState):
             raise ArgumentError('this is no state of a Trainer', expected='a TrainState', got=type(state).__name__)
-        with LOCK:
+        with LOCK, jax.ensure_compile_time_eval():
             state = admit(state, 'state')
             self.net.params = state.params
             self.go_on_from(state._replace(params={}, totals=Totals.zero() if state.totals is None else state.totals))
@@ -468,7 +480,7 @@ class Stepper:
 
     def reset_metrics(self) -> None:
         """Lets the metrics begin again, and the sum of the losses that `fit` shows."""
-        with LOCK:
+        with LOCK, jax.ensure_compile_time_eval():
             compiled = self.compiled_step.stored
             if compiled is not None:
                 compiled.reset_metrics()
@@ -509,7 +521,7 @@ class Stepper:
             ArgumentError: if a schedule sets it, the optimizer keeps none in its state, or it is no number from 0 on.
         """
         checks.number('the learning rate', value, least=0)
-        with LOCK:
+        with LOCK, jax.ensure_compile_time_eval():
             compiled = self.compiled_step.stored
             if compiled is not None:
                 compiled.change_state(lambda state: _with_rate(state, value))
@@ -530,7 +542,7 @@ class Stepper:
         Raises:
             PatternError: if nothing matches `select`.
         """
-        with LOCK:
+        with LOCK, jax.ensure_compile_time_eval():
             state, compiled = self.state, self.compiled_step.stored
             if state is None or compiled is None:
                 return

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from conftest import program_count
 
 from gluonjax import Trainer, callback, data, errors, loss, make_step, metric, nn
 from gluonjax.train.batch import Batch
@@ -119,11 +120,11 @@ def test_one_program_steps_and_one_evaluates():
     program, (inference,) = trainer.compiled_step.current, trainer._inferences[1].values()
     infer: Any = inference.output
     measure: Any = inference.measure
-    assert program.run._cache_size() == 2  # with a mask, and without
+    assert program_count(trainer) == 2  # with a mask, and without
     assert measure._cache_size() == 1
     trainer.fit(BATCHES, validation, epochs=2, metrics=[metric.Accuracy()], progress=False)
     assert trainer.compiled_step.current is program
-    assert program.run._cache_size() == 2
+    assert program_count(trainer) == 2
     assert measure._cache_size() == 1
     assert list(trainer._inferences[1].values()) == [inference]
     for _ in range(2):

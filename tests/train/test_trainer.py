@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from conftest import program_count
 
 import gluonjax
 from gluonjax import Trainer, errors, init, loss, make_step, metric, nn
@@ -46,10 +47,6 @@ def assert_same(got, expected):
     jax.tree.map(np.testing.assert_array_equal, got, expected)
 
 
-def programs(trainer):
-    return trainer.compiled_step.current.run._cache_size()
-
-
 def test_the_first_batch_completes_the_network_and_every_step_is_the_pure_one():
     net = mlp(nn.BatchNorm(), nn.Dropout(0.3))
     trainer = Trainer(net, CE, optax.adam(0.05), key=1)
@@ -64,7 +61,7 @@ def test_the_first_batch_completes_the_network_and_every_step_is_the_pure_one():
         assert value.shape == ()
         np.testing.assert_allclose(value, metrics['loss'], rtol=1e-6)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), net.params, state.params)
-    assert programs(trainer) == 1
+    assert program_count(trainer) == 1
 
 
 def test_a_step_after_one_that_hands_back_its_output_keeps_none():
@@ -86,7 +83,7 @@ def test_looking_between_steps_changes_nothing():
     for params, weight, _, state in seen:  # what was looked at stays readable, and is what it was
         np.testing.assert_array_equal(params['0']['weight'], weight)
         np.testing.assert_array_equal(state.params['0']['weight'], weight)
-    assert programs(trainer) == 1
+    assert program_count(trainer) == 1
     assert abs(seen[0][1] - seen[1][1]).max() > 1e-3
 
 
@@ -175,7 +172,7 @@ def test_the_learning_rate_is_set_without_a_new_program():
     assert trainer.learning_rate == 0.5
     trainer.step(*BATCH)
     assert abs(trainer.net[1].bias.data() - before).max() > 1e-3
-    assert programs(trainer) == 1
+    assert program_count(trainer) == 1
 
 
 def test_the_learning_rate_is_set_before_the_first_step():
@@ -214,7 +211,7 @@ def test_smaller_batches_share_one_more_program_and_count_exactly():
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), trainer.net.params, exact.net.params
     )
-    assert (programs(trainer), programs(exact)) == (2, 5)
+    assert (program_count(trainer), program_count(exact)) == (2, 5)
 
 
 def test_a_larger_batch_is_the_new_measure():
@@ -222,7 +219,7 @@ def test_a_larger_batch_is_the_new_measure():
     trainer.step(*batch_of(16))
     trainer.step(*batch_of(9))
     trainer.step(*batch_of(8))
-    assert programs(trainer) == 3
+    assert program_count(trainer) == 3
 
 
 def test_where_padding_cannot_be_told_the_size_is_kept():
@@ -310,7 +307,7 @@ def test_the_optimizer_begins_anew_for_chosen_parameters():
     with pytest.raises(errors.PatternError, match="no parameter matches '7'"):
         trainer.reset_optimizer('7')
     trainer.step(*BATCH)
-    assert programs(trainer) == 1
+    assert program_count(trainer) == 1
 
 
 def test_factors_of_parameters_on_the_rate_and_the_decay():
