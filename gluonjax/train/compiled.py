@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import functools
 import operator
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from itertools import compress, islice, starmap
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -315,6 +315,7 @@ class CompiledStep:
         """One step on a batch of a new kind, and maybe its mask, on copies."""
         refuse_transformation(batch)
         known = dict(zip(self.structure.parameters, self.structure.values(drawn), strict=True))
+        self._follow(known.values())
         replaced = *(known[p] for p in self.moving), *read(self.own)
         copies = self._copied(replaced) if self.donates else replaced
         results = self._run((*copies, *(known[p] for p in self.frozen), *self.fixed, *batch), batch)
@@ -325,6 +326,14 @@ class CompiledStep:
             parameter.handed_out = False
         self.gather()
         return results[len(self.replaced)]
+
+    def _follow(self, values: Iterable[jax.Array]) -> None:
+        """Takes the state off the device that it is bound to, if the network was moved to another."""
+        words = self.own[0].current
+        here = words.sharding.device_set
+        if words.committed and any(value.committed and value.sharding.device_set != here for value in values):
+            leaves = self.layout.join(read(self.own), self.fixed)
+            self._hold([jnp.array(np.asarray(leaf)) for leaf in leaves])
 
     def _run(self, arguments: tuple[Any, ...], batch: tuple[Any, ...]) -> Values:
         """Runs a program for this kind of batch; one is traced if there is none."""
@@ -473,6 +482,9 @@ class ShardedStep(CompiledStep):
         for parameter, place in self.places.items():
             if parameter.current is not None and parameter.current.sharding != place:
                 parameter.current = jax.device_put(parameter.current, place)
+
+    def _follow(self, values: Iterable[jax.Array]) -> None:
+        """Nothing, as all is brought to where it belongs."""
 
     def _copied(self, values: Values) -> Values:
         return jax.jit(_copies, out_shardings=self.donated_places)(moved(values, self.donated_places))

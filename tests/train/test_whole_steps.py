@@ -7,6 +7,7 @@ import os
 import pathlib
 import pickle
 import random
+import signal
 import subprocess
 import sys
 import threading
@@ -92,7 +93,7 @@ def interrupt():
     source = random.Random(0)
     for _ in range(int(sys.argv[2])):
         time.sleep(source.random() * 0.004)
-        asked.wait()
+        asked.wait(2)  # where a signal arrives in a callback of the garbage collector, Python swallows it
         asked.clear()
         os.kill(os.getpid(), signal.SIGINT)
     ended.set()
@@ -426,3 +427,75 @@ def test_debug_nans_raises_what_it_raises_everywhere():
                 trainer.step(bad, jnp.ones((4, 3)))
             assert np.isfinite(net[0].weight.data()).all()
     np.testing.assert_array_equal(net[0].weight.data(), trained(3)[0][0].weight.data())
+
+
+def test_a_network_that_is_moved_between_steps():
+    devices = jax.devices()
+    rows = jax.sharding.NamedSharding(
+        jax.make_mesh((3,), ('rows',), axis_types=(jax.sharding.AxisType.Auto,)), jax.sharding.PartitionSpec('rows')
+    )
+    places = [devices[2], devices[0], rows, devices[3]]
+
+    def move(trainer):
+        trainer.net.to(places[trainer.steps % len(places)])
+
+    net, trainer = trained(9, move)
+    expected, other = trained(9)
+    for name, value in expected.collect_params().items():
+        np.testing.assert_allclose(net.collect_params()[name].data(), value.data(), rtol=1e-6)
+    jax.tree.map(np.testing.assert_allclose, trainer.state.optimizer, other.state.optimizer)
+    assert trainer.steps == 9
+
+
+@pytest.mark.parametrize('call', [jax.debug.callback, lambda f, x: jax.pure_callback(f, x, x)])
+def test_an_error_in_a_callback_of_the_network(call):
+    class Watched(nn.Dense):
+        def forward(self, x):
+            checked = call(check, jax.lax.stop_gradient(x))
+            return super().forward(x if checked is None else checked)
+
+    def check(x):
+        if failing:
+            raise ValueError('not now')
+        return x
+
+    def step():
+        jax.block_until_ready(trainer.step(jnp.ones((4, 2)), jnp.ones((4, 3))))
+        jax.effects_barrier()
+
+    failing = []
+    net, trainer = trained(3, layer=Watched)
+    failing.append(1)
+    with pytest.raises(Exception, match='not now'):
+        step()
+    failing.clear()
+    step()
+    expected = trained(trainer.steps)[0]
+    np.testing.assert_allclose(net[0].weight.data(), expected[0].weight.data(), rtol=1e-6)
+
+
+def test_a_handler_of_signals_reads_in_the_middle_of_steps():
+    net, trainer = trained(3)
+    held = []
+    before = signal.signal(signal.SIGALRM, lambda *_: held.append(net[0].weight.data()))
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
+        while len(held) < 60:
+            trainer.step(jnp.ones((4, 2)), jnp.ones((4, 3)))
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert not any(array.is_deleted() for array in held)
+
+
+def test_smaller_batches_run_in_c_alone_too():
+    trainer, called = trained(3)[1], []
+    small = jnp.ones((2, 2)), jnp.ones((2, 3))
+    for _ in range(3):
+        trainer.step(*small)
+    sys.setprofile(lambda frame, event, _: called.append(frame.f_code.co_name) if event == 'call' else None)
+    try:
+        trainer.step(*small)
+    finally:
+        sys.setprofile(None)
+    assert len(called) < 40, called  # JAX runs hundreds of functions if it may not use its cache
