@@ -466,7 +466,7 @@ def test_an_error_in_a_callback_of_the_network(call):
     failing = []
     net, trainer = trained(3, layer=Watched)
     failing.append(1)
-    with pytest.raises(Exception, match='not now|CpuCallback'):
+    with pytest.raises(Exception, match=r'not now|CpuCallback'):
         step()
     failing.clear()
     step()
