@@ -41,6 +41,8 @@ from gluonjax.shapes import is_static
 MAX_ROW = 16  # elements of a kernel along its last axis; by_row_im2col holds the input once for each
 FEW = 16  # output channels; with no more, products are too narrow for the gradient of the weight
 COLORS = 3  # input channels of a first layer
+TINY, LARGE = 2**7, 2**15  # elements of a weight: too few for any product to gain; enough for its transpose to cost
+FEW_POSITIONS = 64  # of the kernel on all images; XLA is done before another algorithm has its columns
 MAX_WINDOW = 64  # elements of a window or kernel; with more, an operation for each is too many to trace and compile
 
 
@@ -58,7 +60,7 @@ def choose_algorithms(x_shape: Sequence[int], weight_shape: Sequence[int], geome
         return Algorithms()
     channels, outputs = x_shape[geometry.layout.index('C')], weight_shape[0]
     kernel = geometry.kernel(weight_shape)
-    small = math.prod(kernel) <= MAX_WINDOW
+    small, elements = math.prod(kernel) <= MAX_WINDOW, math.prod(weight_shape)
     if geometry.groups > 1:
         # XLA's takes 10 to 100 times as long.
         depthwise = small and channels == outputs == geometry.groups
@@ -70,12 +72,15 @@ def choose_algorithms(x_shape: Sequence[int], weight_shape: Sequence[int], geome
             geometry.spatial, covered, geometry.padding, geometry.strides, strict=True
         )
     )
+    if math.prod(kernel) == 1 and elements < TINY:
+        return Algorithms()
     if math.prod(kernel) == 1 and geometry.layout[1] == 'C' and x_shape[0] > 1:
         # XLA copies the weight for each image, transposed for the gradient of x; for one product it copies the images.
         weight_size, image = channels * outputs, positions // x_shape[0] * (channels + outputs)
         forward = by_image_products if weight_size <= 2 * image else by_im2col
         return Algorithms(forward, by_image_products if 3 * weight_size <= image else by_im2col, forward)
-    if small and (2 * positions < outputs or math.prod(kernel) == 1):
+    few_columns = 2 * positions < outputs and elements >= LARGE
+    if small and (few_columns or math.prod(kernel) == 1):
         # The columns are smaller than the weight, which XLA would transpose: 1.2 to 3 times, and more for tiny images.
         # In a training step the gradient of the weight, which alone would gain less, has those of the output.
         several = math.prod(kernel) > 1 and geometry.layout[1] == 'C'
@@ -85,6 +90,8 @@ def choose_algorithms(x_shape: Sequence[int], weight_shape: Sequence[int], geome
     rows = by_row_im2col if len(kernel) > 1 and kernel[-1] <= MAX_ROW else by_xla
     if len(kernel) > 2:
         return Algorithms(rows, rows, rows)  # XLA has no fast kernel for three axes: 1.5 to 4 times
+    if positions < FEW_POSITIONS:
+        return Algorithms()
     return _along_rows(rows, shrinks and max(geometry.strides) == 1, x_shape, weight_shape, geometry)
 
 
