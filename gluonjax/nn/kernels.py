@@ -105,7 +105,7 @@ def _along_rows(rows, dense, x_shape, weight_shape, geometry):
     kernel, channels, outputs = geometry.kernel(weight_shape), x_shape[geometry.layout.index('C')], weight_shape[0]
     elements, wide = math.prod(kernel), kernel[-1] > 3
     colors = len(kernel) == 2 and channels <= COLORS and geometry.layout[1] == 'C'
-    input_gradient = rows if dense and (wide or channels <= 32) else by_xla
+    input_gradient = rows if dense and (wide or channels <= 32) and channels <= 4 * outputs else by_xla
     weight_gradient = rows if dense and outputs > FEW and (wide or channels <= COLORS) else by_xla
     if not (colors and elements <= 25 and elements * channels <= 5 * outputs):
         return Algorithms(by_xla, input_gradient, weight_gradient)

@@ -207,6 +207,7 @@ SHIFTS = Algorithms(*(by_shift_and_add,) * 3)
     (TRANSPOSED, (4, 512, 7, 7), (512, 512, 3, 3), geometry('NCHW', 1, 1)),
     (Algorithms(), (2, 8, 6, 6), (320, 8, 3, 3), geometry('NCHW', 1, 1)),
     (Algorithms(), (6, 12, 6, 6), (6, 12, 1, 1), geometry('NCHW')),
+    (Algorithms(), (6, 96, 60, 60), (6, 96, 7, 7), geometry('NCHW')),
     (Algorithms(), (6, 3, 3, 3), (96, 3, 3, 3), geometry('NCHW', 2, 1)),
     (Algorithms(), (2, 64, 4, 4), (64, 64, 3, 3), geometry('NCHW', 1, 1)),
     (Algorithms(), (2, 128, 8, 8), (128, 128, 3, 3), geometry('NCHW', 1, 1)),
