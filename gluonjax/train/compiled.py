@@ -41,6 +41,7 @@ _handed_out: Callable[[Parameter], bool] = operator.attrgetter('handed_out')
 _sharding: Callable[[jax.Array], jax.sharding.Sharding] = operator.attrgetter('sharding')
 NOTHING: Drawn = MappingProxyType({})
 MOST_RESULTS = 10_000  # before arrays are gathered anew
+LARGE = 1024  # numbers; what has fewer is copied before the first step
 
 
 class Outcome(NamedTuple):
@@ -85,6 +86,7 @@ class CompiledStep:
         self.maskable: bool = True  # whether smaller ones can be filled up
         self.array_type: type | None = None  # of JAX's arrays, if steps on a tuple of them may run in C alone
         self.donates: bool = True  # not if the network calls Python, which may fail, and has JAX run Python afterwards
+        self.is_new: bool = False  # whether the state is made again if the next step fails, and nobody else holds it
         self.own: tuple[Ref, ...] = ()  # leaves of the state that a step replaces
         self.fixed: Values = ()  # and leaves that it only reads
         self.located: list[Any] = []  # the shardings of the values, when they were gathered
@@ -318,7 +320,10 @@ class CompiledStep:
         self._follow(known.values())
         replaced = *(known[p] for p in self.moving), *read(self.own)
         copies = self._copied(replaced) if self.donates else replaced
-        results = self._run((*copies, *(known[p] for p in self.frozen), *self.fixed, *batch), batch)
+        try:
+            results = self._run((*copies, *(known[p] for p in self.frozen), *self.fixed, *batch), batch)
+        finally:
+            self.is_new = False
         commit(drawn, handed_out=False)
         refs = *self.returned, self.outcome.steps, self.outcome.compiled
         write(refs, (*results, self.outcome.steps.current + 1, self))
@@ -355,7 +360,14 @@ class CompiledStep:
         return results
 
     def _copied(self, values: Values) -> Values:
-        return _copy(values)
+        """Copies, but of what is large in a state that is made again if this step fails."""
+        own = [self.is_new and i >= len(self.moving) for i in range(len(values))]
+        kept = [mine and value.size >= LARGE and not value.weak_type for mine, value in zip(own, values, strict=True)]
+        copies = iter(self._copies_of(values, [not keep for keep in kept]))
+        return tuple(value if keep else next(copies) for value, keep in zip(values, kept, strict=True))
+
+    def _copies_of(self, values: Values, chosen: Sequence[bool]) -> Values:
+        return _copy(tuple(compress(values, chosen)))
 
     # The program.
 
@@ -486,8 +498,9 @@ class ShardedStep(CompiledStep):
     def _follow(self, values: Iterable[jax.Array]) -> None:
         """Nothing, as all is brought to where it belongs."""
 
-    def _copied(self, values: Values) -> Values:
-        return jax.jit(_copies, out_shardings=self.donated_places)(moved(values, self.donated_places))
+    def _copies_of(self, values: Values, chosen: Sequence[bool]) -> Values:
+        values, places = (tuple(compress(each, chosen)) for each in (values, self.donated_places))
+        return jax.jit(_copies, out_shardings=places)(moved(values, places))
 
     def _places(self, state: TrainState) -> TrainState:
         return self.placement.state(state, leaves_of(self.structure.definition))

@@ -290,6 +290,7 @@ class Stepper:
         before, old = self.compiled_step.stored, self.copy_of_state()
         compiled = self._make_compiled(structure, params, batch, old)
         compiled.keep_output(output)
+        compiled.is_new = old is None
         frozen = [leaf.name for leaf in leaves_of(compiled.step.layer) if not leaf.param.trainable]
         dormant = {} if old is None else saving.dormant(old, self._dormant, frozen, structure.names)
         self._dormant = {**self._dormant, **dormant}  # now, as an interrupt may come right after the step

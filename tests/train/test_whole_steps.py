@@ -499,3 +499,38 @@ def test_smaller_batches_run_in_c_alone_too():
     finally:
         sys.setprofile(None)
     assert len(called) < 40, called  # JAX runs hundreds of functions if it may not use its cache
+
+
+@pytest.mark.parametrize('interrupted', [0, 1, 2])
+def test_an_interrupt_in_the_first_step(interrupted, monkeypatch):
+    """After the computation, which donates the optimizer's new state, and before anything is stored."""
+    batch = jnp.ones((4, 40)), jnp.ones((4, 30))
+
+    def steps(net, count):
+        for _ in range(count):
+            trainers[net].step(*batch)
+
+    def made():
+        net = nn.Sequential(nn.Dense(30, in_units=40))
+        net.initialize('xavier', key=0)
+        trainers[net] = Trainer(net, loss.L2Loss(), 'adam', key=0)
+        return net
+
+    def interrupt(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    trainers = {}
+    net, expected = made(), made()
+    steps(net, interrupted)
+    if interrupted:
+        trainers[net].net[0].bias.grad_req = 'null'  # another program, and a state that goes on
+    with monkeypatch.context() as patched:
+        patched.setattr(compiled, 'commit', interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            steps(net, 1)
+    net[0].bias.grad_req = 'write'
+    assert trainers[net].steps == interrupted
+    steps(net, 5 - interrupted)
+    steps(expected, 5)
+    np.testing.assert_array_equal(net[0].weight.data(), expected[0].weight.data())
+    assert all(mean.is_deleted() is False for mean in jax.tree.leaves(trainers[net].state.optimizer))
