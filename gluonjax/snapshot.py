@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from gluonjax.block import Block, held_in
-from gluonjax.parameter import LOCK, hand_out
-from gluonjax.ref import read
+from gluonjax.parameter import LOCK, Parameter, hand_out
+from gluonjax.ref import Values, read
 
 
 class Snapshot:
@@ -19,9 +19,11 @@ class Snapshot:
 
     def __init__(self, network: Block):
         with LOCK:
-            self.parameters = tuple({id(held.parameter): held.parameter for _, held in held_in(network)}.values())
+            self.parameters: tuple[Parameter, ...] = tuple(
+                {id(held.parameter): held.parameter for _, held in held_in(network)}.values()
+            )
             hand_out(self.parameters)
-            self.values = read(self.parameters)
+            self.values: Values = read(self.parameters)
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
         for parameter, value in zip(state['parameters'], state['values'], strict=True):
