@@ -66,25 +66,28 @@ class Sequential(Block):
         return inputs[0] if len(inputs) == 1 else inputs
 
     def __len__(self) -> int:
-        return len(names_of_layers(self))
+        return len([*names_of_layers(self)])
 
     def __bool__(self) -> bool:
         return True  # an empty network is still a network
 
     def __iter__(self) -> Iterator[Any]:
-        return (getattr(self, name) for name in names_of_layers(self))
+        return (getattr(self, name) for name in [*names_of_layers(self)])
 
     def __getitem__(self, index: int | slice) -> Any:
-        names = names_of_layers(self)
+        if type(index) is int and index >= 0:  # without a look at the layers behind it
+            for name in itertools.islice(names_of_layers(self), index, None):
+                return getattr(self, name)
+        names = [*names_of_layers(self)]
         if isinstance(index, slice):
             return part_of(self, names, range(*index.indices(len(names))))
         return getattr(self, names[position('layer', index, len(names))])
 
 
-def names_of_layers(network: Bindable) -> list[str]:
+def names_of_layers(network: Bindable) -> Iterator[str]:
     """The attributes of the layers that run in a row, in the order in which they were set."""
     beside = getattr(forward_class(network), 'beside', ())
-    return [name for name, value in vars(network).items() if isinstance(value, Bindable) and name not in beside]
+    return (name for name, value in vars(network).items() if isinstance(value, Bindable) and name not in beside)
 
 
 def _unnamed(inputs: tuple[Any, ...], named: Mapping[str, Any]) -> tuple[Any, ...]:

@@ -143,14 +143,17 @@ class CompiledStep:
         )
         self.replaced: tuple[Ref, ...] = *self.moving, *self.own
         self.kinds: dict[bool, dict[Any, list[Callable[..., Values]]]] = {False: {}, True: {}}
+        self.programs: dict[Any, list[Callable[..., Values]]] = {}
         self.keep_output(False)
 
     def keep_output(self, keep: bool) -> None:
         """Whether the steps that follow leave what the network returned in the outcome."""
+        if self.programs is self.kinds[keep]:
+            return
         settle()
         outputs = (self.outcome.output,) if keep else ()
         self.returned: tuple[Ref, ...] = (*self.replaced, self.outcome.loss, *outputs)
-        self.programs: dict[Any, list[Callable[..., Values]]] = self.kinds[keep]
+        self.programs = self.kinds[keep]
 
     def _programs_for(self, batch: tuple[Any, ...]) -> list[Callable[..., Values]]:
         """The programs for batches of this kind, the last used first; several if they depend on JAX's settings.

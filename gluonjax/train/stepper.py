@@ -10,7 +10,7 @@ import dataclasses
 import inspect
 import weakref
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, Never
+from typing import TYPE_CHECKING, Any, Literal, Never
 
 import jax
 import jax.numpy as jnp
@@ -171,11 +171,13 @@ class Stepper:
             remedy = 'other = gluonjax.Trainer(...) with it; other.state = trainer.state goes on from here'
             raise FrozenError(f'a Trainer keeps the {name} that it was made with', remedy=remedy)
 
-    def __getattr__(self, name: str) -> Any:
-        """Reached for attributes that are not there."""
-        if name.startswith('_'):
-            raise AttributeError(name)
-        raise missing(type(self).__name__, name, 'a Trainer', dir(type(self)))
+    if not TYPE_CHECKING:  # to type checkers, a misspelt name is an error
+
+        def __getattr__(self, name: str) -> Any:
+            """Reached for attributes that are not there."""
+            if name.startswith('_'):
+                raise AttributeError(name)
+            raise missing(type(self).__name__, name, 'a Trainer', dir(type(self)))
 
     def __getstate__(self) -> dict[str, Any]:
         with LOCK, jax.ensure_compile_time_eval():
@@ -268,11 +270,12 @@ class Stepper:
         compiled = self.compiled_step.stored
         if compiled is None or compiled.structure is not structure_of(self.net):
             return self._first_step(admit(as_batch(arguments), 'batch'), output)
-        if is_traced(arguments):  # by `grad` or `vmap`, where the step would run, and its results be tracers
+        arrays = compiled.takes(arguments)
+        if not arrays and is_traced(arguments):  # in `grad` or `vmap` the step would run, and its results be tracers
             raise inside_transformation()
         compiled.keep_output(output)
         compiled.gather()
-        if compiled.takes(arguments):
+        if arrays:
             loss = compiled.donate((arguments,))
             if loss is not None:
                 return loss

@@ -99,6 +99,7 @@ def right() -> None:
 def wrong() -> None:
     """Never runs."""
     nn.Sequential().collect_params()['0.weight'].dtaa()  # error: reportAttributeAccessIssue
+    Trainer(nn.Sequential(nn.Dense(2)), loss.L2Loss()).stpe(1, 2)  # error: reportAttributeAccessIssue
     nn.Dense('32')  # error: reportArgumentType
     nn.Dense(32, activation='rleu')  # error: reportArgumentType
     nn.Dense(32, activatoin='relu')  # error: reportCallIssue
