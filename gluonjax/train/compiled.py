@@ -39,6 +39,7 @@ from gluonjax.tree import flatten, nest
 Drawn = Mapping[Parameter, jax.Array]
 _handed_out: Callable[[Parameter], bool] = operator.attrgetter('handed_out')
 _sharding: Callable[[jax.Array], jax.sharding.Sharding] = operator.attrgetter('sharding')
+_kind_of_array: Callable[[Any], tuple[Any, ...]] = operator.attrgetter('__class__', 'shape', 'dtype')
 NOTHING: Drawn = MappingProxyType({})
 MOST_RESULTS = 10_000  # before arrays are gathered anew
 LARGE = 1024  # numbers; what has fewer is copied before the first step
@@ -142,6 +143,9 @@ class CompiledStep:
             self.fixed,
         )
         self.replaced: tuple[Ref, ...] = *self.moving, *self.own
+        # Those that keep no output, and those that do, by the kind of batch: the last used first, several if they
+        # depend on JAX's settings. Each is a `jax.jit` of its own: one that was called on another kind of batch, and
+        # refused to trace, would run Python around each computation on such batches ever after.
         self.kinds: dict[bool, dict[Any, list[Callable[..., Values]]]] = {False: {}, True: {}}
         self.programs: dict[Any, list[Callable[..., Values]]] = {}
         self.keep_output(False)
@@ -154,16 +158,6 @@ class CompiledStep:
         outputs = (self.outcome.output,) if keep else ()
         self.returned: tuple[Ref, ...] = (*self.replaced, self.outcome.loss, *outputs)
         self.programs = self.kinds[keep]
-
-    def _programs_for(self, batch: tuple[Any, ...]) -> list[Callable[..., Values]]:
-        """The programs for batches of this kind, the last used first; several if they depend on JAX's settings.
-
-        Each is a `jax.jit` of its own: one that was called on another kind of batch, and refused to trace, would run
-        Python around each computation on such batches ever after.
-        """
-        leaves, tree = jax.tree.flatten(batch)
-        kind = tree, *((type(leaf), np.shape(leaf), getattr(leaf, 'dtype', None)) for leaf in leaves)
-        return self.programs.setdefault(kind, [])
 
     def _compiled(self, keep: bool) -> Callable[..., Values]:
         return jax.jit(functools.partial(self._program, keep), donate_argnums=self._donated_positions())
@@ -285,11 +279,12 @@ class CompiledStep:
         """
         items, rest, count = results.items, self.rest, len(self.replaced)
         array, unsettled = type(items[-1][count]), UNSETTLED
-        only = next(iter(self.programs.values())) if len(self.programs) == 1 else None
+        programs = self.programs
+        only = next(iter(programs.values())) if len(programs) == 1 else None
 
         def donate(batch: tuple[Any, ...]) -> jax.Array | None:
             values = items[-1]
-            for run in only or self._programs_for(batch):
+            for run in only or programs.get(_kind(batch), ()):
                 step = starmap(run, ((*values[:count], *rest, *batch),))  # it does not run yet
                 if unsettled.stored is not results or items[-1] is not values:  # a handler of signals may read or step
                     return None
@@ -345,21 +340,21 @@ class CompiledStep:
 
     def _run(self, arguments: tuple[Any, ...], batch: tuple[Any, ...]) -> Values:
         """Runs a program for this kind of batch; one is traced if there is none."""
-        programs = self._programs_for(batch)
-        for run in tuple(programs):
+        kind = _kind(batch)
+        known = self.programs.get(kind, [])
+        for run in known:
             try:
                 results = run(*arguments)
             except _Untraced:
                 continue
-            programs.remove(run)
-            programs.insert(0, run)
-            return results
-        run, self._may_trace = self._compiled(self.programs is self.kinds[True]), True
-        try:
-            results = run(*arguments)
-        finally:
-            self._may_trace = False
-        programs.insert(0, run)
+            break
+        else:
+            run, self._may_trace = self._compiled(self.programs is self.kinds[True]), True
+            try:
+                results = run(*arguments)
+            finally:
+                self._may_trace = False
+        self.programs[kind] = [run, *(other for other in known if other is not run)]
         return results
 
     def _copied(self, values: Values) -> Values:
@@ -512,6 +507,18 @@ class ShardedStep(CompiledStep):
 def _in_numbers(state: TrainState) -> TrainState:
     """The state without params, and with its key in numbers."""
     return state._replace(params={}, key=jax.random.key_data(state.key))
+
+
+def _kind(batch: tuple[Any, ...]) -> Any:
+    """What a program is made for: how a batch and its mask lie in each other, their types, shapes and dtypes."""
+    first, *mask = batch
+    if type(first) is tuple:
+        try:  # most are a tuple of arrays, and a step is short
+            return len(first), *map(_kind_of_array, (*first, *mask))
+        except AttributeError:
+            pass
+    leaves, tree = jax.tree.flatten(batch)
+    return tree, *((type(leaf), np.shape(leaf), getattr(leaf, 'dtype', None)) for leaf in leaves)
 
 
 def _calls_python(jaxpr: Any) -> bool:

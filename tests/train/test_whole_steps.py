@@ -18,8 +18,9 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from conftest import program_count
 
-from gluonjax import Trainer, loss, nn, ref
+from gluonjax import Trainer, errors, loss, nn, ref
 from gluonjax.ref import UNSETTLED
 from gluonjax.train import compiled
 from gluonjax.train.compiled import CompiledStep
@@ -501,6 +502,11 @@ def test_batches_of_several_sizes_run_in_c_alone():
     finally:
         sys.setprofile(None)
     assert len(called) < 80, called  # JAX runs hundreds of functions if it may not use its cache
+    with pytest.raises(errors.ShapeError):
+        trainer.step(jnp.ones((4, 2)), jnp.ones((3, 3)))
+    assert (
+        program_count(trainer) == len(trainer.compiled_step.stored.programs) == 2
+    )  # of the one that failed nothing is kept
 
 
 @pytest.mark.parametrize('before', [0, 2])
