@@ -18,7 +18,6 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from conftest import program_count
 
 from gluonjax import Trainer, errors, loss, nn, ref
 from gluonjax.ref import UNSETTLED
@@ -504,9 +503,8 @@ def test_batches_of_several_sizes_run_in_c_alone():
     assert len(called) < 80, called  # JAX runs hundreds of functions if it may not use its cache
     with pytest.raises(errors.ShapeError):
         trainer.step(jnp.ones((4, 2)), jnp.ones((3, 3)))
-    assert (
-        program_count(trainer) == len(trainer.compiled_step.stored.programs) == 2
-    )  # of the one that failed nothing is kept
+    programs = trainer.compiled_step.stored.programs
+    assert list(map(len, programs.values())) == [1, 1]  # of the one that failed nothing is kept
 
 
 @pytest.mark.parametrize('before', [0, 2])
