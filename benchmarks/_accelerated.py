@@ -37,21 +37,26 @@ def trained(trainer, *batch):
     return lambda: trainer.step(*batch)
 
 
-def by_hand(loss_of, params, update, batch, *, precision=None):
-    """The step that people write: values and gradients, float32 parameters, everything donated."""
+def by_hand(loss_of, params, update, batch, *, precision=None, statistics=()):
+    """The step that people write: values and gradients, float32 parameters, everything donated.
+
+    `loss_of` returns what the running statistics follow, beside the loss.
+    """
     state = update.init(params)
     batch = jax.device_put(batch)
 
     def narrow(params):
         return params if precision is None else jax.tree.map(lambda v: v.astype(precision), params)
 
-    @functools.partial(jax.jit, donate_argnums=(0, 1))
-    def step(params, state, *batch):
-        value, slopes = jax.value_and_grad(lambda params: loss_of(narrow(params), *batch))(params)
+    @functools.partial(jax.jit, donate_argnums=(0, 1, 2))
+    def step(params, state, statistics, *batch):
+        differentiate = jax.value_and_grad(lambda params: loss_of(narrow(params), *batch), has_aux=True)
+        (value, seen), slopes = differentiate(params)
         moves, state = update.update(slopes, state, params)
-        return jax.tree.map(jnp.add, params, moves), state, value
+        statistics = jax.tree.map(lambda old, new: 0.9 * old + 0.1 * new, statistics, seen)
+        return jax.tree.map(jnp.add, params, moves), state, statistics, value
 
-    holder = [params, state]
+    holder = [params, state, statistics]
 
     def run():
         *holder[:], value = step(*holder, *batch)
@@ -126,7 +131,7 @@ def gpt2_by_hand(*, vocabulary, batch, length, width, blocks, heads, precision='
         for p in params['blocks']:
             hidden = block(p, hidden)
         logits = (norm(hidden, *params['norm']) @ params['tokens'].T).astype('float32')
-        return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
+        return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean(), ()
 
     def pair():
         return jnp.ones(width), jnp.zeros(width)
@@ -214,29 +219,31 @@ def resnet_by_hand(*, stages, classes, batch, size, layout='NHWC', precision='bf
         weight = random.standard_normal((kernel, kernel, inputs, outputs)) * np.sqrt(1 / (kernel * kernel * inputs))
         return jnp.asarray(weight, 'float32'), jnp.ones(outputs), jnp.zeros(outputs)
 
-    def run_conv_norm(p, x, stride):
+    def run_conv_norm(p, x, stride, seen):
         weight, gamma, beta = p
         pad = weight.shape[0] // 2
         x = lax.conv_general_dilated(
             x, weight, (stride,) * 2, [(pad, pad)] * 2, dimension_numbers=(layout, 'HWIO', layout)
         )
         wide = x.astype('float32')
-        mean, squares = wide.mean(over), jnp.square(wide).mean(over)
-        factor = gamma * lax.rsqrt(squares - jnp.square(mean) + 1e-5)
+        mean = wide.mean(over)
+        variance = jnp.square(wide).mean(over) - jnp.square(mean)
+        seen.append((mean, variance))
+        factor = gamma * lax.rsqrt(variance + 1e-5)
         mean, factor, beta = (jnp.expand_dims(v.astype('float32'), over) for v in (mean, factor, beta))
         return ((wide - mean) * factor + beta).astype(x.dtype)
 
     def loss_of(params, x, labels):
-        x = x.astype(precision)
-        x = jax.nn.relu(run_conv_norm(params['stem'], x, 2))
+        x, seen = x.astype(precision), []
+        x = jax.nn.relu(run_conv_norm(params['stem'], x, 2, seen))
         x = lax.reduce_window(x, -jnp.inf, lax.max, *window, edge)
         for (_, stride, project), p in zip(shapes_of(stages), params['blocks'], strict=True):
-            y = jax.nn.relu(run_conv_norm(p[0], x, 1))
-            y = run_conv_norm(p[2], jax.nn.relu(run_conv_norm(p[1], y, stride)), 1)
-            x = jax.nn.relu(y + (run_conv_norm(p[3], x, stride) if project else x))
+            y = jax.nn.relu(run_conv_norm(p[0], x, 1, seen))
+            y = run_conv_norm(p[2], jax.nn.relu(run_conv_norm(p[1], y, stride, seen)), 1, seen)
+            x = jax.nn.relu(y + (run_conv_norm(p[3], x, stride, seen) if project else x))
         x = x.mean([layout.index(name) for name in 'HW'])
         logits = (x @ params['output'] + params['bias']).astype('float32')
-        return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
+        return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean(), seen
 
     params, inputs = {'stem': conv_norm(3, 64, 7), 'blocks': []}, 64
     for channels, _, project in shapes_of(stages):
@@ -246,7 +253,9 @@ def resnet_by_hand(*, stages, classes, batch, size, layout='NHWC', precision='bf
     params |= {'output': jnp.asarray(0.01 * random.standard_normal((inputs, classes)), 'float32')}
     params |= {'bias': jnp.zeros(classes)}
     batch = images(batch, size, classes, layout == 'NHWC')
-    return by_hand(loss_of, params, optax.sgd(RATE, 0.9), batch, precision=precision)
+    drawn = [params['stem'], *itertools.chain(*params['blocks'])]
+    statistics = [(jnp.zeros_like(beta), jnp.ones_like(gamma)) for _, gamma, beta in drawn]
+    return by_hand(loss_of, params, optax.sgd(RATE, 0.9), batch, precision=precision, statistics=statistics)
 
 
 def resnet_in_flax(*, stages, classes, batch, size, precision='bfloat16'):
@@ -327,7 +336,7 @@ def lstm_by_hand(*, steps, batch, width, layers):
 
             zeros = jnp.zeros((batch, width))
             _, x = lax.scan(step, (zeros, zeros), x @ inputs + bias)
-        return jnp.square(x - labels).mean() / 2
+        return jnp.square(x - labels).mean() / 2, ()
 
     params = [(weight(width, 4 * width), weight(width, 4 * width), jnp.zeros(4 * width)) for _ in range(layers)]
     return by_hand(loss_of, params, optax.sgd(RATE), sequences(steps, batch, width))

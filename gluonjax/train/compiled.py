@@ -365,7 +365,7 @@ class CompiledStep:
         return tuple(value if keep else next(copies) for value, keep in zip(values, kept, strict=True))
 
     def _copies_of(self, values: Values, chosen: Sequence[bool]) -> Values:
-        return _copy(tuple(compress(values, chosen)))
+        return _copies(tuple(compress(values, chosen)))
 
     # The program.
 
@@ -498,7 +498,7 @@ class ShardedStep(CompiledStep):
 
     def _copies_of(self, values: Values, chosen: Sequence[bool]) -> Values:
         values, places = (tuple(compress(each, chosen)) for each in (values, self.donated_places))
-        return jax.jit(_copies, out_shardings=places)(moved(values, places))
+        return _copies(moved(values, places), places)
 
     def _places(self, state: TrainState) -> TrainState:
         return self.placement.state(state, leaves_of(self.structure.definition))
@@ -532,12 +532,12 @@ def _calls_python(jaxpr: Any) -> bool:
     return False
 
 
-def _copies(values: Any) -> Any:
-    """Copies, without weak types."""
-    return jax.tree.map(lambda leaf: jax.lax.convert_element_type(jnp.copy(leaf), leaf.dtype), values)
+def _copies(values: Values, places: Any = None) -> Values:
+    """Copies, without weak types; no program is compiled for them."""
+    strong = tuple(jax.lax.convert_element_type(v, v.dtype) if v.weak_type else v for v in values)
+    return jax.device_put(strong, places, may_alias=False)
 
 
-_copy = jax.jit(_copies)
 _CONFIG: Any = jax.config  # a type checker does not know its settings
 
 
