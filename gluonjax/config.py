@@ -28,7 +28,7 @@ class Constructed(_MetaClass):
     _shared_arguments: tuple[str, ...] = ()
     _ignored_arguments: tuple[str, ...] = ()
     _remark: str = ''  # a warning for those who pass an ignored argument
-    _explain_arguments: LazyMethod = LazyMethod('gluonjax.keywords', 'explain')
+    explain_arguments: LazyMethod = LazyMethod('gluonjax.keywords', 'explain')
 
     @property
     def __signature__(cls) -> Any:
@@ -50,7 +50,7 @@ class Constructed(_MetaClass):
             instance = super().__call__(*args, **kwargs)
             instance._constructed(**shared)
         except Exception as error:
-            cls._explain_arguments(error, args, kwargs)
+            cls.explain_arguments(error, args, kwargs)
             raise
         return instance
 

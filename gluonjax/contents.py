@@ -22,7 +22,7 @@ import numpy as np
 
 from gluonjax.block import held_in
 from gluonjax.errors import ArgumentError
-from gluonjax.layer import Layer
+from gluonjax.layer import Layer, token_of
 from gluonjax.lazy import above
 from gluonjax.param import Param
 from gluonjax.run import Bindable, forward_class
@@ -120,8 +120,12 @@ def _hides(owner: Bindable, item: Any, seen: dict[int, Any], rebinds: bool = Tru
 
 def _is_same(item: Any, owner: Bindable) -> bool:
     """Whether an item is the owner of a field, or the layer of which the owner was made."""
-    token = getattr(owner, '_token', None)
-    return item is owner or (token is not None and getattr(item, '_token', None) is token)
+    if item is owner or not isinstance(item, Bindable):
+        return item is owner
+    with contextlib.suppress(AttributeError):  # of a layer under construction, which has no identity yet
+        token = token_of(owner)
+        return token is not None and token_of(item) is token
+    return False
 
 
 def _contents(item: Any, opens: bool) -> tuple[Iterable[Any], bool]:

@@ -114,6 +114,10 @@ class TransformationError(GluonError, RuntimeError):
     """A value would leak out of a transformation (`jit`, `vmap`, `scan`, ...) by a side effect."""
 
 
+class CallbackError(GluonError, ValueError):
+    """A Python function failed that a compiled program called back: `jax.pure_callback` and the like."""
+
+
 class BatchMaskError(GluonError, ValueError):
     """A layer mixes the samples of a batch, and cannot tell which of its rows a mask leaves out."""
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from gluonjax.arrays import is_array
 from gluonjax.block import Block, structure_of
+from gluonjax.callbacks import check_callback
 from gluonjax.errors import AllocationError, ArgumentError
 from gluonjax.keys import as_key
 from gluonjax.parameter import LOCK
@@ -27,6 +28,7 @@ def may_retry(net: Block, error: Exception, values: Values, inputs: Any) -> bool
     Raises:
         DonatedError: if it was somebody's compiled function that used up what the Parameters have.
         ArgumentError: if an argument is neither an array nor hashable, or an input on another device than the network.
+        CallbackError: if a function failed that the network calls back.
     """
     with LOCK:
         for parameter in structure_of(net).parameters:
@@ -60,11 +62,13 @@ def _check_hashable(tree: Any) -> None:
 
 
 def explain(net: Block, error: Exception, inputs: Any) -> None:
-    """Says of what error a call failed, if that is an input on another device than the network's.
+    """Says of what error a call failed: an input on another device than the network's, or that of a callback.
 
     Raises:
-        ArgumentError: which names both.
+        ArgumentError: which names both devices.
+        CallbackError: which has the text of the callback's error.
     """
+    check_callback(error)
     if 'incompatible devices' not in str(error):
         return
     values = [parameter.current for parameter in structure_of(net).parameters if parameter.current is not None]

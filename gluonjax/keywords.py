@@ -24,6 +24,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import DTypeLike
 
+from gluonjax.callbacks import check_callback
 from gluonjax.errors import ArgumentError, GluonError, KeywordError
 from gluonjax.hints import hints
 from gluonjax.shapes import shape_text
@@ -45,7 +46,9 @@ def check_call(
         KeywordError: naming an argument that there is not, and what to write, or one that is missing.
         ArgumentError: naming a value of another type than the function declares, or saying why values of the right
             types cannot be used.
+        CallbackError: if it was not the arguments, but a function that a compiled program called back.
     """
+    check_callback(error)
     constructs = function.__name__ == '__init__'
     owner = name or (type(args[0]).__name__ if function.__name__.startswith('__') else function.__name__)
     where = f'in the constructor of {owner}' if constructs else f'in a call of {owner}'

@@ -104,7 +104,7 @@ def entry_points(cls: _Class) -> _Class:
 
     And for its constructor and for calls, but for classes whose metaclass explains constructors: calls of those count.
     """
-    explained = hasattr(type(cls), '_explain_arguments')
+    explained = hasattr(type(cls), 'explain_arguments')
     for name, method in list(vars(cls).items()):
         public = name[0] != '_' or (name in ('__init__', '__call__') and not explained)
         done = hasattr(method, '__wrapped__') or hasattr(method, 'explains_itself')

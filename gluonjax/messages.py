@@ -11,6 +11,7 @@ from typing import Any
 
 from gluonjax import errors
 from gluonjax.hints import hints, missing
+from gluonjax.lazy import above
 from gluonjax.shapes import Shape, merge_shapes, shape_text, shapes_of, shapes_text
 from gluonjax.tree import Path
 
@@ -192,7 +193,8 @@ def no_attribute(layer: object, name: str) -> AttributeError:
             f'{kind} is a definition and holds no values, so it has no {name!r}',
             remedy=f'net = nn.Sequential(layer); net.{name}(...) -- or assign the layer in an nn.Block',
         )
-    hint = None if hasattr(layer, '_run') else hints()['a network'].get(name)  # in forward, it is a layer of somebody's
+    in_forward = above.run.in_forward(layer)  # there, it is a layer of somebody's
+    hint = None if in_forward else hints()['a network'].get(name)
     if hint is not None:
         return errors.NotANetworkError(
             f'{kind} is a definition and holds no values, so it has no {name!r}',

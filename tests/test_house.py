@@ -24,7 +24,7 @@ ORDER = [
     ['errors', 'ref'],
     ['hints', 'lazy'],
     ['allocation', 'compilation'],
-    ['arrays', 'autograd', 'checks', 'config', 'keys', 'packages', 'registry', 'shapes', 'tables', 'tree'],
+    ['arrays', 'autograd', 'callbacks', 'checks', 'config', 'keys', 'packages', 'registry', 'shapes', 'tables', 'tree'],
     ['foreign', 'keywords', 'messages', 'methods'],
     ['sampler'],
     ['threefry'],
@@ -139,8 +139,16 @@ def test_no_imports_run_in_a_circle():
     assert circles == []
 
 
+def asked_by_name(tree):
+    """The constants that name what is asked of an object, as in `getattr(layer, '_run', None)`."""
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and len(node.args) > 1]
+    asking = [call for call in calls if getattr(call.func, 'id', None) in ('getattr', 'hasattr')]
+    return [call.args[1] for call in asking if isinstance(call.args[1], ast.Constant)]
+
+
 def defined_names(tree):
     """Names that a module defines: functions, classes, attributes that it sets, fields, slots and keywords."""
+    asked = asked_by_name(tree)
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             yield node.name
@@ -148,7 +156,7 @@ def defined_names(tree):
             yield node.attr
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             yield node.id
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node not in asked:
             yield node.value
         elif isinstance(node, ast.keyword) and node.arg:
             yield node.arg
@@ -158,21 +166,45 @@ def is_private(name):
     return name.startswith('_') and not name.startswith('__')
 
 
+OF_MXNET = {'_init_weight'}  # which classes of MXNet programs have
 DEFINED = {name: {found for found in defined_names(tree) if is_private(found)} for name, tree in TREES.items()}
+ALL_DEFINED = set().union(*DEFINED.values())
 
 
 @pytest.mark.parametrize('name', FILES)
 def test_private_names_stay_in_their_module(name):
-    elsewhere = set().union(*(names for module, names in DEFINED.items() if module != name)) - DEFINED[name]
+    elsewhere = ALL_DEFINED - DEFINED[name]
     used = [
         f'{node.attr} in line {node.lineno}'
         for node in ast.walk(TREES[name])
         if isinstance(node, ast.Attribute) and node.attr in elsewhere
     ]
+    asked = asked_by_name(TREES[name])
+    used += [f'{node.value} in line {node.lineno}' for node in asked if node.value in elsewhere - OF_MXNET]
     for node in ast.walk(TREES[name]):
         if isinstance(node, ast.ImportFrom) and package(node.module or '') == 'gluonjax':
             used += [f'{alias.name} in line {node.lineno}' for alias in node.names if is_private(alias.name)]
     assert used == []
+
+
+def annotations(tree):
+    """The types that a module declares."""
+    for node in ast.walk(tree):
+        yield from filter(None, (getattr(node, 'annotation', None), getattr(node, 'returns', None)))
+
+
+def quoted(annotation):
+    """The strings in an annotation that stand for types."""
+    if isinstance(annotation, ast.Subscript) and ast.unparse(annotation.value) == 'Literal':
+        return []
+    if isinstance(annotation, ast.Constant) and isinstance(annotation.value, str):
+        return [annotation.value]
+    return [text for child in ast.iter_child_nodes(annotation) for text in quoted(child)]
+
+
+@pytest.mark.parametrize('name', FILES)
+def test_annotations_are_not_in_quotes(name):
+    assert [text for annotation in annotations(TREES[name]) for text in quoted(annotation)] == []
 
 
 def lines_of_code(name):

@@ -40,7 +40,7 @@ def explain_calls(module: dict[str, Any], functions: bool = True) -> None:
             module[name] = suggests_keywords(found)
         elif isinstance(found, type):
             construct = vars(found).get('__init__')
-            if isinstance(construct, FunctionType) and not hasattr(type(found), '_explain_arguments'):
+            if isinstance(construct, FunctionType) and not hasattr(type(found), 'explain_arguments'):
                 type.__setattr__(found, '__init__', suggests_keywords(construct))
 
 

@@ -139,19 +139,11 @@ def _product_with_columns(x, weight, geometry, order):
     return _transposed(y, 'C' + order.replace('C', ''), geometry.layout)
 
 
-def im2col_input_gradient(dy: jax.Array, weight: jax.Array, geometry: Geometry, shape: Sequence[int]) -> jax.Array:
-    """The transpose of `by_im2col` in the input, of this shape."""
-    return _input_gradient(dy, weight, geometry, shape, geometry.layout)
-
-
-def transposed_im2col_input_gradient(
-    dy: jax.Array, weight: jax.Array, geometry: Geometry, shape: Sequence[int]
+def im2col_input_gradient(
+    dy: jax.Array, weight: jax.Array, geometry: Geometry, shape: Sequence[int], transposed: bool = False
 ) -> jax.Array:
-    """The transpose of `by_transposed_im2col` in the input, of this shape."""
-    return _input_gradient(dy, weight, geometry, shape, _channels_before_images(geometry))
-
-
-def _input_gradient(dy, weight, geometry, shape, order):
+    """The transpose of `by_im2col`, or of `by_transposed_im2col`, in the input, of this shape."""
+    order = _channels_before_images(geometry) if transposed else geometry.layout
     rest, names = order.replace('C', ''), _names_of_columns(order)
     axis = dy.ndim - 1 if order.endswith('C') else 0  # channels last are contracted where they are
     dy = _transposed(dy, geometry.layout, rest + 'C' if axis else 'C' + rest)
@@ -170,19 +162,11 @@ def image_products_input_gradient(
     return _sum_of_columns(columns, geometry.kernel(weight.shape), geometry, shape, order)
 
 
-def im2col_weight_gradient(x: jax.Array, dy: jax.Array, geometry: Geometry, shape: Sequence[int]) -> jax.Array:
-    """The transpose of `by_im2col` in the weight, of this shape."""
-    return _weight_gradient(x, dy, geometry, shape, geometry.layout)
-
-
-def transposed_im2col_weight_gradient(
-    x: jax.Array, dy: jax.Array, geometry: Geometry, shape: Sequence[int]
+def im2col_weight_gradient(
+    x: jax.Array, dy: jax.Array, geometry: Geometry, shape: Sequence[int], transposed: bool = False
 ) -> jax.Array:
-    """The transpose of `by_transposed_im2col` in the weight, of this shape."""
-    return _weight_gradient(x, dy, geometry, shape, _channels_before_images(geometry))
-
-
-def _weight_gradient(x, dy, geometry, shape, order):
+    """The transpose of `by_im2col`, or of `by_transposed_im2col`, in the weight, of this shape."""
+    order = _channels_before_images(geometry) if transposed else geometry.layout
     rest, names = order.replace('C', ''), _names_of_columns(order)
     columns, dy = _columns(x, geometry.kernel(shape), geometry, order), _transposed(dy, geometry.layout, 'C' + rest)
     contracted = range(1, dy.ndim), [names.index(name) for name in rest]
@@ -379,7 +363,10 @@ class Gradients(NamedTuple):
 # Written out, they take a third of the time to trace that `jax.linear_transpose` takes, which serves the others.
 GRADIENTS: dict[Algorithm, Gradients] = {
     by_im2col: Gradients(im2col_input_gradient, im2col_weight_gradient),
-    by_transposed_im2col: Gradients(transposed_im2col_input_gradient, transposed_im2col_weight_gradient),
+    by_transposed_im2col: Gradients(
+        functools.partial(im2col_input_gradient, transposed=True),
+        functools.partial(im2col_weight_gradient, transposed=True),
+    ),
     by_image_products: Gradients(image_products_input_gradient, image_products_weight_gradient),
     by_shift_and_add: Gradients(sum_of_shifts, sums_of_products),
 }

@@ -214,8 +214,8 @@ def load_convolutions(path: str | os.PathLike[str]) -> MeasuredConvolutions:
     if machine != this_machine():
         raise FileError(
             f'{os.fspath(path)!r} was measured on another machine',
-            expected=this_machine(),
-            got=machine,
+            expected=_differing(this_machine(), machine),
+            got=_differing(machine, this_machine()),
             remedy=again,
         )
     return MeasuredConvolutions(seconds, machine)
@@ -232,6 +232,15 @@ def this_machine() -> Machine:
     vectors = re.findall(r'\b(?:avx|fma|amx|sse4|asimd|sve)\w*', fields.get('flags', fields.get('Features', '')))
     cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
     return Machine(processor, tuple(sorted(vectors)), cores, jax.__version__)
+
+
+def _differing(machine: Machine, other: Machine) -> str:
+    """What a machine has otherwise than another."""
+    mine, theirs = machine._asdict(), other._asdict()
+    features, their_features = set(mine.pop('features')), set(theirs.pop('features'))
+    fields = [f'{name}={value!r}' for name, value in mine.items() if value != theirs[name]]
+    lacking = [f'no {feature}' for feature in sorted(their_features - features)]
+    return ', '.join([*fields, *sorted(features - their_features), *lacking])
 
 
 class _Recorder:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from gluonjax import checks
@@ -19,7 +20,7 @@ from gluonjax.errors import CheckpointError, DataError
 from gluonjax.failures import explaining
 from gluonjax.io import checkpoint
 from gluonjax.lazy import entry_points
-from gluonjax.parameter import LOCK, commit
+from gluonjax.parameter import LOCK, commit, refuse_traced
 from gluonjax.train import saving
 from gluonjax.train.batch import Batch
 from gluonjax.train.evaluate import Inference, batches_of_inputs, on_host
@@ -53,7 +54,9 @@ class BaseTrainer(Stepper):
         Raises:
             ArgumentError: if these are neither inputs and labels nor batches.
             DataError: if there are no batches, or labels that the loss does not take.
+            TransformationError: inside `jit`, `grad` and the like.
         """
+        refuse_inside_transformation('evaluate', (x, y))
         data = evaluation_data(self.taken, x, y, batch_size)
         return self.evaluate_epoch(data, metrics)
 
@@ -68,6 +71,7 @@ class BaseTrainer(Stepper):
         self, data: Any, metrics: Any = None, epoch: int = 0, name: str = 'data', steps: int | None = None
     ) -> dict[str, Any]:
         """As `evaluate`, of batches: also of a function of the epoch's number, of some of them, under another name."""
+        refuse_inside_transformation('evaluate', data)
         inference, values, state, most = self._inference(metrics), {}, None, 0
         for given in itertools.islice(opened(data, epoch, name), steps):
             batch = self.batch_of(as_batch(admit(as_arrays(given), name)))
@@ -105,7 +109,9 @@ class BaseTrainer(Stepper):
         Raises:
             DataError: if there are no inputs; or, of more than one batch, for an output that has no axis of samples (a
                 scalar) or differs in other sizes (sequences of other lengths), naming it.
+            TransformationError: inside `jit`, `grad` and the like.
         """
+        refuse_inside_transformation('predict', x)
         checks.size('batch_size', batch_size)
         inference, values, outputs, filled, first, most = self._inference(None), {}, [], [], None, 0
         carry = inference.step.carry
@@ -274,3 +280,22 @@ class BaseTrainer(Stepper):
     @fit_state.setter
     def fit_state(self, saved: Mapping[str, Any]) -> None:
         self._fit_state = FitState() if isinstance(saved, Mapping) and not saved else FitState.from_dict(saved)
+
+
+_INSTEAD = {
+    'evaluate': 'loss(net(x), y) is the loss of each sample there, as a function of x and y',
+    'predict': 'net(x) is the output there, as a function of x; net.apply(params, x) also as one of the parameters',
+    'fit': 'make_step(net, loss, optimizer) is the pure step(state, batch) -> (state, metrics)',
+}
+
+
+def refuse_inside_transformation(method: str, given: Any) -> None:
+    """Refuses a method of a Trainer, which returns numbers, inside `jit`, `grad` and the like, where they are traced.
+
+    Raises:
+        TransformationError: which says what works there.
+    """
+    leaves = jax.tree.leaves(given, is_leaf=lambda node: not isinstance(node, tuple | list | dict))  # of a loader, none
+    arrays = [leaf for leaf in leaves if isinstance(leaf, jax.Array)]
+    new = jnp.zeros(())  # which is traced inside `jit`, whatever is given
+    refuse_traced([*arrays, new], f'trainer.{method} cannot run inside a transformation', _INSTEAD[method])

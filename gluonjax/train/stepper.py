@@ -306,6 +306,7 @@ class Stepper:
 
     def prepare(self, *batch: Any) -> None:
         """Makes the program for such batches, if there is none, without a step."""
+        refuse_transformation(batch)
         with LOCK:
             if self.compiled_step.stored is None:
                 batch = as_batch(batch)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gluonjax.lazy import LazyMethod, entry_points
-from gluonjax.train.base import BaseTrainer
+from gluonjax.train.base import BaseTrainer, refuse_inside_transformation
 from gluonjax.train.history import History
 from gluonjax.train.samples import training_and_validation
 
@@ -138,6 +138,7 @@ class Trainer(BaseTrainer):
             NonFiniteError: after an epoch whose mean loss is not finite; not with skip_nonfinite, where the mean is
                 that of the finite ones.
             ArgumentError: if these are neither inputs and labels nor batches, or an argument has no such value.
+            TransformationError: inside `jit`, `grad` and the like.
 
         The network has the values after the last completed step, also if an exception or Ctrl-C is the end.
 
@@ -154,6 +155,7 @@ class Trainer(BaseTrainer):
         >>> trainer.fit(batches, progress=False)['accuracy'][-1]
         1.0
         """
+        refuse_inside_transformation('fit', (x, y, validation))
         train, validation = training_and_validation(
             self.taken, x, y, validation, batch_size, shuffle, self.shuffle_seed
         )

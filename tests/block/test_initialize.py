@@ -14,6 +14,7 @@ from gluonjax import Block, init, nn, rnn
 from gluonjax.errors import (
     AllocationError,
     ArgumentError,
+    CallbackError,
     DeferredInitializationError,
     PatternError,
     ShapeError,
@@ -181,7 +182,7 @@ def test_a_call_that_fails_when_it_runs_changes_nothing():
     net.initialize()
     before = values(net)
     for training in (False, True):
-        with pytest.raises(Exception, match='at run time'):
+        with pytest.raises(CallbackError, match='RuntimeError: at run time\n  in refuse'):
             jax.block_until_ready(net(X, training=training))
         assert all(values(net)[name] is value for name, value in before.items())
 

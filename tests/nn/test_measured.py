@@ -158,11 +158,11 @@ def test_a_file_of_this_machine(stopwatch, tmp_path, monkeypatch):
     assert again.choose(*shapes) == CHOSEN
     row = [word for word in repr(again).splitlines()[2].split('  ') if word]
     assert [word.strip() for word in row[-3:]] == ['im2col 0.50', 'image_products 0.90', 'xla']
-    other = again.machine._replace(cores=again.machine.cores + 1)
+    other = again.machine._replace(cores=again.machine.cores + 1, features=(*again.machine.features, 'avx9'))
     monkeypatch.setattr(measured, 'this_machine', lambda: other)
     with pytest.raises(FileError, match='measured on another machine') as caught:
         gluonjax.load_convolutions(path)
-    assert f'cores={other.cores}' in str(caught.value)
+    assert f'\n  expected: cores={other.cores}, avx9\n  got: cores={other.cores - 1}, no avx9\n' in str(caught.value)
     assert 'measure_convolutions' in str(caught.value)
 
 

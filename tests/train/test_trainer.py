@@ -425,6 +425,25 @@ def test_a_step_inside_a_transformation_is_refused_and_changes_nothing():
     assert_same(trainer.net.params, trained(3).net.params)
 
 
+@pytest.mark.parametrize('transform', [jax.jit, jax.vmap])
+def test_methods_that_return_numbers_are_refused_inside_a_transformation(transform):
+    trainer = trained(1)
+    x, y = jnp.asarray(BATCH[0]), jnp.asarray(BATCH[1])
+    batches = jnp.stack([x] * 2)
+    for call, remedy in (
+        (lambda x: trainer.evaluate(x, y), r'loss\(net\(x\), y\)'),
+        (lambda x: trainer.evaluate([(x, y)]), r'loss\(net\(x\), y\)'),
+        (trainer.predict, r'net\.apply'),
+        (lambda x: trainer.fit(x, y, progress=False), 'make_step'),
+        (lambda x: trainer.prepare(x, y), 'make_step'),
+    ):
+        with pytest.raises(errors.TransformationError, match=f'(?s)inside a transformation.*try: .*{remedy}'):
+            transform(call)(batches)
+    with pytest.raises(errors.TransformationError, match='evaluate cannot run'):
+        jax.jit(lambda z: trainer.evaluate(x, y)['loss'] + z)(1.0)
+    assert_same(trainer.net.params, trained(1).net.params)
+
+
 def test_the_habit_of_gluon_is_told_the_way():
     with pytest.raises(errors.ArgumentError, match=r'(?s)got: 64.*trainer\.step\(x, y\)'):
         trained(1).step(64)

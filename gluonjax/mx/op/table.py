@@ -5,7 +5,7 @@ import difflib
 import inspect
 import types
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, Self, TypeVar
 
 import jax
 
@@ -160,7 +160,7 @@ class _Declared(NamedTuple):
     defaults: dict[str, Any]
 
     @classmethod
-    def of(cls, function: Any) -> '_Declared':
+    def of(cls, function: Any) -> Self:
         if hasattr(function, '__signature__') or hasattr(function, '__wrapped__'):
             return cls._of_signature(inspect.signature(function))
         code, defaults = function.__code__, function.__defaults__ or ()  # `inspect.signature` would slow down start-up
@@ -172,7 +172,7 @@ class _Declared(NamedTuple):
         return cls(inputs, missing, variadic, annotations, dict(function.__kwdefaults__ or {}))
 
     @classmethod
-    def _of_signature(cls, signature: inspect.Signature) -> '_Declared':
+    def _of_signature(cls, signature: inspect.Signature) -> Self:
         positional = [p for p in signature.parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD]
         keywords = [p for p in signature.parameters.values() if p.kind is p.KEYWORD_ONLY]
         return cls(

@@ -20,7 +20,7 @@ from gluonjax.mx.gluon import nn
 from gluonjax.mx.gluon.block import Block, HybridBlock
 from gluonjax.mx.gluon.contrib.nn import HybridConcurrent, Identity
 from gluonjax.mx.gluon.library import LayerBlock
-from gluonjax.run import forward_class
+from gluonjax.run import Bindable, forward_class
 
 Prefixes = Callable[[Any], str | None]  # of a container, by its layer; None for MXNet's default
 
@@ -60,7 +60,7 @@ class _Composite(HybridBlock):
         super().__init__(**kwargs)
         with self.name_scope():
             for name, value in vars(layer).items():
-                setattr(self, name, block_of(value) if hasattr(value, '_class') else value)
+                setattr(self, name, block_of(value) if isinstance(value, Bindable) else value)
 
     def _alias(self) -> str:
         return self._kind.lower()
