@@ -42,6 +42,7 @@ from gluonjax.optimizer.state import parameter_of
 from gluonjax.param import Leaf, Param
 from gluonjax.shapes import shape_text
 from gluonjax.train.batch import check_arrays
+from gluonjax.train.sharding_rules import spec_of
 from gluonjax.train.sharding_rules import transformer as transformer
 from gluonjax.train.sharding_rules import zero as zero
 from gluonjax.train.step import TrainStep
@@ -327,14 +328,10 @@ def _shardings(leaves: Sequence[Leaf], rules: Rules, mesh: Mesh) -> dict[str, Na
             )
         if not any(matches(pattern, leaf.names) for leaf in leaves):
             raise no_match(pattern, leaves)
-    specs = {leaf.name: _spec_of(leaf, rules) for leaf in leaves}
+    specs = {leaf.name: spec_of(leaf.names, rules) for leaf in leaves}
     for leaf in leaves:
         _check(leaf, specs[leaf.name], mesh)
     return {name: NamedSharding(mesh, spec) for name, spec in specs.items()}
-
-
-def _spec_of(leaf: Leaf, rules: Rules) -> PartitionSpec:
-    return next((spec for pattern, spec in rules.items() if matches(pattern, leaf.names)), PartitionSpec())
 
 
 def _check(leaf: Leaf, spec: PartitionSpec, mesh: Mesh) -> None:

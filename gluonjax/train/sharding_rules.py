@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jax.sharding import Mesh, PartitionSpec
@@ -12,37 +12,46 @@ from jax.sharding import Mesh, PartitionSpec
 from gluonjax.block import Block
 from gluonjax.checks import one_of
 from gluonjax.errors import ArgumentError
-from gluonjax.layer import Layer, layers_of
+from gluonjax.layer import Layer, layers_of, leaves_of
 from gluonjax.lazy import suggests_keywords
 from gluonjax.nn.attention import MultiHeadAttention
 from gluonjax.nn.dense import Dense
 from gluonjax.nn.embedding import Embedding
+from gluonjax.tree import matches
 
 
 @suggests_keywords
 def transformer(
-    net: Block | Layer, *inputs: Any, mesh: Mesh, model: str = 'model', fsdp: str | None = 'data', **named: Any
+    net: Block | Layer,
+    *inputs: Any,
+    mesh: Mesh,
+    model: str | None = 'model',
+    fsdp: str | tuple[str, ...] | None = 'data',
+    **named: Any,
 ) -> dict[str, PartitionSpec]:
     r"""Rules for a transformer: `Trainer(net, ..., mesh=mesh, sharding=sharding.transformer(net, x, mesh=mesh))`.
 
     Attention heads and the widths of MLPs are cut over the axis `model` (Megatron's tensor parallelism: a layer that
     widens by its outputs, one that narrows by its inputs), tables of embeddings by rows, and all of them over the axis
-    `fsdp` too (fully sharded data parallelism, or ZeRO 3: parameters, gradients and optimizer state). Vectors of norms
-    are everywhere. An axis that the mesh lacks, or that does not divide a size or the number of heads, cuts nothing.
+    `fsdp` too (fully sharded data parallelism, or ZeRO 3: parameters, gradients and optimizer state), as are the
+    weights of all other layers, such as convolutions. Where `fsdp` does not divide that size, it cuts another: of a
+    table of 50,257 words the columns. Vectors of norms are everywhere. 'model' or 'data' may be missing in the mesh;
+    heads that `model` does not divide are not cut over it.
 
     Args:
         net: a network, initialized or not, or a layer.
         *inputs: inputs, or their shapes, which decide the shapes of parameters.
         mesh: the devices.
-        model: the name of the axis for heads and widths.
-        fsdp: the name of the axis for everything else, which may be that of the batches; None for none.
+        model: the name of the axis for heads and widths; None for none.
+        fsdp: the name of the axis for everything else, which may be that of the batches, or names of several; None for
+            none.
         **named: inputs by name.
 
     Returns:
         A rule for each parameter that is cut. They come in the order of the parameters; change or add some as you like.
 
     Raises:
-        ArgumentError: if there is no such layer or mesh.
+        ArgumentError: for what is no network, no mesh, or no axis of it.
 
     >>> import jax
     >>> from gluonjax import nn
@@ -53,34 +62,39 @@ def transformer(
     True
     """
     definition = definition_of(net, mesh)
+    heads, everything = _checked_axes(mesh, model, fsdp)
     layers = {'.'.join(path): layer for path, layer in layers_of(definition)}
     specs, rules = definition.specs(*inputs, **named), {}
-    cut_by_model = {
-        path: _model_axis(path, layers, specs[f'{path}.weight'].shape[-2:], mesh.shape.get(model, 1))
-        for path, layer in layers.items()
-        if isinstance(layer, Dense) and f'{path}.weight' in specs
-    }
     for name, spec in specs.items():
         copies = len(spec.copies)
-        path, _, attribute = name.rpartition('.')
-        wanted: list[Any] = [None] * (len(spec.shape) - copies)
-        if path in cut_by_model:
-            axis = cut_by_model[path]
-            if axis == 0 or (axis == 1 and attribute == 'weight'):
-                wanted[axis] = model
-            if attribute == 'weight':
-                wanted[1 - (axis or 0)] = fsdp
-        elif isinstance(layers.get(path), Embedding):  # each device looks up the rows that it has
-            wanted[0] = (model, fsdp) if fsdp else model
-        elif len(wanted) > 1:
-            wanted[0] = fsdp
-        cut = [_fitting(axes, size, mesh) for axes, size in zip(wanted, spec.shape[copies:], strict=True)]
+        path = name.rpartition('.')[0]
+        shape, layer = spec.shape[copies:], layers.get(path)
+        wanted: list[tuple[str, ...]] = [()] * len(shape)
+        if isinstance(layer, Embedding):  # each device looks up the rows that it has
+            wanted[0] = (*heads, *everything)
+        elif isinstance(layer, Dense):
+            weight = specs[f'{path}.weight'.lstrip('.')].shape[-2:]
+            axis = _model_axis(path, layers, weight, math.prod(mesh.shape[name] for name in heads))
+            if axis is not None and axis < len(shape):
+                wanted[axis] = heads
+            if len(shape) > 1:
+                wanted[1 - (axis or 0)] = everything
+        elif len(shape) > 1:
+            wanted[0] = everything
+        cut = _cut(shape, wanted, everything if len(shape) > 1 else (), mesh)
         if any(cut):
             rules[f'{re.escape(name)}$'] = PartitionSpec(*[None] * copies, *cut)
     return rules
 
 
-def zero(net: Block | Layer, *inputs: Any, mesh: Mesh, axis: str = 'data', **named: Any) -> dict[str, PartitionSpec]:
+def zero(
+    net: Block | Layer,
+    *inputs: Any,
+    mesh: Mesh,
+    axis: str | tuple[str, ...] = 'data',
+    sharding: Mapping[str, PartitionSpec] | None = None,
+    **named: Any,
+) -> dict[str, PartitionSpec]:
     r"""Rules for ZeRO: `Trainer(net, ..., mesh=mesh, optimizer_sharding=sharding.zero(net, x, mesh=mesh))`.
 
     What an optimizer keeps is cut over the devices that batches are cut over, while parameters are on every device.
@@ -91,7 +105,9 @@ def zero(net: Block | Layer, *inputs: Any, mesh: Mesh, axis: str = 'data', **nam
         net: a network, initialized or not, or a layer.
         *inputs: inputs, or their shapes, which decide the shapes of parameters.
         mesh: the devices.
-        axis: the name of the axis of the mesh.
+        axis: the name of the axis of the mesh, or names of several.
+        sharding: the rules of the parameters, such as those of `transformer(..., fsdp=None)`; what the optimizer keeps
+            of a parameter is cut as that is, and over `axis` too. None if parameters are on every device.
         **named: inputs by name.
 
     Returns:
@@ -106,15 +122,21 @@ def zero(net: Block | Layer, *inputs: Any, mesh: Mesh, axis: str = 'data', **nam
     >>> zero(nn.Dense(16), x, mesh=mesh)[r'weight$'] == PartitionSpec('data', None)
     True
     """
-    definition, rules = definition_of(net, mesh), {}
-    one_of('axis', axis, mesh.axis_names)
+    definition, rules, axes = definition_of(net, mesh), {}, _names(axis)
+    for one in axes:
+        one_of('axis', one, mesh.axis_names)
+    names = {leaf.name: leaf.names for leaf in leaves_of(definition)}
     for name, spec in definition.specs(*inputs, **named).items():
-        fitting = [size for size in spec.shape if size and size % mesh.shape[axis] == 0]
-        if fitting:
-            cut: list[Any] = [None] * len(spec.shape)
-            cut[spec.shape.index(max(fitting))] = axis
+        own = [_names(entry) for entry in spec_of(names[name], sharding or {})]
+        cut = _cut(spec.shape, own + [()] * (len(spec.shape) - len(own)), axes, mesh)
+        if any(cut):
             rules[f'{re.escape(name)}$'] = PartitionSpec(*cut)
     return rules
+
+
+def spec_of(names: Sequence[str], rules: Mapping[str, PartitionSpec]) -> PartitionSpec:
+    """That of the first rule that matches any name of a parameter; it is everywhere if none does."""
+    return next((spec for pattern, spec in rules.items() if matches(pattern, names)), PartitionSpec())
 
 
 def definition_of(net: Block | Layer, mesh: Mesh) -> Layer:
@@ -142,9 +164,42 @@ def _model_axis(path: str, layers: Mapping[str, Layer], shape: tuple[int, ...], 
     return 1 if name == 'out' else 0
 
 
-def _fitting(axes: Any, size: int, mesh: Mesh) -> Any:
-    """Those of the axes that the mesh has and that divide the size, the last ones left out first."""
-    kept = [axis for axis in ((axes,) if isinstance(axes, str) else axes or ()) if axis in mesh.shape]
-    while kept and size % math.prod(mesh.shape[axis] for axis in kept):
-        kept.pop()
-    return tuple(kept) if len(kept) > 1 else next(iter(kept), None)
+def _checked_axes(mesh: Mesh, model: str | None, fsdp: str | tuple[str, ...] | None) -> tuple[tuple[str, ...], ...]:
+    """The axes of the mesh for heads, and for everything."""
+    heads, everything = _names(model), _names(fsdp)
+    for name, axes in (('model', heads), ('fsdp', everything)):
+        for one in axes:
+            if one not in ('model', 'data'):
+                one_of(name, one, mesh.axis_names)
+    if set(heads) & set(everything) or not {*heads, *everything} & {*mesh.axis_names}:
+        raise ArgumentError(
+            'a transformer is cut over an axis of the mesh for heads, or for everything, or over two different ones',
+            expected=f'among {mesh.axis_names}',
+            got=f'model={model!r}, fsdp={fsdp!r}',
+            remedy="jax.make_mesh((4, 2), ('data', 'model')); or model= and fsdp= name the axes, None for none",
+        )
+    return tuple(tuple(one for one in axes if one in mesh.shape) for axes in (heads, everything))
+
+
+def _names(axes: str | tuple[str, ...] | None) -> tuple[str, ...]:
+    return (axes,) if isinstance(axes, str) else tuple(axes or ())
+
+
+def _cut(shape: tuple[int, ...], wanted: Sequence[tuple[str, ...]], rest: tuple[str, ...], mesh: Mesh) -> list[Any]:
+    """Entries of a spec: the wanted axes of the mesh that divide, and those of the rest that are not used by these.
+
+    The rest cuts the largest size that it divides. Of wanted axes for one size the last are left out first.
+    """
+    cut = [_fitting(axes, size, mesh) for axes, size in zip(wanted, shape, strict=True)]
+    left = tuple(axis for axis in rest if not any(axis in axes for axes in cut))
+    for i in sorted(range(len(shape)), key=lambda i: shape[i], reverse=True):
+        if shape[i] and _fitting(cut[i] + left, shape[i], mesh) == cut[i] + left:
+            cut[i] += left
+            break
+    return [axes if len(axes) > 1 else next(iter(axes), None) for axes in cut]
+
+
+def _fitting(axes: tuple[str, ...], size: int, mesh: Mesh) -> tuple[str, ...]:
+    while size % math.prod(mesh.shape[axis] for axis in axes):
+        axes = axes[:-1]
+    return axes

@@ -87,6 +87,17 @@ def test_zero_cuts_what_the_optimizer_keeps():
         sharding.zero(nn.Dense(3, in_units=2), mesh=mesh, axis='model')
 
 
+def test_zero_cuts_what_rules_cut_once_more():
+    net, mesh = nn.Dense(16, in_units=4), jax.make_mesh((2, 2, 2), ('data', 'fsdp', 'model'))
+    rules = sharding.transformer(net, mesh=mesh, fsdp=None)
+    assert rules == {'weight$': P('model', None), 'bias$': P('model')}
+    kept = sharding.zero(net, mesh=mesh, axis=('data', 'fsdp'), sharding=rules)
+    assert kept == {'weight$': P(('model', 'data', 'fsdp'), None), 'bias$': P(('model', 'data', 'fsdp'))}
+    whole = sharding.transformer(net, mesh=mesh, fsdp=('data', 'fsdp'))
+    assert whole['weight$'] == P('model', ('data', 'fsdp'))
+    assert sharding.zero(net, mesh=mesh, axis='data', sharding=whole)['weight$'] == whole['weight$']
+
+
 def test_rules():
     rules = {re.sub(r'[\\$]', '', name): spec for name, spec in rules_of(2, 4)[1].items()}
     assert rules == {
@@ -103,6 +114,29 @@ def test_rules():
         '4.weight': P('model', 'data'),
         '4.bias': P('model'),
     }
+
+
+@pytest.mark.parametrize(
+    ('layer', 'spec'),
+    [
+        (nn.Embedding(51, 16), P(None, 'data')),  # of a table whose rows do not divide, the columns
+        (nn.Embedding(54, 16), P('model', 'data')),
+        (nn.Dense(8, in_units=5), P(('model', 'data'), None)),
+        (nn.Conv2D(10, 3, in_channels=8), P(None, 'data', None, None)),
+    ],
+)
+def test_what_does_not_divide_is_cut_along_another_axis(layer, spec):
+    mesh = jax.make_mesh((4, 2), ('data', 'model'))
+    assert sharding.transformer(layer, mesh=mesh)['weight$'] == spec
+
+
+@pytest.mark.parametrize(
+    'options', [{'model': 'modle'}, {'fsdp': 'dta'}, {'model': 'data'}, {'model': None, 'fsdp': None}]
+)
+def test_axes_that_the_mesh_lacks(options):
+    mesh = jax.make_mesh((4, 2), ('data', 'model'))
+    with pytest.raises(errors.ArgumentError, match=r"'data', 'model'"):
+        sharding.transformer(nn.Dense(8, in_units=4), mesh=mesh, **options)
 
 
 def test_what_is_no_network_or_mesh_and_what_nothing_divides():
