@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import jax
 import numpy as np
@@ -13,6 +13,7 @@ from jax.typing import ArrayLike, DTypeLike
 from gluonjax.block import Block
 from gluonjax.hooks import Outputs, Select
 from gluonjax.param import SharedParameters
+from gluonjax.parameter import ParameterDict
 from gluonjax.run import Bindable
 from gluonjax.specs import Specs
 
@@ -46,6 +47,33 @@ class LayerMethods:
     def specs(self, *inputs: Any, init: Any = None, **named: Any) -> Specs: ...
     def summary(self, *inputs: Any, **named: Any) -> str: ...
     def trainable(self, params: Mapping[str, Any] | None = None) -> dict[str, Any]: ...
+
+    if TYPE_CHECKING:
+        # What a layer in a field of a Block has: a network to whoever reads it there, and a layer by its type. Of a
+        # layer that stands alone they raise NotANetworkError.
+        def collect_params(self, select: str | None = None) -> ParameterDict: ...
+        def hybridize(self, active: bool = True, *, static_params: bool = False) -> None: ...
+        def initialize(
+            self,
+            init: Any = None,
+            *,
+            force_reinit: bool = False,
+            key: Any = None,
+            verbose: bool = False,
+            device: Any = None,
+        ) -> None: ...
+        def load_parameters(
+            self,
+            filename: str | os.PathLike[str],
+            *,
+            allow_missing: bool = False,
+            ignore_extra: bool = False,
+            cast_dtype: bool = False,
+        ) -> None: ...
+        def register_forward_hook(self, hook: Callable[..., Any]) -> Any: ...
+        def register_forward_pre_hook(self, hook: Callable[..., Any]) -> Any: ...
+        def save_parameters(self, filename: str | os.PathLike[str], deduplicate: bool = False) -> None: ...
+        def setattr(self, name: str, value: Any) -> None: ...
 
 class BlockMethods:
     def cast(self, dtype: DTypeLike) -> None: ...

@@ -90,6 +90,8 @@ def right() -> None:
     network(x)
     network.hidden.weight.set_data(jnp.zeros((2, 3)))
     assert network.hidden.bias.data().shape == (2,)
+    network.hidden.initialize(init.Normal(0.1), force_reinit=True)
+    network.hidden.collect_params().setattr('grad_req', 'write')
     network.hidden.weight.grad_req = 'null'
     network.output.bias.lr_mult = 0.1
     trainer = Trainer(net, loss.L2Loss(), optimizer.Adam(learning_rate=0.01), metrics=[metric.MSE()])
@@ -102,6 +104,7 @@ def wrong() -> None:
     Trainer(nn.Sequential(nn.Dense(2)), loss.L2Loss()).stpe(1, 2)  # error: reportAttributeAccessIssue
     nn.Dense('32')  # error: reportArgumentType
     nn.Dense(32, activation='rleu')  # error: reportArgumentType
+    MLP(2).hidden.initialise()  # error: reportAttributeAccessIssue
     nn.Dense(32, activatoin='relu')  # error: reportCallIssue
     nn.Dense()  # error: reportCallIssue
     nn.Dense(32, in_units=3.5)  # error: reportArgumentType
