@@ -12,22 +12,17 @@ from types import ModuleType
 from typing import Any
 
 from gluonjax.mx import model
-from gluonjax.mx.rnn.cells import (
-    BaseRNNCell,
+from gluonjax.mx.rnn.cells import BaseRNNCell, GRUCell, LSTMCell, RNNCell, RNNParams, each
+from gluonjax.mx.rnn.cells_of_cells import (
     BidirectionalCell,
     DropoutCell,
-    FusedRNNCell,
-    GRUCell,
-    LSTMCell,
     ModifierCell,
     ResidualCell,
-    RNNCell,
-    RNNParams,
     SequentialRNNCell,
     ZoneoutCell,
-    each,
 )
 from gluonjax.mx.rnn.conv import BaseConvRNNCell, ConvGRUCell, ConvLSTMCell, ConvRNNCell
+from gluonjax.mx.rnn.fused import FusedRNNCell
 from gluonjax.mx.rnn.sentences import BucketSentenceIter, encode_sentences
 
 rnn_cell: ModuleType = sys.modules[__name__]  # modules of MXNet whose names are here

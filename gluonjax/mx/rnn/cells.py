@@ -1,14 +1,12 @@
 """Cells of symbols: one step of a recurrent network, and its unrolling over time.
 
-Cells of cells: in a row, both ways, fused, and with dropout, zoneout or residual connections.
+Cells of cells are in `cells_of_cells`, and layers as one operator in `fused`.
 """
 
 from __future__ import annotations
 
 import functools
-import math
-import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from gluonjax.errors import ArgumentError, GluonError
@@ -85,13 +83,13 @@ class BaseRNNCell:
     """
 
     gates: tuple[str, ...] = ()
+    has_single_steps: bool = True  # whether it can be called, besides unrolled
 
     def __init__(self, prefix: str = '', params: RNNParams | None = None):
         self._own_params: bool = params is None
         self._prefix: str = prefix
         self._params: RNNParams = RNNParams(prefix) if params is None else params
         self.modified = False
-        self._cells: list[BaseRNNCell] = []
         self._num_hidden: int = 0
         self.reset()
 
@@ -99,8 +97,6 @@ class BaseRNNCell:
         """Begins to count steps from 0, before it is unrolled again."""
         self._init_counter = -1
         self._counter = -1
-        for cell in getattr(self, '_cells', ()):
-            cell.reset()
 
     def __call__(self, inputs: Any, states: States) -> tuple[Any, States]:
         raise NotImplementedError
@@ -132,14 +128,19 @@ class BaseRNNCell:
         Raises:
             GluonError: of a cell that a modifier cell has taken over.
         """
-        self._check_unmodified()
+        self.check_unmodified()
         states = []
         for info in self.state_info:
             self._init_counter += 1
             states.append(func(name=f'{self._prefix}begin_state_{self._init_counter}', **{**kwargs, **info}))
         return states
 
-    def _check_unmodified(self) -> None:
+    def check_unmodified(self) -> None:
+        """Refuses to begin states of a cell that another one stands in for.
+
+        Raises:
+            GluonError: if one does.
+        """
         if self.modified:
             raise GluonError('a modifier cell stands in for this one', remedy="call the modifier's begin_state")
 
@@ -326,409 +327,6 @@ def each(cells: Sequence[BaseRNNCell], method: str, args: Mapping[str, Any]) -> 
     for cell in cells:
         args = getattr(cell, method)(args)
     return dict(args)
-
-
-class _Several(BaseRNNCell):
-    """A cell whose states are those of others."""
-
-    def __init__(self, params: RNNParams | None, cells: Sequence[BaseRNNCell] = ()):
-        super().__init__('', params)
-        self._shares = params is not None
-        for cell in cells:
-            self._take(cell)
-
-    def _take(self, cell: BaseRNNCell) -> None:
-        if self._shares:
-            if not cell.own_params:
-                raise ArgumentError('a cell inside and the one around it were both given params', remedy='one of them')
-            cell.params.share(self.params)
-        self._cells.append(cell)
-        self.params.share(cell.params)
-
-    @property
-    def state_info(self) -> list[dict[str, Any]]:
-        return [info for cell in self._cells for info in cell.state_info]
-
-    def begin_state(self, func: Callable[..., Any] = symbol.zeros, **kwargs: Any) -> States:
-        self._check_unmodified()
-        return [state for cell in self._cells for state in cell.begin_state(func, **kwargs)]
-
-    def unpack_weights(self, args: Mapping[str, Any]) -> Arguments:
-        return each(self._cells, 'unpack_weights', args)
-
-    def pack_weights(self, args: Mapping[str, Any]) -> Arguments:
-        return each(self._cells, 'pack_weights', args)
-
-    def _with_states(self, states: States) -> Iterator[tuple[BaseRNNCell, States]]:
-        """Each cell with its part of the states."""
-        at = 0
-        for cell in self._cells:
-            count = len(cell.state_info)
-            yield cell, states[at : at + count]
-            at += count
-
-
-class SequentialRNNCell(_Several):
-    """Cells one above another.
-
-    Args:
-        params: those of another cell, to share them.
-
-    >>> from gluonjax.mx import sym
-    >>> stack = SequentialRNNCell()
-    >>> stack.add(LSTMCell(4, prefix='a_'))
-    >>> stack.add(GRUCell(3, prefix='b_'))
-    >>> len(stack.state_info), stack.unroll(2, sym.var('data'))[0][1].name
-    (3, 'b_t1_out')
-    """
-
-    def __init__(self, params: RNNParams | None = None):
-        super().__init__(params)
-
-    def add(self, cell: BaseRNNCell) -> None:
-        """Puts a cell on top."""
-        self._take(cell)
-
-    def __call__(self, inputs: Any, states: States) -> tuple[Any, States]:
-        self._counter += 1
-        found: States = []
-        for cell, own in self._with_states(states):
-            inputs, new = cell(inputs, own)
-            found += new
-        return inputs, found
-
-    def unroll(
-        self,
-        length: int,
-        inputs: Any,
-        begin_state: States | None = None,
-        layout: str = 'NTC',
-        merge_outputs: bool | None = None,
-    ) -> tuple[Any, States]:
-        self.reset()
-        found: States = []
-        for cell, own in self._with_states(self.begin_state() if begin_state is None else begin_state):
-            merged = merge_outputs if cell is self._cells[-1] else None
-            inputs, new = cell.unroll(length, inputs, own, layout, merged)
-            found += new
-        return inputs, found
-
-
-class BidirectionalCell(_Several):
-    """Two cells, one of which reads backwards; their outputs stand beside each other.
-
-    Args:
-        l_cell: the one that reads forwards.
-        r_cell: the other.
-        params: those of another cell, to share them.
-        output_prefix: how the names of outputs begin.
-    """
-
-    def __init__(
-        self, l_cell: BaseRNNCell, r_cell: BaseRNNCell, params: RNNParams | None = None, output_prefix: str = 'bi_'
-    ):
-        super().__init__(params, (l_cell, r_cell))
-        self._output_prefix = output_prefix
-
-    def __call__(self, inputs: Any, states: States) -> tuple[Any, States]:
-        raise GluonError('a bidirectional cell has no single steps', remedy='unroll(length, inputs)')
-
-    def unroll(
-        self,
-        length: int,
-        inputs: Any,
-        begin_state: States | None = None,
-        layout: str = 'NTC',
-        merge_outputs: bool | None = None,
-    ) -> tuple[Any, States]:
-        self.reset()
-        steps, axis = sequence(length, inputs, layout, False)
-        (left, first), (right, second) = self._with_states(self.begin_state() if begin_state is None else begin_state)
-        forth, forth_states = left.unroll(length, steps, first, layout, merge_outputs)
-        back, back_states = right.unroll(length, steps[::-1], second, layout, merge_outputs)
-        if merge_outputs is None:
-            merge_outputs = isinstance(forth, Symbol) and isinstance(back, Symbol)
-        states = [forth_states, back_states]
-        name = self._output_prefix
-        if merge_outputs:
-            back = sym.reverse(back, axis=axis)
-            return sym.Concat(forth, back, dim=2, name=f'{name}out'), states
-        pairs = zip(*[sequence(length, one, layout, False)[0] for one in (forth, back)], strict=True)
-        forth, back = zip(*pairs, strict=True)
-        steps = zip(forth, reversed(back), strict=True)
-        return [sym.Concat(a, b, dim=1, name=f'{name}t{i}') for i, (a, b) in enumerate(steps)], states
-
-
-class FusedRNNCell(BaseRNNCell):
-    """Layers of a recurrent network as the one operator RNN, whose parameters are one vector.
-
-    Args:
-        num_hidden: the size of each layer.
-        num_layers: the number of layers.
-        mode: 'rnn_relu', 'rnn_tanh', 'lstm' or 'gru'.
-        bidirectional: whether each layer reads both ways.
-        dropout: the rate between layers.
-        get_next_state: whether `unroll` gives the last states.
-        forget_bias: what the biases of an LSTM's forget gates begin with.
-        prefix: how names begin; the mode by default.
-        params: those of another cell, to share them.
-    """
-
-    def __init__(
-        self,
-        num_hidden: int,
-        num_layers: int = 1,
-        mode: str = 'lstm',
-        bidirectional: bool = False,
-        dropout: float = 0.0,
-        get_next_state: bool = False,
-        forget_bias: float = 1.0,
-        prefix: str | None = None,
-        params: RNNParams | None = None,
-    ):
-        super().__init__(f'{mode}_' if prefix is None else prefix, params)
-        self._num_hidden = num_hidden
-        self._num_layers, self._mode, self._bidirectional = num_layers, mode, bidirectional
-        self._dropout, self._get_next_state = dropout, get_next_state
-        start = init.FusedRNN(None, num_hidden, num_layers, mode, bidirectional, forget_bias)
-        self._parameter: Symbol = self.params.get('parameters', init=start)
-        self._fused_gates: tuple[str, ...] = {'lstm': LSTMCell.gates, 'gru': GRUCell.gates}.get(mode, RNNCell.gates)
-
-    @property
-    def state_info(self) -> list[dict[str, Any]]:
-        shape = ((1 + self._bidirectional) * self._num_layers, 0, self._num_hidden)
-        return [{'shape': shape, '__layout__': 'LNC'} for _ in range(1 + (self._mode == 'lstm'))]
-
-    def _parts(self, inputs: int) -> Iterator[tuple[str, tuple[int, ...]]]:
-        """The names and shapes of all weights and then of all biases, in the order of the vector."""
-        hidden, ways = self._num_hidden, 'lr' if self._bidirectional else 'l'
-        for kind in ('weight', 'bias'):
-            for layer in range(self._num_layers):
-                for way in ways:
-                    for group in ('i2h', 'h2h'):
-                        columns = (inputs if layer == 0 else len(ways) * hidden) if group == 'i2h' else hidden
-                        shape = (hidden, columns) if kind == 'weight' else (hidden,)
-                        for gate in self._fused_gates:
-                            yield f'{self._prefix}{way}{layer}_{group}{gate}_{kind}', shape
-
-    def unpack_weights(self, args: Mapping[str, Any]) -> Arguments:
-        args = dict(args)
-        vector = args.pop(f'{self._prefix}parameters')
-        fixed, one = (sum(math.prod(shape) for _, shape in self._parts(inputs)) for inputs in (0, 1))
-        at = 0
-        for name, shape in self._parts((vector.size - fixed) // (one - fixed)):
-            args[name] = vector[at : at + math.prod(shape)].reshape(shape).copy()
-            at += math.prod(shape)
-        return args
-
-    def pack_weights(self, args: Mapping[str, Any]) -> Arguments:
-        args = dict(args)
-        inputs = args[f'{self._prefix}l0_i2h{self._fused_gates[0]}_weight'].shape[1]
-        parts = [args.pop(name).reshape((-1,)) for name, _ in self._parts(inputs)]
-        args[f'{self._prefix}parameters'] = ndarray.concatenate(parts)
-        return args
-
-    def __call__(self, inputs: Any, states: States) -> tuple[Any, States]:
-        raise GluonError(
-            'a fused cell has no single steps', remedy='unroll(length, inputs), or the cells that unfuse() gives'
-        )
-
-    def unroll(
-        self,
-        length: int,
-        inputs: Any,
-        begin_state: States | None = None,
-        layout: str = 'NTC',
-        merge_outputs: bool | None = None,
-    ) -> tuple[Any, States]:
-        self.reset()
-        data, axis = sequence(length, inputs, layout, True)
-        if axis == 1:
-            warnings.warn("layout 'NTC' is transposed: 'TNC' is faster in a FusedRNNCell", stacklevel=2)
-            data = sym.swapaxes(data, dim1=0, dim2=1)
-        begin = self.begin_state() if begin_state is None else begin_state
-        made = sym.RNN(
-            data=data,
-            parameters=self._parameter,
-            state_size=self._num_hidden,
-            num_layers=self._num_layers,
-            bidirectional=self._bidirectional,
-            p=self._dropout,
-            state_outputs=self._get_next_state,
-            mode=self._mode,
-            name=f'{self._prefix}rnn',
-            **dict(zip(('state', 'state_cell'), begin, strict=False)),
-        )
-        outputs, *states = made if self._get_next_state else (made,)
-        if axis == 1:
-            outputs = sym.swapaxes(outputs, dim1=0, dim2=1)
-        return sequence(length, outputs, layout, merge_outputs)[0], states
-
-    def unfuse(self) -> SequentialRNNCell:
-        """Cells of the same numbers, whose weights `unpack_weights` and their `pack_weights` bring over."""
-        kinds = {'lstm': LSTMCell, 'gru': GRUCell}
-        simple = functools.partial(RNNCell, activation=self._mode.removeprefix('rnn_'))
-        kind: Callable[..., BaseRNNCell] = kinds.get(self._mode, simple)
-        stack = SequentialRNNCell()
-        for layer in range(self._num_layers):
-            forth, back = (kind(self._num_hidden, prefix=f'{self._prefix}{way}{layer}_') for way in 'lr')
-            if self._bidirectional:
-                stack.add(BidirectionalCell(forth, back, output_prefix=f'{self._prefix}bi_l{layer}_'))
-            else:
-                stack.add(forth)
-            if self._dropout > 0 and layer < self._num_layers - 1:
-                stack.add(DropoutCell(self._dropout, prefix=f'{self._prefix}_dropout{layer}_'))
-        return stack
-
-
-class DropoutCell(BaseRNNCell):
-    """Dropout of its inputs; it has no state.
-
-    Args:
-        dropout: the rate.
-        prefix: how names begin.
-        params: those of another cell, to share them.
-    """
-
-    def __init__(self, dropout: float, prefix: str = 'dropout_', params: RNNParams | None = None):
-        super().__init__(prefix, params)
-        self.dropout: float = dropout
-
-    @property
-    def state_info(self) -> list[dict[str, Any]]:
-        return []
-
-    def __call__(self, inputs: Any, states: States) -> tuple[Any, States]:
-        dropped = sym.Dropout(inputs, p=self.dropout) if self.dropout > 0 else inputs
-        return dropped, states
-
-    def unroll(
-        self,
-        length: int,
-        inputs: Any,
-        begin_state: States | None = None,
-        layout: str = 'NTC',
-        merge_outputs: bool | None = None,
-    ) -> tuple[Any, States]:
-        self.reset()
-        data, _ = sequence(length, inputs, layout, merge_outputs)
-        if isinstance(data, Symbol):
-            return self(data, [])
-        return super().unroll(length, data, begin_state, layout, merge_outputs)
-
-
-class ModifierCell(BaseRNNCell):
-    """The base of cells that stand in for another.
-
-    Args:
-        base_cell: the other.
-    """
-
-    def __init__(self, base_cell: BaseRNNCell):
-        super().__init__()
-        base_cell.modified = True
-        self.base_cell: BaseRNNCell = base_cell
-
-    @property
-    def params(self) -> RNNParams:
-        self._own_params = False
-        return self.base_cell.params
-
-    @property
-    def state_info(self) -> list[dict[str, Any]]:
-        return self.base_cell.state_info
-
-    def begin_state(self, func: Callable[..., Any] = symbol.zeros, **kwargs: Any) -> States:
-        self._check_unmodified()
-        self.base_cell.modified = False
-        try:
-            return self.base_cell.begin_state(kwargs.pop('init_sym', func), **kwargs)
-        finally:
-            self.base_cell.modified = True
-
-    def unpack_weights(self, args: Mapping[str, Any]) -> Arguments:
-        return self.base_cell.unpack_weights(args)
-
-    def pack_weights(self, args: Mapping[str, Any]) -> Arguments:
-        return self.base_cell.pack_weights(args)
-
-
-class ZoneoutCell(ModifierCell):
-    """Keeps some elements of outputs and states as they were at the step before.
-
-    Args:
-        base_cell: the cell; none that has no single steps.
-        zoneout_outputs: the rate for outputs.
-        zoneout_states: the rate for states.
-
-    Raises:
-        ArgumentError: for a fused or bidirectional cell.
-    """
-
-    def __init__(self, base_cell: BaseRNNCell, zoneout_outputs: float = 0.0, zoneout_states: float = 0.0):
-        if isinstance(base_cell, FusedRNNCell | BidirectionalCell):
-            remedy = 'a ZoneoutCell of each cell inside'
-            raise ArgumentError(f'{type(base_cell).__name__} has no single steps for zoneout', remedy=remedy)
-        super().__init__(base_cell)
-        self.zoneout_outputs: float = zoneout_outputs
-        self.zoneout_states: float = zoneout_states
-        self.prev_output: Any = None
-
-    def reset(self) -> None:
-        super().reset()
-        self.prev_output = None
-
-    def __call__(self, inputs: Any, states: States) -> tuple[Any, States]:
-        output, new = self.base_cell(inputs, states)
-        before = sym.zeros_like(output) if self.prev_output is None else self.prev_output
-        if self.zoneout_outputs:
-            output = _kept(self.zoneout_outputs, output, before)
-        if self.zoneout_states:
-            new = [_kept(self.zoneout_states, *pair) for pair in zip(new, states, strict=True)]
-        self.prev_output = output
-        return output, new
-
-
-def _kept(rate: float, new: Any, old: Any) -> Any:
-    """Some elements of the new ones, by chance; the old ones elsewhere."""
-    mask = sym.Dropout(sym.ones_like(new), p=rate)
-    return sym.where(mask, new, old)
-
-
-class ResidualCell(ModifierCell):
-    """Adds its inputs to the outputs of a cell.
-
-    Args:
-        base_cell: the cell; its outputs are of the size of the inputs.
-    """
-
-    def __call__(self, inputs: Any, states: States) -> tuple[Any, States]:
-        output, states = self.base_cell(inputs, states)
-        return _plus(output, inputs), states
-
-    def unroll(
-        self,
-        length: int,
-        inputs: Any,
-        begin_state: States | None = None,
-        layout: str = 'NTC',
-        merge_outputs: bool | None = None,
-    ) -> tuple[Any, States]:
-        self.reset()
-        self.base_cell.modified = False
-        try:
-            outputs, states = self.base_cell.unroll(length, inputs, begin_state, layout, merge_outputs)
-        finally:
-            self.base_cell.modified = True
-        merged = isinstance(outputs, Symbol)
-        inputs, _ = sequence(length, inputs, layout, merged)
-        if merged:
-            return _plus(outputs, inputs), states
-        return [_plus(*pair) for pair in zip(outputs, inputs, strict=True)], states
-
-
-def _plus(output: Any, inputs: Any) -> Any:
-    return sym.elemwise_add(output, inputs, name=f'{output.name}_plus_residual')
 
 
 explain_calls(globals())
