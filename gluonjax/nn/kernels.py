@@ -39,7 +39,7 @@ from gluonjax.shapes import is_static
 # The choice.
 
 MAX_ROW = 16  # elements of a kernel along its last axis; by_row_im2col holds the input once for each
-FEW = 16  # output channels; with no more, products are too narrow for the gradient of the weight
+FEW = 16  # output channels, or positions; with no more, products are too narrow for the gradient of the weight
 COLORS = 3  # input channels of a first layer
 TINY, LARGE = 2**7, 2**15  # elements of a weight: too few for any product to gain; enough for its transpose to cost
 FEW_POSITIONS = 64  # of the kernel on all images; XLA is done before another algorithm has its columns
@@ -75,10 +75,7 @@ def choose_algorithms(x_shape: Sequence[int], weight_shape: Sequence[int], geome
     if math.prod(kernel) == 1 and elements < TINY:
         return Algorithms()
     if math.prod(kernel) == 1 and geometry.layout[1] == 'C' and x_shape[0] > 1:
-        # XLA copies the weight for each image, transposed for the gradient of x; for one product it copies the images.
-        weight_size, image = channels * outputs, positions // x_shape[0] * (channels + outputs)
-        forward = by_image_products if weight_size <= 2 * image else by_im2col
-        return Algorithms(forward, by_image_products if 3 * weight_size <= image else by_im2col, forward)
+        return _without_kernel(positions // x_shape[0], channels, outputs)
     few_columns = 2 * positions < outputs and elements >= LARGE
     if small and (few_columns or math.prod(kernel) == 1):
         # The columns are smaller than the weight, which XLA would transpose: 1.2 to 3 times, and more for tiny images.
@@ -93,6 +90,23 @@ def choose_algorithms(x_shape: Sequence[int], weight_shape: Sequence[int], geome
     if positions < FEW_POSITIONS:
         return Algorithms()
     return _along_rows(rows, shrinks and max(geometry.strides) == 1, x_shape, weight_shape, geometry)
+
+
+def _without_kernel(positions, channels, outputs):
+    """The algorithms for a 1x1 kernel on several images of so many positions, with channels first.
+
+    XLA copies the weight for each image, transposed for the gradient of x; for one product it copies the images, which
+    is slow in short rows. The gradient of the weight by image has a sum as large as the weight for each; its products
+    are slow with few positions, or few outputs for so many channels.
+    """
+    weight, image = channels * outputs, positions * (channels + outputs)
+    forward = by_image_products
+    if weight > image:
+        forward = by_im2col if positions >= FEW_POSITIONS or weight > 8 * image else by_xla
+    weight_gradient = by_im2col
+    if weight < LARGE and weight <= 4 * image:
+        weight_gradient = by_image_products if positions >= FEW and channels <= 8 * outputs else by_xla
+    return Algorithms(forward, by_image_products if 8 * weight <= image else by_im2col, weight_gradient)
 
 
 def _along_rows(rows, dense, x_shape, weight_shape, geometry):
