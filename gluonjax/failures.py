@@ -13,8 +13,8 @@ import numpy as np
 
 from gluonjax.arrays import is_array
 from gluonjax.block import Block, structure_of
-from gluonjax.callbacks import check_callback
 from gluonjax.errors import AllocationError, ArgumentError
+from gluonjax.host_callbacks import check_callback
 from gluonjax.keys import as_key
 from gluonjax.parameter import LOCK
 from gluonjax.ref import Values

@@ -24,9 +24,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import DTypeLike
 
-from gluonjax.callbacks import check_callback
 from gluonjax.errors import ArgumentError, GluonError, KeywordError
 from gluonjax.hints import hints
+from gluonjax.host_callbacks import check_callback
 from gluonjax.shapes import shape_text
 
 

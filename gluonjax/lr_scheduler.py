@@ -16,7 +16,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, Self, overload
+from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
 import jax
 import jax.numpy as jnp
@@ -26,6 +26,7 @@ from gluonjax import checks
 from gluonjax.config import Frozen
 from gluonjax.errors import ArgumentError
 from gluonjax.lazy import suggests_keywords
+from gluonjax.packages import refuses_unknown
 
 __all__ = [
     'CosineScheduler', 'FactorScheduler', 'LRScheduler', 'MultiFactorScheduler', 'OptaxSchedule', 'PolyScheduler',
@@ -293,3 +294,7 @@ class OptaxSchedule(Frozen):
         xp = jnp if isinstance(_checked(num_update), jax.Array) else np
         with jax.numpy_dtype_promotion('standard'):
             return self.schedule(xp.maximum(num_update - 1, 0))
+
+
+if not TYPE_CHECKING:  # a type checker would accept any name
+    __getattr__ = refuses_unknown(globals())

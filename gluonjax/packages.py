@@ -1,4 +1,4 @@
-"""Packages that load their parts when these are asked for."""
+"""Packages that load their parts when these are asked for, and modules that say what to write for unknown names."""
 
 from __future__ import annotations
 
@@ -29,3 +29,21 @@ def lazy_names(package: str, homes: Mapping[str, str], names: Iterable[str]) -> 
         return importlib.import_module(f'{package}.{name}')
 
     return load
+
+
+def refuses_unknown(module: Mapping[str, Any], kind: str = '') -> Callable[[str], Any]:
+    """The `__getattr__` of a module that says what to write in place of a name that is not there.
+
+    Args:
+        module: its `globals()`.
+        kind: the key of its hints and how the error calls it, if not by its name.
+    """
+
+    def refuse(name: str) -> Any:
+        if '__path__' in module and importlib.util.find_spec(f'{module["__name__"]}.{name}') is not None:
+            raise AttributeError(name)  # `from package import module` asks first, and then imports it
+        own = [known for known, value in module.items() if getattr(value, '__module__', '') == module['__name__']]
+        called = kind or module['__name__']
+        raise missing(f'module {called!r}', name, called, module.get('__all__', own))
+
+    return refuse

@@ -7,6 +7,7 @@ import re
 import jax
 import jax.numpy as jnp
 import numpy
+import optax
 import pytest
 
 import gluonjax
@@ -37,6 +38,7 @@ def setting():
         'gluonjax': gluonjax,
         'nn': nn,
         'rnn': rnn,
+        'optax': optax,
         'Param': Param,
     }
 
@@ -89,6 +91,7 @@ def owner(kind):
         'a Trainer': names['trainer'],
         'gluonjax.nn': nn,
         'gluonjax': gluonjax,
+        'gluonjax.callback': gluonjax.callback,
     }
     return owners[kind] if kind in owners else importlib.import_module(kind)
 

@@ -18,6 +18,8 @@ All of them, and every subclass of `Loss`, share this:
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from gluonjax.loss.base import Loss
 from gluonjax.loss.classification import (
     HingeLoss,
@@ -33,6 +35,7 @@ from gluonjax.loss.ctc import CTCLoss
 from gluonjax.loss.embedding import CosineEmbeddingLoss, SDMLLoss, TripletLoss
 from gluonjax.loss.regression import HuberLoss, L1Loss, L2Loss, PoissonNLLLoss
 from gluonjax.loss.vocabulary import LinearSoftmaxCrossEntropyLoss
+from gluonjax.packages import refuses_unknown
 
 __all__ = [
     'CTCLoss',
@@ -58,3 +61,7 @@ __all__ = [
 
 def __dir__() -> list[str]:
     return sorted(__all__)
+
+
+if not TYPE_CHECKING:  # a type checker would accept any name
+    __getattr__ = refuses_unknown(globals())

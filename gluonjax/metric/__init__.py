@@ -20,12 +20,15 @@ not here: they are `Loss`.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from gluonjax.metric.classification import F1, MCC, PCC, Accuracy, BinaryAccuracy, Fbeta, TopKAccuracy
 from gluonjax.metric.composite import CompositeEvalMetric, CustomMetric, create, np
 from gluonjax.metric.eval_metric import DeviceMetric, EvalMetric, alias, register
 from gluonjax.metric.likelihood import CrossEntropy, Loss, NegativeLogLikelihood, Perplexity
 from gluonjax.metric.pure import PureMetric
 from gluonjax.metric.regression import MAE, MSE, RMSE, PearsonCorrelation
+from gluonjax.packages import refuses_unknown
 
 __all__ = [  # noqa: RUF022  (plain order)
     'Accuracy',
@@ -57,3 +60,7 @@ __all__ = [  # noqa: RUF022  (plain order)
 
 def __dir__() -> list[str]:
     return sorted(__all__)
+
+
+if not TYPE_CHECKING:  # a type checker would accept any name
+    __getattr__ = refuses_unknown(globals())

@@ -8,7 +8,14 @@ Parameter output.weight (shape=(10, 512), dtype=float32)
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from gluonjax.model_zoo import model_store, vision
 from gluonjax.model_zoo.vision import get_model
+from gluonjax.packages import refuses_unknown
 
 __all__ = ['get_model', 'model_store', 'vision']
+
+
+if not TYPE_CHECKING:  # a type checker would accept any name
+    __getattr__ = refuses_unknown(globals())

@@ -14,6 +14,8 @@ The options that all share are those of `Optimizer`. MXNet divides the gradient 
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from gluonjax.optimizer.adaptive import (
     FTML,
     LAMB,
@@ -30,6 +32,7 @@ from gluonjax.optimizer.adaptive import (
 from gluonjax.optimizer.base import Optimizer, create, register, with_multipliers
 from gluonjax.optimizer.descent import DCASGD, LARS, NAG, SGD, SGLD, Signum
 from gluonjax.optimizer.state import OptimizerState, ScheduledState, find_learning_rate, with_learning_rate
+from gluonjax.packages import refuses_unknown
 
 __all__ = [
     'DCASGD',
@@ -62,3 +65,7 @@ __all__ = [
 
 def __dir__() -> list[str]:
     return sorted(__all__)
+
+
+if not TYPE_CHECKING:  # a type checker would accept any name
+    __getattr__ = refuses_unknown(globals())

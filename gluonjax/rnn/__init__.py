@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from gluonjax.packages import refuses_unknown
 from gluonjax.rnn.cell import HybridRecurrentCell, RecurrentCell, Unroll
 from gluonjax.rnn.cells import GRUCell, LSTMCell, LSTMPCell, RNNCell
 from gluonjax.rnn.conv_cells import (
@@ -60,3 +63,7 @@ __all__ = [  # noqa: RUF022  (plain order)
 
 def __dir__() -> list[str]:
     return sorted(__all__)
+
+
+if not TYPE_CHECKING:  # a type checker would accept any name
+    __getattr__ = refuses_unknown(globals())

@@ -10,7 +10,7 @@ import pathlib
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import jax
 
@@ -18,6 +18,7 @@ from gluonjax import checks
 from gluonjax.errors import ArgumentError, MissingExtraError, NonFiniteError
 from gluonjax.io.reading import checked_path
 from gluonjax.lazy import entry_points
+from gluonjax.packages import refuses_unknown
 from gluonjax.train.base import BaseTrainer
 from gluonjax.train.evaluate import plain
 from gluonjax.train.history import FitState, Record
@@ -430,3 +431,7 @@ class ProgressBar(Callback):
 def progress_display() -> Callback:
     """What `fit(progress=True)` shows: in a terminal a bar, if rich is there; anywhere else lines."""
     return ProgressBar() if is_terminal() and has_bars() else ProgressLines()
+
+
+if not TYPE_CHECKING:  # a type checker would accept any name
+    __getattr__ = refuses_unknown(globals(), 'gluonjax.callback')

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from gluonjax.data.vision import pixels, transforms
 from gluonjax.data.vision.datasets import (
     CIFAR10,
@@ -12,6 +14,7 @@ from gluonjax.data.vision.datasets import (
     ImageListDataset,
     ImageRecordDataset,
 )
+from gluonjax.packages import refuses_unknown
 
 __all__ = [
     'CIFAR10',
@@ -24,3 +27,7 @@ __all__ = [
     'pixels',
     'transforms',
 ]
+
+
+if not TYPE_CHECKING:  # a type checker would accept any name
+    __getattr__ = refuses_unknown(globals())

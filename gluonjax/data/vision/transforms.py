@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jax import numpy as jnp
@@ -23,6 +23,7 @@ from gluonjax.data import chance
 from gluonjax.data.vision import pixels
 from gluonjax.errors import ArgumentError, ShapeError
 from gluonjax.lazy import entry_points
+from gluonjax.packages import refuses_unknown
 
 Transform = Callable[[Any], Any]
 Numbers = float | Sequence[float]
@@ -471,3 +472,7 @@ def _image(x: Any) -> np.ndarray:
     if x.ndim not in (3, 4):
         raise ShapeError('a transform takes an image of three axes, or a batch of four', got=x.shape)
     return x
+
+
+if not TYPE_CHECKING:  # a type checker would accept any name
+    __getattr__ = refuses_unknown(globals())

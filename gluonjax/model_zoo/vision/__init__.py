@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gluonjax.errors import ArgumentError
 from gluonjax.lazy import suggests_keywords
@@ -81,6 +81,7 @@ from gluonjax.model_zoo.vision.vgg import (
     vgg19,
     vgg19_bn,
 )
+from gluonjax.packages import refuses_unknown
 
 __all__ = [  # noqa: RUF022  (a test holds the order of sorted())
     'AlexNet',
@@ -210,3 +211,7 @@ def get_model(name: str, **options: Any) -> Classifier:
             remedy=repr(near[0]) if near else None,
         )
     return model(**options)
+
+
+if not TYPE_CHECKING:  # a type checker would accept any name
+    __getattr__ = refuses_unknown(globals())
