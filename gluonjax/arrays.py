@@ -34,7 +34,8 @@ def admit(tree: Any, what: str = 'input', copy: bool = True) -> Any:
 
     Returns:
         The tree. Arrays of NumPy (any byte order) are copies in the byte order of the machine, of at most 64 bits;
-        those of PyTorch, TensorFlow and pandas, on the host, are NumPy arrays.
+        those of PyTorch, TensorFlow and pandas, on the host, are NumPy arrays. Arrays of JAX over explicit axes of a
+        mesh have automatic ones.
 
     Raises:
         DTypeError: for an array of strings, objects, dates or times, and for one with masked elements, naming it.
@@ -56,7 +57,7 @@ def _admitted(leaf: Any, convert: Callable[..., np.ndarray], name: str = '') -> 
     if isinstance(leaf, np.ndarray):
         return _in_order(leaf, convert, name)
     if isinstance(leaf, jax.Array):
-        return leaf
+        return leaf if isinstance(leaf, jax.core.Tracer) else above.placement.with_automatic_axes(leaf)
     is_foreign = any(hasattr(leaf, method) for method in _OF_OTHER_LIBRARIES)
     return _in_order(above.foreign.to_numpy(leaf), convert, name) if is_foreign else leaf
 

@@ -17,13 +17,17 @@ from gluonjax.errors import AllocationError, ArgumentError
 from gluonjax.host_callbacks import check_callback
 from gluonjax.keys import as_key
 from gluonjax.parameter import LOCK
+from gluonjax.placement import over_explicit_axes
 from gluonjax.ref import Values
 from gluonjax.sampler import Request
 from gluonjax.shapes import shape_text
 
 
 def may_retry(net: Block, error: Exception, values: Values, inputs: Any) -> bool:
-    """Whether a call that failed can be made again: a training step in another thread used up the values it had read.
+    """Whether a call that failed can be made again.
+
+    A training step in another thread used up the values it had read; or inputs lie over explicit axes of a mesh, for
+    which not every layer says how to compute over devices, and the next call gives them automatic ones.
 
     Raises:
         DonatedError: if it was somebody's compiled function that used up what the Parameters have.
@@ -35,6 +39,8 @@ def may_retry(net: Block, error: Exception, values: Values, inputs: Any) -> bool
             parameter.check_not_donated()
         if any(value is not None and value.is_deleted() for value in values):
             return True
+    if over_explicit_axes(inputs):
+        return True
     _check_hashable(inputs)
     explain(net, error, inputs)
     return False
@@ -71,8 +77,16 @@ def explain(net: Block, error: Exception, inputs: Any) -> None:
     check_callback(error)
     if 'incompatible devices' not in str(error):
         return
-    values = [parameter.current for parameter in structure_of(net).parameters if parameter.current is not None]
-    home = {device for value in values for device in value.devices()}
+    values = {name: p.current for name, p in structure_of(net).parameters_by_name().items() if p.current is not None}
+    homes = {name: value.devices() for name, value in values.items() if value.committed}
+    home = next((one.devices() for one in sorted(values.values(), key=lambda value: not value.committed)), set())
+    if elsewhere := [name for name, devices in homes.items() if devices != home]:
+        raise ArgumentError(
+            f'the parameters of {type(net).__name__} are on different devices',
+            expected='one device, or one set of devices',
+            got=', '.join(f'{name} on {_text(homes[name])}' for name in (next(iter(homes)), elsewhere[0])),
+            remedy='net.to(device) brings them together; or call the parts, with jax.device_put(x, device) in between',
+        ) from None
     others = [x for x in jax.tree.leaves(inputs) if isinstance(x, jax.Array) and x.devices() != home]
     if others:
         raise ArgumentError(

@@ -132,6 +132,7 @@ class Parameter(Ref, Node, ParameterMethods):
         self._shape = declared.shape
         self.handed_out = False
         self.deferred: Deferred | None = None
+        self.home: Any = None  # where the first value goes, if `to` said so
         self._trainable = declared.trainable
         self._grad_req = 'write' if declared.trainable else 'null'
         self._lr_mult = self._wd_mult = 1.0
@@ -360,9 +361,7 @@ class ParameterDict(ParameterDictMethods, Mapping[str, Parameter]):
 
     def _deferred(self, p: Parameter, name: str, init: Initializer, key: jax.Array, verbose: bool) -> Deferred:
         """How it will be drawn, where `initialize` was told, or else where it was before."""
-        first = p.current is None and p.deferred is None
-        place = self.place if self.place or first else above.placement.place_before(p)
-        return Deferred(init, key, name, self._scope, verbose, place)
+        return Deferred(init, key, name, self._scope, verbose, self.place or above.placement.place_before(p))
 
     def setattr(self, name: str, value: Any) -> None:
         """Sets an attribute of every parameter, as in `setattr('grad_req', 'null')`."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.sharding import Sharding, SingleDeviceSharding
+from jax.sharding import AxisType, Mesh, NamedSharding, Sharding, SingleDeviceSharding
 from jax.typing import ArrayLike
 
 from gluonjax.arrays import admit
@@ -16,7 +16,7 @@ from gluonjax.drawing import check_divides
 from gluonjax.errors import ArgumentError, ParamsError
 from gluonjax.lazy import suggests_keywords
 from gluonjax.messages import compare, other_value_shape
-from gluonjax.parameter import LOCK, Parameter, ParameterDict, commit, concrete
+from gluonjax.parameter import LOCK, Parameter, ParameterDict, commit, concrete, is_traced
 from gluonjax.shapes import merge_shapes
 from gluonjax.tree import flatten
 
@@ -63,24 +63,25 @@ def set_data(parameter: Parameter, value: ArrayLike) -> None:
 
 
 def _in_place(parameter: Parameter, array: jax.Array) -> jax.Array:
-    where = sharding_of(parameter)
+    where = home_of(parameter)
     if where is None or array.committed:
         return array
+    check_divides(parameter.name, array.shape, where)
     with jax.ensure_compile_time_eval():
         return jax.device_put(array, where)
 
 
-def sharding_of(parameter: Parameter) -> Sharding | None:
-    """Where a value was put on purpose; None if it is on the default device."""
-    value = parameter.current
-    return value.sharding if value is not None and value.committed else None
+def home_of(parameter: Parameter) -> Sharding | None:
+    """Where a value was put on purpose, or waits to be drawn; None for the default device."""
+    if (value := parameter.current) is not None:
+        return value.sharding if value.committed else None
+    place = parameter.home if parameter.deferred is None else parameter.deferred.place
+    return place and place.sharding
 
 
 def place_before(parameter: Parameter) -> Place | None:
     """Where a Parameter is, or waits to be drawn, so that it is drawn there again; None for the default device."""
-    if parameter.current is None:
-        return parameter.deferred and parameter.deferred.place
-    where = sharding_of(parameter)
+    where = home_of(parameter)
     return where and Place(where)
 
 
@@ -130,6 +131,7 @@ def to(net: Block, device: Any) -> Block:
             if parameter.current is not None
         }
         for parameter in parameters:
+            parameter.home = place
             if parameter.deferred is not None:
                 parameter.deferred = parameter.deferred._replace(place=place)
         commit(moved)
@@ -167,7 +169,7 @@ def place_of(net: Block, device: Any) -> Place:
         ArgumentError: if it is neither.
     """
     if isinstance(device, Sharding):
-        return Place(device)
+        return Place(automatic(device))
     if isinstance(device, jax.Device):
         return Place(SingleDeviceSharding(device))
     raise ArgumentError(
@@ -176,3 +178,26 @@ def place_of(net: Block, device: Any) -> Place:
         got=repr(device),
         remedy="jax.devices('gpu')[0] for the first GPU",
     )
+
+
+def automatic(sharding: Sharding) -> Sharding:
+    """The sharding, over axes of a mesh that leave it to XLA how to compute: `jax.make_mesh` makes explicit ones."""
+    if not isinstance(sharding, NamedSharding):
+        return sharding
+    mesh = sharding.mesh
+    if not isinstance(mesh, Mesh) or AxisType.Explicit not in mesh.axis_types:
+        return sharding
+    return NamedSharding(Mesh(mesh.devices, mesh.axis_names), sharding.spec, memory_kind=sharding.memory_kind)
+
+
+def with_automatic_axes(array: jax.Array) -> jax.Array:
+    """The same array, where it is, as layers compute with it."""
+    now = array.sharding
+    where = automatic(now)
+    return array if where is now else jax.device_put(array, where)
+
+
+def over_explicit_axes(tree: Any) -> bool:
+    """Whether an array lies over explicit axes of a mesh."""
+    arrays = (leaf for leaf in jax.tree.leaves(tree) if isinstance(leaf, jax.Array) and not is_traced(leaf))
+    return any(automatic(now) is not now for now in (array.sharding for array in arrays))

@@ -23,7 +23,7 @@ from gluonjax.layer import Layer, declarations_of, layers_of, walk
 from gluonjax.lazy import suggests_keywords
 from gluonjax.param import Param
 from gluonjax.parameter import LOCK, Parameter, ParameterDict, commit
-from gluonjax.placement import sharding_of
+from gluonjax.placement import home_of
 from gluonjax.rnn.layers import RecurrentLayer
 from gluonjax.shapes import merge_shapes, shape_text
 from gluonjax.tree import nest
@@ -174,7 +174,7 @@ def _load(known: ParameterDict, loaded: dict[str, Any], filename: Path, ctx: Any
         for value in chosen.values():
             check_dtype(value.dtype)
     dtypes = {p: value.dtype if options.dtype_source == 'saved' else p.dtype for p, value in chosen.items()}
-    places = [sharding_of(parameter) if ctx is None else ctx for parameter in chosen]
+    places = [home_of(parameter) if ctx is None else ctx for parameter in chosen]
     arrays = to_device(list(chosen.values()), list(dtypes.values()), places)
     for parameter, dtype in dtypes.items():
         if parameter.dtype != dtype:
@@ -278,7 +278,7 @@ def _gluon_names(loaded: Mapping[str, Any]) -> dict[str, Any]:
 
 def _read(filename: Path, known: ParameterDict, ctx: Any) -> dict[str, Any]:
     """The arrays of a file; those of a folder are read into the shards that they go to."""
-    placements = {name: sharding_of(parameter) if ctx is None else ctx for name, parameter in known.items()}
+    placements = {name: home_of(parameter) if ctx is None else ctx for name, parameter in known.items()}
     shardings = {name: place for name, place in placements.items() if isinstance(place, jax.sharding.Sharding)}
     return formats.load(filename, shardings)
 

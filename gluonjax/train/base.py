@@ -21,6 +21,7 @@ from gluonjax.failures import explaining
 from gluonjax.io import checkpoint
 from gluonjax.lazy import entry_points
 from gluonjax.parameter import LOCK, commit, refuse_traced
+from gluonjax.placement import home_of
 from gluonjax.train import saving
 from gluonjax.train.batch import Batch
 from gluonjax.train.evaluate import Inference, batches_of_inputs, on_host
@@ -248,10 +249,10 @@ class BaseTrainer(Stepper):
 
     def _placements(self) -> dict[str, jax.sharding.Sharding]:
         """Where the leaves of the state are now, by name, as far as somebody decided."""
-        structure, state = structure_of(self.net), self.copy_of_state()
-        values = {f'params.{name}': p.current for name, p in zip(structure.names, structure.parameters, strict=True)}
-        leaves = values | checkpoint.leaves_by_name(state)
-        return {name: leaf.sharding for name, leaf in leaves.items() if getattr(leaf, 'committed', False)}
+        structure, state = structure_of(self.net), checkpoint.leaves_by_name(self.copy_of_state())
+        homes = {f'params.{name}': home_of(p) for name, p in zip(structure.names, structure.parameters, strict=True)}
+        homes |= {name: leaf.sharding for name, leaf in state.items() if getattr(leaf, 'committed', False)}
+        return {name: where for name, where in homes.items() if where is not None}
 
     # What `fit` has done.
 

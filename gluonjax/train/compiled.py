@@ -534,7 +534,7 @@ def _calls_python(jaxpr: Any) -> bool:
 
 def _copies(values: Values, places: Any = None) -> Values:
     """Copies, without weak types; no program is compiled for them."""
-    strong = tuple(jax.lax.convert_element_type(v, v.dtype) if v.weak_type else v for v in values)
+    strong = tuple(jax.lax.convert_element_type(v, v.dtype) if getattr(v, 'weak_type', False) else v for v in values)
     return jax.device_put(strong, places, may_alias=False)
 
 

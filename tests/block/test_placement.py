@@ -10,7 +10,7 @@ import pytest
 from jax.sharding import NamedSharding, SingleDeviceSharding
 from jax.sharding import PartitionSpec as P
 
-from gluonjax import Trainer, errors, loss, nn
+from gluonjax import Trainer, errors, loss, nn, sharding
 from gluonjax.tree import flatten
 
 X = np.random.RandomState(0).standard_normal((4, 3)).astype('float32')
@@ -73,10 +73,10 @@ def test_training_follows():
 
 def test_a_sharding_cuts_every_parameter():
     mesh = jax.make_mesh((2,), ('model',))
-    where = NamedSharding(mesh, P('model'))
-    net = network(device=where)
+    net = network(device=NamedSharding(mesh, P('model')))
     net(X)
-    assert {value.sharding for value in flatten(net.params).values()} == {where}
+    automatic = NamedSharding(sharding.auto_mesh(mesh), P('model'))
+    assert {value.sharding for value in flatten(net.params).values()} == {automatic}
     assert net[0].weight.data().addressable_shards[0].data.shape == (4, 3)
     assert_same_bits(net, called(network()))
 
@@ -142,6 +142,51 @@ def test_drawing_on_a_device_compiles_nothing_and_over_a_sharding_once(caplog):
                 net.initialize('normal', key=key, device=device)
             compiled = [r.getMessage() for r in caplog.records if r.getMessage().startswith('Compiling jit(sample')]
             assert len(compiled) == expected, compiled
+
+
+def test_what_is_not_initialized_remembers_where_it_lives(tmp_path):
+    device = jax.devices()[3]
+    net = nn.Sequential(nn.Dense(8, in_units=3), nn.BatchNorm(), nn.Dense(2)).to(device)
+    net.initialize(key=0)
+    assert devices_of(called(net)) == {device}
+    net.save_parameters(tmp_path / 'values')
+    waiting = nn.Sequential(nn.Dense(8), nn.BatchNorm(), nn.Dense(2))
+    waiting.initialize(device=device)
+    waiting.load_parameters(tmp_path / 'values')
+    assert devices_of(waiting) == {device}
+
+
+def test_parameters_on_different_devices_are_named():
+    net = called(network(device=jax.devices()[3]))
+    net[1].to(jax.devices()[5])
+    message = r'parameters of Sequential are on different devices\n.*\n.*0\.weight on .*3, 1\.weight on .*5'
+    with pytest.raises(errors.ArgumentError, match=message):
+        net(X)
+    with pytest.raises(errors.ArgumentError, match=message):
+        Trainer(net, loss.L2Loss()).step(X, np.ones((4, 2), 'float32'))
+    np.testing.assert_allclose(net.to(jax.devices()[5])(X), network()(X), rtol=1e-6)
+
+
+def test_inputs_over_explicit_axes_are_taken_as_over_automatic_ones():
+    """JAX makes meshes of explicit axes, over which an Embedding, for one, cannot be computed."""
+    mesh = jax.make_mesh((4,), ('data',))
+    tokens, labels = np.array([[0, 1], [2, 1], [1, 1], [0, 2]], 'int32'), np.zeros(4, 'int32')
+    cut = jax.device_put((tokens, labels), NamedSharding(mesh, P('data')))
+
+    def net(device=None):
+        net = nn.Sequential(nn.Embedding(3, 2), nn.Flatten(), nn.Dense(2))
+        net.initialize(key=0, device=device)
+        return net
+
+    expected, ce = net()(tokens), loss.SoftmaxCrossEntropyLoss()
+    for ours in (net(), net(NamedSharding(mesh, P()))):
+        for _ in range(2):  # a first call, and one of a network that is ready
+            np.testing.assert_allclose(ours(cut[0]), expected, rtol=1e-6)
+        values = [
+            float(Trainer(one, ce, key=0, **options).step(*cut))
+            for one, options in ((ours, {}), (net(), {'mesh': mesh}))
+        ]
+        np.testing.assert_allclose(values, float(Trainer(net(), ce, key=0).step(tokens, labels)), rtol=1e-6)
 
 
 @pytest.mark.parametrize('device', ['cpu', 0, jax.devices])
