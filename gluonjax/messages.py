@@ -305,7 +305,10 @@ def unknown_shapes(unknown: Mapping[str, Shape | None]) -> errors.ShapeError:
 def other_params(cls: type, leaves: Iterable[Any], shapes: Mapping[str, tuple[int, ...]]) -> errors.ParamsError:
     """Params that are not those of a definition."""
     what = f'these params are not those of {cls.__name__}:\n  ' + '\n  '.join(compare(leaves, shapes))
-    return errors.ParamsError(what, remedy='params come from init, apply_train or net.params of this very definition')
+    inside = bool(shapes) and all(name.startswith('params.') for name in shapes)
+    remedy = "net.apply(params, x), where others have net.apply({'params': params}, x)" if inside else None
+    remedy = remedy or 'params come from init, apply_train or net.params of this very definition'
+    return errors.ParamsError(what, remedy=remedy)
 
 
 def compare(leaves: Iterable[Any], shapes: Mapping[str, tuple[int, ...]]) -> list[str]:
@@ -397,7 +400,13 @@ def tied_to_another_network(path: Path) -> errors.TieError:
     return errors.TieError(what, remedy='to share a layer of another network, put other[0] itself into this one')
 
 
+_OF_TRAINING = frozenset(
+    {'train', 'is_train', 'is_training', 'deterministic', 'use_running_average', 'mutable', 'rngs'}
+)
+
+
 def named_inputs(named: Mapping[str, Any]) -> errors.ArgumentError:
     """Several inputs of a Sequential by name."""
     what, got = 'a Sequential takes its inputs by position', f'inputs named {sorted(named)}'
-    return errors.ArgumentError(what, got=got, remedy='net(x, y)')
+    remedy = 'net(x, training=True, key=key)' if _OF_TRAINING & named.keys() else 'net(x, y)'
+    return errors.ArgumentError(what, got=got, remedy=remedy)

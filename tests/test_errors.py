@@ -121,6 +121,16 @@ CASES = {
             'try: params come from init, apply_train or net.params',
         ],
     ),
+    'params as flax has them': (
+        lambda: nn.Dense(2).apply({'params': nn.Dense(2).init(0, X)}, X),
+        errors.ParamsError,
+        ['extra: params.bias (2,)', 'try: net.apply(params, x), where others have'],
+    ),
+    'training as flax has it': (
+        lambda: nn.Sequential(nn.Dense(2)).apply({'0': nn.Dense(2).init(0, X)}, X, deterministic=True),
+        errors.ArgumentError,
+        ["inputs named ['deterministic']", 'try: net(x, training=True, key=key)'],
+    ),
     'dropout without a key': (
         lambda: nn.Sequential(nn.Dropout(0.5)).apply_train({}, X),
         errors.MissingKeyError,
