@@ -52,10 +52,17 @@ def lstm(
 
 
 def gru(
-    i2h: jax.Array, h2h: jax.Array, states: Sequence[jax.Array], activation: Function = jnp.tanh, axis: int = -1
+    i2h: jax.Array | Sequence[jax.Array],
+    h2h: jax.Array,
+    states: Sequence[jax.Array],
+    activation: Function = jnp.tanh,
+    axis: int = -1,
 ) -> list[jax.Array]:
-    """Cho et al. (2014) as cuDNN has it: the reset gate is applied after the product. Reset, update, new."""
-    i2h_r, i2h_z, i2h_n = jnp.split(i2h, 3, axis)
+    """Cho et al. (2014) as cuDNN has it: the reset gate is applied after the product. Reset, update, new.
+
+    `i2h` may be the three gates' parts, one by one.
+    """
+    i2h_r, i2h_z, i2h_n = jnp.split(i2h, 3, axis) if isinstance(i2h, jax.Array) else i2h
     h2h_r, h2h_z, h2h_n = jnp.split(h2h, 3, axis)
     reset, update = jax.nn.sigmoid(i2h_r + h2h_r), jax.nn.sigmoid(i2h_z + h2h_z)
     return [(1 - update) * activation(i2h_n + reset * h2h_n) + update * states[0]]

@@ -103,8 +103,8 @@ class RecurrentLayer(Stateful, Layer):
         arguments.rank(inputs, 3, self.layout)
         return {f'{side}0_i2h_weight': (self.gates * self.hidden_size, inputs.shape[2]) for side in self.sides}
 
-    def step_inputs(self, i2h: jax.Array, h2h_bias: jax.Array) -> tuple[jax.Array, jax.Array | None]:
-        """What `recur` takes: the sequence, and the bias of the product of the output before if it is kept apart."""
+    def step_inputs(self, i2h: jax.Array, h2h_bias: jax.Array) -> tuple[list[jax.Array], jax.Array | None]:
+        """What `recur` takes: the sequences, and the bias of the product of the output before if it is kept apart."""
         return summed(i2h, h2h_bias)
 
     def equations(self, states: Sequence[jax.Array], *inputs: jax.Array) -> list[jax.Array]:
@@ -460,9 +460,9 @@ class GRU(RecurrentLayer):
             use_sequence_length,
         )
 
-    def step_inputs(self, i2h: jax.Array, h2h_bias: jax.Array) -> tuple[jax.Array, jax.Array | None]:
-        return i2h, h2h_bias  # the reset gate multiplies it, so it cannot be added in advance
+    def step_inputs(self, i2h: jax.Array, h2h_bias: jax.Array) -> tuple[list[jax.Array], jax.Array | None]:
+        return jnp.split(i2h, 3, -1), h2h_bias  # the reset gate multiplies it, so it cannot be added in advance
 
     def equations(self, states: Sequence[jax.Array], *inputs: jax.Array) -> list[jax.Array]:
-        i2h, h2h = inputs
+        *i2h, h2h = inputs
         return equations.gru(i2h, h2h, states)

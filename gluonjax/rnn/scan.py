@@ -68,26 +68,42 @@ def plain_recur(
     weight: jax.Array,
     rest: Sequence[jax.Array],
     valid_length: jax.Array | None,
+    directions: jax.Array | None = None,
 ) -> tuple[jax.Array, list[jax.Array]]:
     """Runs the equations over a sequence: the outputs and the last states.
 
     Args:
         equations: `states, *inputs, *rest -> states`, for one step.
-        inputs: sequences; each step adds to the last of them the product of the output before.
+        inputs: sequences; each step adds to the last of them the product of the output before. On CPU a step is slow
+            that takes several slices of one: they are better sequences of their own.
         bias: if there is one, that product is added to it instead, and is one more input.
         states: the first ones.
         weight: what the output of the step before is multiplied with.
         rest: more arrays for the equations.
         valid_length: as for `scan_body`.
+        directions: a sequence whose tangent is added to that of the product; its values are not.
     """
     wide = [array.astype(at_least_float32(array.dtype)) for array in rest]  # sums of gradients, too
 
-    def step(inputs: Sequence[jax.Array], states: States) -> list[jax.Array]:
-        *others, last = inputs if bias is None else (*inputs, bias[None])
+    def step(inputs: tuple[Sequence[jax.Array], Any], states: States) -> list[jax.Array]:
+        (*others, last), direction = inputs if bias is None else ((*inputs[0], bias[None]), inputs[1])
         narrow = [array.astype(like.dtype) for array, like in zip(wide, rest, strict=True)]
-        return equations(states, *others, last + _times(states[0], weight), *narrow)
+        product = _times(states[0], weight)
+        product = product if direction is None else _with_tangent(product, direction)
+        return equations(states, *others, last + product, *narrow)
 
-    return scan_steps(lax.scan, step, tuple(inputs), states, valid_length)
+    return scan_steps(lax.scan, step, (tuple(inputs), directions), states, valid_length)
+
+
+@jax.custom_jvp
+def _with_tangent(x: jax.Array, direction: jax.Array) -> jax.Array:
+    """`x`, whose tangent is the sum of both."""
+    return x
+
+
+@_with_tangent.defjvp
+def _sum_of_tangents(primals: Any, tangents: Any) -> Any:
+    return primals[0], tangents[0] + tangents[1]
 
 
 # `plain_recur`, with a faster gradient of the weight.
@@ -100,26 +116,29 @@ def _recur_jvp(equations: Callable[..., list[jax.Array]], primals: Any, tangents
 
     What the equations compute within a step is computed again rather than kept: memory costs more time than that.
     """
-    inputs, bias, states, weight, rest, valid_length = primals
-    inputs_tangent, bias_tangent, states_tangent, weight_tangent, rest_tangent, _ = tangents
+    inputs, bias, states, weight, rest, valid_length, _ = primals
+    inputs_tangent, bias_tangent, states_tangent, weight_tangent, rest_tangent, *_ = tangents
+    shape, directions = (*inputs[0].shape[:2], weight.shape[0]), None
     if bias is not None:
-        shape = (*inputs[0].shape[:2], bias.shape[0])
-        inputs = (*inputs, placed_like(broadcast(bias[None, None], shape), inputs[0], axis=1))
-        inputs_tangent = (*inputs_tangent, broadcast(bias_tangent[None, None], shape))
+        directions = placed_like(jnp.zeros(shape, bias.dtype), inputs[0], axis=1)
 
-    def with_this_weight(inputs: Any, states: Any, rest: Any) -> Any:
-        return plain_recur(recomputed, inputs, None, states, weight, rest, valid_length)
+    def with_this_weight(inputs: Any, states: Any, rest: Any, directions: Any) -> Any:
+        return plain_recur(recomputed, inputs, bias, states, weight, rest, valid_length, directions)
 
     recomputed = jax.checkpoint(equations, prevent_cse=False)  # a scan needs no such prevention
-    (outputs, last), push = jax.linearize(with_this_weight, tuple(inputs), states, rest)
+    (outputs, last), push = jax.linearize(with_this_weight, tuple(inputs), states, rest, directions)
     before = jnp.concatenate([placed_like(states[0], outputs)[None], outputs[:-1]])
     *others, tangent = inputs_tangent
-    return (outputs, last), push((*others, tangent + _times(before, weight_tangent)), states_tangent, rest_tangent)
+    by_weight = _times(before, weight_tangent)
+    if bias is None:
+        return (outputs, last), push((*others, tangent + by_weight), states_tangent, rest_tangent, None)
+    by_weight += broadcast(bias_tangent[None, None], shape)
+    return (outputs, last), push(tuple(inputs_tangent), states_tangent, rest_tangent, by_weight)
 
 
 def one_direction(
     equations: Callable[..., list[jax.Array]],
-    step_inputs: Callable[[jax.Array, jax.Array], tuple[jax.Array, jax.Array | None]],
+    step_inputs: Callable[[jax.Array, jax.Array], tuple[list[jax.Array], jax.Array | None]],
     xs: jax.Array,
     states: States,
     weights: Sequence[jax.Array],
@@ -132,7 +151,7 @@ def one_direction(
 
     Args:
         equations: as for `recur`.
-        step_inputs: of these products and h2h_bias: the sequence and the bias that `recur` takes; see `summed`.
+        step_inputs: of these products and h2h_bias: the sequences and the bias that `recur` takes; see `summed`.
         xs: the sequence, which is 0 beyond the lengths.
         states: the first ones.
         weights: i2h_weight, h2h_weight, i2h_bias, h2h_bias.
@@ -142,14 +161,14 @@ def one_direction(
     """
     i2h_weight, h2h_weight, i2h_bias, h2h_bias = weights
     xs = reverse(xs, lengths) if backwards else xs
-    sequence, bias = step_inputs(add_bias(xs @ i2h_weight.T, i2h_bias), h2h_bias)
-    outputs, after = recur(equations, (sequence,), bias, states, h2h_weight, rest, lengths)
+    sequences, bias = step_inputs(add_bias(xs @ i2h_weight.T, i2h_bias), h2h_bias)
+    outputs, after = recur(equations, sequences, bias, states, h2h_weight, rest, lengths)
     return reverse(outputs, lengths) if backwards else outputs, after
 
 
-def summed(i2h: jax.Array, h2h_bias: jax.Array) -> tuple[jax.Array, jax.Array | None]:
+def summed(i2h: jax.Array, h2h_bias: jax.Array) -> tuple[list[jax.Array], jax.Array | None]:
     """The sequence with both biases, and no bias for `recur`."""
-    return add_bias(i2h, h2h_bias), None
+    return [add_bias(i2h, h2h_bias)], None
 
 
 def _times(x: jax.Array, weight: jax.Array) -> jax.Array:

@@ -102,7 +102,7 @@ def _step(mode: str, clip: tuple[float, float, bool] | None, projected: bool) ->
             h, c = equations.lstm(arrays[0], states, clip=clipped)
             return [h if weight is None else equations.projected(h, weight), c]
         if mode == 'gru':
-            return equations.gru(arrays[0], arrays[1], states)
+            return equations.gru(arrays[:-1], arrays[-1], states)
         return equations.elman(arrays[0], FUNCTIONS['relu' if mode == 'rnn_relu' else 'tanh'])
 
     return step
@@ -174,9 +174,9 @@ def _direction(
         xs = reverse(xs, lengths)
     i2h = add_bias(xs @ weights['i2h_weight'].T, weights['i2h_bias'])
     bias = weights['h2h_bias'] if bias_apart else None
-    sequence = i2h if bias_apart else add_bias(i2h, weights['h2h_bias'])
+    sequences = jnp.split(i2h, 3, -1) if bias_apart else [add_bias(i2h, weights['h2h_bias'])]
     rest = [weights['h2r_weight']] if 'h2r_weight' in weights else []
-    outputs, after = recur(step, (sequence,), bias, begin, weights['h2h_weight'], rest, lengths)
+    outputs, after = recur(step, sequences, bias, begin, weights['h2h_weight'], rest, lengths)
     return (reverse(outputs, lengths) if backward else outputs), after
 
 
