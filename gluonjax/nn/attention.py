@@ -234,7 +234,8 @@ class MultiHeadAttention(Layer):
         if dropped:
             y = _attention(*arrays, scale=scale, causal=causal, dropout=self.dropout)
         else:
-            y = _attend_by(self.implementation if half else 'xla', *arrays, scale=scale, causal=causal)
+            settings = {'scale': scale, 'causal': causal, 'training': self.training}
+            y = _attend_by(self.implementation if half else 'xla', *arrays, **settings)
         return y.reshape(batch, queries, self.num_heads * self.head_size)
 
     def _check_cache(self, cache: AttentionCache, x: jax.Array, memory_given: bool) -> None:
@@ -267,13 +268,14 @@ class MultiHeadAttention(Layer):
             )
 
 
-@functools.partial(jax.jit, static_argnums=0, static_argnames=('scale', 'causal'))
-def _attend_by(implementation: str | None, *arrays: Any, scale: float, causal: bool) -> jax.Array:
+@functools.partial(jax.jit, static_argnums=0, static_argnames=('scale', 'causal', 'training'))
+def _attend_by(implementation: str | None, *arrays: Any, scale: float, causal: bool, training: bool) -> jax.Array:
     """Attention without dropout; jitted, so that JAX traces and differentiates it once for all blocks of a network."""
     xla = functools.partial(_attention, scale=scale, causal=causal, dropout=None)
     forced = implementation == 'cudnn'
     if forced or (implementation is None and fused_attention.is_covered(*arrays, causal=causal)):
-        return fused_attention.dot_product_attention(*arrays, scale=scale, causal=causal, otherwise=xla, forced=forced)
+        settings = {'scale': scale, 'causal': causal, 'training': training, 'otherwise': xla, 'forced': forced}
+        return fused_attention.dot_product_attention(*arrays, **settings)
     return xla(*arrays)
 
 

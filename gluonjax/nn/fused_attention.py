@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 from jax.interpreters import ad, batching, mlir
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from gluonjax.errors import ArgumentError
 from gluonjax.nn.kernels import Primitive
@@ -64,6 +65,7 @@ def dot_product_attention(
     scale: float,
     causal: bool,
     otherwise: Callable[..., jax.Array],
+    training: bool = False,
     forced: bool = False,
 ) -> jax.Array:
     """Attention by cuDNN on CUDA, and by `otherwise` on other platforms.
@@ -80,10 +82,11 @@ def dot_product_attention(
         scale: of the products.
         causal: whether query t attends to keys 0 to t only.
         otherwise: of `query, key, value, bias, mask, lengths`.
+        training: whether it is a step, in which layers before have said how arrays are cut over devices.
         forced: refuses other platforms, and what cuDNN does not know, by an ArgumentError when the program is compiled:
             so shapes are inferred all the same.
     """
-    cudnn = functools.partial(_cudnn, scale=scale, causal=causal)
+    cudnn = functools.partial(_cudnn, scale=scale, causal=causal, training=training)
     arrays = query, key, value, bias, mask, lengths
     reason = _reason_against(*arrays, causal=causal) if forced else None
 
@@ -123,7 +126,7 @@ def _reason_against(*arrays: jax.Array | None, causal: bool) -> str | None:
     """Why JAX refuses cuDNN for such an attention: an older GPU, no cuDNN, a size; None if it does not."""
     try:
         with _without_asking_for_cudnn():
-            jax.eval_shape(functools.partial(_cudnn, scale=1.0, causal=causal), *arrays)
+            jax.eval_shape(functools.partial(_cudnn, scale=1.0, causal=causal, training=True), *arrays)
     except (NotImplementedError, RuntimeError, TypeError, ValueError) as error:
         return str(error)
     return None
@@ -157,6 +160,7 @@ def _cudnn(
     *,
     scale: float,
     causal: bool,
+    training: bool,
 ) -> jax.Array:
     (batch, queries), keys = query.shape[:2], key.shape[1]
     if lengths is not None:
@@ -164,18 +168,15 @@ def _cudnn(
         some = lengths > 0
         query = jnp.where(some[:, None, None, None], query, 0)
         lengths = jnp.where(some, jnp.minimum(lengths, keys), keys).astype(jnp.int32)
-    every = (
-        batch,
-        query.shape[2],
-        queries,
-        keys,
-    )  # under `vmap`, JAX's rule knows biases of all examples and heads alone
+    # under `vmap`, JAX's rule knows biases of all examples and heads alone
+    every = batch, query.shape[2], queries, keys
     bias, mask = (None if array is None else jnp.broadcast_to(array, every) for array in (bias, mask))
     full = None if lengths is None else jnp.full_like(lengths, queries)
     true = _true_for_each((query, key, value, bias, mask, lengths))
-    query, key, value = (jnp.where(true, array, array) for array in (query, key, value))
+    query, key, value = _cut_by_heads(*(jnp.where(true, array, array) for array in (query, key, value)), training)
     bias, mask, lengths, full = (
-        None if array is None else jnp.where(true, array, array) for array in (bias, mask, lengths, full)
+        None if array is None else _cut_like(query, jnp.where(true, array, array))
+        for array in (bias, mask, lengths, full)
     )
     y = jax.nn.dot_product_attention(
         query,
@@ -190,6 +191,32 @@ def _cudnn(
         implementation='cudnn',
     )
     return jnp.where(true, y, y)
+
+
+def _cut_by_heads(query: jax.Array, key: jax.Array, value: jax.Array, training: bool) -> list[jax.Array]:
+    """Queries, keys and values that XLA cuts over devices by examples and heads alone, or JAX refuses to cut cuDNN.
+
+    Nor may queries be cut by other axes of the mesh than keys. In a step the batch has some of the axes, and parameters
+    are where rules put them. Elsewhere XLA may take any axis for the heads, if only all of them divide those of keys.
+    """
+    mesh = jax.typeof(query).sharding.mesh
+    if mesh.empty or any(kind != AxisType.Auto for kind in mesh.axis_types):
+        return [query, key, value]
+    free = PartitionSpec.UNCONSTRAINED
+    by_heads = training or all(key.shape[2] % size == 0 for size in mesh.shape.values())
+    where = NamedSharding(mesh, PartitionSpec(free, None, free if by_heads else None, None))
+    return [lax.with_sharding_constraint(array, where) for array in (query, key, value)]
+
+
+def _cut_like(query: jax.Array, array: jax.Array) -> jax.Array:
+    """An array of shape (N,) or (N, heads, T, S) that XLA cuts over devices as it cuts the query.
+
+    JAX's partitioning of cuDNN takes a bias or lengths that are not cut for those of the examples and heads of each
+    device. So they are computed from the query, by a condition of which XLA does not find out that it is never true.
+    """
+    bits = lax.bitcast_convert_type(query[:, :1, :, :1].swapaxes(1, 2), jnp.uint16)
+    never = (bits & 1) >> 1 == 1
+    return jnp.where(never if array.ndim > 1 else never[:, 0, 0, 0], jnp.zeros((), array.dtype), array)
 
 
 def _true_for_each(arrays: Sequence[jax.Array | None]) -> jax.Array:

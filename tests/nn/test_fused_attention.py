@@ -8,8 +8,9 @@ import jax.export
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.sharding import PartitionSpec as P
 
-from gluonjax import errors, load_program, nn
+from gluonjax import errors, load_program, nn, sharding
 from gluonjax.io.programs import CUDNN_CALLS
 
 X = jax.ShapeDtypeStruct((2, 4, 16), 'bfloat16')
@@ -148,6 +149,23 @@ def test_programs_are_saved_for_one_platform_or_of_any_batch_for_several(tmp_pat
         net.save_program(tmp_path / 'both', x, batch_axis=None, platforms=['cpu', 'cuda'])
     net.save_program(tmp_path / 'open', x, platforms=['cpu', 'cuda'])
     np.testing.assert_allclose(np.asarray(load_program(tmp_path / 'open')(x), 'float32'), y, rtol=0.02, atol=1e-4)
+
+
+@pytest.mark.parametrize(('kv_heads', 'training', 'heads'), [(2, False, '{?}'), (1, False, '{}'), (1, True, '{?}')])
+def test_devices_cut_what_the_kernel_is_given_by_examples_and_heads(kv_heads, training, heads):
+    """JAX refuses other ways to cut it; biases and lengths are computed from the query, to be cut as that is."""
+    mesh = sharding.auto_mesh(jax.make_mesh((2, 2), ('data', 'model')))
+    layer, where = attention(num_kv_heads=kv_heads), jax.sharding.NamedSharding(mesh, P('model'))
+    params = jax.eval_shape(layer.init, jax.random.key(0), X)
+    params = jax.tree.map(lambda v: jax.ShapeDtypeStruct(v.shape, v.dtype, sharding=where), params)
+
+    def run(params, x, mask):
+        return layer.apply_train(params, x, mask=mask)[0] if training else layer.apply(params, x, mask=mask)
+
+    text = jax.jit(run).trace(params, X, MASK).lower(lowering_platforms=('cuda',)).as_text()
+    constraints = re.findall(r'sdy.sharding_constraint .* <@mesh, \[(.*)\]>', text)
+    assert constraints == [f'{{?}}, {{}}, {heads}, {{}}'] * 3
+    assert 'shift_right' in text
 
 
 @pytest.mark.accelerator

@@ -103,11 +103,10 @@ def test_rules():
     assert rules == {
         '0.weight': P(('model', 'data'), None),
         '1.weight': P('data', None),
-        '2.copies.0.1.query.weight': P(None, 'model', 'data'),
-        '2.copies.0.1.query.bias': P(None, 'model'),
-        '2.copies.0.1.key.weight': P(None, None, 'data'),  # 4 devices do not divide 2 heads
+        '2.copies.0.1.query.weight': P(None, None, 'data'),  # as for keys, of which there are 2 heads for 4 devices
+        '2.copies.0.1.key.weight': P(None, None, 'data'),
         '2.copies.0.1.value.weight': P(None, None, 'data'),
-        '2.copies.0.1.out.weight': P(None, 'data', 'model'),
+        '2.copies.0.1.out.weight': P(None, None, 'data'),
         '2.copies.1.1.weight': P(None, 'model', 'data'),
         '2.copies.1.1.bias': P(None, 'model'),
         '2.copies.1.2.weight': P(None, 'data', 'model'),
