@@ -1,9 +1,11 @@
 """How the library is laid out: imports point one way, names stay private, functions are short, start-up is light."""
 
 import ast
+import functools
 import importlib
 import inspect
 import io
+import itertools
 import pathlib
 import pkgutil
 import runpy
@@ -78,12 +80,20 @@ def name_of(path):
 
 
 FILES = {name_of(path): path for path in sorted(ROOT.rglob('*.py'))}
-TREES = {name: ast.parse(path.read_text()) for name, path in FILES.items()}
 
 
-def imports(tree):
-    """(module imported, the node) for every import in a piece of code, those for type checkers among them."""
-    for node in ast.walk(tree):
+# Each is made when a test asks for it: every worker loads this file, and one runs it.
+
+
+@functools.cache
+def nodes_of(name):
+    """All nodes of a module's syntax tree, the module itself first."""
+    return [*ast.walk(ast.parse(FILES[name].read_text()))]
+
+
+def imports(nodes):
+    """(module imported, the node) for every import among nodes, those for type checkers among them."""
+    for node in nodes:
         if isinstance(node, ast.Import):
             yield from ((alias.name, node) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -96,7 +106,9 @@ def imports(tree):
 def imported(name):
     """The modules of gluonjax that a module imports; a package that re-exports its own modules has none of them."""
     own = f'{name}.' if FILES[name].name == '__init__.py' and name else ''
-    modules = {module.removeprefix('gluonjax.') for module, _ in imports(TREES[name]) if module.startswith('gluonjax.')}
+    modules = {
+        module.removeprefix('gluonjax.') for module, _ in imports(nodes_of(name)) if module.startswith('gluonjax.')
+    }
     return {module for module in modules & set(FILES) if not (own and module.startswith(own))}
 
 
@@ -104,13 +116,13 @@ def package(name):
     return name.partition('.')[0]
 
 
-@pytest.mark.parametrize('name', [name for name in FILES if name])
-def test_imports_point_one_way(name):
-    for module, node in imports(TREES[name]):
-        assert module != 'gluonjax', f'{name} imports what gluonjax re-exports in line {node.lineno}'
-        other = package(module.removeprefix('gluonjax.'))
-        if package(module) == 'gluonjax' and other != package(name):
-            assert RANK[other] < RANK[package(name)], f'{name} imports {module} in line {node.lineno}'
+def test_imports_point_one_way():
+    for name in filter(None, FILES):
+        for module, node in imports(nodes_of(name)):
+            assert module != 'gluonjax', f'{name} imports what gluonjax re-exports in line {node.lineno}'
+            other = package(module.removeprefix('gluonjax.'))
+            if package(module) == 'gluonjax' and other != package(name):
+                assert RANK[other] < RANK[package(name)], f'{name} imports {module} in line {node.lineno}'
 
 
 def test_no_file_stands_outside_the_order():
@@ -141,17 +153,17 @@ def test_no_imports_run_in_a_circle():
     assert circles == []
 
 
-def asked_by_name(tree):
+def asked_by_name(nodes):
     """The constants that name what is asked of an object, as in `getattr(layer, '_run', None)`."""
-    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and len(node.args) > 1]
+    calls = [node for node in nodes if isinstance(node, ast.Call) and len(node.args) > 1]
     asking = [call for call in calls if getattr(call.func, 'id', None) in ('getattr', 'hasattr')]
     return [call.args[1] for call in asking if isinstance(call.args[1], ast.Constant)]
 
 
-def defined_names(tree):
+def defined_names(nodes):
     """Names that a module defines: functions, classes, attributes that it sets, fields, slots and keywords."""
-    asked = asked_by_name(tree)
-    for node in ast.walk(tree):
+    asked = asked_by_name(nodes)
+    for node in nodes:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             yield node.name
         elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
@@ -169,30 +181,25 @@ def is_private(name):
 
 
 OF_MXNET = {'_init_weight'}  # which classes of MXNet programs have
-DEFINED = {name: {found for found in defined_names(tree) if is_private(found)} for name, tree in TREES.items()}
-ALL_DEFINED = set().union(*DEFINED.values())
 
 
-@pytest.mark.parametrize('name', FILES)
-def test_private_names_stay_in_their_module(name):
-    elsewhere = ALL_DEFINED - DEFINED[name]
-    used = [
-        f'{node.attr} in line {node.lineno}'
-        for node in ast.walk(TREES[name])
-        if isinstance(node, ast.Attribute) and node.attr in elsewhere
-    ]
-    asked = asked_by_name(TREES[name])
-    used += [f'{node.value} in line {node.lineno}' for node in asked if node.value in elsewhere - OF_MXNET]
-    for node in ast.walk(TREES[name]):
-        if isinstance(node, ast.ImportFrom) and package(node.module or '') == 'gluonjax':
-            used += [f'{alias.name} in line {node.lineno}' for alias in node.names if is_private(alias.name)]
-    assert used == []
+def private_names_of_others(nodes, elsewhere):
+    """(name, the node) for each private name that a module uses of others."""
+    asked = asked_by_name(nodes)
+    yield from ((node.value, node) for node in asked if node.value in elsewhere - OF_MXNET)
+    for node in nodes:
+        if isinstance(node, ast.Attribute) and node.attr in elsewhere:
+            yield node.attr, node
+        elif isinstance(node, ast.ImportFrom) and package(node.module or '') == 'gluonjax':
+            yield from ((alias.name, node) for alias in node.names if is_private(alias.name))
 
 
-def annotations(tree):
-    """The types that a module declares."""
-    for node in ast.walk(tree):
-        yield from filter(None, (getattr(node, 'annotation', None), getattr(node, 'returns', None)))
+def test_private_names_stay_in_their_module():
+    defined = {name: set(filter(is_private, defined_names(nodes_of(name)))) for name in FILES}
+    everywhere = set().union(*defined.values())
+    for name in FILES:
+        used = private_names_of_others(nodes_of(name), everywhere - defined[name])
+        assert [f'{name}: {private} in line {node.lineno}' for private, node in used] == []
 
 
 def quoted(annotation):
@@ -204,9 +211,10 @@ def quoted(annotation):
     return [text for child in ast.iter_child_nodes(annotation) for text in quoted(child)]
 
 
-@pytest.mark.parametrize('name', FILES)
-def test_annotations_are_not_in_quotes(name):
-    assert [text for annotation in annotations(TREES[name]) for text in quoted(annotation)] == []
+def test_annotations_are_not_in_quotes():
+    for name in FILES:
+        found = [getattr(node, field, None) for node in nodes_of(name) for field in ('annotation', 'returns')]
+        assert [f'{name}: {text}' for annotation in filter(None, found) for text in quoted(annotation)] == []
 
 
 def lines_of_code(name):
@@ -216,7 +224,7 @@ def lines_of_code(name):
     for token in tokenize.generate_tokens(io.StringIO(FILES[name].read_text()).readline):
         if token.type not in blank:
             lines.update(range(token.start[0], token.end[0] + 1))
-    for node in ast.walk(TREES[name]):
+    for node in nodes_of(name):
         if (
             isinstance(node, (ast.Module, ast.ClassDef, *FUNCTIONS))
             and ast.get_docstring(node, clean=False) is not None
@@ -226,17 +234,13 @@ def lines_of_code(name):
     return lines
 
 
-@pytest.mark.parametrize('name', FILES)
-def test_no_function_is_long(name):
-    lines = lines_of_code(name)
-    lengths = {
-        f'{node.name} in line {node.lineno}': len(
-            lines & set(range(node.body[0].lineno, (node.end_lineno or node.lineno) + 1))
-        )
-        for node in ast.walk(TREES[name])
-        if isinstance(node, FUNCTIONS)
-    }
-    assert {function: length for function, length in lengths.items() if length > LONGEST_FUNCTION} == {}
+def test_no_function_is_long():
+    for name in FILES:
+        lines = lines_of_code(name)
+        for node in nodes_of(name):
+            if isinstance(node, FUNCTIONS):
+                body = lines & set(range(node.body[0].lineno, (node.end_lineno or node.lineno) + 1))
+                assert len(body) <= LONGEST_FUNCTION, f'{node.name} of {name} has {len(body)} lines'
 
 
 def test_the_core_is_small():
@@ -316,19 +320,19 @@ def test_type_checkers_see_the_signatures_of_lazy_methods(cls):
             assert arguments_of(method) == arguments_of(getattr(cls, name)), name
 
 
-def called_later(tree):
-    """(module, function, the call) for every `above.module.function(...)`."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and (dotted := ast.unparse(node.func)).startswith('above.'):
-            module, function = dotted.removeprefix('above.').rsplit('.', 1)
-            yield module, function, node
-
-
-CALLED_LATER = [(name, *called) for name, tree in TREES.items() for called in called_later(tree)]
+@functools.cache
+def called_later():
+    """(where, module, function, the call) for every `above.module.function(...)`."""
+    found = []
+    for name in FILES:
+        for node in nodes_of(name):
+            if isinstance(node, ast.Call) and (dotted := ast.unparse(node.func)).startswith('above.'):
+                found.append((name, *dotted.removeprefix('above.').rsplit('.', 1), node))
+    return found
 
 
 def test_functions_of_modules_above_are_there_and_take_what_they_are_given():
-    for name, module, function, call in CALLED_LATER:
+    for name, module, function, call in called_later():
         above, here = package(module), package(name)
         assert RANK[above] > RANK[here] or above in (here, 'messages'), f'{name} needs no above.{module}'
         signature = inspect.signature(getattr(importlib.import_module(f'gluonjax.{module}'), function))
@@ -338,12 +342,11 @@ def test_functions_of_modules_above_are_there_and_take_what_they_are_given():
 
 
 def test_every_message_is_used():
-    used = {function for _, module, function, _ in CALLED_LATER if module == 'messages'}
-    for tree in TREES.values():
-        for node in ast.walk(tree):
-            if isinstance(node, ast.ImportFrom) and node.module == 'gluonjax.messages':
-                used |= {alias.name for alias in node.names}
-    functions = {node.name for node in TREES['messages'].body if isinstance(node, FUNCTIONS)}
+    used = {function for _, module, function, _ in called_later() if module == 'messages'}
+    for node in itertools.chain.from_iterable(map(nodes_of, FILES)):
+        if isinstance(node, ast.ImportFrom) and node.module == 'gluonjax.messages':
+            used |= {alias.name for alias in node.names}
+    functions = {node.name for node in nodes_of('messages')[0].body if isinstance(node, FUNCTIONS)}
     assert {name for name in functions if not is_private(name)} <= used
 
 
@@ -358,10 +361,10 @@ def test_no_drawers_for_odds_and_ends():
 
 def test_no_import_inside_a_function_but_the_ones_that_keep_start_up_fast():
     found = defaultdict(list)
-    for name, tree in TREES.items():
-        for function in ast.walk(tree):
+    for name in FILES:
+        for function in nodes_of(name):
             if isinstance(function, (*FUNCTIONS, ast.Lambda)):
-                for module, node in imports(function):
+                for module, node in imports(ast.walk(function)):
                     found[name, module].append(node.lineno)
     assert set(found) == LAZY
 
@@ -369,18 +372,17 @@ def test_no_import_inside_a_function_but_the_ones_that_keep_start_up_fast():
 def test_few_modules_import_others_by_their_names():
     by_name = {
         name
-        for name, tree in TREES.items()
-        for node in ast.walk(tree)
+        for name in FILES
+        for node in nodes_of(name)
         if getattr(node, 'attr', getattr(node, 'id', None)) in {'import_module', '__import__'}
     }
     below_mx = {name for name in by_name if package(name) != 'mx'}
     assert below_mx == {'data.server', 'lazy', 'nn', 'nn.fused_attention', 'packages', 'rnn.fused_lstm'}
 
 
-@pytest.mark.parametrize('name', FILES)
-def test_errors_are_never_raised_by_assert(name):
-    lines = [node.lineno for node in ast.walk(TREES[name]) if isinstance(node, ast.Assert)]
-    assert lines == []
+def test_errors_are_never_raised_by_assert():
+    found = {(name, node.lineno) for name in FILES for node in nodes_of(name) if isinstance(node, ast.Assert)}
+    assert found == set()
 
 
 @pytest.mark.parametrize(
@@ -410,12 +412,12 @@ def modules():
     return [gluonjax, *(importlib.import_module(module.name) for module in found)]
 
 
-@pytest.mark.parametrize('module', modules(), ids=lambda module: module.__name__)
-def test_what_is_public_is_documented(module):
-    assert module.__doc__
-    for name, value in vars(module).items():
-        if not name.startswith('_') and getattr(value, '__module__', None) == module.__name__ and callable(value):
-            assert value.__doc__, name
+def test_what_is_public_is_documented():
+    for module in modules():
+        assert module.__doc__, module
+        for name, value in vars(module).items():
+            if not name.startswith('_') and getattr(value, '__module__', None) == module.__name__ and callable(value):
+                assert value.__doc__, f'{module.__name__}.{name}'
 
 
 PACKAGES = (
@@ -432,17 +434,17 @@ PACKAGES = (
     gluonjax.optimizer,
     gluonjax.rnn,
 )
-EXPORTED = {
-    value for package in PACKAGES for name in package.__all__ if inspect.isclass(value := getattr(package, name))
-}
 
 
-@pytest.mark.parametrize('exported', sorted(EXPORTED, key=lambda cls: cls.__name__))
-def test_public_methods_are_documented_where_they_first_appear(exported):
-    for name, value in vars(exported).items():
-        known = any(hasattr(base, name) for base in exported.__mro__[1:])
-        if not name.startswith('_') and not known and (callable(value) or isinstance(value, property)):
-            assert value.__doc__, name
+def test_public_methods_are_documented_where_they_first_appear():
+    exported = {getattr(package, name) for package in PACKAGES for name in package.__all__ if name[0].isupper()}
+    classes = set(filter(inspect.isclass, exported))
+    assert len(classes) > 100
+    for cls in classes:
+        for name, value in vars(cls).items():
+            known = any(hasattr(base, name) for base in cls.__mro__[1:])
+            if not name.startswith('_') and not known and (callable(value) or isinstance(value, property)):
+                assert value.__doc__, f'{cls.__name__}.{name}'
 
 
 @pytest.mark.parametrize('package', PACKAGES)

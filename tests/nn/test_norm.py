@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
+from layer_cases import in_groups
 
 from gluonjax import errors, nn
 
@@ -146,25 +147,36 @@ def test_a_constant_input_has_output_and_gradient_0(name, value):
     np.testing.assert_array_equal(trained(layer, x)[0], jnp.zeros_like(x))
 
 
-@by_layer
-def test_derivatives_of_first_and_second_order(name, random):
-    layer, over = LAYERS[name]
-    with jax.enable_x64(True):
-        x, direction = (jnp.asarray(random.standard_normal((3, 4, 2, 3))) for _ in range(2))
-        layer = layer.cast('float64')
+@functools.cache
+def derivatives():
+    """Of each layer and of its definition: values, slopes, and both along a direction."""
+    random = np.random.RandomState(0)
+    x, direction = (random.standard_normal((3, 4, 2, 3)) for _ in range(2))
+
+    def answers(f, x, direction):
+        def slope(x):
+            return jax.grad(lambda x: jnp.sin(f(x)).sum())(x)
+
+        return f(x), jax.jvp(f, (x,), (direction,))[1], slope(x), jax.jvp(slope, (x,), (direction,))[1]
+
+    def both(name, point):
+        layer, over = LAYERS[name][0].cast('float64'), LAYERS[name][1]
         params = layer.init(0, x)
 
         def plain(x):
             deviations = x - x.mean(over, keepdims=True)
             return deviations / jnp.sqrt(jnp.square(deviations).mean(over, keepdims=True) + 1e-5)
 
-        def answers(f):
-            def slope(x):
-                return jax.grad(lambda x: jnp.sin(f(x)).sum())(x)
+        return answers(lambda x: layer.apply_train(params, x)[0], *point), answers(plain, *point)
 
-            return f(x), jax.jvp(f, (x,), (direction,))[1], slope(x), jax.jvp(slope, (x,), (direction,))[1]
+    with jax.enable_x64(True):
+        return in_groups(both, dict.fromkeys(LAYERS, (x, direction)))
 
-        ours, expected = answers(lambda x: layer.apply_train(params, x)[0]), answers(plain)
+
+@by_layer
+def test_derivatives_of_first_and_second_order(name):
+    ours, expected = derivatives()[name]
+    assert ours[0].dtype == 'float64'
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-9), ours, expected)
 
 

@@ -1,5 +1,7 @@
 """Recurrent layers and cells under `shard_map`, on explicit meshes, exported; padding that is not finite."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -99,7 +101,18 @@ def test_export_with_lengths():
 # What is not finite behind the valid length.
 
 
-@pytest.mark.parametrize('bad', [np.nan, np.inf])
+@functools.cache
+def slopes(layer):
+    """A sum over outputs and states, and its gradients; compiled once."""
+
+    def total(params, x, states, lengths):
+        outputs, last = layer.apply(params, x, states, lengths)
+        return sum((value**2).sum() for value in [outputs, *last])
+
+    return jax.jit(jax.value_and_grad(total, (0, 1)))
+
+
+@pytest.mark.parametrize('bad', [np.float32(np.nan), np.float32(np.inf)])
 @pytest.mark.parametrize(
     'layer',
     [
@@ -118,13 +131,8 @@ def test_values_behind_the_length_reach_neither_outputs_nor_gradients(layer, bad
     params = layer.init(0, x, states, lengths)
     beyond = np.arange(5)[:, None, None] >= np.asarray(lengths)[:, None]
 
-    def total(params, x):
-        outputs, last = layer.apply(params, x, states, lengths)
-        return sum((value**2).sum() for value in [outputs, *last])
-
-    expected, got = (
-        jax.value_and_grad(total, (0, 1))(params, np.where(beyond, value, x)) for value in (np.float32(0), bad)
-    )
+    inputs = (np.where(beyond, value, x) for value in (np.float32(0), bad))
+    expected, got = (slopes(layer)(params, x, states, lengths) for x in inputs)
     assert_close(got, expected)
     assert all(np.isfinite(value).all() for value in flatten(got[1][0]).values())
     np.testing.assert_array_equal(np.where(beyond, got[1][1], 0), 0)
