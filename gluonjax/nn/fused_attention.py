@@ -173,7 +173,8 @@ def _cudnn(
     bias, mask = (None if array is None else jnp.broadcast_to(array, every) for array in (bias, mask))
     full = None if lengths is None else jnp.full_like(lengths, queries)
     true = _true_for_each((query, key, value, bias, mask, lengths))
-    query, key, value = _cut_by_heads(*(jnp.where(true, array, array) for array in (query, key, value)), training)
+    query, key, value = (jnp.where(true, array, array) for array in (query, key, value))
+    query, key, value = _cut_by_heads(query, key, value, training)
     bias, mask, lengths, full = (
         None if array is None else _cut_like(query, jnp.where(true, array, array))
         for array in (bias, mask, lengths, full)
