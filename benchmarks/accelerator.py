@@ -227,14 +227,15 @@ class Rows:
 
 
 def in_order(wanted) -> list[tuple[str, ...]]:
-    """The rows, those first that matter most: ours and by hand, then peers and small trainings."""
+    """The rows, those first that matter most: ours and by hand, then peers, small trainings, and what compiles long."""
     steps = [('step', work, name) for work, ways in STEPS_OF.items() for name in ways if wanted(f'{work} {name}')]
     first = [row for row in steps if not row[2].startswith(PEERS)]
     inits = [('init', network) for network in INITS] if wanted('init of') else []
     peers = [row for row in steps if row not in first]
     runs = ('float32', '0'), ('bfloat16', '0'), ('float32', '1')
     trainings = [('training', what, *run) for run in runs for what in TRAININGS] if wanted('training') else []
-    return first + inits + peers + trainings
+    late = [row for row in peers if row[2].startswith('torch')]
+    return first + inits + [row for row in peers if row not in late] + trainings + late
 
 
 def steps_table(work: str, found, peaks) -> None:
