@@ -8,6 +8,9 @@ import jax.export
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from conftest import MAKE_CONTEXT
+from jax._src.interpreters import mlir as internal_mlir
+from jax.interpreters import mlir
 from jax.sharding import PartitionSpec as P
 
 from gluonjax import errors, load_program, nn, sharding
@@ -166,6 +169,46 @@ def test_devices_cut_what_the_kernel_is_given_by_examples_and_heads(kv_heads, tr
     constraints = re.findall(r'sdy.sharding_constraint .* <@mesh, \[(.*)\]>', text)
     assert constraints == [f'{{?}}, {{}}, {heads}, {{}}'] * 3
     assert 'shift_right' in text
+
+
+def kernel_on_cpu(query, key, value, bias, _, lengths, *others, scale, variadic_args, **options):
+    """Stands for cuDNN's kernel: what it is given on one device must fit together."""
+    groups = query.shape[2] // key.shape[2]
+    products = scale * jnp.einsum('nthd,nshd->nhts', query, jnp.repeat(key, groups, 2)).astype('float32')
+    if variadic_args[0]:
+        assert bias.shape[:2] == (query.shape[0], query.shape[2])
+        products += bias.astype('float32')
+    else:
+        assert lengths.shape == query.shape[:1]
+        valid = jnp.arange(key.shape[1])[None] < lengths[:, None]
+        products = jnp.where(valid[:, None, None], products, -jnp.inf)
+    weights = jax.nn.softmax(products).astype(value.dtype)
+    return [jnp.einsum('nhts,nshd->nthd', weights, jnp.repeat(value, groups, 2))]
+
+
+@pytest.mark.parametrize(
+    ('kv_heads', 'keys', 'named'),
+    [
+        (2, P('model'), {'bias': jnp.arange(8, dtype='bfloat16').reshape(1, 2, 2, 2)}),  # the same for all examples
+        (1, P('data'), {'valid_length': jnp.array([2, 1] * 4)}),  # queries have two heads to cut, keys one
+    ],
+)
+def test_devices_are_given_parts_that_fit_together(monkeypatch, kv_heads, keys, named):
+    """JAX's own partitioning for cuDNN, which refuses some ways to cut arrays, and cuts others wrongly."""
+    from jax._src.cudnn import fused_attention_stablehlo as cudnn
+
+    lowering = mlir.lower_fun(kernel_on_cpu, multiple_results=True)
+    mlir.register_lowering(cudnn._dot_product_attention_fwd_p, lowering, platform='cpu')
+    monkeypatch.setattr(internal_mlir, 'make_ir_context', MAKE_CONTEXT)  # XLA lowers the parts while it compiles
+    monkeypatch.setattr(jax.lax, 'platform_dependent', lambda *arrays, cuda, default: cuda(*arrays))
+    mesh = sharding.auto_mesh(jax.make_mesh((4, 2), ('data', 'model')))
+    layer = attention(num_kv_heads=kv_heads)
+    params = jax.tree.map(lambda v: 10 * v, layer.init(0, jnp.ones((8, 2, 16), 'bfloat16')))
+    x = jax.random.normal(jax.random.key(1), (8, 2, 16), 'bfloat16')
+    expected = attention(num_kv_heads=kv_heads, implementation='xla').apply(params, x, **named)
+    where = sharding.param_shardings(params, {'query.weight': P('model', 'data'), '(key|value).weight': keys}, mesh)
+    y = jax.jit(layer.apply)(jax.device_put(params, where), sharding.shard_batch(x, mesh), **named)
+    np.testing.assert_allclose(y.astype('float32'), expected.astype('float32'), rtol=0.02, atol=0.02)
 
 
 @pytest.mark.accelerator
