@@ -12,6 +12,7 @@ import re
 import subprocess
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,6 @@ from conftest import QUICK
 
 import gluonjax
 
-pytest.importorskip('sklearn')
 nbformat = pytest.importorskip('nbformat')
 nbclient = pytest.importorskip('nbclient')
 jupyter_client = pytest.importorskip('jupyter_client')
@@ -58,7 +58,10 @@ warnings.simplefilter('error')
 """
 WRITTEN_BY_A_NETWORK = {'writing'}  # what it says depends on how long it has learned
 PNG = b'\x89PNG\r\n\x1a\n'
-pytestmark = pytest.mark.notebook
+pytestmark = [
+    pytest.mark.notebook,
+    pytest.mark.skipif(find_spec('sklearn') is None, reason='the notebooks use the digits of sklearn'),
+]
 
 
 @pytest.fixture(scope='module')

@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from scipy import stats
 
 import gluonjax
 from gluonjax import drawing, nn
@@ -244,6 +243,7 @@ def test_double_precision():
 
 @pytest.mark.parametrize('base', ['uniform', 'normal'])
 def test_offsets_of_more_than_32_bits(base):
+    stats = pytest.importorskip('scipy.stats')
     offsets = np.array([5 * 2**32 + 2**31, 2**32 - 7])  # the second row carries into the high word, were it one tensor
     words = np.array([[1, 2], [3, 4]], np.uint32)
     rows = np.asarray(drawing.rows_of(base, words, drawing._halves(offsets[:1].repeat(2))))
@@ -310,6 +310,7 @@ def test_keys_differ():
 
 @pytest.mark.parametrize('base', ['uniform', 'normal'])
 def test_statistics(base):
+    stats = pytest.importorskip('scipy.stats')
     scale, count = 0.3, 200_000
     distribution = stats.uniform(-scale, 2 * scale) if base == 'uniform' else stats.norm(0, scale)
     requests = requests_of(jax.random.key(12), *[(f'{i}', (count,), Distribution(base, scale)) for i in range(2)])
