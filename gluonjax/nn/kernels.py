@@ -96,16 +96,15 @@ def _without_kernel(positions, channels, outputs):
     """The algorithms for a 1x1 kernel on several images of so many positions, with channels first.
 
     XLA copies the weight for each image, transposed for the gradient of x; for one product it copies the images, which
-    is slow in short rows. The gradient of the weight by image has a sum as large as the weight for each; its products
-    are slow with few positions, or few outputs for so many channels.
+    is slow in short rows. The products by image for the gradient of the weight are slow with few positions.
     """
     weight, image = channels * outputs, positions * (channels + outputs)
     forward = by_image_products
-    if weight > image:
+    if 4 * weight > 5 * image:
         forward = by_im2col if positions >= FEW_POSITIONS or weight > 8 * image else by_xla
     weight_gradient = by_im2col
-    if weight < LARGE and weight <= 4 * image:
-        weight_gradient = by_image_products if positions >= FEW and channels <= 8 * outputs else by_xla
+    if weight <= 4 * image:
+        weight_gradient = by_image_products if positions >= FEW else by_xla
     return Algorithms(forward, by_image_products if 8 * weight <= image else by_im2col, weight_gradient)
 
 
