@@ -105,7 +105,7 @@ def _without_kernel(positions, channels, outputs):
     weight_gradient = by_im2col
     if weight <= 4 * image:
         weight_gradient = by_image_products if positions >= FEW else by_xla
-    return Algorithms(forward, by_image_products if 8 * weight <= image else by_im2col, weight_gradient)
+    return Algorithms(forward, by_image_products if 4 * weight <= image else by_im2col, weight_gradient)
 
 
 def _along_rows(rows, dense, x_shape, weight_shape, geometry):
