@@ -196,7 +196,9 @@ class MultiHeadAttention(Layer):
         if self.rotary is not None:
             query, key = self.rotary(query, positions=start), self.rotary(key, positions=start)
         if cache is None:
-            return self.out(self._attend(query, key, value, mask, bias, valid_length, None))
+            return self.out(
+                self._attend(query, key, value, mask, bias, valid_length, crossed=arrays[1] is not arrays[0])
+            )
         cache = _extended(cache, key, value)
         key, value = cache.key.astype(key.dtype), cache.value.astype(value.dtype)
         y = self.out(self._attend(query, key, value, mask, bias, valid_length, start))
@@ -221,7 +223,8 @@ class MultiHeadAttention(Layer):
         mask: jax.Array | None,
         bias: jax.Array | None,
         valid_length: jax.Array | None,
-        start: jax.Array | None,
+        start: jax.Array | None = None,
+        crossed: bool = False,
     ) -> jax.Array:
         """(N, T, heads, head_size) -> (N, T, heads * head_size); `start`: where queries begin among cached keys."""
         query, key, value = promoted(query, key, value)
@@ -234,7 +237,7 @@ class MultiHeadAttention(Layer):
         if dropped:
             y = _attention(*arrays, scale=scale, causal=causal, dropout=self.dropout)
         else:
-            settings = {'scale': scale, 'causal': causal, 'training': self.training}
+            settings = {'scale': scale, 'causal': causal, 'training': self.training, 'crossed': crossed}
             y = _attend_by(self.implementation if half else 'xla', *arrays, **settings)
         return y.reshape(batch, queries, self.num_heads * self.head_size)
 
@@ -268,14 +271,14 @@ class MultiHeadAttention(Layer):
             )
 
 
-@functools.partial(jax.jit, static_argnums=0, static_argnames=('scale', 'causal', 'training'))
-def _attend_by(implementation: str | None, *arrays: Any, scale: float, causal: bool, training: bool) -> jax.Array:
+@functools.partial(jax.jit, static_argnums=0, static_argnames=('scale', 'causal', 'training', 'crossed'))
+def _attend_by(implementation: str | None, *arrays: Any, scale: float, causal: bool, **cut: bool) -> jax.Array:
     """Attention without dropout; jitted, so that JAX traces and differentiates it once for all blocks of a network."""
     xla = functools.partial(_attention, scale=scale, causal=causal, dropout=None)
     forced = implementation == 'cudnn'
     if forced or (implementation is None and fused_attention.is_covered(*arrays, causal=causal)):
-        settings = {'scale': scale, 'causal': causal, 'training': training, 'otherwise': xla, 'forced': forced}
-        return fused_attention.dot_product_attention(*arrays, **settings)
+        settings: dict[str, Any] = {'scale': scale, 'causal': causal, 'otherwise': xla, 'forced': forced}
+        return fused_attention.dot_product_attention(*arrays, **settings, **cut)
     return xla(*arrays)
 
 

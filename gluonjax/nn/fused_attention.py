@@ -66,6 +66,7 @@ def dot_product_attention(
     causal: bool,
     otherwise: Callable[..., jax.Array],
     training: bool = False,
+    crossed: bool = False,
     forced: bool = False,
 ) -> jax.Array:
     """Attention by cuDNN on CUDA, and by `otherwise` on other platforms.
@@ -83,10 +84,11 @@ def dot_product_attention(
         causal: whether query t attends to keys 0 to t only.
         otherwise: of `query, key, value, bias, mask, lengths`.
         training: whether it is a step, in which layers before have said how arrays are cut over devices.
+        crossed: whether keys come from something else than queries, such as parameters, which are the same everywhere.
         forced: refuses other platforms, and what cuDNN does not know, by an ArgumentError when the program is compiled:
             so shapes are inferred all the same.
     """
-    cudnn = functools.partial(_cudnn, scale=scale, causal=causal, training=training)
+    cudnn = functools.partial(_cudnn, scale=scale, causal=causal, training=training, crossed=crossed)
     arrays = query, key, value, bias, mask, lengths
     reason = _reason_against(*arrays, causal=causal) if forced else None
 
@@ -126,7 +128,7 @@ def _reason_against(*arrays: jax.Array | None, causal: bool) -> str | None:
     """Why JAX refuses cuDNN for such an attention: an older GPU, no cuDNN, a size; None if it does not."""
     try:
         with _without_asking_for_cudnn():
-            jax.eval_shape(functools.partial(_cudnn, scale=1.0, causal=causal, training=True), *arrays)
+            jax.eval_shape(functools.partial(_cudnn, scale=1.0, causal=causal, training=True, crossed=False), *arrays)
     except (NotImplementedError, RuntimeError, TypeError, ValueError) as error:
         return str(error)
     return None
@@ -161,6 +163,7 @@ def _cudnn(
     scale: float,
     causal: bool,
     training: bool,
+    crossed: bool,
 ) -> jax.Array:
     (batch, queries), keys = query.shape[:2], key.shape[1]
     if lengths is not None:
@@ -174,7 +177,7 @@ def _cudnn(
     full = None if lengths is None else jnp.full_like(lengths, queries)
     true = _true_for_each((query, key, value, bias, mask, lengths))
     query, key, value = (jnp.where(true, array, array) for array in (query, key, value))
-    query, key, value = _cut_by_heads(query, key, value, training)
+    query, key, value = _cut_by_heads(query, key, value, training, crossed)
     bias, mask, lengths, full = (
         None if array is None else _cut_like(query, jnp.where(true, array, array))
         for array in (bias, mask, lengths, full)
@@ -194,7 +197,7 @@ def _cudnn(
     return jnp.where(true, y, y)
 
 
-def _cut_by_heads(query: jax.Array, key: jax.Array, value: jax.Array, training: bool) -> list[jax.Array]:
+def _cut_by_heads(query: jax.Array, key: jax.Array, value: jax.Array, training: bool, crossed: bool) -> list[jax.Array]:
     """Queries, keys and values that XLA cuts over devices by examples and heads alone, or JAX refuses to cut cuDNN.
 
     Nor may queries be cut by other axes of the mesh than keys. In a step the batch has some of the axes, and parameters
@@ -203,6 +206,8 @@ def _cut_by_heads(query: jax.Array, key: jax.Array, value: jax.Array, training: 
     mesh = jax.typeof(query).sharding.mesh
     if mesh.empty or any(kind != AxisType.Auto for kind in mesh.axis_types):
         return [query, key, value]
+    if crossed:
+        query, key, value = _cut_like(key[:, :, :1], query), *(_cut_like(query[:, :, :1], kv) for kv in (key, value))
     free = PartitionSpec.UNCONSTRAINED
     by_heads = training or all(key.shape[2] % size == 0 for size in mesh.shape.values())
     where = NamedSharding(mesh, PartitionSpec(free, None, free if by_heads else None, None))
@@ -211,6 +216,8 @@ def _cut_by_heads(query: jax.Array, key: jax.Array, value: jax.Array, training: 
 
 def _cut_like(query: jax.Array, array: jax.Array) -> jax.Array:
     """An array of shape (N,) or (N, heads, T, S) that XLA cuts over devices as it cuts the query.
+
+    Of a query with one head, any array (N, ...) of four axes is cut by examples as that is.
 
     JAX's partitioning of cuDNN takes a bias or lengths that are not cut for those of the examples and heads of each
     device. So they are computed from the query, by a condition of which XLA does not find out that it is never true.

@@ -191,6 +191,7 @@ def kernel_on_cpu(query, key, value, bias, _, lengths, *others, scale, variadic_
     [
         (2, P('model'), {'bias': jnp.arange(8, dtype='bfloat16').reshape(1, 2, 2, 2)}),  # the same for all examples
         (1, P('data'), {'valid_length': jnp.array([2, 1] * 4)}),  # queries have two heads to cut, keys one
+        (2, P(), {'memory': jnp.eye(16, dtype='bfloat16').reshape(8, 2, 16), 'valid_length': jnp.array([2, 1] * 4)}),
     ],
 )
 def test_devices_are_given_parts_that_fit_together(monkeypatch, kv_heads, keys, named):
@@ -207,7 +208,8 @@ def test_devices_are_given_parts_that_fit_together(monkeypatch, kv_heads, keys, 
     x = jax.random.normal(jax.random.key(1), (8, 2, 16), 'bfloat16')
     expected = attention(num_kv_heads=kv_heads, implementation='xla').apply(params, x, **named)
     where = sharding.param_shardings(params, {'query.weight': P('model', 'data'), '(key|value).weight': keys}, mesh)
-    y = jax.jit(layer.apply)(jax.device_put(params, where), sharding.shard_batch(x, mesh), **named)
+    everywhere = jax.device_put(named, jax.sharding.NamedSharding(mesh, P()))
+    y = jax.jit(layer.apply)(jax.device_put(params, where), sharding.shard_batch(x, mesh), **everywhere)
     np.testing.assert_allclose(y.astype('float32'), expected.astype('float32'), rtol=0.02, atol=0.02)
 
 
