@@ -7,8 +7,8 @@ import time
 import mxnet as mx
 from mxnet import autograd, gluon, nd
 
-units, layers, steps, batch = json.loads(sys.argv[1])
-net = gluon.rnn.LSTM(units, layers)
+kind, units, layers, steps, batch = json.loads(sys.argv[1])
+net = getattr(gluon.rnn, kind)(units, layers)
 net.initialize(mx.init.Uniform(0.07))
 net.hybridize()
 x = nd.random.normal(shape=(steps, batch, units))

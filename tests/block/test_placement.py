@@ -156,6 +156,16 @@ def test_what_is_not_initialized_remembers_where_it_lives(tmp_path):
     assert devices_of(waiting) == {device}
 
 
+def test_a_training_is_restored_to_where_a_network_waits(tmp_path):
+    trainer = Trainer(network(), loss.L2Loss(), key=0)
+    trainer.step(X, X[:, :2])
+    trainer.save(tmp_path)
+    waiting = network().to(jax.devices()[3])
+    Trainer(waiting, loss.L2Loss(), key=0).restore(tmp_path)
+    assert devices_of(waiting) == {jax.devices()[3]}
+    assert_same_bits(waiting, trainer.net)
+
+
 def test_parameters_on_different_devices_are_named():
     net = called(network(device=jax.devices()[3]))
     net[1].to(jax.devices()[5])

@@ -1,6 +1,7 @@
 """What tests of MXNet's programs use beside arrays: test_utils, attributes of graphs, the profiler, base."""
 
 import json
+import math
 import os
 
 import jax
@@ -24,6 +25,8 @@ def test_samples_are_compared_with_distributions():
     with pytest.raises(AssertionError, match='another distribution'):
         checks.verify_generator(lambda n: random.random(n) ** 2, buckets, probabilities, 2000, 2)
     assert checks.chi_square_check(lambda n: random.integers(0, 2, n), [0, 1], [0.5, 0.5], 1000)[0] > 1e-4
+    p, *_ = checks.chi_square_check(lambda n: np.array([0, 0, 0, 1]), [0, 1], [0.5, 0.5], 4)
+    assert p == pytest.approx(math.erfc(0.5**0.5))  # a sum of squares of 1, with one degree of freedom
     with pytest.raises(ArgumentError, match='one probability for each bucket'):
         checks.chi_square_check(random.random, buckets, [1.0], 10)
 
