@@ -172,10 +172,10 @@ def _checked_axes(mesh: Mesh, model: str | None, fsdp: str | tuple[str, ...] | N
                 one_of(name, one, mesh.axis_names)
     if set(heads) & set(everything) or not {*heads, *everything} & {*mesh.axis_names}:
         raise ArgumentError(
-            'a transformer is cut over an axis of the mesh for heads, or for everything, or over two different ones',
-            expected=f'among {mesh.axis_names}',
+            'model= and fsdp= are different axes, and the mesh has one of them at least',
+            expected=f'axes among {mesh.axis_names}',
             got=f'model={model!r}, fsdp={fsdp!r}',
-            remedy="jax.make_mesh((4, 2), ('data', 'model')); or model= and fsdp= name the axes, None for none",
+            remedy="jax.make_mesh((4, 2), ('data', 'model')); or model=None, or fsdp=None, where nothing is cut so",
         )
     return tuple(tuple(one for one in axes if one in mesh.shape) for axes in (heads, everything))
 
