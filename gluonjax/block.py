@@ -300,11 +300,9 @@ class Block(Bindable, Node, BlockMethods, own=True):
                 needs none.
         """
         ready = self._ready
-        if named or ready is None:
+        if named or ready is None or ready.latest is not LATEST.stored:
             return self._call(inputs, **named)
-        latest, program, values, array = ready
-        if latest is not LATEST.stored:
-            return self._call(inputs)
+        _, program, values, array = ready
         if len(inputs) != 1 or inputs[0].__class__ is not array:
             inputs = admit(inputs)
         try:
@@ -321,6 +319,8 @@ class Block(Bindable, Node, BlockMethods, own=True):
         return unpacked(output)
 
     def _call(self, inputs: tuple[Any, ...], /, *, training: bool = False, key: Any = None, **named: Any) -> Any:
+        if above.placement.mesh_of_explicit_axes((inputs, named)) is not None:
+            return above.placement.call_over_automatic_axes(self, inputs, named, training, key)
         structure = structure_of(self)
         inputs, named = admit((inputs, named))
         run = self._run_compiled if self._compiled else functools.partial(above.modes.call_eagerly, self)

@@ -17,7 +17,7 @@ from gluonjax.errors import AllocationError, ArgumentError
 from gluonjax.host_callbacks import check_callback
 from gluonjax.keys import as_key
 from gluonjax.parameter import LOCK
-from gluonjax.placement import over_explicit_axes
+from gluonjax.placement import is_of_explicit_axes, mesh_of_explicit_axes, refuse_explicit_context, take_explicit_axes
 from gluonjax.ref import Values
 from gluonjax.sampler import Request
 from gluonjax.shapes import shape_text
@@ -27,7 +27,7 @@ def may_retry(net: Block, error: Exception, values: Values, inputs: Any) -> bool
     """Whether a call that failed can be made again.
 
     A training step in another thread used up the values it had read; or inputs lie over explicit axes of a mesh, for
-    which not every layer says how to compute over devices, and the next call gives them automatic ones.
+    which not every layer says how to compute over devices, and the calls that follow give them automatic ones.
 
     Raises:
         DonatedError: if it was somebody's compiled function that used up what the Parameters have.
@@ -39,7 +39,8 @@ def may_retry(net: Block, error: Exception, values: Values, inputs: Any) -> bool
             parameter.check_not_donated()
         if any(value is not None and value.is_deleted() for value in values):
             return True
-    if over_explicit_axes(inputs):
+    if mesh_of_explicit_axes(inputs) is not None:
+        take_explicit_axes(structure_of(net))
         return True
     _check_hashable(inputs)
     explain(net, error, inputs)
@@ -71,10 +72,12 @@ def explain(net: Block, error: Exception, inputs: Any) -> None:
     """Says of what error a call failed: an input on another device than the network's, or that of a callback.
 
     Raises:
-        ArgumentError: which names both devices.
+        ArgumentError: which names both devices; or says that `jax.set_mesh` has set explicit axes.
         CallbackError: which has the text of the callback's error.
     """
     check_callback(error)
+    if is_of_explicit_axes(error):
+        refuse_explicit_context()
     if 'incompatible devices' not in str(error):
         return
     values = {name: p.current for name, p in structure_of(net).parameters_by_name().items() if p.current is not None}
@@ -87,13 +90,24 @@ def explain(net: Block, error: Exception, inputs: Any) -> None:
             got=', '.join(f'{name} on {_text(homes[name])}' for name in (next(iter(homes)), elsewhere[0])),
             remedy='net.to(device) brings them together; or call the parts, with jax.device_put(x, device) in between',
         ) from None
-    others = [x for x in jax.tree.leaves(inputs) if isinstance(x, jax.Array) and x.devices() != home]
-    if others:
+    _refuse_elsewhere(net, inputs, home)
+
+
+def _refuse_elsewhere(net: Block, inputs: Any, home: set[Any]) -> None:
+    """Refuses inputs, and labels of a `Batch`, on other devices than the network.
+
+    Raises:
+        ArgumentError: naming both.
+    """
+    paths = [(path, x) for path, x in jax.tree_util.tree_leaves_with_path(inputs) if isinstance(x, jax.Array)]
+    if others := [(path, x) for path, x in paths if x.devices() != home]:
+        labels = all(getattr(path[0], 'name', None) == 'label' for path, _ in others)
+        name = 'a label' if labels else 'an input'
         raise ArgumentError(
-            f'an input of {type(net).__name__} was put on another device than the network',
+            f'{name} of {type(net).__name__} was put on another device than the network',
             expected=f'arrays of NumPy, or on {_text(home)}',
-            got=', '.join(f'{x.dtype}{x.shape} on {_text(x.devices())}' for x in others),
-            remedy='jax.device_put(x, device) brings the input to the network, net.to(device) the network to the input',
+            got=', '.join(f'{x.dtype}{x.shape} on {_text(x.devices())}' for _, x in others),
+            remedy='jax.device_put(x, device) brings it to the network, net.to(device) the network to it',
         ) from None
 
 
@@ -153,7 +167,7 @@ def explaining(net: Block, inputs: Any) -> Iterator[None]:
     """Says of what errors come from devices, as `explain` does."""
     try:
         yield
-    except ValueError as error:
+    except Exception as error:
         explain(net, error, inputs)
         raise
 

@@ -196,9 +196,9 @@ def infer_shapes(
         Run(declarations_of(definition), None, shapes, key is not None, key)(definition, *static.join(arrays))
 
     if inputs or named:
-        seen, forms = _INFERRED.setdefault(definition, {}), [(array.shape, array.dtype) for array in arrays]
-        form = None if static.has_values() else (static.structure, *forms, *shapes.items())
-        if form not in seen or form is None:
+        arrays = [jax.ShapeDtypeStruct(array.shape, array.dtype) for array in arrays]  # wherever they are
+        seen, form = _INFERRED.setdefault(definition, {}), (static.structure, *arrays, *shapes.items())
+        if form not in seen or static.has_values():
             jax.eval_shape(forward, arrays)
             if not all(map(is_known, shapes.values())):  # some layers run in training only
                 jax.eval_shape(forward, arrays, jax.random.key(0))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+import contextlib
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.sharding import AxisType, Mesh, NamedSharding, Sharding, SingleDeviceSharding
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec, Sharding, SingleDeviceSharding
 from jax.typing import ArrayLike
 
 from gluonjax.arrays import admit
@@ -17,7 +19,9 @@ from gluonjax.errors import ArgumentError, ParamsError
 from gluonjax.lazy import suggests_keywords
 from gluonjax.messages import compare, other_value_shape
 from gluonjax.parameter import LOCK, Parameter, ParameterDict, commit, concrete, is_traced
+from gluonjax.ref import note_change
 from gluonjax.shapes import merge_shapes
+from gluonjax.structure import Structure
 from gluonjax.tree import flatten
 
 
@@ -182,22 +186,125 @@ def place_of(net: Block, device: Any) -> Place:
 
 def automatic(sharding: Sharding) -> Sharding:
     """The sharding, over axes of a mesh that leave it to XLA how to compute: `jax.make_mesh` makes explicit ones."""
-    if not isinstance(sharding, NamedSharding):
-        return sharding
-    mesh = sharding.mesh
-    if not isinstance(mesh, Mesh) or AxisType.Explicit not in mesh.axis_types:
-        return sharding
-    return NamedSharding(Mesh(mesh.devices, mesh.axis_names), sharding.spec, memory_kind=sharding.memory_kind)
+    mesh = _explicit_mesh(sharding)
+    return sharding if mesh is None else _over(_automatic_mesh(mesh), sharding)
+
+
+def _over(mesh: Mesh, sharding: Any) -> NamedSharding:
+    return NamedSharding(mesh, sharding.spec, memory_kind=sharding.memory_kind)
+
+
+def _automatic_mesh(mesh: Mesh) -> Mesh:
+    return Mesh(mesh.devices, mesh.axis_names)
+
+
+def _explicit_mesh(sharding: Sharding) -> Mesh | None:
+    """The mesh of a sharding, if it has explicit axes."""
+    mesh = sharding.mesh if isinstance(sharding, NamedSharding) else None
+    return mesh if isinstance(mesh, Mesh) and AxisType.Explicit in mesh.axis_types else None
 
 
 def with_automatic_axes(array: jax.Array) -> jax.Array:
-    """The same array, where it is, as layers compute with it."""
+    """The same array, where it is, as layers compute with it.
+
+    Where `jax.set_mesh` has set explicit axes, nothing can be computed over automatic ones, and it stays as it is.
+    """
     now = array.sharding
     where = automatic(now)
-    return array if where is now else jax.device_put(array, where)
+    return array if where is now or in_explicit_context() else jax.device_put(array, where)
 
 
-def over_explicit_axes(tree: Any) -> bool:
-    """Whether an array lies over explicit axes of a mesh."""
+def in_explicit_context() -> bool:
+    """Whether `jax.set_mesh` has set a mesh of explicit axes."""
+    return AxisType.Explicit in jax.sharding.get_abstract_mesh().axis_types
+
+
+def refuse_explicit_context() -> None:
+    """Refuses to train where `jax.set_mesh` has set a mesh of explicit axes.
+
+    Raises:
+        ArgumentError: if it has.
+    """
+    if in_explicit_context():
+        raise ArgumentError(
+            'jax.set_mesh has set a mesh of explicit axes here, and layers leave it to XLA how to compute over devices',
+            remedy='leave the block of jax.set_mesh: the mesh that is given is enough',
+        )
+
+
+def is_of_explicit_axes(error: Exception) -> bool:
+    """Whether JAX could not compute over explicit axes, or with some of the arrays over automatic ones."""
+    return type(error).__name__ == 'ShardingTypeError' or 'context mesh' in str(error).lower()
+
+
+def mesh_of_explicit_axes(tree: Any) -> Mesh | None:
+    """The mesh over whose explicit axes an array lies; None if none does."""
     arrays = (leaf for leaf in jax.tree.leaves(tree) if isinstance(leaf, jax.Array) and not is_traced(leaf))
-    return any(automatic(now) is not now for now in (array.sharding for array in arrays))
+    return next((mesh for array in arrays if (mesh := _explicit_mesh(array.sharding)) is not None), None)
+
+
+def call_over_automatic_axes(
+    net: Block, inputs: tuple[Any, ...], named: Mapping[str, Any], training: bool, key: Any
+) -> Any:
+    """Calls a network on arrays that lie over explicit axes of a mesh; so does what it returns."""
+    how = {'training': training, 'key': key} if training else {}
+    return _over_automatic_axes(functools.partial(net, **how), inputs, named)
+
+
+def _over_automatic_axes(function: Callable[..., Any], inputs: tuple[Any, ...], named: Mapping[str, Any]) -> Any:
+    """What a function of arrays over explicit axes returns for automatic ones, over explicit axes again."""
+    mesh = mesh_of_explicit_axes((inputs, named))
+    if mesh is None:
+        return function(*inputs, **named)
+
+    def explicit(leaf: Any) -> Any:
+        where = getattr(leaf, 'sharding', None)
+        same = isinstance(where, NamedSharding) and where.mesh == _automatic_mesh(mesh)
+        return jax.device_put(leaf, _over(mesh, where)) if same else leaf
+
+    with jax.set_mesh(_automatic_mesh(mesh)) if in_explicit_context() else contextlib.nullcontext():
+        output = function(*admit(inputs), **admit(named))
+    return jax.tree.map(explicit, output)
+
+
+def take_explicit_axes(structure: Structure) -> None:
+    """Has a network's compiled inference give automatic axes to inputs over explicit ones, before JAX traces it."""
+    count = len(structure.names)
+    for programs, name in ((structure.programs, 'inference'), (structure.made, 'serving')):
+        if name in programs and not isinstance(programs[name], _TakingExplicitAxes):
+            programs[name] = _TakingExplicitAxes(programs[name], count)
+    note_change()
+
+
+class _TakingExplicitAxes(NamedTuple):
+    """A compiled function of so many values and then the inputs."""
+
+    program: Callable[..., Any]
+    count: int
+
+    def __call__(self, *given: Any) -> Any:
+        run = functools.partial(self.program, *given[: self.count])
+        return _over_automatic_axes(run, given[self.count :], {})
+
+
+def keeping_places(step: Callable[..., tuple[Any, Any]], state: Any, *given: Any) -> tuple[Any, Any]:
+    """Calls a pure step, of a state and more to the next state and some values, on arrays over explicit axes too.
+
+    Inside `jax.jit` such axes are part of what is traced. The step computes over automatic ones; the next state is cut
+    as this one is, and the values are the same on every device. Outside of it, arrays get automatic axes.
+    """
+    arrays = [leaf for leaf in jax.tree.leaves((state, given)) if isinstance(leaf, jax.Array)]
+    meshes = [jax.typeof(array).sharding.mesh for array in arrays]
+    mesh = next((mesh for mesh in meshes if AxisType.Explicit in mesh.axis_types), None)
+    if mesh is None:
+        return step(state, *given)
+    if not (is_traced(arrays) or in_explicit_context()):
+        return step(*admit((state, *given)))
+
+    def place(leaf: Any) -> NamedSharding:
+        return NamedSharding(mesh, jax.typeof(leaf).sharding.spec)
+
+    places = jax.tree.map(place, state), NamedSharding(mesh, PartitionSpec())
+    axes = tuple(name for name, kind in zip(mesh.axis_names, mesh.axis_types, strict=True) if kind == AxisType.Explicit)
+    automatic_step: Any = jax.sharding.auto_axes(step, axes=axes, out_sharding=places)
+    return automatic_step(state, *given)

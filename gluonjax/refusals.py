@@ -16,6 +16,10 @@ from gluonjax.shapes import Shape, is_known, shape_text, shapes_text
 from gluonjax.tree import Path
 
 _EAGER = 'net.hybridize(active=False) runs it op by op, and forward may look at them'
+_AUTOMATIC = (
+    'jax.make_mesh(sizes, names, axis_types=(jax.sharding.AxisType.Auto,) * len(names)) makes axes for that; with '
+    'explicit ones: jax.sharding.auto_axes(net.apply, axes=mesh.axis_names, out_sharding=NamedSharding(mesh, spec))'
+)
 _OF_TRACERS = (
     jax.errors.ConcretizationTypeError,
     jax.errors.TracerArrayConversionError,
@@ -46,6 +50,8 @@ def _locate(run: Run, error: Exception, layer: Bindable, inputs: Any) -> None:
         error.add_note(here)
         if isinstance(error, _OF_TRACERS) or 'of concrete values' in str(error):  # as sizes
             error.add_note(f'values are not known while a network is compiled: {_EAGER}')
+        if type(error).__name__ == 'ShardingTypeError':
+            error.add_note(f'layers leave it to XLA how to compute over devices: {_AUTOMATIC}')
         if isinstance(error, AttributeError) and error.name == 'data':
             error.add_note('in forward a parameter reads as its array: self.weight, without .data()')
 

@@ -124,7 +124,8 @@ class BaseTrainer(Stepper):
                 most = max(most, self._dividing(rows))
                 (inputs, named), _ = padded((inputs, named), most) if rows < most else ((inputs, named), None)
             first = (inputs, named) if first is None else first
-            output, carry = inference.output(values, *self._placed((inputs, named)), carry)
+            with explaining(self.net, (inputs, named)):
+                output, carry = inference.output(values, *self._placed((inputs, named)), carry)
             outputs.append(self._local_rows(output))
             filled.append(rows if self.pads else None)
             if len(outputs) > 2:  # those before are computed by now, and leave the device

@@ -40,6 +40,7 @@ from gluonjax.messages import no_match
 from gluonjax.nn.containers import Residual
 from gluonjax.optimizer.state import parameter_of
 from gluonjax.param import Leaf, Param
+from gluonjax.placement import refuse_explicit_context
 from gluonjax.shapes import shape_text
 from gluonjax.train.batch import check_arrays
 from gluonjax.train.sharding_rules import spec_of
@@ -184,14 +185,6 @@ def auto_mesh(mesh: Mesh) -> Mesh:
     return Mesh(mesh.devices, mesh.axis_names)
 
 
-def _refuse_explicit_context() -> None:
-    if AxisType.Explicit in jax.sharding.get_abstract_mesh().axis_types:
-        raise ArgumentError(
-            'jax.set_mesh has set a mesh of explicit axes here, and layers leave it to XLA how to compute over devices',
-            remedy='leave the block of jax.set_mesh: the mesh that is given is enough',
-        )
-
-
 class Placement:
     """A mesh, the axis that batches are cut along, and rules for parameters: what a Trainer knows of its devices.
 
@@ -236,7 +229,7 @@ class Placement:
 
     def params(self, leaves: Sequence[Leaf]) -> dict[str, NamedSharding]:
         """Where the leaves of a definition belong, by name; what is known of their shapes is checked."""
-        _refuse_explicit_context()
+        refuse_explicit_context()
         return _shardings(leaves, self.rules, self.mesh)
 
     def state(self, state: Any, leaves: Sequence[Leaf]) -> Any:
@@ -248,7 +241,7 @@ class Placement:
 
     def batch(self, batch: Any) -> Any:
         """A batch, cut along its first axis."""
-        _refuse_explicit_context()
+        refuse_explicit_context()
         return jax.tree.map(self._cut, batch)
 
     def activations(self, layer: Any, output: Any, rows: int | None) -> Any:

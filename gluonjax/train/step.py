@@ -27,6 +27,7 @@ from gluonjax.metric.pure import PureMetric
 from gluonjax.nn.repeat import PolicyLike, checkpoint_policy
 from gluonjax.optimizer import transforms as tx
 from gluonjax.optimizer.base import Optimizer, factors_of
+from gluonjax.placement import keeping_places
 from gluonjax.run import Run
 from gluonjax.train.batch import Batch, checked_carry, most_inputs
 from gluonjax.train.losses import LossLike, check_loss, checkable, checks_labels, losses_of
@@ -105,7 +106,7 @@ class TrainStep:
         Raises:
             ShapeError: if the loss is not one number for each sample.
         """
-        return self.with_output(state, batch, mask)[:2]
+        return keeping_places(lambda *given: self.with_output(*given)[:2], state, batch, mask)
 
     def with_output(
         self, state: TrainState, batch: Any, mask: jax.Array | None = None

@@ -15,13 +15,12 @@ from typing import TYPE_CHECKING, Any, Literal, Never
 import jax
 import jax.numpy as jnp
 
-from gluonjax import checks
+from gluonjax import checks, failures
 from gluonjax import optimizer as optimizers
 from gluonjax.arrays import admit
 from gluonjax.block import Block, structure_of
 from gluonjax.data.batching import rows_of
-from gluonjax.errors import ArgumentError, FrozenError, KeywordError
-from gluonjax.failures import explaining
+from gluonjax.errors import ArgumentError, FrozenError, GluonError, KeywordError
 from gluonjax.hints import missing
 from gluonjax.layer import Layer, layers_of, leaves_of
 from gluonjax.lazy import entry_points, explain, explains_itself, suggests_keywords
@@ -31,6 +30,7 @@ from gluonjax.metric.composite import parts_of
 from gluonjax.optimizer.base import of_whole_names
 from gluonjax.optimizer.state import parameter_of
 from gluonjax.parameter import LOCK, ParameterDict, commit, hand_out, is_traced, key_or_next
+from gluonjax.placement import mesh_of_explicit_axes, refuse_explicit_context
 from gluonjax.ref import Ref
 from gluonjax.snapshot import Snapshot
 from gluonjax.structure import Structure
@@ -229,8 +229,14 @@ class Stepper:
                 _refuse_named(named)
                 return self._step(batch)
         except Exception as error:
+            self._explain(error, batch)
             explain(error, Stepper.step, (self, *batch))
             raise
+
+    def _explain(self, error: Exception, arguments: tuple[Any, ...]) -> None:
+        """Says of what error a step failed, if that was one of devices or of somebody's callback."""
+        if not isinstance(error, GluonError):
+            failures.explain(self.net, error, self.batch_of(as_batch(arguments)))
 
     def step_with_output(self, *batch: Any, **named: Never) -> tuple[jax.Array, Any]:
         """One step, as `step` makes it.
@@ -253,6 +259,10 @@ class Stepper:
         with LOCK:
             try:
                 self._step(batch, output=True)
+            except Exception as error:
+                self._explain(error, batch)
+                raise
+            else:
                 output, self._outcome.output.current = self._outcome.output.current, None
             finally:
                 if self.compiled_step.stored is not None:
@@ -281,13 +291,14 @@ class Stepper:
                 return loss
         batch = admit(as_batch(arguments), 'batch')
         self.batch_of(batch)  # refuses what is no batch
-        with explaining(self.net, batch):
-            return compiled.step_of_any_size(batch, self.pads)
+        return compiled.step_of_any_size(batch, self.pads)
 
     def _first_step(self, batch: Any, output: bool) -> jax.Array:
         """The first step after the network was made or its structure changed."""
         structure, parts = structure_of(self.net), self.batch_of(batch)
         refuse_transformation(batch)
+        if mesh_of_explicit_axes(batch) is not None:
+            refuse_explicit_context()
         drawn = self._draw_missing(structure, parts)
         params = nest(dict(zip(structure.names, structure.values(drawn), strict=True)))
         before, old = self.compiled_step.stored, self.copy_of_state()
@@ -297,8 +308,7 @@ class Stepper:
         frozen = [leaf.name for leaf in leaves_of(compiled.step.layer) if not leaf.param.trainable]
         dormant = {} if old is None else saving.dormant(old, self._dormant, frozen, structure.names)
         self._dormant = {**self._dormant, **dormant}  # now, as an interrupt may come right after the step
-        with explaining(self.net, batch):
-            loss = compiled.step_of_any_size(batch, self.pads, drawn)
+        loss = compiled.step_of_any_size(batch, self.pads, drawn)
         self._dormant = dormant
         if before is not None and before is not compiled:
             before.release()

@@ -97,9 +97,18 @@ def test_an_array_on_another_device_is_refused_and_both_are_named():
         first, second = (str(device) for device in jax.devices()[:2])
         assert f'expected: arrays of NumPy, or on {second}\n  got: float32(4, 3) on {first}' in str(caught.value)
     jax.tree.map(np.testing.assert_array_equal, net.params, before)
+    near_labels, far_labels = (jax.device_put(labels, d) for d in jax.devices()[1::-1])
     trainer.step(near, labels)
-    with pytest.raises(errors.ArgumentError, match='was put on another device'):
-        trainer.step(far, labels)
+    for step in (trainer.step, trainer.step_with_output):
+        step(near, near_labels)  # those that follow have a program
+        with pytest.raises(errors.ArgumentError, match='an input of Sequential was put on another device'):
+            step(far, near_labels)
+        with pytest.raises(errors.ArgumentError, match='a label of Sequential was put on another device'):
+            step(near, far_labels)
+    with pytest.raises(errors.ArgumentError, match='a label of Sequential was put on another device'):
+        trainer.evaluate([(near, far_labels)])
+    with pytest.raises(errors.ArgumentError, match='an input of Sequential was put on another device'):
+        trainer.predict([far])
     trainer.step(near, labels)
 
 
@@ -177,26 +186,87 @@ def test_parameters_on_different_devices_are_named():
     np.testing.assert_allclose(net.to(jax.devices()[5])(X), network()(X), rtol=1e-6)
 
 
-def test_inputs_over_explicit_axes_are_taken_as_over_automatic_ones():
-    """JAX makes meshes of explicit axes, over which an Embedding, for one, cannot be computed."""
+TOKENS, LABELS = np.array([[0, 1], [2, 1], [1, 1], [0, 2]], 'int32'), np.zeros(4, 'int32')
+
+
+def embedding(device=None, **options):
+    net = nn.Sequential(nn.Embedding(3, 2), nn.Flatten(), nn.Dense(2))
+    net.initialize(key=0, device=device)
+    net.hybridize(**options)
+    return net
+
+
+def over_explicit_axes(*arrays):
+    """Arrays over a mesh as JAX makes it, over which an Embedding, for one, cannot be computed."""
     mesh = jax.make_mesh((4,), ('data',))
-    tokens, labels = np.array([[0, 1], [2, 1], [1, 1], [0, 2]], 'int32'), np.zeros(4, 'int32')
-    cut = jax.device_put((tokens, labels), NamedSharding(mesh, P('data')))
+    return mesh, *jax.device_put(arrays, NamedSharding(mesh, P('data')))
 
-    def net(device=None):
-        net = nn.Sequential(nn.Embedding(3, 2), nn.Flatten(), nn.Dense(2))
-        net.initialize(key=0, device=device)
-        return net
 
-    expected, ce = net()(tokens), loss.SoftmaxCrossEntropyLoss()
-    for ours in (net(), net(NamedSharding(mesh, P()))):
-        for _ in range(2):  # a first call, and one of a network that is ready
-            np.testing.assert_allclose(ours(cut[0]), expected, rtol=1e-6)
+def test_inputs_over_explicit_axes_are_taken_as_over_automatic_ones():
+    mesh, tokens, labels = over_explicit_axes(TOKENS, LABELS)
+    ce = loss.SoftmaxCrossEntropyLoss()
+    for ours in (embedding(), embedding(NamedSharding(mesh, P()))):
         values = [
-            float(Trainer(one, ce, key=0, **options).step(*cut))
-            for one, options in ((ours, {}), (net(), {'mesh': mesh}))
+            float(Trainer(one, ce, key=0, **options).step(tokens, labels))
+            for one, options in ((ours, {}), (embedding(), {'mesh': mesh}))
         ]
-        np.testing.assert_allclose(values, float(Trainer(net(), ce, key=0).step(tokens, labels)), rtol=1e-6)
+        np.testing.assert_allclose(values, float(Trainer(embedding(), ce, key=0).step(TOKENS, LABELS)), rtol=1e-6)
+
+
+@pytest.mark.parametrize('options', [{}, {'static_params': True}, {'active': False}])
+def test_outputs_for_inputs_over_explicit_axes_are_over_them(options):
+    mesh, tokens, other = over_explicit_axes(TOKENS, np.ones((4, 2), 'float32'))
+    expected, net = embedding()(TOKENS), embedding(**options)
+    for _ in range(2):  # a first call, and one of a network that is ready
+        np.testing.assert_allclose(net(tokens) + other, expected + 1, rtol=1e-6)
+    assert jax.typeof(net(tokens, training=True)).sharding.spec == P('data', None)
+    with jax.set_mesh(mesh):  # where nothing is computed over automatic axes
+        np.testing.assert_allclose(embedding(**options)(tokens) + other, expected + 1, rtol=1e-6)
+        np.testing.assert_allclose(net(tokens) + other, expected + 1, rtol=1e-6)
+
+
+@pytest.mark.parametrize('static', [False, True])
+def test_inputs_over_explicit_axes_are_traced_once(static):
+    traced = []
+
+    def noted(x):
+        traced.append(x.shape)
+        return x
+
+    net = nn.Sequential(nn.Lambda(noted), nn.Embedding(3, 2), nn.Dense(2))
+    net.initialize(key=0)
+    net.hybridize(static_params=static)
+    net(TOKENS)
+    _, tokens = over_explicit_axes(TOKENS)
+    net(tokens)  # which was tried over explicit axes first
+    before = len(traced)
+    for _ in range(3):
+        net(tokens)
+    assert len(traced) == before
+    with pytest.raises(errors.ShapeError, match='has shape'):  # not of axes, but said all the same
+        net(over_explicit_axes(np.zeros((4, 2, 3), 'int32'))[1])
+
+
+def test_training_on_explicit_axes_in_their_context_is_refused():
+    mesh, tokens, labels = over_explicit_axes(TOKENS, LABELS)
+    trainer = Trainer(embedding(), loss.SoftmaxCrossEntropyLoss(), key=0)
+    with jax.set_mesh(mesh), pytest.raises(errors.ArgumentError, match=r'leave the block of jax\.set_mesh'):
+        trainer.step(tokens, labels)
+    trainer.step(tokens, labels)
+    with jax.set_mesh(mesh), pytest.raises(errors.ArgumentError, match=r'leave the block of jax\.set_mesh'):
+        trainer.step(tokens, labels)
+
+
+def test_what_jax_cannot_compute_over_explicit_axes_in_a_jit_says_what_to_do():
+    mesh, tokens = over_explicit_axes(TOKENS)
+    net = embedding()
+    expected = net(TOKENS)
+    with pytest.raises(Exception, match='out_sharding') as caught:
+        jax.jit(net.apply)(net.params, tokens)
+    assert 'axis_types=(jax.sharding.AxisType.Auto,)' in caught.value.__notes__[1]
+    where = NamedSharding(mesh, P('data'))
+    apply = jax.sharding.auto_axes(net.apply, axes=mesh.axis_names, out_sharding=where)
+    np.testing.assert_allclose(jax.jit(apply)(net.params, tokens), expected, rtol=1e-6)
 
 
 @pytest.mark.parametrize('device', ['cpu', 0, jax.devices])

@@ -356,6 +356,31 @@ def test_explicit_axes_become_automatic():
     assert sharding.auto_mesh(automatic) is automatic
 
 
+def test_a_step_of_somebodys_own_over_explicit_axes():
+    """Inside `jax.jit` such axes are part of what is traced, and a product over a cut axis is ambiguous to JAX."""
+    mesh, batch = mesh_of(), batch_of()
+    step = make_step(nn.Sequential(nn.Dense(8, 'relu'), nn.Dense(4)), CE, 'sgd')
+    given = jax.device_put(batch, NamedSharding(mesh, P('data')))
+    specs = sharding.param_shardings(step.init(0, batch).params, RULES, mesh)
+    cut = jax.tree.map(lambda where: NamedSharding(mesh, where.spec), specs)
+    expected = step.init(0, batch)
+    with jax.set_mesh(mesh):  # only shapes are asked for
+        state = step.init(0, given)
+    eager = state
+    state = state._replace(params=jax.device_put(state.params, cut))
+    jitted = jax.jit(step)
+    for _ in range(2):
+        expected, values = jitted(expected, batch)
+        state, ours = jitted(state, given)
+        eager, theirs = step(eager, given)
+        np.testing.assert_allclose([ours['loss'], theirs['loss']], [values['loss']] * 2, rtol=1e-5)
+    assert state.params['1']['weight'].sharding == cut['1']['weight'] != NamedSharding(mesh, P(None, None))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), state.params, expected.params)
+    with jax.set_mesh(mesh):
+        state, _ = jitted(jax.device_put(expected, NamedSharding(mesh, P())), given)
+    assert jax.typeof(state.params['0']['weight']).sharding.mesh.axis_types == (AxisType.Explicit,) * 2
+
+
 def test_a_context_of_explicit_axes_is_refused():
     trainer = Trainer(plain(), CE, optax.sgd(0.1), mesh=mesh_of())
     with jax.set_mesh(mesh_of()), pytest.raises(errors.ArgumentError, match=r'leave the block of jax\.set_mesh'):
