@@ -69,6 +69,9 @@ def generate(
     """
     tokens = _prompt(prompt)
     length, draws = checks.size('length', length), any(x is not None for x in (temperature, top_k, top_p, key))
+    if temperature == 0:
+        remedy = 'leave it out, and top_k, top_p and key: each token is the likeliest one then'
+        raise ArgumentError('temperature must be a number > 0, got 0', remedy=remedy)
     scale = checks.positive('temperature', 1.0 if temperature is None else temperature)
     top_k = None if top_k is None else checks.size('top_k', top_k)
     top_p = None if top_p is None else _probability(top_p)
@@ -221,4 +224,8 @@ def _check_logits(logits: Any, tokens: jax.Array) -> None:
             'generate needs the logits of the token that follows each',
             expected=f'an output of shape {(*tokens.shape, "tokens")}',
             got=shape if shape is not None else type(logits).__name__,
+            remedy='instead of nn.DenseFactors, a network that ends in nn.Dense(units, flatten=False) has the same '
+            'parameters: other.params = net.params'
+            if isinstance(logits, tuple)
+            else None,
         )

@@ -134,7 +134,7 @@ def test_filters_keep_what_is_equal():
         (([[0.5]], 3), {}, errors.DTypeError, 'a prompt consists of integers'),
         ((np.zeros((1, 0), 'int32'), 3), {}, errors.ShapeError, 'a prompt has a token or more'),
         (([1], 0), {}, errors.ArgumentError, 'length must be an int >= 1'),
-        (([1], 3), {'temperature': 0}, errors.ArgumentError, 'temperature must be a number > 0'),
+        (([1], 3), {'temperature': 0}, errors.ArgumentError, r'temperature must be a number > 0.*\n.*leave it out'),
         (([1], 3), {'top_p': 1.5}, errors.ArgumentError, 'top_p must be a number > 0 and <= 1'),
         (([1], 3), {'top_k': 0}, errors.ArgumentError, 'top_k must be an int >= 1'),
         (([1], 30), {}, errors.ShapeError, 'fewer positions than the cache is long'),
@@ -152,6 +152,16 @@ def test_wrong_networks():
     flat.initialize()
     with pytest.raises(errors.ShapeError, match='the logits of the token that follows each'):
         generate(flat, [1], 2)
+    factors, net = (
+        nn.Sequential(nn.Embedding(3, 2), last) for last in (nn.DenseFactors(3), nn.Dense(3, flatten=False))
+    )
+    factors.initialize(init='one', key=0)
+    with pytest.raises(errors.ShapeError, match=r'got: tuple\n.*ends in nn.Dense\(units, flatten=False\)'):
+        generate(factors, [1], 2)
+    net.initialize()
+    net(jnp.array([[1]]))
+    net.params = factors.params
+    assert generate(net, [1], 2).shape == (2,)
     both = nn.Sequential(nn.Embedding(3, 3), rnn.LSTM(3, layout='NTC', bidirectional=True))
     both.initialize()
     with pytest.raises(errors.ArgumentError, match='a second direction begins at the end'):

@@ -679,7 +679,9 @@ ONES, CLASSES = np.ones(3, 'int32'), np.ones((3, 2), 'float32')
     ('make', 'labels', 'preds', 'match'),
     [
         (metric.Accuracy, np.ones(4, 'int32'), CLASSES, r'one predicted class for each label[\s\S]*\(4,\)[\s\S]*\(3'),
-        (metric.Accuracy, [ONES, ONES], [CLASSES], '2 of labels, 1 of predictions'),
+        (metric.Accuracy, np.ones((3, 4), 'int32'), np.ones((3, 4, 5), 'float32'), r'try: metric.Accuracy\(axis=-1\)'),
+        (metric.Accuracy, [ONES, ONES], [CLASSES], r'2 of labels, 1 of predictions\n.*np.asarray\(labels\)'),
+        (metric.Accuracy, ONES, (CLASSES, CLASSES), r'1 of labels, 2 of predictions\n.*Accuracy\(output_names=\[0\]\)'),
         (metric.Accuracy, ONES, np.ones((), 'float32'), 'axis 1 of classes'),
         (lambda: metric.TopKAccuracy(2), ONES, np.ones(3, 'float32'), r'shape \(batch, classes\)'),
         (metric.BinaryAccuracy, ONES, CLASSES, 'one prediction for each label'),

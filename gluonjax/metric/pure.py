@@ -310,7 +310,9 @@ def pairs(labels: Any, preds: Any) -> Iterator[tuple[Any, Any]]:
             'the numbers of labels and predictions differ',
             expected='one array of labels for each array of predictions',
             got=f'{len(labels)} of labels, {len(preds)} of predictions',
-            remedy='a list is a list of arrays: np.asarray(labels) makes one array of a list of numbers',
+            remedy='a list is a list of arrays: np.asarray(labels) makes one array of a list of numbers'
+            if len(labels) > len(preds)
+            else 'output_names= of the metric chooses by name or position, as metric.Accuracy(output_names=[0]) does',
         )
     return zip(labels, preds, strict=True)
 
@@ -344,13 +346,16 @@ def expanded(mask: ArrayLike | None, label: jax.Array) -> jax.Array:
     return jnp.broadcast_to(mask.reshape(mask.shape + (1,) * (label.ndim - mask.ndim)), label.shape).ravel()
 
 
-def mismatch(label: Any, pred: Any, expected: str) -> ShapeError:
+def mismatch(label: Any, pred: Any, expected: str, remedy: str | None = None) -> ShapeError:
     """The error for a label and a prediction that do not fit each other."""
-    return ShapeError(
-        'labels and predictions do not fit',
-        expected=expected,
-        got=f'labels of shape {label.shape}, predictions of shape {pred.shape}',
-    )
+    got = f'labels of shape {label.shape}, predictions of shape {pred.shape}'
+    return ShapeError('labels and predictions do not fit', expected=expected, got=got, remedy=remedy)
+
+
+def _other_axis(label: Any, pred: Any) -> str | None:
+    """What to do where classes lie along another axis than was said."""
+    fitting = [i for i in range(-1, -pred.ndim - 1, -1) if np.delete(pred.shape, i).tolist() == list(label.shape)]
+    return f'metric.Accuracy(axis={fitting[0]}) takes classes along that axis' if fitting else None
 
 
 def axis_of(axis: int, label: Any, pred: Any) -> int:
@@ -374,9 +379,9 @@ def classes(label: Any, pred: jax.Array, axis: int) -> jax.Array:
         axis = axis_of(axis, label, pred)
         if not pred.shape[axis]:
             raise mismatch(label, pred, f'at least one class along axis {axis}')
+        if pred.size != label.size * pred.shape[axis]:
+            raise mismatch(label, pred, 'one predicted class for each label', _other_axis(label, pred))
         pred = jnp.argmax(pred, axis)
-        if pred.size != label.size:
-            raise mismatch(label, pred, 'one predicted class for each label')
     return pred.astype('int32').ravel()
 
 
