@@ -278,7 +278,7 @@ class Placement:
         if shape[0] % self.parts:
             raise DataError(
                 f'a batch of {shape[0]} does not divide over {self.parts} devices',
-                expected=f'samples in the first axis, a multiple of {self.parts}: {self.cut.spec} of {_text(self.mesh)}',
+                expected=f'samples along axis 0, a multiple of {self.parts}: {self.cut.spec} of {_text(self.mesh)}',
                 got=f'an array of shape {shape_text(shape)}',
                 remedy="another batch_size; or Trainer(..., last_batch='pad'), which fills smaller batches up",
             )

@@ -36,7 +36,8 @@ def transformer(
     `fsdp` too (fully sharded data parallelism, or ZeRO 3: parameters, gradients and optimizer state), as are the
     weights of all other layers, such as convolutions. Where `fsdp` does not divide that size, it cuts another: of a
     table of 50,257 words the columns. Vectors of norms are everywhere. 'model' or 'data' may be missing in the mesh;
-    heads are not cut over a `model` that does not divide those of keys and values (`num_kv_heads`).
+    heads are not cut over a `model` that does not divide those of keys and values (`num_kv_heads`), but for those of
+    queries in `MultiHeadAttention(implementation='xla')`: cuDNN wants all cut alike.
 
     Args:
         net: a network, initialized or not, or a layer.
@@ -158,7 +159,9 @@ def _model_axis(path: str, layers: Mapping[str, Layer], shape: tuple[int, ...], 
     attention = layers.get(above)
     if not isinstance(attention, MultiHeadAttention):
         return 0 if shape[0] >= shape[1] else 1
-    if attention.num_kv_heads % parts:  # which divides num_heads; cuDNN wants all three cut alike
+    # XLA repeats keys and values for queries that are on other devices; cuDNN wants all three cut alike
+    apart = attention.implementation == 'xla' and name in ('query', 'out')
+    if (attention.num_heads if apart else attention.num_kv_heads) % parts:
         return None
     return 1 if name == 'out' else 0
 

@@ -1,5 +1,6 @@
 """sharding.transformer: a language model over data and model axes, with the losses of one device."""
 
+import math
 import re
 
 import jax
@@ -15,9 +16,10 @@ TOKENS = np.random.RandomState(0).randint(0, WORDS, (8, 9))
 BATCH = TOKENS[:, :-1], TOKENS[:, 1:]
 
 
-def language_model():
+def language_model(by=None):
+    attention = nn.MultiHeadAttention(WIDTH, 4, num_kv_heads=2, causal=True, implementation=by)
     block = nn.Sequential(
-        nn.Residual(nn.LayerNorm(), nn.MultiHeadAttention(WIDTH, 4, num_kv_heads=2, causal=True)),
+        nn.Residual(nn.LayerNorm(), attention),
         nn.Residual(nn.LayerNorm(), nn.Dense(4 * WIDTH, 'relu', flatten=False), nn.Dense(WIDTH, flatten=False)),
     )
     return nn.Sequential(
@@ -25,15 +27,15 @@ def language_model():
     ).definition
 
 
-def rules_of(data, model):
+def rules_of(data, model, by=None):
     mesh = jax.make_mesh((data, model), ('data', 'model'))
-    return mesh, sharding.transformer(language_model(), BATCH[0], mesh=mesh)
+    return mesh, sharding.transformer(language_model(by), BATCH[0], mesh=mesh)
 
 
-@pytest.mark.parametrize(('devices', 'sequence'), [((4, 2), None), ((2, 4), 'model')])
-def test_losses_are_those_of_one_device_and_nothing_large_is_whole(devices, sequence, capfd):
-    step = make_step(language_model(), loss.LinearSoftmaxCrossEntropyLoss(16), 'sgd')
-    mesh, rules = rules_of(*devices)
+@pytest.mark.parametrize(('devices', 'sequence', 'by'), [((4, 2), None, None), ((2, 4), 'model', 'xla')])
+def test_losses_are_those_of_one_device_and_nothing_large_is_whole(devices, sequence, by, capfd):
+    step = make_step(language_model(by), loss.LinearSoftmaxCrossEntropyLoss(16), 'sgd')
+    mesh, rules = rules_of(*devices, by)
     state = jax.jit(step.init)(0, BATCH)
     where = sharding.state_shardings(state, rules, mesh)
     spread, batch = jax.device_put(state, where), sharding.shard_batch(BATCH, mesh)
@@ -50,6 +52,9 @@ def test_losses_are_those_of_one_device_and_nothing_large_is_whole(devices, sequ
     assert f'2,{share},{tokens},{WIDTH}' in shapes  # what the blocks keep for the backward pass
     assert f'8,8,{4 * WIDTH}' not in shapes
     assert f'8x8x{4 * WIDTH}xf32' in constraints
+    products = re.findall(r' = f32\[([\d,]*)\]\S* dot\(', program.as_text())
+    sizes = {math.prod(map(int, shape.split(','))) for shape in products if shape.count(',') > 1}
+    assert max(sizes) == share * 4 // devices[1] * 8 * 8  # of queries with keys, of a share of the 4 heads
     alone = jax.jit(step)
     for _ in range(2):
         state, metrics = alone(state, BATCH)
@@ -113,6 +118,14 @@ def test_rules():
         '4.weight': P('model', 'data'),
         '4.bias': P('model'),
     }
+
+
+def test_heads_of_queries_are_cut_apart_from_those_of_keys_without_cudnn():
+    rules = {re.sub(r'[\\$]', '', name): spec for name, spec in rules_of(2, 4, 'xla')[1].items()}
+    assert rules['2.copies.0.1.query.weight'] == P(None, 'model', 'data')
+    assert rules['2.copies.0.1.query.bias'] == P(None, 'model')
+    assert rules['2.copies.0.1.out.weight'] == P(None, 'data', 'model')
+    assert rules['2.copies.0.1.key.weight'] == P(None, None, 'data')  # of which there are 2 heads for 4 devices
 
 
 @pytest.mark.parametrize(
