@@ -170,7 +170,7 @@ class BaseTrainer(Stepper):
 
     def _dividing(self, rows: int) -> int:
         """How many rows a batch is filled up to, so that it divides."""
-        return rows if self.placement is None else -(-rows // self.placement.parts) * self.placement.parts
+        return rows if self.placement is None else self.placement.dividing(rows)
 
     def _local_rows(self, output: Any) -> Any:
         """The output for the rows that this process passed."""

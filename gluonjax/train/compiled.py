@@ -218,7 +218,7 @@ class CompiledStep:
 
         Args:
             batch: as people write it.
-            pad: whether a batch that is smaller than those before is filled up.
+            pad: whether a batch that is smaller than those before, or does not divide over devices, is filled up.
             drawn: values that the network does not have yet; they are committed if the step succeeds.
 
         Returns:
@@ -231,10 +231,13 @@ class CompiledStep:
         if rows == 0:
             raise DataError('a batch without samples', expected='one or more', got=jax.tree.map(np.shape, batch))
         rows = rows or 0  # of arrays whose first axes differ nothing is known
-        if pad and self.maskable and 0 < rows < self.rows:
+        most = self.dividing(max(rows, self.rows))
+        if pad and self.maskable and 0 < rows < most:
             try:
-                filled, mask = padded(batch, self.rows)
-                return self._step(filled, drawn, mask)
+                filled, mask = padded(batch, most)
+                loss = self._step(filled, drawn, mask)
+                self.rows = most
+                return loss
             except BatchMaskError:
                 self.maskable = False
         loss = self._step(batch, drawn)
@@ -242,6 +245,10 @@ class CompiledStep:
         arrays = isinstance(batch, tuple) and all(isinstance(leaf, jax.Array) for leaf in batch)
         self.array_type = type(loss) if arrays and not pad else None
         return loss
+
+    def dividing(self, rows: int) -> int:
+        """How many rows a batch is filled up to, so that it divides over devices."""
+        return rows
 
     def _step(self, batch: Any, drawn: Drawn, *mask: np.ndarray) -> jax.Array:
         if not drawn and self.outcome.compiled.stored is self:
@@ -472,6 +479,10 @@ class ShardedStep(CompiledStep):
 
     def _placed(self, words: Any) -> jax.Array:
         return jax.device_put(words, self.placement.everywhere)
+
+    def dividing(self, rows: int) -> int:
+        """As many as divide over the devices for batches."""
+        return self.placement.dividing(rows)
 
     def gather(self) -> None:
         """As a CompiledStep does, once all values are where they belong."""

@@ -260,6 +260,10 @@ class Placement:
 
         return jax.tree.map(cut, output)
 
+    def dividing(self, rows: int) -> int:
+        """The smallest number of rows from this one on that this process can cut."""
+        return -(-rows // self.parts) * self.parts
+
     def local_rows(self, tree: Any) -> Any:
         """Of arrays over the batch, the rows of this process; all of them, as they are, if there is no other."""
         return tree if jax.process_count() == 1 else jax.tree.map(self._local_rows, tree)

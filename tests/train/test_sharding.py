@@ -312,6 +312,18 @@ def test_a_batch_that_does_not_divide():
     np.testing.assert_allclose(spread.step(*batch_of(12)), alone.step(*batch_of(12)), rtol=1e-5)
 
 
+def test_a_first_batch_that_does_not_divide_is_filled_up():
+    alone, spread = (
+        Trainer(plain(), CE, optax.sgd(0.1), last_batch=last, mesh=mesh)
+        for last, mesh in (('keep', None), ('pad', mesh_of()))
+    )
+    for rows in (10, 6, 13):
+        value, output = spread.step_with_output(*batch_of(rows))
+        np.testing.assert_allclose(value, alone.step(*batch_of(rows)), rtol=1e-5)
+        assert output.shape == (rows, 4)
+    assert spread.largest_batch() == 16
+
+
 @pytest.mark.parametrize(
     ('rules', 'error', 'message'),
     [
