@@ -312,7 +312,7 @@ def pairs(labels: Any, preds: Any) -> Iterator[tuple[Any, Any]]:
             got=f'{len(labels)} of labels, {len(preds)} of predictions',
             remedy='a list is a list of arrays: np.asarray(labels) makes one array of a list of numbers'
             if len(labels) > len(preds)
-            else 'output_names= of the metric chooses by name or position, as metric.Accuracy(output_names=[0]) does',
+            else 'output_names= of a metric chooses by name or position: Accuracy(output_names=[0])',
         )
     return zip(labels, preds, strict=True)
 
