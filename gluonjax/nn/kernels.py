@@ -43,6 +43,8 @@ FEW = 16  # output channels, or positions; with no more, products are too narrow
 COLORS = 3  # input channels of a first layer
 TINY, LARGE = 2**7, 2**15  # elements of a weight: too few for any product to gain; enough for its transpose to cost
 FEW_POSITIONS = 64  # of the kernel on all images; XLA is done before another algorithm has its columns
+FEW_CHANNELS = 8  # of an input; their rows are transposed fast, in cache or not
+CACHED = 2**18  # elements that the cache of a core holds
 MAX_WINDOW = 64  # elements of a window or kernel; with more, an operation for each is too many to trace and compile
 
 
@@ -72,10 +74,11 @@ def choose_algorithms(x_shape: Sequence[int], weight_shape: Sequence[int], geome
             geometry.spatial, covered, geometry.padding, geometry.strides, strict=True
         )
     )
-    if math.prod(kernel) == 1 and elements < TINY:
-        return Algorithms()
-    if math.prod(kernel) == 1 and geometry.layout[1] == 'C' and x_shape[0] > 1:
-        return _without_kernel(positions // x_shape[0], channels, outputs)
+    if math.prod(kernel) == 1 and (elements < TINY or geometry.layout == 'NWC'):
+        return Algorithms()  # XLA has a product of its own for channels last along one axis
+    if math.prod(kernel) == 1 and geometry.layout[1] == 'C':
+        choose = _without_kernel if x_shape[0] > 1 else _without_kernel_for_one_image
+        return choose(positions // x_shape[0], channels, outputs)
     few_columns = 2 * positions < outputs and elements >= LARGE
     if small and (few_columns or math.prod(kernel) == 1):
         # The columns are smaller than the weight, which XLA would transpose: 1.2 to 3 times, and more for tiny images.
@@ -108,17 +111,27 @@ def _without_kernel(positions, channels, outputs):
     return Algorithms(forward, by_image_products if 4 * weight <= image else by_im2col, weight_gradient)
 
 
+def _without_kernel_for_one_image(positions, channels, outputs):
+    """The algorithms for a 1x1 kernel on one image of so many positions, with channels first."""
+    streamed = channels * outputs > CACHED and positions < FEW_POSITIONS  # XLA reads such a weight faster
+    weight_gradient = by_image_products if positions >= FEW_POSITIONS else by_im2col
+    return Algorithms(by_im2col, by_xla if streamed else by_im2col, weight_gradient)
+
+
 def _along_rows(rows, dense, x_shape, weight_shape, geometry):
     """The algorithms for one or two axes; `dense` is without strides, and with too little padding to keep the size.
 
     XLA has no fast kernel for a convolution that makes an image larger, as the gradient of the input then does: up to
-    2.5 times with wide kernels or few channels. For the gradient of the weight it convolves with an image for a kernel:
-    1.1 to 2 times with wide kernels. For colours alone its kernel is slow, 1.1 to 8 times, and columns are no burden.
+    2.5 times with wide kernels or few channels, as long as the rows under the kernel stay in cache. For the gradient of
+    the weight it convolves with an image for a kernel: 1.1 to 2 times with wide kernels. For colours alone its kernel
+    is slow, 1.1 to 8 times, and columns are no burden.
     """
     kernel, channels, outputs = geometry.kernel(weight_shape), x_shape[geometry.layout.index('C')], weight_shape[0]
     elements, wide = math.prod(kernel), kernel[-1] > 3
     colors = len(kernel) == 2 and channels <= COLORS and geometry.layout[1] == 'C'
-    input_gradient = rows if dense and (wide or channels <= 32) and channels <= 4 * outputs else by_xla
+    cached = kernel[-1] * math.prod(x_shape[1:]) <= CACHED
+    fits = channels <= FEW_CHANNELS or (cached and (wide or channels <= 32))
+    input_gradient = rows if dense and kernel[-1] > 2 and fits and channels <= 4 * outputs else by_xla
     weight_gradient = rows if dense and outputs > FEW and (wide or channels <= COLORS) else by_xla
     if not (colors and elements <= 25 and elements * channels <= 5 * outputs):
         return Algorithms(by_xla, input_gradient, weight_gradient)

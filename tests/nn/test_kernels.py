@@ -18,6 +18,7 @@ from gluonjax.nn.convolutions import (
     by_shift_and_add,
     by_transposed_im2col,
     by_xla,
+    image_products_weight_gradient,
 )
 from gluonjax.nn.kernels import (
     Algorithms,
@@ -130,6 +131,15 @@ def test_each_derivative_has_an_algorithm(algorithms):
     check(algorithms, geometry('NCHW', 2, 1), *arrays('NCHW', 2, 3, 4, (5, 6), (3, 2)))
 
 
+@pytest.mark.parametrize(('channels', 'outputs', 'left'), [(5, 2, (2, 5, 1, 3, 4)), (2, 5, (2, 5, 3, 4))])
+def test_the_factor_with_more_channels_is_on_the_left(channels, outputs, left):
+    where, (x, weight) = geometry('NCHW'), arrays('NCHW', 2, channels, outputs, (3, 4), (1, 1))
+    check(IMAGES, where, x, weight)
+    gradient = functools.partial(image_products_weight_gradient, geometry=where, shape=weight.shape)
+    products = jax.make_jaxpr(gradient)(x, by_xla(x, weight, where)).eqns
+    assert next(e for e in products if e.primitive is lax.dot_general_p).invars[0].aval.shape == left
+
+
 CASES = {
     'im2col': (Algorithms(*(by_im2col,) * 3), geometry('NCHW', 2, 1), arrays('NCHW', 2, 3, 4, (5, 6), (3, 3))),
     'image products': (
@@ -221,7 +231,10 @@ SHIFTS = Algorithms(*(by_shift_and_add,) * 3)
     (Algorithms(by_xla, by_im2col, by_xla), (64, 64, 3, 3), (64, 64, 1, 1), geometry('NCHW')),
     (IM2COL, (64, 128, 2, 2), (128, 128, 1, 1), geometry('NCHW')),
     (IM2COL, (4, 1024, 7, 7), (1024, 1024, 1, 1), geometry('NCHW')),
-    (IM2COL, (1, 64, 56, 56), (256, 64, 1, 1), geometry('NCHW')),
+    (IM2COL._replace(weight_gradient=by_image_products), (1, 64, 56, 56), (256, 64, 1, 1), geometry('NCHW')),
+    (IM2COL._replace(input_gradient=by_xla), (1, 2048, 7, 7), (512, 2048, 1, 1), geometry('NCHW')),
+    (IM2COL, (1, 512, 7, 7), (512, 512, 1, 1), geometry('NCHW')),
+    (Algorithms(), (16, 1000, 32), (100, 1, 32), geometry('NWC')),
     (IM2COL, (4, 56, 56, 64), (256, 1, 1, 64), geometry('NHWC')),
     (ROW_GRADIENTS, (64, 20, 12, 12), (50, 20, 5, 5), geometry('NCHW')),
     (Algorithms(input_gradient=by_row_im2col), (64, 6, 14, 14), (16, 6, 5, 5), geometry('NCHW')),
@@ -233,6 +246,9 @@ SHIFTS = Algorithms(*(by_shift_and_add,) * 3)
     (Algorithms(), (64, 3, 224, 224), (64, 3, 9, 9), geometry('NCHW', 2, 3)),
     (Algorithms(), (8, 64, 32, 32), (64, 64, 3, 3), geometry('NCHW')),
     (Algorithms(input_gradient=by_row_im2col), (8, 32, 14, 14), (64, 32, 3, 3), geometry('NCHW')),
+    (Algorithms(), (4, 32, 56, 56), (64, 32, 3, 3), geometry('NCHW')),
+    (Algorithms(input_gradient=by_row_im2col), (4, 8, 112, 112), (64, 8, 3, 3), geometry('NCHW')),
+    (Algorithms(), (4, 56, 56, 8), (100, 2, 2, 8), geometry('NHWC')),
     (Algorithms(by_image_products), (4, 3, 224, 224), (32, 3, 3, 3), geometry('NCHW', 2, 1)),
     (Algorithms(by_image_products, by_image_products, by_row_im2col), (8, 3, 32, 32), (32, 3, 3, 3), geometry('NCHW')),
     (IMAGES, (64, 1, 28, 28), (20, 1, 5, 5), geometry('NCHW')),
