@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from jax import lax
 
 from gluonjax.nn.convolutions import (
+    GRADIENTS,
     Geometry,
     by_im2col,
     by_image_products,
@@ -18,7 +19,6 @@ from gluonjax.nn.convolutions import (
     by_shift_and_add,
     by_transposed_im2col,
     by_xla,
-    image_products_weight_gradient,
 )
 from gluonjax.nn.kernels import (
     Algorithms,
@@ -131,13 +131,21 @@ def test_each_derivative_has_an_algorithm(algorithms):
     check(algorithms, geometry('NCHW', 2, 1), *arrays('NCHW', 2, 3, 4, (5, 6), (3, 2)))
 
 
-@pytest.mark.parametrize(('channels', 'outputs', 'left'), [(5, 2, (2, 5, 1, 3, 4)), (2, 5, (2, 5, 3, 4))])
-def test_the_factor_with_more_channels_is_on_the_left(channels, outputs, left):
-    where, (x, weight) = geometry('NCHW'), arrays('NCHW', 2, channels, outputs, (3, 4), (1, 1))
-    check(IMAGES, where, x, weight)
-    gradient = functools.partial(image_products_weight_gradient, geometry=where, shape=weight.shape)
-    products = jax.make_jaxpr(gradient)(x, by_xla(x, weight, where)).eqns
-    assert next(e for e in products if e.primitive is lax.dot_general_p).invars[0].aval.shape == left
+@pytest.mark.parametrize(
+    ('algorithm', 'layout', 'channels', 'outputs', 'left'),
+    [
+        (by_image_products, 'NCHW', 5, 2, (2, 5, 1, 3, 4)),
+        (by_image_products, 'NCHW', 2, 5, (2, 5, 3, 4)),
+        (by_im2col, 'NHWC', 2, 5, (2, 3, 4, 1, 2)),
+        (by_im2col, 'NHWC', 5, 2, (2, 2, 3, 4)),
+    ],
+)
+def test_the_order_of_factors_for_the_gradient_of_the_weight(algorithm, layout, channels, outputs, left):
+    where, (x, weight) = geometry(layout), arrays(layout, 2, channels, outputs, (3, 4), (1, 1))
+    check(Algorithms(algorithm, algorithm, algorithm), where, x, weight)
+    gradient = functools.partial(GRADIENTS[algorithm].weight, geometry=where, shape=weight.shape)
+    equations = jax.make_jaxpr(gradient)(x, by_xla(x, weight, where)).eqns
+    assert next(e for e in equations if e.primitive is lax.dot_general_p).invars[0].aval.shape == left
 
 
 CASES = {
