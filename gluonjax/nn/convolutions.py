@@ -155,10 +155,9 @@ def im2col_input_gradient(
 def image_products_input_gradient(
     dy: jax.Array, weight: jax.Array, geometry: Geometry, shape: Sequence[int]
 ) -> jax.Array:
-    """The transpose of `by_image_products` in the input, of this shape."""
+    """The transpose of `by_image_products` in the input, of this shape; with the weight first it transposes nothing."""
     order = geometry.layout
-    columns = lax.dot_general(dy, _for_each_image(weight, len(dy), geometry), (((1,), (1,)), ((0,), (0,))))
-    columns = _transposed(columns, order.replace('C', '') + 'CT', _names_of_columns(order))
+    columns = lax.dot_general(_for_each_image(weight, len(dy), geometry), dy, (((1,), (1,)), ((0,), (0,))))
     return _sum_of_columns(columns, geometry.kernel(weight.shape), geometry, shape, order)
 
 
@@ -167,7 +166,7 @@ def im2col_weight_gradient(
 ) -> jax.Array:
     """The transpose of `by_im2col`, or of `by_transposed_im2col`, in the weight, of this shape.
 
-    With channels last, the factor with more of them is on the right: the other order takes up to 1.7 times as long.
+    With channels last, the factor with more of them is on the right: XLA copies the other one, transposed.
     """
     order = _channels_before_images(geometry) if transposed else geometry.layout
     columns, names = _columns(x, geometry.kernel(shape), geometry, order), _names_of_columns(order)
@@ -183,7 +182,8 @@ def im2col_weight_gradient(
 def image_products_weight_gradient(x: jax.Array, dy: jax.Array, geometry: Geometry, shape: Sequence[int]) -> jax.Array:
     """The transpose of `by_image_products` in the weight, of this shape.
 
-    The factor with more channels is on the left: with few outputs the other order takes up to 8 times as long.
+    The factor with more channels is on the left: XLA copies the other one, transposed, and takes up to 8 times as long
+    as for the product.
 
     The sum over images is a product too: XLA would fuse a sum with the products, which then take up to 10 times as
     long on two cores.

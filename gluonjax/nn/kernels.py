@@ -113,9 +113,11 @@ def _without_kernel(positions, channels, outputs):
 
 def _without_kernel_for_one_image(positions, channels, outputs):
     """The algorithms for a 1x1 kernel on one image of so many positions, with channels first."""
-    streamed = channels * outputs > CACHED and positions < FEW_POSITIONS  # XLA reads such a weight faster
-    weight_gradient = by_image_products if positions >= FEW_POSITIONS else by_im2col
-    return Algorithms(by_im2col, by_xla if streamed else by_im2col, weight_gradient)
+    weight, image = channels * outputs, positions * (channels + outputs)
+    input_gradient = by_image_products if 4 * weight <= image else by_im2col
+    if weight > CACHED and positions < FEW_POSITIONS:
+        input_gradient = by_xla  # which reads such a weight faster
+    return Algorithms(by_im2col, input_gradient, by_image_products if positions >= FEW_POSITIONS else by_im2col)
 
 
 def _along_rows(rows, dense, x_shape, weight_shape, geometry):

@@ -148,6 +148,13 @@ def test_the_order_of_factors_for_the_gradient_of_the_weight(algorithm, layout, 
     assert next(e for e in equations if e.primitive is lax.dot_general_p).invars[0].aval.shape == left
 
 
+def test_the_gradient_of_the_input_by_image_transposes_nothing():
+    where, (x, weight) = geometry('NCHW'), arrays('NCHW', 2, 3, 4, (3, 4), (1, 1))
+    gradient = functools.partial(GRADIENTS[by_image_products].input, geometry=where, shape=x.shape)
+    equations = jax.make_jaxpr(gradient)(by_xla(x, weight, where), weight).eqns
+    assert lax.transpose_p not in [equation.primitive for equation in equations]
+
+
 CASES = {
     'im2col': (Algorithms(*(by_im2col,) * 3), geometry('NCHW', 2, 1), arrays('NCHW', 2, 3, 4, (5, 6), (3, 3))),
     'image products': (
@@ -239,7 +246,8 @@ SHIFTS = Algorithms(*(by_shift_and_add,) * 3)
     (Algorithms(by_xla, by_im2col, by_xla), (64, 64, 3, 3), (64, 64, 1, 1), geometry('NCHW')),
     (IM2COL, (64, 128, 2, 2), (128, 128, 1, 1), geometry('NCHW')),
     (IM2COL, (4, 1024, 7, 7), (1024, 1024, 1, 1), geometry('NCHW')),
-    (IM2COL._replace(weight_gradient=by_image_products), (1, 64, 56, 56), (256, 64, 1, 1), geometry('NCHW')),
+    (IMAGES._replace(output=by_im2col), (1, 64, 56, 56), (256, 64, 1, 1), geometry('NCHW')),
+    (IM2COL._replace(weight_gradient=by_image_products), (1, 256, 14, 14), (1024, 256, 1, 1), geometry('NCHW')),
     (IM2COL._replace(input_gradient=by_xla), (1, 2048, 7, 7), (512, 2048, 1, 1), geometry('NCHW')),
     (IM2COL, (1, 512, 7, 7), (512, 512, 1, 1), geometry('NCHW')),
     (Algorithms(), (16, 1000, 32), (100, 1, 32), geometry('NWC')),
