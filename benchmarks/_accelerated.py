@@ -62,7 +62,7 @@ def by_hand(loss_of, params, update, batch, *, precision=None, statistics=()):
         *holder[:], value = step(*holder, *batch)
         return value
 
-    run.step, run.arguments = step, (*holder, *batch)  # for tracing.py
+    run.step, run.arguments = step, (*holder, *batch)  # for tracing.py and gpu_program.py
     return run
 
 
@@ -102,11 +102,12 @@ def gpt2(*, vocabulary, batch, length, width, blocks, heads, repeat=False, facto
     return trained(trainer, *tokens(vocabulary, batch, length))
 
 
-def gpt2_by_hand(*, vocabulary, batch, length, width, blocks, heads, precision='bfloat16'):
+def gpt2_by_hand(*, vocabulary, batch, length, width, blocks, heads, precision='bfloat16', fused=None):
     import optax
 
     random = np.random.RandomState(0)
-    fused = 'cudnn' if jax.default_backend() == 'gpu' and precision else None
+    fused = (jax.default_backend() == 'gpu' and precision is not None) if fused is None else fused
+    implementation = 'cudnn' if fused else None
 
     def weight(*shape):
         return jnp.asarray(0.01 * random.standard_normal(shape), 'float32')
@@ -121,7 +122,7 @@ def gpt2_by_hand(*, vocabulary, batch, length, width, blocks, heads, precision='
         y = norm(x, *p['norm1'])
         heads_of = (*x.shape[:2], 3, heads, width // heads)
         q, k, v = jnp.moveaxis((y @ p['qkv'] + p['qkv_bias']).reshape(heads_of), 2, 0)
-        y = jax.nn.dot_product_attention(q, k, v, is_causal=True, implementation=fused).reshape(x.shape)
+        y = jax.nn.dot_product_attention(q, k, v, is_causal=True, implementation=implementation).reshape(x.shape)
         x = x + y @ p['out'] + p['out_bias']
         y = jax.nn.gelu(norm(x, *p['norm2']) @ p['wide'] + p['wide_bias'], approximate=False)
         return x + y @ p['narrow'] + p['narrow_bias']
@@ -303,6 +304,7 @@ def resnet_in_flax(*, stages, classes, batch, size, precision='bfloat16'):
         *state[:], value = step(*state, *batch)
         return value
 
+    run.step, run.arguments = step, (*state, *batch)
     return run
 
 

@@ -95,6 +95,39 @@ def test_no_array_is_as_large_as_the_logits():
     assert made(chunked) == WORDS * WIDTH  # the gradient of the weight; logits of a chunk are 4 * WORDS
 
 
+def test_the_backward_pass_multiplies_in_the_dtype_and_sums_no_exponentials_again():
+    x, weight, bias = arguments()
+
+    def total(x, weight):
+        return loss.LinearSoftmaxCrossEntropyLoss(4, dtype='bfloat16')(x, weight, bias, TOKENS).sum()
+
+    program = str(jax.make_jaxpr(jax.grad(total, (0, 1)))(x, weight))
+    products = [line for line in program.splitlines() if ' dot_general[' in line]
+    assert [':bf16[4,6]' in line or ':bf16[300,6]' in line for line in products] == [False, False, True, True]
+    assert program.count(' reduce_max[') == 1
+    slopes = jax.grad(total, (0, 1))(x, weight)
+    logits = np.asarray(x, 'float64').reshape(-1, WIDTH) @ np.asarray(weight, 'float64').T + np.asarray(bias)
+    shares = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    shares -= np.eye(WORDS)[TOKENS.reshape(-1)]
+    wanted = (shares @ weight).reshape(x.shape) / 5, shares.T @ np.asarray(x).reshape(-1, WIDTH) / 5
+    for slope, exact in zip(slopes, wanted, strict=True):
+        np.testing.assert_allclose(slope, exact, atol=0.02 * np.abs(exact).max())
+
+
+def test_derivatives_of_higher_order_and_of_both_modes():
+    x, weight, bias = arguments()
+    chunked, label = loss.LinearSoftmaxCrossEntropyLoss(4), jnp.asarray(TOKENS)
+
+    def ours(x):
+        return chunked(x, weight, bias, label).sum()
+
+    def plain(x):
+        return loss.SoftmaxCrossEntropyLoss()(x @ weight.T + bias[None, None], label).sum()
+
+    for derivative in (lambda f: jax.jvp(f, (x,), (jnp.cos(x),))[1], lambda f: jax.hessian(f)(x)):
+        np.testing.assert_allclose(derivative(ours), derivative(plain), rtol=1e-4, atol=1e-5)
+
+
 def test_half_precision_is_for_products_alone():
     arrays = arguments()
     wide = loss.LinearSoftmaxCrossEntropyLoss(8)(*arrays, TOKENS)

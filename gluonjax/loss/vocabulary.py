@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
+from jax.ad_checkpoint import checkpoint_name
 from jax.typing import DTypeLike
 
 from gluonjax import checks
 from gluonjax.errors import ArgumentError, ShapeError
 from gluonjax.loss.base import Loss
+
+_SUMS = 'sums of a softmax'  # what the backward pass keeps of a chunk, one number for each token
 
 
 class LinearSoftmaxCrossEntropyLoss(Loss):
@@ -119,21 +123,58 @@ def _losses(tokens: Array, weight: Array, bias: Array, labels: Array, chunk: int
         padded = jnp.pad(array, ((0, padding), *((0, 0),) * (array.ndim - 1)))
         return padded.reshape(chunk, chunks, *array.shape[1:]).swapaxes(0, 1)
 
-    @jax.checkpoint
-    def losses_of(tokens: Array, labels: Array, weight: Array, bias: Array) -> Array:
-        logits = lax.dot_general(
-            tokens,
-            weight.astype(dtype),
-            (((1,), (1,)), ((), ())),
-            preferred_element_type=checks.at_least_float32(tokens.dtype),
-        )
-        logits = logits + bias.astype(logits.dtype)[None]
-        logits = logits - lax.stop_gradient(logits.max(1, keepdims=True))
-        picked = jnp.where(jnp.arange(len(weight))[None] == labels[:, None], logits, 0).sum(1)
-        return jnp.log(jnp.exp(logits).sum(1)) - picked
+    narrow = weight.astype(dtype)
+
+    @functools.partial(jax.checkpoint, policy=jax.checkpoint_policies.save_only_these_names(_SUMS), prevent_cse=False)
+    def losses_of(tokens: Array, labels: Array, weight: Array, narrow: Array, bias: Array) -> Array:
+        logits = _product(tokens, weight, narrow)
+        return _cross_entropy(logits + bias.astype(logits.dtype)[None], labels)
 
     def step(_: None, chunk_of: tuple[Array, Array]) -> tuple[None, Array]:
-        return None, losses_of(*chunk_of, weight, bias)
+        return None, losses_of(*chunk_of, weight, narrow, bias)
 
     _, losses = lax.scan(step, None, (in_chunks(tokens), in_chunks(labels)))
     return losses.swapaxes(0, 1).reshape(-1)[:count]
+
+
+@jax.custom_jvp
+def _product(tokens: Array, weight: Array, narrow: Array) -> Array:
+    """`tokens @ weight.T`, in float32 at least, by the weight in the dtype of the tokens.
+
+    Gradients are products in that dtype, and those of the weight are summed in its own.
+    """
+    return _dot(tokens, narrow, checks.at_least_float32(tokens.dtype))
+
+
+@_product.defjvp
+def _product_jvp(primals: tuple[Array, ...], tangents: tuple[Array, ...]) -> tuple[Array, Array]:
+    (tokens, _, narrow), (token_slopes, weight_slopes, _) = primals, tangents
+    logits = _product(*primals)
+    slopes = _dot(token_slopes, narrow), _dot(tokens, weight_slopes.astype(narrow.dtype))
+    return logits, slopes[0].astype(logits.dtype) + slopes[1].astype(logits.dtype)
+
+
+def _dot(tokens: Array, weight: Array, dtype: Any = None) -> Array:
+    return lax.dot_general(tokens, weight, (((1,), (1,)), ((), ())), preferred_element_type=dtype)
+
+
+@jax.custom_jvp
+def _cross_entropy(logits: Array, labels: Array) -> Array:
+    """The losses (M,) of logits (M, classes), whose gradient is one pass over them."""
+    return _with_exponentials(logits, labels)[0]
+
+
+@_cross_entropy.defjvp
+def _cross_entropy_jvp(primals: tuple[Array, Array], tangents: tuple[Array, Any]) -> tuple[Array, Array]:
+    (logits, labels), (slopes, _) = primals, tangents
+    losses, top, total = _with_exponentials(logits, labels)
+    wanted = labels[:, None] == jnp.arange(logits.shape[1], dtype=labels.dtype)[None]
+    return losses, (slopes * (jnp.exp(logits - top) / total - wanted)).sum(1)
+
+
+def _with_exponentials(logits: Array, labels: Array) -> tuple[Array, Array, Array]:
+    """The losses; the largest logits (M, 1), and the sums (M, 1) of the exponentials of what is below them."""
+    top = checkpoint_name(lax.stop_gradient(logits.max(1, keepdims=True)), _SUMS)
+    total = checkpoint_name(jnp.exp(logits - top).sum(1, keepdims=True), _SUMS)
+    picked = jnp.take_along_axis(logits, labels[:, None], 1)
+    return (jnp.log(total) + top - picked)[:, 0], top, total

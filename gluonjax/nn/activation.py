@@ -8,8 +8,8 @@ from typing import Literal
 import jax
 import jax.numpy as jnp
 
-from gluonjax.checks import at_least_float32
-from gluonjax.errors import ArgumentError
+from gluonjax.checks import at_least_float32, one_of
+from gluonjax.nn.precision import add_bias
 
 ActivationName = Literal[
     'elu', 'gelu', 'log_sigmoid', 'mish', 'relu', 'selu', 'sigmoid', 'silu', 'softrelu', 'softsign', 'swish', 'tanh'
@@ -17,12 +17,13 @@ ActivationName = Literal[
 ActivationLike = ActivationName | Callable[[jax.Array], jax.Array]  # what `activation=` takes, beside None
 
 
-def gelu(x: jax.Array, approximate: bool = False) -> jax.Array:
-    """`jax.nn.gelu`, in float32 at least: the cube of the approximation overflows float16.
+def gelu(x: jax.Array, approximate: bool = False, bias: jax.Array | None = None) -> jax.Array:
+    """`jax.nn.gelu` of `x + bias`, in float32 at least: the cube of the approximation overflows float16.
 
-    The backward pass keeps x alone, where JAX would keep three arrays in float32.
+    The backward pass keeps x alone and adds the bias again, where JAX would keep the sum, and three arrays in float32.
     """
-    return jax.checkpoint(lambda x: jax.nn.gelu(x.astype(at_least_float32(x.dtype)), approximate).astype(x.dtype))(x)
+    wide = at_least_float32(x.dtype)
+    return jax.checkpoint(lambda x, b: jax.nn.gelu(add_bias(x, b).astype(wide), approximate).astype(x.dtype))(x, bias)
 
 
 FUNCTIONS: dict[ActivationName, Callable[[jax.Array], jax.Array]] = {
@@ -54,7 +55,4 @@ def function(activation: ActivationLike | None) -> Callable[[jax.Array], jax.Arr
         return lambda x: x
     if callable(activation):
         return activation
-    if not isinstance(activation, str) or activation not in FUNCTIONS:
-        names = ', '.join(map(repr, sorted(FUNCTIONS)))
-        raise ArgumentError(f'activation must be a function or one of {names}; got {activation!r}')
-    return FUNCTIONS[activation]
+    return FUNCTIONS[one_of('activation, if no function,', activation, sorted(FUNCTIONS))]

@@ -14,7 +14,6 @@ from gluonjax.errors import ShapeError
 from gluonjax.init.initializer import InitializerLike
 from gluonjax.layer import Layer
 from gluonjax.nn import activation as activations
-from gluonjax.nn.activation import ActivationLike
 from gluonjax.nn.precision import add_bias
 from gluonjax.param import Param
 from gluonjax.shapes import Shape
@@ -47,7 +46,7 @@ class Dense(Layer):
     def __init__(
         self,
         units: int,
-        activation: ActivationLike | None = None,
+        activation: activations.ActivationLike | None = None,
         use_bias: bool = True,
         flatten: bool = True,
         dtype: DTypeLike = 'float32',
@@ -58,12 +57,11 @@ class Dense(Layer):
         activations.function(activation)
         self.units: int = size('units', units)
         self.in_units: int | None = optional_size('in_units', in_units)
-        self.activation: ActivationLike | None = activation
+        self.activation: activations.ActivationLike | None = activation
         self.use_bias: bool = flag('use_bias', use_bias)
         self.flatten: bool = flag('flatten', flatten)
         self.weight: Any = Param((self.units, self.in_units), dtype, weight_initializer)
-        if self.use_bias:
-            self.bias: Any = Param((self.units,), dtype, bias_initializer)
+        self.bias: Any = Param((self.units,), dtype, bias_initializer) if self.use_bias else None
 
     def infer_shape(self, x: jax.Array) -> dict[str, Shape]:
         if x.ndim == 0:
@@ -74,12 +72,14 @@ class Dense(Layer):
         floating(x)
         if self.flatten:
             x = x.reshape(x.shape[0], math.prod(x.shape[1:]))
-        y = linear(*promoted(x, self.weight), self.bias if self.use_bias else None)
-        return activations.function(self.activation)(y)
+        x, weight = promoted(x, self.weight)
+        if self.activation == 'gelu':
+            return activations.gelu(linear(x, weight), bias=self.bias)
+        return activations.function(self.activation)(linear(x, weight, self.bias))
 
 
 @jax.jit
 def linear(x: jax.Array, weight: jax.Array, bias: jax.Array | None = None) -> jax.Array:
     """`x @ weight.T + bias`; jitted, so that JAX traces and differentiates it once for layers of the same shapes."""
-    y = lax.dot_general(x, weight.T, (((x.ndim - 1,), (0,)), ((), ())))  # a frozen weight is transposed once
-    return y if bias is None else add_bias(y, bias)
+    # A frozen weight is transposed once.
+    return add_bias(lax.dot_general(x, weight.T, (((x.ndim - 1,), (0,)), ((), ()))), bias)

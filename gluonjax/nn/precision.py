@@ -6,12 +6,16 @@ from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 
 from gluonjax.checks import at_least_float32
 
 
 def broadcast(array: jax.Array, shape: Sequence[int], dtype: jax.typing.DTypeLike | None = None) -> jax.Array:
-    """`jnp.broadcast_to`, whose gradient is the sum over what was broadcast.
+    """`jnp.broadcast_to`, whose gradient is the sum over what was broadcast, in float32 at least.
+
+    On GPUs XLA takes the terms of that sum from before they were rounded to half precision, and then writes all of them
+    to memory in float32, as what follows wants them rounded. `reduce_precision` changes no value and keeps them narrow.
 
     Args:
         array: of the rank of `shape`.
@@ -19,9 +23,12 @@ def broadcast(array: jax.Array, shape: Sequence[int], dtype: jax.typing.DTypeLik
         dtype: of the result; by default that of the array.
     """
     wide = at_least_float32(array.dtype)
-    return jnp.broadcast_to(array.astype(wide), shape).astype(array.dtype if dtype is None else dtype)
+    spread = jnp.broadcast_to(array.astype(wide), shape).astype(array.dtype if dtype is None else dtype)
+    narrow = jnp.finfo(spread.dtype)
+    return spread if spread.dtype == wide else lax.reduce_precision(spread, narrow.nexp, narrow.nmant)
 
 
-def add_bias(x: jax.Array, bias: jax.Array, axis: int = -1) -> jax.Array:
-    """`x + bias`, with the bias, shape (channels,), along one axis of `x`."""
-    return x + broadcast(jnp.expand_dims(bias, [i for i in range(x.ndim) if i != axis % x.ndim]), x.shape)
+def add_bias(x: jax.Array, bias: jax.Array | None, axis: int = -1) -> jax.Array:
+    """`x + bias`, with the bias, shape (channels,), along one axis of `x`; `x` without one."""
+    others = [i for i in range(x.ndim) if i != axis % x.ndim]
+    return x if bias is None else x + broadcast(jnp.expand_dims(bias, others), x.shape)

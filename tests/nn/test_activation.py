@@ -200,3 +200,11 @@ def test_the_backward_pass_of_gelu_keeps_its_input_alone_in_its_dtype(approximat
     wide = np.asarray(x, 'float64')
     slope = scipy.special.ndtr(wide) + wide * np.exp(-(wide**2) / 2) / np.sqrt(2 * np.pi)
     np.testing.assert_allclose(np.asarray(backward(jnp.ones_like(x))[0], 'float64'), slope, atol=5e-3)
+
+
+def test_the_backward_pass_of_dense_with_gelu_adds_the_bias_again():
+    layer, x = nn.Dense(7, 'gelu', bias_initializer='normal'), jnp.linspace(-2, 2, 15).reshape(5, 3)
+    params = layer.init(0, x)
+    y, backward = jax.vjp(lambda params: layer.apply(params, x), params)
+    (kept,) = [leaf for leaf in jax.tree.leaves(backward) if leaf.shape == y.shape]
+    np.testing.assert_allclose(kept, x @ params['weight'].T, rtol=1e-5)

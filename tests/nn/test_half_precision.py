@@ -10,6 +10,7 @@ from layer_cases import CASES, LayerCase
 
 from gluonjax import Layer, Param, nn, rnn
 from gluonjax.layer import leaves_of
+from gluonjax.nn.precision import add_bias
 from gluonjax.tree import flatten, nest
 
 
@@ -79,3 +80,16 @@ def test_gradients_are_those_of_float64(case):
         for name, gradient in exact.items():
             tolerance = 0.04 * max(np.abs(gradient).max(), 0.02 * largest)
             np.testing.assert_allclose(half[name].astype('float64'), gradient, rtol=0, atol=tolerance, err_msg=name)
+
+
+def test_what_the_gradient_of_a_bias_sums_is_rounded_first():
+    """As `reduce_precision` in the program says: else XLA may sum, and so write, what it was in float32."""
+
+    def operations(dtype):
+        arrays = jnp.ones(3, dtype), jnp.ones((4, 3), dtype)
+        equations = jax.make_jaxpr(jax.vjp(lambda bias: add_bias(arrays[1], bias), arrays[0])[1])(arrays[1]).eqns
+        return [(str(each.primitive), each.params.get('mantissa_bits')) for each in equations]
+
+    narrow = operations('bfloat16')
+    assert narrow.index(('reduce_precision', 7)) < narrow.index(('reduce_sum', None))
+    assert not [name for name, _ in operations('float32') if name == 'reduce_precision']

@@ -308,8 +308,8 @@ def test_a_cell_says_what_it_lacks():
 @pytest.mark.parametrize(
     ('make', 'message'),
     [
-        (lambda: rnn.RNNCell(3, 'swosh'), 'activation must be a function or one of'),
-        (lambda: rnn.LSTMCell(3, recurrent_activation='swosh'), 'activation must be a function or one of'),
+        (lambda: rnn.RNNCell(3, 'swosh'), 'activation, if no function, must be one of'),
+        (lambda: rnn.LSTMCell(3, recurrent_activation='swosh'), 'activation, if no function, must be one of'),
         (lambda: rnn.LSTMPCell(3, 0), 'projection_size'),
         (lambda: rnn.ResidualCell(nn.Dense(3)), 'no cell[\\s\\S]*Dense'),
         (lambda: rnn.SequentialRNNCell(nn.Dense(3)), 'no cell[\\s\\S]*Dense'),

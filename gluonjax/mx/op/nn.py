@@ -80,7 +80,7 @@ def convolution(
     strides, padding, dilation = _sizes(stride, rank, 1), _sizes(pad, rank, 0), _sizes(dilate, rank, 1)
     x, weight = checks.promoted(data, weight)
     y = convolve(x, weight, strides, padding, dilation, num_group, axes)
-    return y if bias is None else add_bias(y, bias, axes.index('C'))
+    return add_bias(y, bias, axes.index('C'))
 
 
 def _transposed_weight_shape(attributes: Attributes, shapes: Shapes) -> Shapes:
@@ -130,7 +130,7 @@ def deconvolution(
     shape = tuple(found[name] for name in axes)
     x, weight = checks.promoted(data, weight)
     y = convolve_transposed(x, weight, shape, strides, padding, dilation, num_group, axes)
-    return y if bias is None else add_bias(y, bias, axes.index('C'))
+    return add_bias(y, bias, axes.index('C'))
 
 
 def _dense_shapes(attributes: Attributes, shapes: Shapes) -> Shapes:
@@ -159,7 +159,7 @@ def fully_connected(
     if flatten:
         x = x.reshape(x.shape[0], math.prod(x.shape[1:]))
     y = lax.dot_general(x, weight, (((x.ndim - 1,), (1,)), ((), ())))
-    return y if bias is None else add_bias(y, bias)
+    return add_bias(y, bias)
 
 
 # Pooling.
