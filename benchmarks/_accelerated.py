@@ -14,6 +14,7 @@ from jax import lax
 from gluonjax import Layer, Trainer, loss, nn, rnn
 
 RATE = 1e-3
+CHUNK = 4096  # tokens that have logits at one moment
 
 
 def tokens(vocabulary, batch, length):
@@ -96,7 +97,7 @@ class GPT2(Layer):
 def gpt2(*, vocabulary, batch, length, width, blocks, heads, repeat=False, factors=False, precision='bfloat16'):
     net = nn.Sequential(GPT2(vocabulary, length, width, blocks, heads, repeat, factors))
     net.initialize('normal', key=0)
-    chunked = functools.partial(loss.LinearSoftmaxCrossEntropyLoss, dtype=precision)
+    chunked = functools.partial(loss.LinearSoftmaxCrossEntropyLoss, CHUNK, dtype=precision)
     measure = (chunked if factors else loss.SoftmaxCrossEntropyLoss)()
     trainer = Trainer(net, measure, 'adamw', {'learning_rate': RATE}, precision=precision, key=0)
     return trained(trainer, *tokens(vocabulary, batch, length))

@@ -10,48 +10,17 @@ on a GPU may be cuBLAS's. An LSTM by cuDNN asks for a GPU as it is lowered, so t
 
 import argparse
 import functools
-import os
 import time
-
-os.environ['JAX_SKIP_CUDA_CONSTRAINTS_CHECK'] = '1'  # which looks for a driver
-os.environ.setdefault('JAX_PLATFORMS', 'cpu')
-os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
 
 import _accelerated
 import jax
+from _h100 import h100s
 from _kernels import kernels
 from _timing import print_table
 from accelerator import SIZES
-from jax.experimental import topologies
 
 from gluonjax import loss, make_step
 
-H100 = """
-platform_name: "CUDA"
-device_description_str: "NVIDIA H100 80GB HBM3"
-dnn_version_info { major: 9 minor: 10 }
-runtime_version { major: 13 }
-gpu_device_info {
-  cuda_compute_capability { major: 9 }
-  threads_per_warp: 32
-  threads_per_block_limit: 1024
-  threads_per_core_limit: 2048
-  core_count: 132
-  fpus_per_core: 128
-  clock_rate_ghz: 1.98
-  block_dim_limit_x: 2147483647
-  block_dim_limit_y: 65535
-  block_dim_limit_z: 65535
-  registers_per_core_limit: 65536
-  registers_per_block_limit: 65536
-  shared_memory_per_core: 233472
-  shared_memory_per_block: 49152
-  shared_memory_per_block_optin: 232448
-  l2_cache_size: 52428800
-  memory_bandwidth: 3352320000000
-  device_memory_size: 84929347584
-}
-"""
 SMALL = {'GPT-2': {'blocks': 2}, 'ResNet': {'stages': ((64, 1), (128, 1))}}
 WAYS = {
     'GPT-2': {
@@ -73,7 +42,7 @@ WAYS = {
 def gpt2(vocabulary, batch, length, width, blocks, heads, *, repeat=False, factors=False):
     """The step, the state and the batch, of shapes alone."""
     layer = _accelerated.GPT2(vocabulary, length, width, blocks, heads, repeat, factors)
-    chunked = functools.partial(loss.LinearSoftmaxCrossEntropyLoss, dtype='bfloat16')
+    chunked = functools.partial(loss.LinearSoftmaxCrossEntropyLoss, _accelerated.CHUNK, dtype='bfloat16')
     measure = (chunked if factors else loss.SoftmaxCrossEntropyLoss)()
     step = make_step(layer, measure, 'adamw', {'learning_rate': _accelerated.RATE}, precision='bfloat16')
     tokens = jax.ShapeDtypeStruct((batch, length), 'int32')
@@ -127,11 +96,11 @@ def measure(name, function, arguments, device):
 
 
 def main(works, quick):
-    topology = topologies.get_topology_desc(platform='cuda', target_config=H100, topology='1x1x1')
-    print(f'{topology.devices[0].device_kind}, JAX {jax.__version__}')
+    (device,) = h100s(1)
+    print(f'{device.device_kind}, JAX {jax.__version__}')
     for work in works or WAYS:
         sizes = SIZES[work][0] | (SMALL[work] if quick else {})
-        rows = [measure(name, *program(work, way, sizes), topology.devices[0]) for name, way in WAYS[work].items()]
+        rows = [measure(name, *program(work, way, sizes), device) for name, way in WAYS[work].items()]
         header = ['', 'kernels', 'GB read and written', 'GiB of temporaries', 'lower s', 'compile s']
         print_table(f'{work}: {sizes}, bfloat16', header, rows)
 

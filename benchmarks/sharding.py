@@ -1,12 +1,14 @@
 """What a device holds of a large language model, with the rules of `sharding.transformer`; nothing is allocated.
 
-A training step of 6.7 or 65 billion parameters is lowered and compiled for virtual devices on the CPU. It prints the
-parameters, devices, seconds, bytes of state and of temporaries a device, and the collectives in the program.
+A training step of 6.7 or 65 billion parameters is lowered and compiled for virtual devices on the CPU, or for H100s
+that are not there. It prints the parameters, devices, seconds, bytes of state and of temporaries a device, the
+collectives in the program, and what cuDNN attends to.
 
-    python benchmarks/sharding.py [small | 7b | 65b]
+    python benchmarks/sharding.py [small | 7b | 65b] [h100]
 """
 
 import collections
+import math
 import os
 import re
 import sys
@@ -14,17 +16,19 @@ import time
 
 import jax
 import numpy as np
+from _h100 import h100s
 
 from gluonjax import loss, make_step, nn, sharding
 from gluonjax.tree import flatten
 
+ON_GPUS = 'h100' in sys.argv
 SIZES = {  # layers, width, heads, tokens of a sequence, sequences of a batch, data x model devices
     'small': (2, 256, 8, 128, 4, (4, 2)),
     '7b': (32, 4096, 32, 2048, 8, (8, 8)),
     '65b': (80, 8192, 64, 2048, 64, (64, 8)),
 }
 WORDS = 50_304
-LAYERS, WIDTH, HEADS, LENGTH, BATCH, DEVICES = SIZES[sys.argv[1] if len(sys.argv) > 1 else 'small']
+LAYERS, WIDTH, HEADS, LENGTH, BATCH, DEVICES = SIZES[next((name for name in sys.argv if name in SIZES), 'small')]
 os.environ['XLA_FLAGS'] = f'--xla_force_host_platform_device_count={DEVICES[0] * DEVICES[1]}'  # before JAX looks
 
 
@@ -39,7 +43,9 @@ def language_model():
 
 
 def main():
-    net, mesh = language_model(), sharding.auto_mesh(jax.make_mesh(DEVICES, ('data', 'model')))
+    devices = h100s(math.prod(DEVICES)) if ON_GPUS else jax.devices()
+    mesh = jax.sharding.Mesh(np.reshape(devices, DEVICES), ('data', 'model'))
+    net = language_model()
     cross_entropy = loss.LinearSoftmaxCrossEntropyLoss(chunk=64 * DEVICES[0], dtype='bfloat16')
     step = make_step(net, cross_entropy, 'adamw', precision='bfloat16')
     step = sharding.with_cut_activations(step, mesh, sequence_axis='model')
@@ -68,6 +74,9 @@ def main():
         )
     )
     print('collectives:', ', '.join(f'{count} {name}' for name, count in sorted(found.items())))
+    attended = set(re.findall(r'(\w+\[[\d,]+\])[^\n]*"__cudnn\$fmhaSoftmax"', program.as_text()))
+    if ON_GPUS:
+        print('cuDNN attends to:', ', '.join(sorted(attended)) or 'nothing')
 
 
 if __name__ == '__main__':
