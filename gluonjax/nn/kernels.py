@@ -1,7 +1,8 @@
 """Convolution and the maximum of windows: XLA's algorithms, and on CPU others where these are faster.
 
-The algorithm is chosen from shapes alone, when a function is traced, and holds on CPU; other platforms use XLA's. All
-give the same numbers but for rounding, under every transformation. `benchmarks/convolution.py` measures them.
+The algorithm is chosen from shapes alone, when a function is traced, and holds on CPU; other platforms use XLA's, but
+for the gradient of the maximum on GPU. All give the same numbers but for rounding, under every transformation.
+`benchmarks/convolution.py` measures them.
 
 What layers call is jitted: JAX traces, differentiates and lowers it once for all layers with the same shapes and
 arguments. XLA inlines it again.
@@ -45,6 +46,7 @@ TINY, LARGE = 2**7, 2**15  # elements of a weight: too few for any product to ga
 FEW_POSITIONS = 64  # of the kernel on all images; XLA is done before another algorithm has its columns
 FEW_CHANNELS = 8  # of an input; their rows are transposed fast, in cache or not
 CACHED = 2**18  # elements that the cache of a core holds
+MAX_POSITIONS = 16  # in a window on GPU; with more, an element of the gradient is a sum of too many
 MAX_WINDOW = 64  # elements of a window or kernel; with more, an operation for each is too many to trace and compile
 
 
@@ -360,21 +362,63 @@ def max_in_windows(x: jax.Array, windows: Windows) -> jax.Array:
     The first of equal values gets the gradient.
     """
     sizes, strides, padding = windows
-    lowest = np.array(-np.inf if jnp.issubdtype(x.dtype, jnp.floating) else jnp.iinfo(x.dtype).min, x.dtype)
-
-    def by_reduce_window(x):
-        return lax.reduce_window(x, lowest, lax.max, sizes, strides, padding)
-
+    by_reduce_window = functools.partial(_by_reduce_window, windows=windows)
     overlap = any(stride < size for size, stride in zip(sizes, strides, strict=True))
     if max(sizes) > (MAX_WINDOW if overlap else 4) or not is_static(x.shape):
         return by_reduce_window(x)  # good at large windows that do not overlap; takes 7 to 20 times as long at others
 
     def on_cpu(x):
         if strides == sizes:
-            return max_of_tiles(_whole_tiles(x, lowest, sizes, padding), sizes)
-        return _max_by_axis(x, lowest, sizes, strides, padding)
+            return max_of_tiles(_whole_tiles(x, _lowest(x), sizes, padding), sizes)
+        return _max_by_axis(x, _lowest(x), sizes, strides, padding)
 
-    return lax.platform_dependent(x, cpu=on_cpu, default=by_reduce_window)
+    few = math.prod(sizes) <= MAX_POSITIONS
+    others = functools.partial(max_with_positions, windows=windows) if few else by_reduce_window
+    return lax.platform_dependent(x, cpu=on_cpu, default=others)
+
+
+def _lowest(x):
+    return np.array(-np.inf if jnp.issubdtype(x.dtype, jnp.floating) else jnp.iinfo(x.dtype).min, x.dtype)
+
+
+def _by_reduce_window(x, windows):
+    return lax.reduce_window(x, _lowest(x), lax.max, *windows)
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
+def max_with_positions(x: jax.Array, windows: Windows) -> jax.Array:
+    """The largest value of each window; the first of equals gets the gradient, for which its position is kept.
+
+    On GPU the gradient of XLA's maximum is a scatter, with an index of 32 bits for each axis.
+    """
+    return _by_reduce_window(x, windows)
+
+
+@max_with_positions.defjvp
+def _max_with_positions_jvp(windows, primals, tangents):
+    def by_xla(x, tangent):
+        return jax.jvp(functools.partial(_by_reduce_window, windows=windows), (x,), (tangent,))
+
+    def by_positions(x, tangent):
+        *earlier, last = _pieces(x, _lowest(x), windows)
+        y, first = max_with_positions(x, windows), lax.full_like(last, len(earlier), 'uint8')
+        for position, piece in reversed(list(enumerate(earlier))):
+            first = lax.select(lax.eq(piece, y), lax.full_like(first, position), first)
+        # The backward pass keeps the position alone, in a byte.
+        return y, jax.checkpoint(_at_positions, prevent_cse=False, static_argnums=2)(first, tangent, windows)
+
+    return lax.platform_dependent(*primals, *tangents, tpu=by_xla, default=by_positions)
+
+
+def _at_positions(positions, x, windows):
+    """Of each window, the element at its position."""
+    return lax.select_n(positions.astype('int32'), *_pieces(x, np.zeros((), x.dtype), windows))
+
+
+def _pieces(x, value, windows):
+    """For each position in a window, the elements of x there, one for each window, with the value for padding."""
+    padded = lax.pad(x, value, [(*each, 0) for each in windows.padding])
+    return in_windows(padded, windows.sizes, windows.strides, [1] * x.ndim)
 
 
 def _whole_tiles(x, lowest, sizes, padding):

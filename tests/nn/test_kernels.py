@@ -28,6 +28,7 @@ from gluonjax.nn.kernels import (
     convolve_by,
     convolve_transposed,
     max_in_windows,
+    max_with_positions,
 )
 
 CHANNELS_FIRST = (by_image_products, by_transposed_im2col)
@@ -442,14 +443,34 @@ def test_the_maximum_and_its_gradient_are_those_of_xla_with_ties(side_by_side, d
         forward = jax.jvp(lambda x: max_in_windows(x, windows), (x,), (jnp.flip(x),))[1]
         ours, negated = gradient(max_in_windows, x), gradient(max_in_windows, -x)
         mapped = jax.vmap(lambda x: gradient(max_in_windows, x))(jnp.stack([x, -x]))
-        return ours, gradient(by_reduce_window, x), negated, forward, mapped
+        return ours, gradient(by_reduce_window, x), gradient(max_with_positions, x), negated, forward, mapped
 
-    ours, theirs, negated, forward, mapped = answers(x)
+    ours, theirs, positions, negated, forward, mapped = answers(x)
     close(ours, theirs)
+    close(positions, theirs)
     _, cotangent, backward = ours
     np.testing.assert_allclose((forward * cotangent).sum(), (jnp.flip(x) * backward).sum(), rtol=1e-4, atol=1e-4)
     for i, expected in enumerate((ours, negated)):
         close([array[i] for array in mapped], expected)
+
+
+def test_the_gradient_of_the_maximum_is_a_scatter_on_tpu_alone():
+    def gradient(x, windows):
+        return jax.grad(lambda x: max_in_windows(x, windows).sum())(x)
+
+    few, many = (Windows((1, size), (1, 2), ((0, 0), (1, 1))) for size in (3, 17))
+    traced = [jax.jit(gradient, static_argnums=1).trace(jnp.ones((2, 20)), windows) for windows in (few, many)]
+    scatters = {
+        platform: ['select_and_scatter' in each.lower(lowering_platforms=(platform,)).as_text() for each in traced]
+        for platform in ('cpu', 'cuda', 'tpu')
+    }
+    assert scatters == {'cpu': [False, False], 'cuda': [False, True], 'tpu': [True, True]}
+
+
+def test_the_backward_pass_of_the_maximum_keeps_bytes():
+    windows = Windows((1, 3), (1, 2), ((0, 0), (1, 1)))
+    kept = jax.vjp(lambda x: max_with_positions(x, windows), jnp.ones((2, 20)))[1]
+    assert [(leaf.shape, leaf.dtype) for leaf in jax.tree.leaves(kept)] == [((2, 10), 'uint8')]
 
 
 def test_the_maximum_of_integers_halves_and_empty_windows():
