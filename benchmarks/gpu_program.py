@@ -96,7 +96,11 @@ def measure(name, function, arguments, device):
 
 
 def main(works, quick):
-    (device,) = h100s(1)
+    try:
+        (device,) = h100s(1)
+    except NotImplementedError:
+        print("skipped: there is no XLA for CUDA, which comes with pip install 'jax[cuda13]'")
+        return
     print(f'{device.device_kind}, JAX {jax.__version__}')
     for work in works or WAYS:
         sizes = SIZES[work][0] | (SMALL[work] if quick else {})
