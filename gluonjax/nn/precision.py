@@ -24,8 +24,8 @@ def broadcast(array: jax.Array, shape: Sequence[int], dtype: jax.typing.DTypeLik
     """
     wide = at_least_float32(array.dtype)
     spread = jnp.broadcast_to(array.astype(wide), shape).astype(array.dtype if dtype is None else dtype)
-    narrow = jnp.finfo(spread.dtype)
-    return spread if spread.dtype == wide else lax.reduce_precision(spread, narrow.nexp, narrow.nmant)
+    half = jnp.finfo(spread.dtype) if spread.dtype in ('bfloat16', 'float16') else None
+    return spread if half is None else lax.reduce_precision(spread, half.nexp, half.nmant)
 
 
 def add_bias(x: jax.Array, bias: jax.Array | None, axis: int = -1) -> jax.Array:

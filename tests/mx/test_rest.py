@@ -382,3 +382,12 @@ def test_arrays_of_one_element_are_numbers_to_programs_as_they_were_to_numpy():
     assert type(mean.sum()) is np.float32
     with pytest.raises(TypeError):
         float(nd.array([1, 2]).asnumpy())
+
+
+def test_products_of_integers_take_a_bias():
+    x, weight, bias = (nd.array(range(n), dtype='int32') for n in (6, 6, 2))
+    y = nd.FullyConnected(x.reshape((2, 3)), weight.reshape((2, 3)), bias, num_hidden=2)
+    assert y.asnumpy().tolist() == [[5, 15], [14, 51]]
+    kernel = {'num_filter': 2, 'kernel': (3,)}
+    y = nd.Convolution(x.reshape((2, 1, 3)), weight.reshape((2, 1, 3)), bias, **kernel)
+    assert y.asnumpy().tolist() == [[[5], [15]], [[14], [51]]]
