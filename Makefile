@@ -15,7 +15,7 @@ WORKERS := -n logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 export IPYTHONDIR := $(CURDIR)/$(VENV)/ipython
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
-.PHONY: help demo test lint style types format pytest notebooks bench test-lowest clean
+.PHONY: help demo test lint types format pytest notebooks bench test-lowest clean
 .NOTPARALLEL:
 
 help:
@@ -25,18 +25,13 @@ help:
 demo: $(VENV)/.demo
 	$(BIN)/python notebooks/digits.py
 
-# Pyright takes a minute on one core, so it runs beside pytest and says at the end what it found.
-test: style types
-	@$(BIN)/python -m pyright >build/pyright.txt & checking=$$!; \
-	$(MAKE) --no-print-directory pytest; tested=$$?; \
-	wait $$checking; checked=$$?; cat build/pyright.txt; exit $$((tested + checked))
+test: lint pytest
 
-lint: style types
-	$(BIN)/python -m pyright
-
-style: $(VENV)/.test
+lint: $(VENV)/.test
 	$(BIN)/python -m ruff check
 	$(BIN)/python -m ruff format --check
+	@$(BIN)/python -m pyright & checking=$$!; $(MAKE) --no-print-directory types; typed=$$?; \
+	    wait $$checking && exit $$typed
 
 # All of the public interface has a type: where something has none, this fails and says what.
 types: $(VENV)/.test
